@@ -1,0 +1,90 @@
+"""Errors that a person can mend: each carries its data and writes one sentence with the value and the next step."""
+
+
+class LabError(Exception):
+    """Base of all errors shown to a person without a traceback."""
+
+
+class ProcessDied(LabError):
+    """The child ended although it was still needed. `status` is its exit status, negative for a signal."""
+
+    def __init__(self, name: str, status: int | None, log_tail: str) -> None:
+        super().__init__(name, status, log_tail)
+        self.name, self.status, self.log_tail = name, status, log_tail
+
+    def __str__(self) -> str:
+        return f"{self.name} ended with status {self.status}; the end of its log:\n{indent(self.log_tail)}"
+
+
+class NotReady(LabError):
+    """The child lives but its readiness probe did not succeed within `deadline_s` seconds."""
+
+    def __init__(self, name: str, deadline_s: float, log_tail: str) -> None:
+        super().__init__(name, deadline_s, log_tail)
+        self.name, self.deadline_s, self.log_tail = name, deadline_s, log_tail
+
+    def __str__(self) -> str:
+        return f"{self.name} was not ready after {self.deadline_s:g} s; the end of its log:\n{indent(self.log_tail)}"
+
+
+class CannotStart(LabError):
+    """The command could not be executed at all."""
+
+
+class PortBusy(LabError):
+    """Another program already listens there."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(port)
+        self.port = port
+
+    def __str__(self) -> str:
+        return (
+            f"port {self.port} on 127.0.0.1 is already in use; end that program (`ss -ltnp 'sport = :{self.port}'` names it)"
+            " or choose another with --port"
+        )
+
+
+class PathTooLong(LabError):
+    """A UNIX socket's path does not fit into the kernel's address structure."""
+
+    def __init__(self, path: str, limit: int) -> None:
+        super().__init__(path, limit)
+        self.path, self.limit = path, limit
+
+    def __str__(self) -> str:
+        return (
+            f"the socket path {self.path} has {len(self.path.encode())} bytes, the kernel takes {self.limit};"
+            " choose a shorter run folder"
+        )
+
+
+class Unknown(LabError):
+    """A word that names nothing: which kind of thing, the word, its nearest match and all that there is."""
+
+    def __init__(self, kind: str, word: str, known: list[str], nearest: str | None) -> None:
+        super().__init__(kind, word, known, nearest)
+        self.kind, self.word, self.known, self.nearest = kind, word, known, nearest
+
+    def __str__(self) -> str:
+        guess = f"; did you mean {self.nearest}?" if self.nearest else ";"
+        return f"no {self.kind} {self.word!r}{guess} there are: {', '.join(self.known) or 'none'}"
+
+
+class BrokenManifest(LabError):
+    """A step.toml that cannot be used."""
+
+
+class Missing(LabError):
+    """An optional part is not there: what it is for and the command that installs it."""
+
+    def __init__(self, what: str, purpose: str, install: str) -> None:
+        super().__init__(what, purpose, install)
+        self.what, self.purpose, self.install = what, purpose, install
+
+    def __str__(self) -> str:
+        return f"{self.what} is missing; it is needed for {self.purpose}; install it with: {self.install}"
+
+
+def indent(text: str) -> str:
+    return "\n".join(f"    {line}" for line in text.splitlines()) or "    (empty)"

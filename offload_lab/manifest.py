@@ -1,0 +1,94 @@
+"""step.toml, read and checked: what a step is called, which variants it has, what the demo does with it."""
+
+import difflib
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .engine import ROOT
+from .errors import BrokenManifest, Unknown
+
+STEPS = ROOT / "steps"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to run a step: its INI files in the order in which they start, the front last."""
+
+    name: str
+    inis: tuple[str, ...]
+    says: str
+    demo: bool = True
+    reference: bool = False  # what the other variants of a demo are compared with
+
+
+@dataclass(frozen=True)
+class Step:
+    """One folder of `steps/`. `minutes` is the time a class needs for it."""
+
+    folder: Path
+    title: str
+    minutes: int
+    path: str  # what the demo and a person ask for
+    scenario: str  # which measurement the demo takes: "download"
+    variants: tuple[Variant, ...]
+    try_it: tuple[str, ...] = field(default=())
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def number(self) -> str:
+        return self.name.partition("_")[0]
+
+    def variant(self, word: str) -> Variant:
+        """Raises Unknown with the nearest match."""
+        known = [variant.name for variant in self.variants]
+        if word not in known:
+            raise Unknown(f"variant in {self.name}", word, known, nearest(word, known))
+        return self.variants[known.index(word)]
+
+
+def nearest(word: str, known: list[str]) -> str | None:
+    return next(iter(difflib.get_close_matches(word, known, n=1, cutoff=0.4)), None)
+
+
+def steps(folder: Path = STEPS) -> list[Step]:
+    """All steps, in their order: every folder with a manifest."""
+    return [load(path) for path in sorted(folder.glob("*/step.toml"))]
+
+
+def find(word: str, folder: Path = STEPS) -> Step:
+    """The step that `word` names: its number (``3`` or ``03``), its name with or without the number. Raises Unknown."""
+    available = steps(folder)
+    for step in available:
+        if word in (step.name, step.number, step.number.lstrip("0"), step.name.partition("_")[2]):
+            return step
+    known = [step.name for step in available]
+    raise Unknown("step", word, known, nearest(word, known))
+
+
+def load(path: Path) -> Step:
+    """Raises BrokenManifest, naming the file and what is wrong in it."""
+    try:
+        return parse(path.parent, tomllib.loads(path.read_text()))
+    except (tomllib.TOMLDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
+        raise BrokenManifest(f"{path}: {type(error).__name__}: {error}; compare it with another step's") from error
+
+
+def parse(folder: Path, data: dict[str, Any]) -> Step:
+    variants = tuple(Variant(name=name, inis=tuple(row.pop("inis")), **row) for name, row in data["variants"].items())
+    missing = [ini for variant in variants for ini in variant.inis if not (folder / ini).exists()]
+    if missing:
+        raise BrokenManifest(f"{folder / 'step.toml'}: no such INI file: {', '.join(missing)}")
+    return Step(
+        folder=folder,
+        title=data["title"],
+        minutes=data["minutes"],
+        path=data["path"],
+        scenario=data["scenario"],
+        variants=variants,
+        try_it=tuple(data.get("try", ())),
+    )

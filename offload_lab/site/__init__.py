@@ -1,0 +1,42 @@
+"""What is the same in every stage and so is no part of any lesson: /ping, the run folder, a file to send."""
+
+import os
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+WSGIApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+MIB = 2**20
+
+
+def run_folder() -> Path:
+    """The stage's run folder: the first word of the INI's ``pyargv``.
+
+    Not from the environment: on the wheel Python runs before uWSGI reads its options, so ``env =`` does not arrive.
+    """
+    if len(sys.argv) < 2:
+        raise RuntimeError("no run folder: the INI needs `pyargv = %(run)`")
+    return Path(sys.argv[1])
+
+
+def with_ping(application: WSGIApplication) -> WSGIApplication:
+    """Answer ``GET /ping`` before `application`, and say which worker did."""
+
+    def outer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == "/ping":
+            start_response("200 OK", [("Content-Type", "text/plain"), ("X-Worker-Pid", str(os.getpid()))])
+            return [b"pong"]
+        return application(environ, start_response)
+
+    return outer
+
+
+def make_file(path: Path, mib: int) -> Path:
+    """A file of `mib` MiB at `path` in which every 8 bytes say where they stand in it, so that a mix-up would show."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        for start in range(0, mib * MIB, MIB):
+            file.write(b"%08x" % start * (MIB // 8))
+    return path

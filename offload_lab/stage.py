@@ -1,0 +1,93 @@
+"""A step's variant on real processes, as one context manager."""
+
+import os
+import shutil
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from . import manifest
+from .engine import Engine
+from .manifest import Step, Variant
+from .process import Deadline
+from .uwsgi import LOOPBACK, SOCKET_PATH_LIMIT, Uwsgi, Worker, free_port
+
+READY_S = 30.0  # for each process; Django's first start runs its migrations
+LONGEST_NAME = 40  # bytes that a stage may need for a socket's name below its run folder
+
+
+def short_private_folder() -> Path:
+    """A new folder that only we can enter, with a path short enough for the sockets in it."""
+    preferred = tempfile.gettempdir()
+    too_long = len(os.fsencode(preferred)) + LONGEST_NAME > SOCKET_PATH_LIMIT
+    return Path(tempfile.mkdtemp(prefix="lab-", dir="/tmp" if too_long else preferred))
+
+
+class Stage:
+    """``with Stage("03_sse_offload", "header") as stage:`` starts the variant's processes in order, the front last,
+    and yields once it answers. Leaving the block leaves no process, socket or file behind.
+
+    `port` is chosen by the kernel unless given. `placeholders` reach every INI of the stage. Raises Unknown for a
+    wrong name, ProcessDied, NotReady or PortBusy when a process does not come up.
+    """
+
+    def __init__(
+        self,
+        step: str | Step,
+        variant: str,
+        *,
+        port: int | None = None,
+        engine: Engine | None = None,
+        placeholders: dict[str, str] | None = None,
+    ) -> None:
+        self.step = manifest.find(step) if isinstance(step, str) else step
+        self.variant: Variant = self.step.variant(variant)
+        self.processes: list[Uwsgi] = []
+        self._port, self._engine, self._placeholders = port, engine, placeholders
+        self._exits = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as exits:  # undoes what was done if a later line fails
+            self.run = short_private_folder()
+            exits.callback(shutil.rmtree, self.run, ignore_errors=True)
+            self.port = self._port or free_port()
+            for ini in self.variant.inis:
+                process = Uwsgi(
+                    self.step.folder / ini,
+                    self.run,
+                    port=self.port if ini == self.variant.inis[-1] else None,
+                    engine=self._engine,
+                    placeholders=self._placeholders,
+                )
+                exits.enter_context(process)
+                self.processes.append(process)
+                process.wait_ready(Deadline(READY_S))
+            self._exits = exits.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._exits.close()
+
+    @property
+    def front(self) -> Uwsgi:
+        return self.processes[-1]
+
+    @property
+    def url(self) -> str:
+        return f"http://{LOOPBACK}:{self.port}"
+
+    def process(self, name: str) -> Uwsgi:
+        """The process whose INI is called `name`, without its ending."""
+        return next(process for process in self.processes if process.name == name)
+
+    def workers(self) -> list[Worker]:
+        """The front's workers."""
+        return self.front.workers()
+
+    def logs(self) -> str:
+        """The end of every process's log, one after the other."""
+        return "\n".join(f"--- {process.name}\n{process.log_tail(40)}" for process in self.processes)

@@ -1,0 +1,26 @@
+"""For tests: wait for an event instead of sleeping, and skip honestly."""
+
+import os
+import time
+from collections.abc import Callable
+
+import pytest
+
+
+def require(available: bool, what: str, install: str) -> None:
+    """Skip the test where `what` is missing and say how to get it; fail instead under ``LAB_REQUIRE=all``."""
+    if available:
+        return
+    message = f"{what} is missing; install it with: {install}"
+    if os.environ.get("LAB_REQUIRE") == "all":
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+def wait_for(condition: Callable[[], bool], timeout_s: float, what: str) -> None:
+    """Poll until `condition` holds. Raises TimeoutError naming `what` otherwise."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what}: not seen within {timeout_s:g} s")
+        time.sleep(0.02)

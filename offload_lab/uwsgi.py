@@ -1,0 +1,139 @@
+"""One INI file as a running uWSGI: placeholders, port, stats server, readiness."""
+
+import json
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from . import engine as engines
+from .clients import ping
+from .engine import Engine
+from .errors import PathTooLong, PortBusy, ProcessDied
+from .process import Deadline, Process
+
+SOCKET_PATH_LIMIT = 107  # sockaddr_un.sun_path less its closing NUL, unix(7)
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Worker:
+    """One worker as the stats server tells it. `requests` and `offloaded` count since this worker was spawned."""
+
+    pid: int
+    status: str
+    requests: int
+    offloaded: int
+
+    @property
+    def busy(self) -> bool:
+        return self.status == "busy"
+
+
+def free_port() -> int:
+    """A TCP port on 127.0.0.1 that the kernel had free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def port_is_busy(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as uWSGI binds
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return True
+    return False
+
+
+def parse_workers(stats: dict[str, Any]) -> list[Worker]:
+    """The live workers in a stats server's answer; a worker that is being respawned has pid 0 and is left out."""
+    return [
+        Worker(
+            pid=worker["pid"],
+            status=worker["status"],
+            requests=worker["requests"],
+            offloaded=sum(core["offloaded_requests"] for core in worker["cores"]),
+        )
+        for worker in stats["workers"]
+        if worker["pid"]
+    ]
+
+
+class Uwsgi(Process):
+    """A uWSGI started from `ini`, with its sockets and log in `run`.
+
+    With a `port` it is a front: ready once ``GET /ping`` answers 200. Without, a backend: ready once its stats server
+    answers and lists a worker, which with ``need-app`` means that the app is loaded.
+    """
+
+    def __init__(
+        self,
+        ini: Path,
+        run: Path,
+        *,
+        port: int | None = None,
+        engine: Engine | None = None,
+        placeholders: dict[str, str] | None = None,
+    ) -> None:
+        self.ini, self.run, self.port = ini, run, port
+        self.engine = engine or engines.find()
+        self.stats_socket = run / f"{ini.stem}-stats.sock"
+        values = {"run": str(run), **({"port": str(port)} if port else {}), **(placeholders or {})}
+        overrides = [word for name, value in values.items() for word in ("--set-placeholder", f"{name}={value}")]
+        super().__init__(
+            ini.stem,
+            [*self.engine.command, *overrides, "--ini", str(ini)],  # overrides count only before the file
+            log=run / f"{ini.stem}.log",
+            scratch=run,
+            # uWSGI takes every UWSGI_* variable for an option
+            env={name: value for name, value in os.environ.items() if not name.startswith("UWSGI_")},
+        )
+
+    def start(self) -> None:
+        """Raises PathTooLong or PortBusy before anything is started."""
+        if len(os.fsencode(self.stats_socket)) > SOCKET_PATH_LIMIT:
+            raise PathTooLong(str(self.stats_socket), SOCKET_PATH_LIMIT)
+        if self.port and port_is_busy(self.port):
+            raise PortBusy(self.port)
+        super().start()
+
+    def wait_ready(self, deadline: Deadline) -> None:
+        """Raises ProcessDied, NotReady, or PortBusy where another program took the port in between."""
+        try:
+            self.wait_until(self.is_ready, deadline)
+        except ProcessDied:
+            if self.port and port_is_busy(self.port):
+                raise PortBusy(self.port) from None
+            raise
+
+    def is_ready(self) -> bool:
+        try:
+            if not self.workers():
+                return False
+            return self.port is None or ping(self.port, timeout_s=2).status == 200
+        except OSError:
+            return False
+
+    def stats(self) -> dict[str, Any]:
+        """The stats server's answer, whole. Raises OSError while nothing listens there."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(5)
+            connection.connect(str(self.stats_socket))
+            answer: dict[str, Any] = json.loads(b"".join(iter(lambda: connection.recv(65536), b"")) or b'{"workers": []}')
+        return answer
+
+    def workers(self) -> list[Worker]:
+        return parse_workers(self.stats())
+
+    def pids(self) -> list[int]:
+        """The master's and all its descendants' process ids; empty once it has ended."""
+        try:
+            return [self.pid, *(child.pid for child in psutil.Process(self.pid).children(recursive=True))]
+        except psutil.NoSuchProcess:
+            return []

@@ -1,0 +1,14 @@
+"""The whole file in the worker's memory, then into the socket piece by piece, by the worker itself."""
+
+import sys
+
+from offload_lab.site import make_file, run_folder, with_ping
+
+BIG = make_file(run_folder() / "big.bin", mib=int(sys.argv[2]))
+
+
+@with_ping
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "application/octet-stream"), ("Content-Length", str(BIG.stat().st_size))])
+    with BIG.open("rb") as file:
+        yield file.read()  # a 4 GiB file takes 4 GiB of memory here, for as long as the visitor needs to read it
