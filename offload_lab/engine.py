@@ -35,7 +35,7 @@ class Engine:
 
 
 def find(name: str | None = None) -> Engine:
-    """The engine called `name`: ``wheel`` (the default), ``built``, or a path. `LAB_UWSGI` names it where `name` is None.
+    """The engine called `name`: ``wheel``, ``built`` or a path. None: what `LAB_UWSGI` says, else the wheel.
 
     Raises Missing with the command that installs it, Unknown for a word that is neither.
     """

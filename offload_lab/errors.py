@@ -39,10 +39,8 @@ class PortBusy(LabError):
         self.port = port
 
     def __str__(self) -> str:
-        return (
-            f"port {self.port} on 127.0.0.1 is already in use; end that program (`ss -ltnp 'sport = :{self.port}'` names it)"
-            " or choose another with --port"
-        )
+        who = f"ss -ltnp 'sport = :{self.port}'"
+        return f"port {self.port} on 127.0.0.1 is already in use; choose another with --port, or find its user: {who}"
 
 
 class PathTooLong(LabError):

@@ -87,7 +87,8 @@ class Process:
 
     def wait(self, deadline: Deadline) -> bool:
         """True once the child has ended by itself; false if it still lives at the deadline."""
-        assert self._keeper is not None and self._keeper.stdout is not None
+        assert self._keeper is not None
+        assert self._keeper.stdout is not None
         ended, _, _ = select.select([self._keeper.stdout], [], [], deadline.left())
         if ended:
             self._keeper.wait()

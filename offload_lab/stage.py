@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -22,14 +23,15 @@ def short_private_folder() -> Path:
     """A new folder that only we can enter, with a path short enough for the sockets in it."""
     preferred = tempfile.gettempdir()
     too_long = len(os.fsencode(preferred)) + LONGEST_NAME > SOCKET_PATH_LIMIT
-    return Path(tempfile.mkdtemp(prefix="lab-", dir="/tmp" if too_long else preferred))
+    return Path(tempfile.mkdtemp(prefix="lab-", dir="/tmp" if too_long else preferred))  # noqa: S108 (mkdtemp)
 
 
 class Stage:
     """``with Stage("03_sse_offload", "header") as stage:`` starts the variant's processes in order, the front last,
     and yields once it answers. Leaving the block leaves no process, socket or file behind.
 
-    `port` is chosen by the kernel unless given. `placeholders` reach every INI of the stage. Raises Unknown for a
+    `port` is chosen by the kernel unless given. `placeholders` reach every INI of the stage, `options` are
+    further words of the front's command line. Raises Unknown for a
     wrong name, ProcessDied, NotReady or PortBusy when a process does not come up.
     """
 
@@ -41,11 +43,12 @@ class Stage:
         port: int | None = None,
         engine: Engine | None = None,
         placeholders: dict[str, str] | None = None,
+        options: Sequence[str] = (),
     ) -> None:
         self.step = manifest.find(step) if isinstance(step, str) else step
         self.variant: Variant = self.step.variant(variant)
         self.processes: list[Uwsgi] = []
-        self._port, self._engine, self._placeholders = port, engine, placeholders
+        self._port, self._engine, self._placeholders, self._options = port, engine, placeholders, options
         self._exits = ExitStack()
 
     def __enter__(self) -> Self:
@@ -54,12 +57,14 @@ class Stage:
             exits.callback(shutil.rmtree, self.run, ignore_errors=True)
             self.port = self._port or free_port()
             for ini in self.variant.inis:
+                is_front = ini == self.variant.inis[-1]
                 process = Uwsgi(
                     self.step.folder / ini,
                     self.run,
-                    port=self.port if ini == self.variant.inis[-1] else None,
+                    port=self.port if is_front else None,
                     engine=self._engine,
                     placeholders=self._placeholders,
+                    options=self._options if is_front else (),
                 )
                 exits.enter_context(process)
                 self.processes.append(process)

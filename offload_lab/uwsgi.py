@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,7 @@ class Uwsgi(Process):
         port: int | None = None,
         engine: Engine | None = None,
         placeholders: dict[str, str] | None = None,
+        options: Sequence[str] = (),
     ) -> None:
         self.ini, self.run, self.port = ini, run, port
         self.engine = engine or engines.find()
@@ -88,7 +90,7 @@ class Uwsgi(Process):
         overrides = [word for name, value in values.items() for word in ("--set-placeholder", f"{name}={value}")]
         super().__init__(
             ini.stem,
-            [*self.engine.command, *overrides, "--ini", str(ini)],  # overrides count only before the file
+            [*self.engine.command, *overrides, *options, "--ini", str(ini)],  # overrides count only before the file
             log=run / f"{ini.stem}.log",
             scratch=run,
             # uWSGI takes every UWSGI_* variable for an option
@@ -125,7 +127,9 @@ class Uwsgi(Process):
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(5)
             connection.connect(str(self.stats_socket))
-            answer: dict[str, Any] = json.loads(b"".join(iter(lambda: connection.recv(65536), b"")) or b'{"workers": []}')
+            answer: dict[str, Any] = json.loads(
+                b"".join(iter(lambda: connection.recv(65536), b"")) or b'{"workers": []}'
+            )
         return answer
 
     def workers(self) -> list[Worker]:

@@ -1,7 +1,9 @@
-"""What is the same in every stage and so is no part of any lesson: /ping, the run folder, a file to send."""
+"""What is the same in every stage and so is no part of any lesson: /ping, run folder, secret key, a file to send."""
 
 import os
+import secrets
 import sys
+import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,20 @@ def run_folder() -> Path:
     if len(sys.argv) < 2:
         raise RuntimeError("no run folder: the INI needs `pyargv = %(run)`")
     return Path(sys.argv[1])
+
+
+def secret_key(path: Path) -> str:
+    """The random key in `path`, made with mode 0600 if it is missing. Two processes that come at once get the same."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent) as new:  # mode 0600
+            new.write(secrets.token_urlsafe(50))
+            new.flush()
+            try:
+                os.link(new.name, path)  # whole or not at all, and the first one wins
+            except FileExistsError:
+                pass
+    return path.read_text()
 
 
 def with_ping(application: WSGIApplication) -> WSGIApplication:

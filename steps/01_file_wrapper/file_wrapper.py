@@ -9,5 +9,7 @@ BIG = make_file(run_folder() / "big.bin", mib=int(sys.argv[2]))
 
 @with_ping
 def application(environ, start_response):
-    start_response("200 OK", [("Content-Type", "application/octet-stream"), ("Content-Length", str(BIG.stat().st_size))])
+    start_response(
+        "200 OK", [("Content-Type", "application/octet-stream"), ("Content-Length", str(BIG.stat().st_size))]
+    )
     return environ["wsgi.file_wrapper"](BIG.open("rb"))

@@ -1,0 +1,1 @@
+"""The words a person types; one module for each family of commands, `main` holds them together."""

@@ -1,0 +1,79 @@
+"""./lab demo: every variant with the same slow visitor, one table, one picture a step."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import groupby
+from pathlib import Path
+
+import click
+from rich.progress import BarColumn, Progress, TextColumn
+
+from .. import engine, manifest
+from ..engine import ROOT, Engine
+from ..manifest import Step, Variant
+from ..measure import record_download
+from ..recording import Recording
+from ..report import table
+from ..stage import Stage
+from .console import out
+
+RESULTS = ROOT / "results" / "demo"
+
+
+@click.command()
+@click.argument("steps", nargs=-1)
+@click.option("--engine", "engine_name", envvar="LAB_UWSGI", help="wheel (default), built, or a path.")
+def demo(steps: tuple[str, ...], engine_name: str | None) -> None:
+    """Measure blocking against offloaded (all STEPS, or those named) and draw it."""
+    chosen = [manifest.find(word) for word in steps] or manifest.steps()
+    chosen = [step for step in chosen if step.scenario == "download"]
+    uwsgi = engine.find(engine_name)
+    out.print("A visitor on a bad connection downloads a file for three seconds; somebody else asks every 0.1 s.\n")
+    recordings = record_all(chosen, uwsgi)
+    out.print(table(recordings))
+    out.print(
+        "[bold red]Red[/]: whoever came during the download waited for its end. Elsewhere nobody noticed it.\n"
+        f"uWSGI {uwsgi.version} ({uwsgi.name}); worker's peak is {recordings[0].memory_is};"
+        " the waits compare medians of this run.\n"
+    )
+    for path in draw(recordings):
+        out.print(f"picture: {path}", soft_wrap=True)
+    out.print(f"recordings: {RESULTS}/*.json\n", soft_wrap=True)
+    out.print("next: [bold]./lab notebook[/] (guess, run, see) · [bold]./lab run 01 offload[/] (try it by hand)")
+
+
+def record_all(steps: list[Step], uwsgi: Engine) -> list[Recording]:
+    recordings = []
+    variants = [(step, variant) for step in steps for variant in step.variants if variant.demo]
+    for step, variant in variants:
+        with progress_of(step, variant) as progress, Stage(step, variant.name, engine=uwsgi) as stage:
+            recording = record_download(stage, progress=progress)
+        recording.save(RESULTS / f"{step.name}-{variant.name}.json")
+        recordings.append(recording)
+    return recordings
+
+
+@contextmanager
+def progress_of(step: Step, variant: Variant) -> Iterator[Callable[[float], None]]:
+    """A bar on a terminal, a line elsewhere."""
+    name = f"{step.number} {variant.name}"
+    if not out.is_terminal:
+        out.print(f"{name:<16} {variant.says}", soft_wrap=True)
+        yield lambda share: None
+        return
+    columns = (TextColumn("{task.description:<16}"), BarColumn(20), TextColumn("{task.fields[says]}"))
+    with Progress(*columns, console=out) as progress:
+        task = progress.add_task(name, total=1.0, says=variant.says)
+        yield lambda share: progress.update(task, completed=share)
+
+
+def draw(recordings: list[Recording]) -> list[Path]:
+    """One picture a step."""
+    from ..figures import save, signature  # matplotlib takes a second to import: only where something is drawn
+
+    paths = []
+    for step, group in groupby(recordings, key=lambda recording: recording.step):
+        figure = signature(list(group))
+        save(figure, RESULTS / f"{step}.svg")
+        paths.append(save(figure, RESULTS / f"{step}.png"))
+    return paths

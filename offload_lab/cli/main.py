@@ -1,0 +1,58 @@
+"""The command group, and the one place where an error becomes a sentence and an exit status."""
+
+import sys
+
+import click
+
+from ..errors import LabError, Unknown
+from ..manifest import nearest
+from .console import err
+from .demo import demo
+from .doctor import doctor
+from .listing import list_steps
+from .run import run
+from .tools import notebook, test
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+
+
+class Commands(click.Group):
+    """A group that answers a wrong word with the nearest right one."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        known = self.list_commands(ctx)
+        if args and not args[0].startswith("-") and args[0] not in known:
+            raise Unknown("command", args[0], known, nearest(args[0], known))
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name=None, version="0.1.0", prog_name="Offload Lab")
+def lab() -> None:
+    """A blocking Django and long-lived connections on one port, with uWSGI's offload threads.
+
+    Start with `./lab demo`.
+    """
+
+
+for command in (demo, run, test, notebook, doctor, list_steps):
+    lab.add_command(command)
+
+
+def main() -> None:
+    """Exit status: 0 fine, 1 an error, 2 a wrong word or option, 130 Ctrl-C."""
+    try:
+        lab.main(prog_name="./lab", standalone_mode=False)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        err.print("stopped; nothing is left running", style="yellow")
+        sys.exit(INTERRUPTED)
+    except LabError as error:
+        err.print(f"error: {error}", style="red", markup=False)
+        sys.exit(2 if isinstance(error, Unknown) else 1)

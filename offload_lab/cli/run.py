@@ -1,0 +1,61 @@
+"""./lab run: one variant in the foreground, for a person with a second terminal."""
+
+import itertools
+import os
+import threading
+import time
+from pathlib import Path
+
+import click
+from rich.text import Text
+
+from .. import engine, manifest
+from ..errors import ProcessDied
+from ..stage import Stage
+from .console import out
+
+COLOURS = ("cyan", "magenta", "yellow", "green", "blue")
+DEFAULT_PORT = 9090  # as in the INI files
+
+
+@click.command()
+@click.argument("step")
+@click.argument("variant", required=False)
+@click.option(
+    "--port", type=click.IntRange(1, 65535), default=DEFAULT_PORT, show_default=True, help="The front's port."
+)
+@click.option("--engine", "engine_name", envvar="LAB_UWSGI", help="wheel (default), built, or a path.")
+def run(step: str, variant: str | None, port: int, engine_name: str | None) -> None:
+    """Run STEP's VARIANT (its last, if you name none) until Ctrl-C."""
+    found = manifest.find(step)
+    chosen = found.variant(variant) if variant else found.variants[-1]
+    with Stage(found, chosen.name, port=port, engine=engine.find(engine_name)) as stage:
+        out.print(f"[bold]{found.name} {chosen.name}[/]: {chosen.says}")
+        out.print(f"{stage.url}   config: {', '.join(f'steps/{found.name}/{ini}' for ini in chosen.inis)}")
+        if found.try_it:
+            out.print("\nin a second terminal:")
+        for line in found.try_it:
+            out.print(f"  {line.format(url=stage.url)}", markup=False, soft_wrap=True)
+        out.print("\nCtrl-C ends it.\n", style="dim")
+        follow(stage)
+
+
+def follow(stage: Stage) -> None:
+    """Print every process's log as it grows. Raises ProcessDied when one ends by itself."""
+    width = max(len(process.name) for process in stage.processes)
+    for process, colour in zip(stage.processes, itertools.cycle(COLOURS), strict=False):
+        prefix = Text(f"{process.name:<{width}} │ ", style=colour)
+        threading.Thread(target=tail, args=(process.log, prefix), daemon=True).start()
+    while all(process.status() is None for process in stage.processes):
+        time.sleep(0.1)
+    dead = next(process for process in stage.processes if process.status() is not None)
+    raise ProcessDied(dead.name, dead.status(), dead.log_tail())
+
+
+def tail(log: Path, prefix: Text) -> None:
+    with log.open(errors="replace") as file:
+        file.seek(0, os.SEEK_END)  # what was said while starting is in an error, if there was one
+        while True:
+            for line in file:
+                out.print(prefix + line.rstrip("\n"), soft_wrap=True)
+            time.sleep(0.1)

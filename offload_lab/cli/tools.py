@@ -1,0 +1,36 @@
+"""./lab test and ./lab notebook: the ecosystem's own tools, started in the right place."""
+
+import importlib.util
+import os
+import sys
+
+import click
+
+from ..engine import ROOT
+from ..errors import Missing, Unknown
+from ..manifest import nearest
+
+NOTEBOOKS = ROOT / "notebooks"
+
+
+@click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.argument("pytest_args", nargs=-1, type=click.UNPROCESSED)
+def test(pytest_args: tuple[str, ...]) -> None:
+    """Run the tests; all further words go to pytest (paths count from the repository)."""
+    os.chdir(ROOT)
+    os.execv(sys.executable, [sys.executable, "-m", "pytest", *pytest_args])  # noqa: S606 (no shell: that is the point)
+
+
+@click.command()
+@click.argument("number", default="00")
+def notebook(number: str) -> None:
+    """Open JupyterLab on notebook NUMBER (00, where it starts)."""
+    names = sorted(path.name for path in NOTEBOOKS.glob("*.ipynb"))
+    name = next((name for name in names if name.startswith(number.zfill(2))), None)
+    if name is None:
+        raise Unknown("notebook", number, names, nearest(number, names))
+    if importlib.util.find_spec("jupyterlab") is None:
+        raise Missing("JupyterLab", "the notebooks", "pip install -e '.[notebooks]'")
+    os.chdir(NOTEBOOKS)
+    root = ["--allow-root"] if os.geteuid() == 0 else []  # in a container; it listens on the loopback only
+    os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", "--ip=127.0.0.1", *root, name])  # noqa: S606

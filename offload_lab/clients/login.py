@@ -1,0 +1,79 @@
+"""A visitor with a browser's cookies, who logs in through the form like everybody else."""
+
+import http.client
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http.cookies import SimpleCookie
+from urllib.parse import urlencode
+
+LOOPBACK = "127.0.0.1"
+LOGIN = "/accounts/login/"
+LOGOUT = "/accounts/logout/"
+TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One whole HTTP answer."""
+
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+
+class Visitor:
+    """Sends requests to `port` and keeps the cookies that come back; `cookie` is the header for another client."""
+
+    def __init__(self, port: int, timeout_s: float = 30.0) -> None:
+        self.cookies: dict[str, str] = {}
+        self._port, self._timeout_s = port, timeout_s
+
+    @property
+    def cookie(self) -> str:
+        return "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+
+    def ask(
+        self, method: str, path: str, form: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """One request on a connection of its own; redirects are not followed. Raises OSError or HTTPException."""
+        body = urlencode(form) if form is not None else None
+        sent = {"Connection": "close", **({"Cookie": self.cookie} if self.cookies else {}), **(headers or {})}
+        if form is not None:
+            sent["Content-Type"] = "application/x-www-form-urlencoded"
+        connection = http.client.HTTPConnection(LOOPBACK, self._port, timeout=self._timeout_s)
+        try:
+            connection.request(method, path, body=body, headers=sent)
+            response = connection.getresponse()
+            answer = Answer(response.status, response.headers, response.read())
+        finally:
+            connection.close()
+        self._keep(answer.headers)
+        return answer
+
+    def _keep(self, headers: http.client.HTTPMessage) -> None:
+        for line in headers.get_all("Set-Cookie", []):
+            for name, morsel in SimpleCookie(line).items():
+                self.cookies[name] = morsel.value
+                if morsel["max-age"] == "0":
+                    del self.cookies[name]
+
+    def log_in(self, name: str = "ada", password: str = "lovelace") -> None:  # noqa: S107 - the demo visitor's
+        """Raises PermissionError where the form is shown again."""
+        answer = self._send_form(LOGIN, {"username": name, "password": password})
+        if answer.status != 302:
+            raise PermissionError(f"{name} could not log in: {answer.status}")
+
+    def log_out(self) -> None:
+        self._send_form(LOGOUT, {})
+
+    def _send_form(self, path: str, form: dict[str, str]) -> Answer:
+        """POST `form` with the token against forged requests that the login page carries."""
+        token = TOKEN.search(self.ask("GET", LOGIN).text)
+        if token is None:
+            raise PermissionError(f"no form at {LOGIN}")
+        return self.ask("POST", path, form={"csrfmiddlewaretoken": token[1], **form})

@@ -1,0 +1,282 @@
+"""WebSocket visitors: one who can say anything, right or wrong, and a crowd that only listens.
+
+`frame` and `Frames` know the wire format (RFC 6455, section 5) and no socket. Nothing here repairs what it is told to
+send: a visitor who breaks the rules on purpose is what the servers are tested with.
+"""
+
+import base64
+import http.client
+import os
+import selectors
+import socket
+import struct
+import threading
+import time
+import urllib.parse
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http.cookies import SimpleCookie
+from types import TracebackType
+from typing import Self
+
+LOOPBACK = "127.0.0.1"
+READ_BYTES = 64 * 1024
+
+CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame as it came from the server."""
+
+    opcode: int
+    payload: bytes
+    final: bool = True
+
+    @property
+    def code(self) -> int:
+        """A close frame's status code; 1005 where it has none (RFC 6455, section 7.1.5)."""
+        return struct.unpack("!H", self.payload[:2])[0] if len(self.payload) >= 2 else 1005
+
+
+class Refused(ConnectionError):
+    """The server answered the handshake, but not with 101."""
+
+    def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        super().__init__(status, headers, body)
+        self.status, self.headers, self.body = status, headers, body
+
+    def __str__(self) -> str:
+        return f"no WebSocket but {self.status}: {self.body[:200].decode(errors='replace').strip()!r}"
+
+
+def frame(opcode: int, payload: bytes = b"", *, final: bool = True, reserved: int = 0, masked: bool = True) -> bytes:
+    """One frame from a client. `reserved` holds the three reserved bits, 0 to 7."""
+    first = bytes([final << 7 | reserved << 4 | opcode])
+    mask_bit = masked << 7
+    if len(payload) < 126:
+        size = struct.pack("!B", mask_bit | len(payload))
+    elif len(payload) < 2**16:
+        size = struct.pack("!BH", mask_bit | 126, len(payload))
+    else:
+        size = struct.pack("!BQ", mask_bit | 127, len(payload))
+    if not masked:
+        return first + size + payload
+    mask = os.urandom(4)
+    stretched = int.from_bytes((mask * (len(payload) // 4 + 1))[: len(payload)])
+    return first + size + mask + (int.from_bytes(payload) ^ stretched).to_bytes(len(payload))
+
+
+def close_frame(code: int, reason: bytes = b"") -> bytes:
+    return frame(CLOSE, struct.pack("!H", code) + reason)
+
+
+class Frames:
+    """Bytes from a server in, whole frames out; what is not yet whole is kept."""
+
+    def __init__(self) -> None:
+        self._bytes = bytearray()
+
+    def feed(self, data: bytes) -> list[Frame]:
+        self._bytes += data
+        frames = []
+        while (one := self._next()) is not None:
+            frames.append(one)
+        return frames
+
+    def _next(self) -> Frame | None:
+        if len(self._bytes) < 2:
+            return None
+        first, size = self._bytes[:2]  # a server's frames are never masked, so `size` has no high bit
+        start = 2 + {126: 2, 127: 8}.get(size, 0)
+        if len(self._bytes) < start:
+            return None
+        end = start + (int.from_bytes(self._bytes[2:start]) if size >= 126 else size)
+        if len(self._bytes) < end:
+            return None
+        payload = bytes(self._bytes[start:end])
+        del self._bytes[:end]
+        return Frame(first & 0x0F, payload, bool(first & 0x80))
+
+
+def log_in(port: int, user: str, password: str, timeout_s: float = 10.0) -> str:
+    """Log in at Django's own form. Returns the Cookie header of that session. Raises OSError."""
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=timeout_s)
+    cookies: SimpleCookie = SimpleCookie()
+
+    def ask(method: str, body: str = "", headers: Mapping[str, str] | None = None) -> int:
+        connection.request(method, "/accounts/login/", body, {"Connection": "close", **(headers or {})})
+        response = connection.getresponse()
+        response.read()
+        for value in response.headers.get_all("Set-Cookie") or ():
+            cookies.load(value)
+        connection.close()
+        return response.status
+
+    ask("GET")
+    form = {"username": user, "password": password, "csrfmiddlewaretoken": cookies["csrftoken"].value}
+    sent = {"Cookie": header(cookies), "Content-Type": "application/x-www-form-urlencoded"}
+    if ask("POST", urllib.parse.urlencode(form), sent) != 302:
+        raise PermissionError(f"{user} could not log in on port {port}; is the password right?")
+    return header(cookies)
+
+
+def header(cookies: SimpleCookie) -> str:
+    return "; ".join(f"{name}={morsel.value}" for name, morsel in cookies.items())
+
+
+def upgrade_request(port: int, path: str, headers: Mapping[str, str | None]) -> bytes:
+    """A browser's handshake request; `headers` add to it, replace, or remove what they set to None."""
+    host = f"{LOOPBACK}:{port}"
+    everything = {
+        "Host": host,
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": base64.b64encode(os.urandom(16)).decode(),
+        "Origin": f"http://{host}",
+        **headers,
+    }
+    lines = [f"{name}: {value}" for name, value in everything.items() if value is not None]
+    return "\r\n".join([f"GET {path} HTTP/1.1", *lines, "", ""]).encode()
+
+
+class WebSocketClient:
+    """One visitor on one connection, open once it exists. Raises Refused, TimeoutError or another OSError.
+
+    `receive` answers no ping and no close frame: whoever drives it decides what the visitor does.
+    """
+
+    def __init__(
+        self,
+        port: int,
+        path: str = "/ws",
+        headers: Mapping[str, str | None] | None = None,
+        *,
+        timeout_s: float = 10.0,
+        receive_buffer_bytes: int | None = None,
+    ) -> None:
+        self.socket = socket.socket()
+        if receive_buffer_bytes:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)  # before connecting
+        self.socket.settimeout(timeout_s)
+        self._frames, self._ready = Frames(), list[Frame]()
+        try:
+            self.socket.connect((LOOPBACK, port))
+            self.socket.sendall(upgrade_request(port, path, headers or {}))
+            self._read_answer()
+        except BaseException:
+            self.socket.close()
+            raise
+
+    def _read_answer(self) -> None:
+        data = b""
+        while b"\r\n\r\n" not in data:
+            chunk = self.socket.recv(READ_BYTES)
+            if not chunk:
+                raise ConnectionError(f"the server closed the connection after {data[:200]!r}")
+            data += chunk
+        head, _, rest = data.partition(b"\r\n\r\n")
+        status, *lines = head.decode("latin-1").split("\r\n")
+        self.headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        if (number := int(status.split()[1])) != 101:
+            raise Refused(number, self.headers, rest + b"".join(iter(lambda: self.socket.recv(READ_BYTES), b"")))
+        self._ready += self._frames.feed(rest)
+
+    def send(self, data: bytes) -> None:
+        """Bytes as they are: a frame, half of one, or none."""
+        self.socket.sendall(data)
+
+    def say(self, text: str) -> None:
+        self.send(frame(TEXT, text.encode()))
+
+    def receive(self) -> Frame | None:
+        """The next frame; None once the server has closed the connection. Raises TimeoutError."""
+        while not self._ready:
+            try:
+                data = self.socket.recv(READ_BYTES)
+            except ConnectionError:
+                return None  # it closed before it had read all we sent
+            if not data:
+                return None
+            self._ready += self._frames.feed(data)
+        return self._ready.pop(0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.socket.close()
+
+
+class Crowd:
+    """`size` visitors who listen, read by one thread; pings are answered. Leaving the block hangs up for all.
+
+    `messages` counts text frames, `lost` those whose connection the server closed.
+    """
+
+    def __init__(self, port: int, size: int, headers: Mapping[str, str | None], path: str = "/ws") -> None:
+        self.messages = self.lost = 0
+        self._port, self._size, self._headers, self._path = port, size, headers, path
+        self._selector = selectors.DefaultSelector()  # not select(): it ends at descriptor 1023
+        self._wake, self._woken = socket.socketpair()
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+        self._clients: list[WebSocketClient] = []
+
+    def wait_for(self, messages: int, timeout_s: float) -> None:
+        """Until that many text frames came, all visitors together. Raises TimeoutError."""
+        deadline = time.monotonic() + timeout_s
+        while self.messages < messages:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{self.messages} of {messages} messages after {timeout_s:g} s")
+            time.sleep(0.01)
+
+    def _listen(self) -> None:
+        while True:
+            for key, _ in self._selector.select():
+                if key.fileobj is self._woken:
+                    return
+                self._read(key.data)
+
+    def _read(self, client: WebSocketClient) -> None:
+        try:
+            data = client.socket.recv(READ_BYTES)
+        except ConnectionError:
+            data = b""
+        if not data:
+            self.lost += 1
+            self._selector.unregister(client.socket)
+        for one in client._frames.feed(data):
+            if one.opcode == TEXT:
+                self.messages += 1
+            elif one.opcode == PING:
+                client.send(frame(PONG, one.payload))
+
+    def __enter__(self) -> Self:
+        try:
+            for _ in range(self._size):
+                client = WebSocketClient(self._port, self._path, self._headers)
+                self._clients.append(client)
+                self._selector.register(client.socket, selectors.EVENT_READ, client)
+        except BaseException:
+            self._close()
+            raise
+        self._selector.register(self._woken, selectors.EVENT_READ)
+        self._thread.start()
+        return self
+
+    def _close(self) -> None:
+        for client in self._clients:
+            client.socket.close()
+        self._selector.close()
+        self._wake.close()
+        self._woken.close()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._wake.send(b"x")
+        self._thread.join()
+        self._close()

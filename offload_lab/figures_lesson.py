@@ -1,0 +1,95 @@
+"""The notebooks' own pictures: a guess beside what was measured, and memory by file size.
+
+Opaque white and colour-blind safe like the signature picture, so that they read in a dark JupyterLab and in print.
+"""
+
+from collections.abc import Mapping
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from .figures import FREE, INK, STUCK, TRANSFER
+
+LOG_FROM_RATIO = 20  # from here on two numbers on a linear axis no longer show both
+CLOSE_RATIO = 1.5  # nobody guesses better than that
+HATCHES = ("////", "", "..")
+
+
+def number(value: float) -> str:
+    """As few digits as a person compares: 1,573 and 15.7 and 3.1 and 0.82."""
+    digits = 0 if abs(value) >= 100 or value == int(value) else 1 if abs(value) >= 1 else 2
+    return f"{value:,.{digits}f}"
+
+
+def verdict(guess: float, measured: float) -> str:
+    """How far the guess was off, in words."""
+    if guess == measured:
+        return "exactly so"
+    if guess <= 0 or measured <= 0:
+        return "not the same thing at all" if abs(guess - measured) > 1 else "about right"
+    ratio = max(guess, measured) / min(guess, measured)
+    if ratio <= CLOSE_RATIO:
+        return "about right"
+    return f"your guess was {number(ratio)} times too {'small' if measured > guess else 'large'}"
+
+
+def guess_beside(guess: float | None, measured: float, unit: str) -> Figure:
+    """Both numbers on one axis, logarithmic where they lie far apart; only the measured one where `guess` is None."""
+    figure = Figure(figsize=(10, 1.9), facecolor="white", layout="constrained")
+    axes = figure.subplots()
+    points = [measured] if guess is None else [guess, measured]
+    scale(axes, points)
+    axes.set_ylim(-1, 1)
+    axes.set_yticks([])
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    axes.set_xlabel(unit, color=INK)
+    if guess is not None:
+        axes.plot([guess, measured], [0, 0], color=INK, linewidth=1, linestyle=":")
+        mark(axes, guess, 0.55, "D", TRANSFER, f"your guess: {number(guess)} {unit}")
+    mark(axes, measured, -0.55, "o", FREE, f"measured: {number(measured)} {unit}")
+    title = "no guess this time" if guess is None else verdict(guess, measured)
+    axes.set_title(title, loc="left", fontsize=13, fontweight="bold", color=INK)
+    return figure
+
+
+def scale(axes: Axes, points: list[float]) -> None:
+    low, high = min(points), max(points)
+    if low > 0 and high / low > LOG_FROM_RATIO:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(lambda value, _: number(value))
+        axes.set_xlim(low / 3, high * 3)
+    else:
+        axes.xaxis.set_major_formatter(lambda value, _: number(value))
+        room = max(high, 0) - min(low, 0) or 1
+        axes.set_xlim(min(low - 0.1 * room, 0), high + 0.25 * room)
+
+
+def mark(axes: Axes, value: float, height: float, marker: str, colour: str, text: str) -> None:
+    """A mark on the line and its words above or below it, turned inwards so that they stay on the picture."""
+    axes.plot([value], [0], marker=marker, markersize=11, color=colour, clip_on=False, zorder=3)
+    place = axes.transAxes.inverted().transform(axes.transData.transform((value, 0)))[0]
+    side = "left" if place < 0.3 else "right" if place > 0.7 else "center"
+    axes.text(value, height, text, ha=side, va="center", fontsize=12, color=INK)
+
+
+def memory(peaks: Mapping[str, Mapping[int, float]]) -> Figure:
+    """Bars of a worker's memory in MiB: `peaks` by variant, then by the file's size in MiB."""
+    figure = Figure(figsize=(10, 3.8), facecolor="white", layout="constrained")
+    axes = figure.subplots()
+    sizes = sorted({size for row in peaks.values() for size in row})
+    width = 0.8 / len(peaks)
+    for place, (variant, row) in enumerate(peaks.items()):
+        colour, hatch = (STUCK, TRANSFER, FREE)[place % 3], HATCHES[place % 3]
+        at = [index + (place - (len(peaks) - 1) / 2) * width for index in range(len(sizes))]
+        bars = axes.bar(at, [row[size] for size in sizes], width * 0.9, label=variant, color=colour, hatch=hatch)
+        for one in bars:
+            one.set_edgecolor("white")
+        axes.bar_label(bars, [number(round(row[size])) for size in sizes], color=INK, fontsize=11, padding=2)
+    axes.set_xticks(range(len(sizes)), [f"a file of {size} MiB" for size in sizes], fontsize=11, color=INK)
+    axes.set_title("the worker's memory while it serves one visitor, in MiB", loc="left", fontsize=13, color=INK)
+    axes.set_yticks([])
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    axes.legend(frameon=False, fontsize=11, labelcolor=INK, loc="upper left")
+    return figure

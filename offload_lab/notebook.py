@@ -1,0 +1,280 @@
+"""What a notebook needs to drive the stages and to show what they did; the only module that knows Jupyter."""
+
+import ast
+import difflib
+import hashlib
+import html
+import io
+import json
+import math
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from IPython.core.getipython import get_ipython
+from IPython.display import display
+from matplotlib.figure import Figure
+from pygments import highlight  # type: ignore[import-untyped]
+from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]
+from pygments.lexers import get_lexer_for_filename  # type: ignore[import-untyped]
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from . import doctor, figures, figures_lesson, manifest, measure, report
+from .clients import ping
+from .engine import ROOT
+from .errors import LabError, Unknown
+from .manifest import Step
+from .recording import Recording
+from .stage import Stage
+from .uwsgi import LOOPBACK
+
+DPI = 200
+BAR_CELLS = 40
+GET_IN_S = 5.0
+CONTEXT_LINES = 1
+# both on white, with signs as well as colours: the same in a light and in a dark JupyterLab, and on paper
+FRAME = "background:#ffffff;color:#222222;border:1px solid #bbbbbb;padding:8px 12px;margin:0;overflow-x:auto;"
+MONO = "font-family:'DejaVu Sans Mono',Menlo,Consolas,monospace;font-size:13px;line-height:1.45;white-space:pre;"
+DIFF_STYLES = {"+": "background:#cfe8fc;color:#002f4d;", "-": "background:#fbe0cc;color:#5c2300;", " ": ""}
+
+
+def results() -> Path:
+    """Where guesses and altered INIs go: `results` in the repository, or the folder that ``LAB_RESULTS`` names."""
+    return Path(os.environ.get("LAB_RESULTS") or ROOT / "results")
+
+
+# --- run
+
+
+@contextmanager
+def progress(title: str) -> Iterator[Callable[[float], None]]:
+    """A bar of text under the cell, that works wherever a notebook is executed: call it with the share done, 0 to 1."""
+
+    def line(share: float) -> dict[str, str]:
+        done = round(share * BAR_CELLS)
+        return {"text/plain": f"{title:<28} {'█' * done}{'░' * (BAR_CELLS - done)} {share:4.0%}"}
+
+    bar = show_bundle(line(0), display_id=True)
+    yield lambda share: bar.update(line(share), raw=True)
+    bar.update(line(1), raw=True)
+
+
+def record(
+    step: str | Step,
+    variant: str,
+    *,
+    called: str | None = None,
+    placeholders: dict[str, str] | None = None,
+    **how: Any,
+) -> Recording:
+    """Start the variant, record one slow download and its bystanders, stop the variant.
+
+    `called` is its name in pictures and tables, if not its own. `placeholders` reach its INI; `how` reaches
+    `measure.record_download` (``slow_s``, ``rate_mib_s``).
+    """
+    name = called or variant
+    with progress(name) as done, Stage(step, variant, placeholders=placeholders) as stage:
+        return replace(measure.record_download(stage, progress=done, **how), variant=name)
+
+
+def altered(step: str, variant: str, *lines: str) -> Step:
+    """`step` with its `variant` changed: the real INI is included, then `lines` follow, where they win over it.
+
+    The file that does so stays in the results folder, to be looked at.
+    """
+    original = manifest.find(step)
+    *backends, front = original.variant(variant).inis
+    text = "\n".join(["[uwsgi]", f"ini = {original.folder / front}", *lines, ""])
+    folder = results() / "altered" / f"{original.name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / front).write_text(text)
+    changed = replace(original.variant(variant), inis=(*backends, str(folder / front)), reference=False)
+    return replace(original, variants=tuple(changed if one.name == variant else one for one in original.variants))
+
+
+def served_beside(stage: Stage, visitors: int, within_s: float = 1.0) -> bool:
+    """Whether somebody is served at /ping while `visitors` others ask for the file and take nothing of it."""
+    with ExitStack() as hall, suppress(TimeoutError):
+        for _ in range(
+            visitors
+        ):  # a connection that comes upon a full queue is tried again by the kernel, a second later
+            visitor = hall.enter_context(socket.create_connection((LOOPBACK, stage.port), timeout=GET_IN_S))
+            visitor.sendall(f"GET {stage.step.path} HTTP/1.0\r\n\r\n".encode())
+        return ping(stage.port, timeout_s=within_s).status == 200
+    return False
+
+
+# --- see
+
+
+def guess_and_see(guess: float | None, measured: float, unit: str, notebook: str, question: str) -> None:
+    """Guess and result on one picture. A guess is also written down, for the comparison at the end of the course."""
+    if guess is not None and (
+        isinstance(guess, bool) or not isinstance(guess, int | float) or not math.isfinite(guess)
+    ):
+        print(f"{guess!r} is no number, so it does not count as a guess. Write one like 5 or 0.5, without its unit.")
+        guess = None
+    if guess is None:
+        print("You made no guess. Write a number into the guess cell and run the notebook again: being wrong helps.")
+    else:
+        keep_guess(notebook, question, guess, measured, unit)
+    show(figures_lesson.guess_beside(guess, measured, unit), f"guess {guess}, measured {measured:g} {unit}")
+
+
+def keep_guess(notebook: str, question: str, guess: float, measured: float, unit: str) -> None:
+    """One more line of JSON in ``guesses.jsonl`` of the results folder."""
+    taken = datetime.now(UTC).isoformat(timespec="seconds")
+    row = {"notebook": notebook, "question": question, "guess": guess, "measured": measured, "unit": unit, "at": taken}
+    results().mkdir(parents=True, exist_ok=True)
+    with (results() / "guesses.jsonl").open("a") as file:
+        file.write(json.dumps(row) + "\n")
+
+
+def picture(*recordings: Recording) -> None:
+    """The signature picture of `recordings`, one above the other."""
+    rows = [report.summarise(recording) for recording in recordings]
+    words = [f"{row.variant}: {row.answered_meanwhile} of {row.asked} answered meanwhile" for row in rows]
+    show(figures.signature(recordings), "; ".join(words))
+
+
+def table(*recordings: Recording) -> None:
+    """The numbers of `recordings`, as the demo prints them; compared with the last where none is the reference."""
+    *others, last = recordings
+    last = replace(last, reference=last.reference or not any(one.reference for one in others))
+    show_table(report.table([*others, last]))
+
+
+def mechanism(*recordings: Recording) -> None:
+    """How it was done rather than how long it took: whose socket, which thread, and what uWSGI's own stats said."""
+    rows = Table(
+        "variant", "worker", "socket held by", "thread that waits on it", "worker's state", "offloaded_requests"
+    )
+    for one in recordings:
+        middle = [sample for sample in one.samples if figures.during(one, sample)]
+        held = [sample.holder for sample in middle if sample.holder]
+        threads = {who["tid"] for who in held if who["tid"] is not None}
+        busy = sum(figures.front_busy(sample) for sample in middle)
+        rows.add_row(
+            one.variant,
+            f"PID {figures.front_pids(one)}",
+            ", ".join(f"PID {pid}" for pid in sorted({str(who["pid"]) for who in held})) or "no process",
+            f"{', '.join(map(str, threads))}: {figures.carrier(one)}" if threads else "none, or not told here",
+            f"busy in {busy} of {len(middle)} looks",
+            f"+{report.offloaded(one)}",
+        )
+    show_table(rows)
+
+
+# --- read
+
+
+def show_diff(step: str, old: str, new: str) -> None:
+    """What `new` changes in `old`, both files of `step`: the lines that differ and their nearest neighbours."""
+    folder = manifest.find(step).folder
+    before, after = (read(folder / name).splitlines() for name in (old, new))
+    lines = list(difflib.unified_diff(before, after, n=CONTEXT_LINES, lineterm=""))[2:]
+    lines = ["  ⋯" if line.startswith("@@") else f"{line[0]} {line[1:]}" for line in lines]
+    rows = "".join(f'<div style="{DIFF_STYLES[line[0]]}">{html.escape(line)}</div>' for line in lines)
+    caption = f"steps/{folder.name}: {old} → {new}"
+    show_bundle({"text/html": framed(caption, rows), "text/plain": "\n".join([caption, *lines])})
+
+
+def show_code(step: str, file: str, name: str | None = None) -> None:
+    """The step's real `file`, or only the function or class called `name` in it."""
+    path = manifest.find(step).folder / file
+    text = read(path)
+    code = text if name is None else definition(text, name)
+    coloured = highlight(code, get_lexer_for_filename(file), HtmlFormatter(noclasses=True, nowrap=True))
+    caption = f"steps/{path.parent.name}/{file}" + (f": {name}" if name else "")
+    show_bundle({"text/html": framed(caption, coloured), "text/plain": f"{caption}\n{code}"})
+
+
+def read(path: Path) -> str:
+    """Raises Unknown with the nearest match for a file that is not there."""
+    if not path.is_file():
+        known = sorted(one.name for one in path.parent.iterdir() if one.is_file())
+        raise Unknown(f"file in {path.parent.name}", path.name, known, manifest.nearest(path.name, known))
+    return path.read_text()
+
+
+def definition(text: str, name: str) -> str:
+    """The source of the function, class or assignment `name`, its decorators included. Raises LabError."""
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name:
+            first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+            return "\n".join(text.splitlines()[first - 1 : node.end_lineno])
+    raise LabError(f"nothing called {name!r} is defined there")
+
+
+def framed(caption: str, body: str) -> str:
+    head = f'<div style="{FRAME}border-bottom:0;font-weight:bold;font-size:13px;">{html.escape(caption)}</div>'
+    return f'{head}<pre style="{FRAME}{MONO}">{body}</pre>'
+
+
+# --- show
+
+
+def show(figure: Figure, words: str) -> None:
+    """`figure` under the cell; `words` for those who cannot see it."""
+    image = io.BytesIO()
+    figure.savefig(image, format="png", dpi=DPI)
+    width = round(figure.get_figwidth() * 96)
+    show_bundle({"image/png": image.getvalue(), "text/plain": words}, {"image/png": {"width": width, "alt": words}})
+
+
+def show_table(rows: Table) -> None:
+    """The same table that a terminal shows, on white."""
+    console = Console(file=io.StringIO(), record=True, width=124, force_jupyter=False)
+    rows.box = box.SIMPLE_HEAD  # a browser leaves gaps between the pieces of upright lines
+    console.print(rows)
+    plain = console.export_text(clear=False).rstrip()
+    page = console.export_html(
+        inline_styles=True, code_format=f'<pre style="{FRAME}{MONO}line-height:1.2;">{{code}}</pre>'
+    )
+    show_bundle({"text/html": page, "text/plain": plain})
+
+
+def show_bundle(data: dict[str, Any], metadata: dict[str, Any] | None = None, **how: Any) -> Any:
+    show_it: Any = display
+    return show_it(data, metadata=metadata, raw=True, **how)
+
+
+# --- what is here
+
+
+def machine() -> None:
+    """What the course can use on this machine, which uWSGI first of all."""
+    rows = Table("part", "here", "needed for")
+    for it in doctor.examine():
+        rows.add_row(it.part, it.found or f"missing; get it with: {it.install}", it.purpose)
+    show_table(rows)
+
+
+def lessons() -> None:
+    """The course as it stands: each step, the minutes it takes, and its notebook where there is one."""
+    lines = ["| step | what it shows | minutes | notebook |", "|---|---|---|---|"]
+    for step in manifest.steps():
+        notebook = f"{step.name}.ipynb"
+        link = f"[{notebook}]({notebook})" if (ROOT / "notebooks" / notebook).exists() else "not yet"
+        lines.append(f"| {step.number} | {step.title} | {step.minutes} | {link} |")
+    show_bundle({"text/markdown": "\n".join(lines), "text/plain": "\n".join(lines)})
+
+
+def show_lab_errors_plainly(shell: Any) -> None:
+    """A LabError says what to do; a traceback would hide it."""
+
+    def plainly(_shell: Any, _kind: type[LabError], error: LabError, _trace: Any, tb_offset: Any = None) -> None:
+        print(f"{type(error).__name__}: {error}")
+
+    shell.set_custom_exc((LabError,), plainly)
+
+
+if (shell := get_ipython()) is not None:
+    show_lab_errors_plainly(shell)

@@ -1,0 +1,73 @@
+"""A recorded measurement: plain data, saved as JSON, read back as it was. Times are seconds since its start."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from .clients import Bystander
+from .errors import LabError
+
+SCHEMA = 1
+
+
+@dataclass
+class Transfer:
+    """The slow visitor's download: slow from `began` until `hurried`, then as fast as it comes until `ended`."""
+
+    path: str
+    rate_mib_s: float
+    began: float
+    hurried: float
+    ended: float
+    received_mib: float
+
+
+@dataclass
+class Sample:
+    """What one look at the processes showed.
+
+    `workers`: per PID, whether it is the front's, whether it was busy, and its counts of requests and of requests
+    handed to an offload thread.
+    `memory_mib`: per PID. `holder`: who had the slow visitor's socket, None once nobody had.
+    """
+
+    at: float
+    workers: list[dict[str, int | bool]]
+    memory_mib: dict[str, float]
+    holder: dict[str, int | None] | None
+
+
+@dataclass
+class Recording:
+    """Everything that one variant's run showed. `memory_is` says which measure of memory it is, PSS or RSS."""
+
+    step: str
+    variant: str
+    says: str
+    reference: bool
+    engine: str
+    machine: str
+    taken: str
+    memory_is: str
+    transfer: Transfer
+    bystanders: list[Bystander] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
+    schema: int = SCHEMA
+
+    def save(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(asdict(self), indent=1) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> "Recording":
+        """Raises LabError for a file that is no recording of this schema."""
+        try:
+            data = json.loads(path.read_text())
+            if data["schema"] != SCHEMA:
+                raise LabError(f"{path} has schema {data['schema']}, this version reads {SCHEMA}; record it again")
+            data["transfer"] = Transfer(**data["transfer"])
+            data["bystanders"] = [Bystander(**row) for row in data["bystanders"]]
+            data["samples"] = [Sample(**row) for row in data["samples"]]
+            return cls(**data)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise LabError(f"{path} is no recording: {error!r}; make one with ./lab demo") from error

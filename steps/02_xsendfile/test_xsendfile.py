@@ -1,0 +1,162 @@
+"""X-Sendfile: who is kept waiting, what can be fetched, and what becomes of the request's conditions."""
+
+import os
+import socket
+
+import pytest
+
+from offload_lab.clients import SlowReader, fetch, ping
+from offload_lab.holder import find_holders
+from offload_lab.stage import Stage
+from offload_lab.testing import wait_for
+
+STEP = "02_xsendfile"
+HELLO = b"the clerk is free\n"
+
+
+@pytest.fixture(scope="module")
+def stage():
+    with Stage(STEP, "xsendfile") as stage:
+        (stage.run / "served" / "hello.txt").write_bytes(HELLO)
+        (stage.run / "secret.txt").write_text("not for visitors\n")
+        yield stage
+
+
+def test_blocking_keeps_a_bystander_waiting_until_the_download_lets_go():
+    with Stage(STEP, "blocking") as stage, SlowReader(stage.port, "/file", rate_mib_s=4) as reader:
+        wait_for(lambda: stage.workers()[0].busy, 10, "the worker busy with the download")
+        with socket.create_connection(("127.0.0.1", stage.port)) as bystander:
+            bystander.sendall(b"GET /ping HTTP/1.0\r\n\r\n")
+            [holder] = find_holders(stage.port, reader.port, stage.front.pids())
+            assert holder.pid == stage.workers()[0].pid
+            bystander.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                bystander.recv(1)
+            assert not reader.done.is_set()
+            reader.hurry()
+            bystander.settimeout(30)
+            assert bystander.recv(12) == b"HTTP/1.0 200"
+        assert stage.workers()[0].offloaded == 0
+
+
+def test_xsendfile_answers_a_bystander_while_an_offload_thread_sends_the_file(stage):
+    before = stage.workers()[0].offloaded
+    with SlowReader(stage.port, "/file", rate_mib_s=4) as reader:
+        pong = ping(stage.port, timeout_s=30)
+        assert not reader.done.is_set()
+        [worker] = stage.workers()
+        assert pong.pid == worker.pid
+        assert worker.status == "idle"
+        assert worker.offloaded == before + 1
+        [holder] = find_holders(stage.port, reader.port, stage.front.pids())
+        assert holder.pid == worker.pid
+        assert holder.tid != worker.pid, "the worker's main thread holds the visitor"
+
+
+def test_the_file_arrives_whole(stage):
+    answer = fetch(stage.port, "/file")
+    assert (answer.status, answer.headers["Content-Length"]) == (200, str(len(answer.body)))
+    assert answer.body == (stage.run / "served" / "big.bin").read_bytes()
+
+
+def test_the_visitor_sees_the_file_and_not_its_path(stage):
+    answer = fetch(stage.port, "/file?name=hello.txt")
+    assert (answer.status, answer.body) == (200, HELLO)
+    assert answer.headers["X-Sendfile"] is None
+    assert answer.headers.get_all("Content-Type") == ["application/octet-stream"]
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../secret.txt",
+        "..%2fsecret.txt",
+        "%2e%2e%2fsecret.txt",
+        "%252e%252e%252fsecret.txt",
+        "....//secret.txt",
+        "/etc/passwd",
+        "//etc/passwd",
+        "%2fetc%2fpasswd",
+        "file:///etc/passwd",
+        "..\\secret.txt",
+        "..%5csecret.txt",
+        "hello.txt%00.png",
+        "%00",
+        "hello.txt/../../secret.txt",
+        ".",
+        "",
+        "%ff%fe",
+        "a" * 300,
+        "nobody-put-me-here",
+        "hello.txt&name=../secret.txt",
+        "hello.txt%0d%0aX-Sendfile:%20/etc/passwd",
+    ],
+)
+def test_a_name_that_is_no_file_of_ours_gets_404_with_a_body(stage, name):
+    answer = fetch(stage.port, f"/file?name={name}")
+    assert (answer.status, answer.body) == (404, b"404 Not Found\n")
+    assert answer.headers["X-Sendfile"] is None
+
+
+@pytest.mark.parametrize(
+    "kind", ["link out", "link to a folder", "folder", "fifo", "socket", "device", "dangling link"]
+)
+def test_what_is_no_regular_file_inside_gets_404(stage, kind):
+    made = stage.run / "served" / kind.replace(" ", "-")
+    with socket.socket(socket.AF_UNIX) as unix:
+        match kind:
+            case "link out":
+                made.symlink_to(stage.run / "secret.txt")
+            case "link to a folder":
+                made.symlink_to(stage.run)
+            case "folder":
+                made.mkdir()
+            case "fifo":
+                os.mkfifo(made)
+            case "socket":
+                unix.bind(str(made))
+            case "device":
+                made.symlink_to("/dev/zero")  # making one needs root; through a link the app sees the device itself
+            case "dangling link":
+                made.symlink_to(stage.run / "served" / "nowhere")
+        answer = fetch(stage.port, f"/file?name={made.name}")
+        assert (answer.status, answer.body) == (404, b"404 Not Found\n")
+
+
+def test_a_link_that_stays_inside_is_served(stage):
+    (stage.run / "served" / "greeting").symlink_to("hello.txt")
+    answer = fetch(stage.port, "/file?name=greeting")
+    assert (answer.status, answer.body) == (200, HELLO)
+
+
+def test_a_request_header_cannot_name_a_file(stage):
+    answer = fetch(stage.port, "/nowhere", headers={"X-Sendfile": "/etc/passwd", "X_SENDFILE": "/etc/passwd"})
+    assert (answer.status, answer.body) == (404, b"404 Not Found\n")
+
+
+def test_head_says_what_get_would_and_sends_nothing(stage):
+    got = fetch(stage.port, "/file?name=hello.txt")
+    answer = fetch(stage.port, "/file?name=hello.txt", method="HEAD")
+    assert (answer.status, answer.body) == (200, b"")
+    for name in ("Content-Length", "Last-Modified", "Content-Type"):
+        assert answer.headers[name] == got.headers[name]
+
+
+def test_another_method_gets_405(stage):
+    answer = fetch(stage.port, "/file", method="POST")
+    assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD")
+    assert answer.body == b"405 Method Not Allowed\n"
+
+
+def test_range_is_ignored_and_the_whole_file_comes(stage):
+    answer = fetch(stage.port, "/file?name=hello.txt", headers={"Range": "bytes=4-8"})
+    assert (answer.status, answer.headers["Content-Range"], answer.body) == (200, None, HELLO)
+
+
+@pytest.mark.parametrize(("since", "expected"), [("its own time", (304, b"")), ("long ago", (200, HELLO))])
+def test_if_modified_since_is_honoured_by_uwsgi(stage, since, expected):
+    changed = fetch(stage.port, "/file?name=hello.txt").headers["Last-Modified"]
+    date = changed if since == "its own time" else "Mon, 01 Jan 2001 00:00:00 GMT"
+    answer = fetch(stage.port, "/file?name=hello.txt", headers={"If-Modified-Since": date})
+    assert (answer.status, answer.body) == expected

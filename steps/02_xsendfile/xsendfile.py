@@ -1,0 +1,46 @@
+"""Picks the file and checks it; uWSGI sends it. The check stands here because nothing behind it checks again."""
+
+import os
+import stat
+import sys
+from email.utils import formatdate
+from pathlib import Path
+from urllib.parse import parse_qs
+
+from offload_lab.site import make_file, run_folder, with_ping
+
+SERVED = Path(os.path.realpath(run_folder() / "served"))
+BIG = make_file(SERVED / "big.bin", mib=int(sys.argv[2]))
+
+
+def allowed(name):
+    """The real path of the regular file `name` in SERVED, else None. `name` is a visitor's word: it may be anything."""
+    try:
+        path = os.path.realpath(SERVED / name, strict=True)  # follows links; an absolute `name` replaces SERVED
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):  # not there, too long, a NUL byte
+        return None
+    inside = Path(path).is_relative_to(SERVED)
+    return path if inside and stat.S_ISREG(mode) else None  # no folder, device, socket or fifo
+
+
+def refuse(start_response, status, *headers):
+    start_response(status, [("Content-Type", "text/plain; charset=utf-8"), *headers])
+    return [f"{status}\n".encode()]
+
+
+@with_ping
+def application(environ, start_response):
+    if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+        return refuse(start_response, "405 Method Not Allowed", ("Allow", "GET, HEAD"))
+    name = parse_qs(environ["QUERY_STRING"], keep_blank_values=True).get("name", [BIG.name])[-1]
+    path = allowed(name) if environ["PATH_INFO"] == "/file" else None
+    if path is None:
+        return refuse(start_response, "404 Not Found")
+    if environ["REQUEST_METHOD"] == "HEAD":  # uWSGI's static action would close the connection without a word
+        file = os.stat(path)
+        headers = [("Content-Length", str(file.st_size)), ("Last-Modified", formatdate(file.st_mtime, usegmt=True))]
+        start_response("200 OK", [("Content-Type", "application/octet-stream"), *headers])
+    else:
+        start_response("200 OK", [("X-Sendfile", path)])  # uWSGI replaces the status and all headers with its own
+    return []
