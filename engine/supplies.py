@@ -1,0 +1,114 @@
+"""What a build needs from outside: the tools of this machine, the pinned source package, and other programs' work."""
+
+import importlib.util
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path
+
+COMPILER = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "gcc")  # as uWSGI's own build chooses
+PYTHON_DEV = f"python{sys.version_info.major}.{sys.version_info.minor}-dev"
+
+
+class EngineError(Exception):
+    """The engine cannot be built; the text is one sentence with the value and the next step."""
+
+
+def check_tools() -> None:
+    """Find out now, not after half a minute, what is missing. Raises EngineError with the line that installs it."""
+    debian = sys.base_prefix == "/usr"  # another Python does not get its headers from Debian's package
+    headers = ["pcre2.h", "openssl/ssl.h", *(["Python.h"] if debian else [])]
+    packages = ["gcc", "libc6-dev", "patch", "libpcre2-dev", "libssl-dev", *([PYTHON_DEV] if debian else [])]
+    missing = [tool for tool in (COMPILER[0], "patch", "pcre2-config") if shutil.which(tool) is None]
+    if COMPILER[0] not in missing:
+        missing += [header for header in headers if not includes(header)]
+    if missing:
+        line = f"apt-get install {' '.join(packages)}"
+        raise EngineError(f"cannot build without {', '.join(missing)}; install with: {line}")
+    if not includes("Python.h"):
+        raise EngineError(
+            f"no Python.h in {sysconfig.get_path('include')}; install this Python again, with its headers"
+        )
+    for module in ("pip", "gevent"):
+        if importlib.util.find_spec(module) is None:
+            raise EngineError(f"{sys.executable} has no {module}; use the project's own Python: ./lab engine")
+
+
+def includes(header: str) -> bool:
+    """Whether the compiler finds `header`."""
+    code = f"#define PCRE2_CODE_UNIT_WIDTH 8\n#include <{header}>\n"
+    command = [*COMPILER, f"-I{sysconfig.get_path('include')}", "-fsyntax-only", "-xc", "-"]
+    return subprocess.run(command, input=code, text=True, capture_output=True).returncode == 0
+
+
+def download(pins: Mapping[str, str], work: Path) -> Path:
+    """uWSGI's source package, its hash checked by pip.
+
+    pip insists on asking a package for its name, and needs setuptools for that, which Python 3.12 and later do not
+    bring along: hence the second pin, unpacked into `work` and used by nothing else.
+    """
+    tools, folder = work / "tools", work / "download"
+    pip(["install", "--target", str(tools), "--only-binary", ":all:"], pins["setuptools"], work)
+    source = ["download", "--dest", str(folder), "--no-binary", ":all:", "--no-build-isolation", "--use-pep517"]
+    pip(source, pins["uwsgi"], work, {"PYTHONPATH": str(tools)})
+    return next(folder.iterdir())
+
+
+def pip(arguments: list[str], pin: str, work: Path, env: Mapping[str, str] | None = None) -> None:
+    wanted, log = work / "wanted.txt", work / "pip.log"
+    wanted.write_text(f"{pin}\n")
+    command = [sys.executable, "-m", "pip", *arguments, "--no-deps", "--require-hashes", "-r", str(wanted)]
+    log.unlink(missing_ok=True)
+    if run(command, work, log, env) == 0:
+        return
+    words = log.read_text(errors="replace")
+    if differs := re.search(r"Expected sha256 (\w+)\s+Got\s+(\w+)", words):
+        raise EngineError(
+            f"{pin.split()[0]} has the sha256 {differs[2]}, not {differs[1]} as requirements/engine.lock says;"
+            " it was not unpacked: find out who changed it before you change the lock"
+        )
+    raise EngineError(
+        f"pip could not fetch {pin.split()[0]}; check the network and try again. pip's last words: {tail(words)}"
+    )
+
+
+def unpack(archive: Path, work: Path) -> Path:
+    with tarfile.open(archive) as package:
+        package.extraction_filter = getattr(tarfile, "data_filter", lambda member, path: member)
+        package.extractall(work / "source")
+    return next((work / "source").iterdir())
+
+
+def run(command: list[str], cwd: Path, log: Path, env: Mapping[str, str] | None = None) -> int:
+    """The exit status of `command`, its words in `log`. Whatever it started has ended when this returns or raises."""
+    # both uWSGI and its build take orders from UWSGI_* variables
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("UWSGI_")}
+    with log.open("ab") as out:
+        child = subprocess.Popen(
+            command,
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+            env={**inherited, "TMPDIR": str(cwd), "LC_ALL": "C", **(env or {})},
+        )
+    try:
+        os.waitid(
+            os.P_PID, child.pid, os.WEXITED | os.WNOWAIT
+        )  # not reaped yet, so the group's number is still its own
+    finally:
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+    return child.returncode
+
+
+def tail(text: str, lines: int = 3) -> str:
+    return " | ".join(line.strip() for line in text.strip().splitlines()[-lines:])
