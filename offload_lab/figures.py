@@ -118,7 +118,7 @@ def carrier(recording: Recording) -> str:
     seen = [sample.holder for sample in recording.samples if during(recording, sample) and sample.holder]
     threads = [holder for holder in seen if holder["tid"] is not None]
     if not threads:
-        return "a process of the stage" if seen else "nobody we could see"
+        return "a process of the stage" if seen else "the kernel: all was sent at once"
     own = sum(holder["tid"] == holder["pid"] for holder in threads) > len(threads) / 2
     return "the worker itself" if own else "an offload thread"
 

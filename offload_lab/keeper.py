@@ -84,7 +84,7 @@ def owner_lets_go(leader: subprocess.Popen[bytes]) -> bool:
 
 def main(grace_s: float, scratch: str, command: list[str]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # only the lifeline decides
+        signal.signal(number, lambda *_: None)  # only the lifeline decides; the command must not inherit SIG_IGN
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     try:
         leader = subprocess.Popen(

@@ -125,7 +125,8 @@ def guess_and_see(guess: float | None, measured: float, unit: str, notebook: str
         print("You made no guess. Write a number into the guess cell and run the notebook again: being wrong helps.")
     else:
         keep_guess(notebook, question, guess, measured, unit)
-    show(figures_lesson.guess_beside(guess, measured, unit), f"guess {guess}, measured {measured:g} {unit}")
+    words = "no guess" if guess is None else f"{figures_lesson.verdict(guess, measured)}: {guess:g} {unit}"
+    show(figures_lesson.guess_beside(guess, measured, unit), f"{words}; measured {measured:g} {unit}")
 
 
 def keep_guess(notebook: str, question: str, guess: float, measured: float, unit: str) -> None:
@@ -235,10 +236,8 @@ def show_table(rows: Table) -> None:
     rows.box = box.SIMPLE_HEAD  # a browser leaves gaps between the pieces of upright lines
     console.print(rows)
     plain = console.export_text(clear=False).rstrip()
-    page = console.export_html(
-        inline_styles=True, code_format=f'<pre style="{FRAME}{MONO}line-height:1.2;">{{code}}</pre>'
-    )
-    show_bundle({"text/html": page, "text/plain": plain})
+    page = console.export_html(inline_styles=True, code_format="{code}").rstrip()
+    show_bundle({"text/html": f'<pre style="{FRAME}{MONO}line-height:1.2;">{page}</pre>', "text/plain": plain})
 
 
 def show_bundle(data: dict[str, Any], metadata: dict[str, Any] | None = None, **how: Any) -> Any:

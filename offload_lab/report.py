@@ -58,7 +58,9 @@ def table(recordings: Sequence[Recording]) -> Table:
     """One row a recording; the ratio is to the median wait of the recording marked as reference, if one is."""
     rows = [summarise(recording) for recording in recordings]
     base = next((row for row, recording in zip(rows, recordings, strict=True) if recording.reference), None)
-    drawn = Table(title="One slow download, and everybody else", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    drawn = Table(
+        title="One slow download, and everybody else", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
+    )
     drawn.add_column("variant", no_wrap=True)
     against = f"wait vs\n{base.variant}" if base else "wait vs\n-"
     for heading in ("answered\nmeanwhile", "median\nms", "worst\nms", against, "worker's\npeak MiB", "off-\nloaded"):

@@ -4,7 +4,7 @@ import itertools
 import os
 import threading
 import time
-from pathlib import Path
+from typing import TextIO
 
 import click
 from rich.text import Text
@@ -36,7 +36,6 @@ def run(step: str, variant: str | None, port: int, engine_name: str | None) -> N
             out.print("\nin a second terminal:")
         for line in found.try_it:
             out.print(f"  {line.format(url=stage.url)}", markup=False, soft_wrap=True)
-        out.print("\nCtrl-C ends it.\n", style="dim")
         follow(stage)
 
 
@@ -44,18 +43,19 @@ def follow(stage: Stage) -> None:
     """Print every process's log as it grows. Raises ProcessDied when one ends by itself."""
     width = max(len(process.name) for process in stage.processes)
     for process, colour in zip(stage.processes, itertools.cycle(COLOURS), strict=False):
+        log = process.log.open(errors="replace")
+        log.seek(0, os.SEEK_END)  # what was said while starting would stand in the error, had there been one
         prefix = Text(f"{process.name:<{width}} │ ", style=colour)
-        threading.Thread(target=tail, args=(process.log, prefix), daemon=True).start()
+        threading.Thread(target=tail, args=(log, prefix), daemon=True).start()
+    out.print("\nCtrl-C ends it.\n", style="dim")
     while all(process.status() is None for process in stage.processes):
         time.sleep(0.1)
     dead = next(process for process in stage.processes if process.status() is not None)
     raise ProcessDied(dead.name, dead.status(), dead.log_tail())
 
 
-def tail(log: Path, prefix: Text) -> None:
-    with log.open(errors="replace") as file:
-        file.seek(0, os.SEEK_END)  # what was said while starting is in an error, if there was one
-        while True:
-            for line in file:
-                out.print(prefix + line.rstrip("\n"), soft_wrap=True)
-            time.sleep(0.1)
+def tail(log: TextIO, prefix: Text) -> None:
+    while True:
+        for line in log:
+            out.print(prefix + line.rstrip("\n"), soft_wrap=True)
+        time.sleep(0.1)

@@ -13,7 +13,8 @@ RECEIVE_BUFFER_BYTES = 64 * 1024  # small and fixed, else the kernel takes megab
 class SlowReader:
     """A visitor on a bad connection: asks for `path`, then takes `rate_mib_s` until told to `hurry`.
 
-    A reader that took nothing at all would be cut off by uWSGI's ``socket-timeout`` (4 s) where a worker serves it.
+    Below about 0.3 MiB/s a worker would cut it off: uWSGI's ``socket-timeout`` (4 s) ends when the kernel finds the
+    socket writable again, and that takes until a good part of its send buffer (4 MiB on Linux) is empty.
     `done` is set once the server has closed the connection; `received` counts bytes, the head included.
     """
 

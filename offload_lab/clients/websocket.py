@@ -5,17 +5,14 @@ send: a visitor who breaks the rules on purpose is what the servers are tested w
 """
 
 import base64
-import http.client
 import os
 import selectors
 import socket
 import struct
 import threading
 import time
-import urllib.parse
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http.cookies import SimpleCookie
 from types import TracebackType
 from typing import Self
 
@@ -97,32 +94,6 @@ class Frames:
         payload = bytes(self._bytes[start:end])
         del self._bytes[:end]
         return Frame(first & 0x0F, payload, bool(first & 0x80))
-
-
-def log_in(port: int, user: str, password: str, timeout_s: float = 10.0) -> str:
-    """Log in at Django's own form. Returns the Cookie header of that session. Raises OSError."""
-    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=timeout_s)
-    cookies: SimpleCookie = SimpleCookie()
-
-    def ask(method: str, body: str = "", headers: Mapping[str, str] | None = None) -> int:
-        connection.request(method, "/accounts/login/", body, {"Connection": "close", **(headers or {})})
-        response = connection.getresponse()
-        response.read()
-        for value in response.headers.get_all("Set-Cookie") or ():
-            cookies.load(value)
-        connection.close()
-        return response.status
-
-    ask("GET")
-    form = {"username": user, "password": password, "csrfmiddlewaretoken": cookies["csrftoken"].value}
-    sent = {"Cookie": header(cookies), "Content-Type": "application/x-www-form-urlencoded"}
-    if ask("POST", urllib.parse.urlencode(form), sent) != 302:
-        raise PermissionError(f"{user} could not log in on port {port}; is the password right?")
-    return header(cookies)
-
-
-def header(cookies: SimpleCookie) -> str:
-    return "; ".join(f"{name}={morsel.value}" for name, morsel in cookies.items())
 
 
 def upgrade_request(port: int, path: str, headers: Mapping[str, str | None]) -> bytes:
@@ -248,26 +219,29 @@ class Crowd:
         if not data:
             self.lost += 1
             self._selector.unregister(client.socket)
-        for one in client._frames.feed(data):
+        came_with_the_answer, client._ready = client._ready, []
+        for one in came_with_the_answer + client._frames.feed(data):
             if one.opcode == TEXT:
                 self.messages += 1
             elif one.opcode == PING:
                 client.send(frame(PONG, one.payload))
 
     def __enter__(self) -> Self:
+        self._selector.register(self._woken, selectors.EVENT_READ)
+        self._thread.start()  # now: whoever is in must not wait unread for those who are still coming
         try:
             for _ in range(self._size):
                 client = WebSocketClient(self._port, self._path, self._headers)
                 self._clients.append(client)
                 self._selector.register(client.socket, selectors.EVENT_READ, client)
         except BaseException:
-            self._close()
+            self._leave()
             raise
-        self._selector.register(self._woken, selectors.EVENT_READ)
-        self._thread.start()
         return self
 
-    def _close(self) -> None:
+    def _leave(self) -> None:
+        self._wake.send(b"x")
+        self._thread.join()
         for client in self._clients:
             client.socket.close()
         self._selector.close()
@@ -277,6 +251,4 @@ class Crowd:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._wake.send(b"x")
-        self._thread.join()
-        self._close()
+        self._leave()

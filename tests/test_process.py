@@ -1,0 +1,192 @@
+"""The harness attacked: whatever the child does, it is seen, stopped and reaped, and nothing is left."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import psutil
+import pytest
+
+from offload_lab.errors import CannotStart, NotReady, ProcessDied
+from offload_lab.process import Deadline, Process
+from offload_lab.testing import wait_for
+
+FOREVER = "import signal; signal.pause()"
+
+
+@pytest.fixture
+def python(tmp_path):
+    """Make a Process from Python code; whatever the test forgets is stopped after it."""
+    made = []
+
+    def make(code, **options):
+        process = Process("child", [sys.executable, "-c", textwrap.dedent(code)], tmp_path / "child.log", **options)
+        made.append(process)
+        return process
+
+    yield make
+    for process in made:
+        process.stop()
+
+
+def says(process, word):
+    return word in process.log_tail(1000)
+
+
+def gone(pid):
+    return not psutil.pid_exists(pid)
+
+
+def test_a_child_is_stopped_and_reaped(python):
+    with python(FOREVER) as process:
+        assert process.status() is None
+        assert psutil.pid_exists(process.pid)
+    assert gone(process.pid)
+
+
+def test_a_child_that_ignores_sigterm_is_killed_after_the_grace(python):
+    code = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True);" + FOREVER
+    with python(code, grace_s=0.2) as process:
+        process.wait_until(lambda: says(process, "deaf"), Deadline(20))
+    assert gone(process.pid)
+
+
+def test_a_child_that_cleans_up_on_sigterm_gets_the_time_to(python, tmp_path):
+    code = f"""
+        import signal, sys, pathlib
+        def leave(*_):
+            pathlib.Path({str(tmp_path / "cleaned")!r}).touch()
+            sys.exit(0)
+        signal.signal(signal.SIGTERM, leave)
+        print("up", flush=True)
+        signal.pause()
+    """
+    with python(code) as process:
+        process.wait_until(lambda: says(process, "up"), Deadline(20))
+    assert (tmp_path / "cleaned").exists()
+
+
+def test_a_child_that_dies_at_start_is_noticed_at_once_with_its_last_words(python):
+    with python("import sys; print('no such database'); sys.exit(3)") as process:
+        with pytest.raises(ProcessDied) as caught:
+            process.wait_until(lambda: False, Deadline(60))
+    assert caught.value.status == 3
+    assert "no such database" in str(caught.value)
+
+
+def test_a_child_killed_by_a_signal_says_which(python):
+    with python("import os; os.kill(os.getpid(), 11)") as process, pytest.raises(ProcessDied) as caught:
+        process.wait_until(lambda: False, Deadline(60))
+    assert caught.value.status == -signal.SIGSEGV
+
+
+def test_a_child_that_never_gets_ready_is_reported_with_its_log(python):
+    with python("print('still warming up', flush=True);" + FOREVER) as process:
+        process.wait_until(lambda: says(process, "warming"), Deadline(20))
+        with pytest.raises(NotReady, match="still warming up"):
+            process.wait_until(lambda: False, Deadline(0.1))
+        assert process.status() is None
+    assert gone(process.pid)
+
+
+def test_a_command_that_does_not_exist_is_an_error_with_its_name(tmp_path):
+    process = Process("child", ["/no/such/program"], tmp_path / "child.log")
+    with pytest.raises(CannotStart, match=r"/no/such/program: No such file"):
+        process.start()
+
+
+def test_a_child_that_floods_its_output_neither_blocks_nor_fills_our_memory(python):
+    code = "import sys; [sys.stdout.write('x' * 1023 + '\\n') for _ in range(50_000)]; print('end', flush=True);"
+    with python(code + FOREVER) as process:
+        process.wait_until(lambda: says(process, "end"), Deadline(60))
+        assert process.log.stat().st_size > 50_000_000
+        assert len(process.log_tail(1_000_000)) <= 8192
+
+
+def test_children_of_the_child_go_with_it(python):
+    code = "import subprocess; print(subprocess.Popen(['sleep', '600']).pid, flush=True);" + FOREVER
+    with python(code) as process:
+        process.wait_until(lambda: process.log_tail().isdigit(), Deadline(20))
+        grandchild = int(process.log_tail())
+        assert psutil.pid_exists(grandchild)
+    assert gone(grandchild)
+
+
+DAEMON = """
+    import os, signal
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            print(os.getpid(), flush=True)
+            signal.pause()
+        os._exit(0)
+    os.wait()
+    signal.pause()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux hands orphans to the keeper: prctl(2), subreaper")
+def test_a_daemon_that_left_the_group_and_ignores_sigterm_goes_too(python):
+    with python(DAEMON, grace_s=0.2) as process:
+        process.wait_until(lambda: process.log_tail().isdigit(), Deadline(20))
+        daemon = int(process.log_tail())
+        assert os.getpgid(daemon) != os.getpgid(process.pid)
+    assert gone(daemon)
+
+
+def test_what_a_dying_child_leaves_behind_is_ended_with_it(python):
+    code = """
+        import os, subprocess
+        print(subprocess.Popen(['sleep', '600']).pid, flush=True)
+        os._exit(1)
+    """
+    with python(code) as process:
+        process.wait_until(lambda: process.log_tail().isdigit(), Deadline(20))
+        wait_for(lambda: gone(int(process.log_tail())), 20, "the orphan ended")
+
+
+def test_a_stopped_process_starts_again(python):
+    process = python(FOREVER)
+    process.start()
+    first = process.pid
+    process.stop()
+    process.start()
+    assert process.pid != first
+    assert process.status() is None
+    process.stop()
+    process.stop()  # does nothing
+
+
+OWNER = """
+    import pathlib, signal, sys
+    from offload_lab.process import Process
+    folder = pathlib.Path(sys.argv[1])
+    scratch = folder / "scratch"
+    scratch.mkdir()
+    command = [sys.executable, "-c", "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); signal.pause()"]
+    with Process("child", command, scratch / "child.log", scratch=scratch, grace_s=0.2) as process:
+        print(process.pid, flush=True)
+        signal.pause()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_nothing_outlives_an_owner_that_is_killed(tmp_path, number):
+    command = [sys.executable, "-c", textwrap.dedent(OWNER), str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as owner:
+        pid = int(owner.stdout.readline())
+        owner.send_signal(number)
+        owner.wait()
+    wait_for(lambda: gone(pid), 20, "the child ended")
+    if number != signal.SIGINT:  # then the owner itself had the time to leave its block, and keeps its folder
+        wait_for(lambda: not (tmp_path / "scratch").exists(), 20, "the scratch folder removed")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="prctl(2), parent death signal")
+def test_a_child_ends_even_if_its_keeper_is_killed(python):
+    with python(FOREVER) as process:
+        psutil.Process(process.pid).parent().kill()
+        wait_for(lambda: gone(process.pid), 20, "the child ended")

@@ -1,0 +1,170 @@
+"""Stages on real uWSGIs: what goes wrong is named, and nothing is left."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import psutil
+import pytest
+
+from offload_lab import engine
+from offload_lab.clients import ping
+from offload_lab.engine import ROOT
+from offload_lab.errors import PathTooLong, PortBusy, ProcessDied, Unknown
+from offload_lab.manifest import Step, Variant
+from offload_lab.process import Deadline
+from offload_lab.stage import Stage
+from offload_lab.testing import wait_for
+from offload_lab.uwsgi import SOCKET_PATH_LIMIT, Uwsgi, free_port
+
+SMALL = {"mib": "1"}
+
+
+def test_leaving_a_stage_leaves_no_process_socket_or_file():
+    with Stage("01", "offload", placeholders=SMALL) as running:
+        pids = running.front.pids()
+        assert len(pids) == 2, "a master and a worker"
+        assert running.run.stat().st_mode & 0o777 == 0o700
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+    assert not running.run.exists()
+    with pytest.raises(ConnectionRefusedError):
+        ping(running.port, timeout_s=5)
+
+
+def test_what_a_stage_makes_is_for_our_user_only():
+    with Stage("01", "offload", placeholders=SMALL) as running:
+        made = [path for path in running.run.rglob("*") if path.suffix != ".log"]
+        assert made
+        assert [path.name for path in made if path.stat().st_mode & 0o077] == []
+
+
+def test_a_failing_block_leaves_nothing_either():
+    with pytest.raises(ZeroDivisionError), Stage("01", "offload", placeholders=SMALL) as running:
+        1 / 0  # noqa: B018
+    assert not running.run.exists()
+    assert running.front.pids() == []
+
+
+def test_two_stages_run_at_once():
+    with Stage("01", "offload", placeholders=SMALL) as one, Stage("01", "offload", placeholders=SMALL) as other:
+        pids = {ping(running.port, timeout_s=20).pid for running in (one, other)}
+        assert pids == {one.workers()[0].pid, other.workers()[0].pid}
+
+
+def test_an_occupied_port_is_named():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(PortBusy, match=f"port {port} .* --port"), Stage("01", "offload", port=port):
+            pass
+
+
+def test_a_very_long_temporary_folder_is_avoided(monkeypatch, tmp_path):
+    deep = tmp_path / ("d" * 60) / ("e" * 60)
+    deep.mkdir(parents=True)
+    monkeypatch.setattr(tempfile, "tempdir", str(deep))
+    with Stage("01", "offload", placeholders=SMALL) as running:
+        assert ping(running.port, timeout_s=20).status == 200
+
+
+def test_a_run_folder_too_long_for_a_socket_is_named(tmp_path):
+    run = tmp_path / ("d" * SOCKET_PATH_LIMIT)
+    run.mkdir()
+    ini = ROOT / "steps/01_file_wrapper/offload.ini"
+    with pytest.raises(PathTooLong, match="choose a shorter run folder"):
+        Uwsgi(ini, run, port=free_port()).start()
+
+
+def a_step(folder, text):
+    (folder / "front.ini").write_text("[uwsgi]\n" + text)
+    return Step(folder, "broken", 1, "/", "none", (Variant("front", ("front.ini",), "breaks"),))
+
+
+GOOD = "http-socket = 127.0.0.1:%(port)\nset-placeholder = port=1\nset-placeholder = run=.\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("strict = true\nofload-threads = 1\n" + GOOD, "ofload-threads"),
+        (GOOD + "need-app = true\nwsgi-file = nowhere.py\n", "nowhere.py"),
+        (GOOD + "master = true\nneed-app = true\nmodule = no_such_module\n", "no_such_module"),
+    ],
+)
+def test_a_broken_ini_is_reported_with_uwsgis_own_words(tmp_path, text, words):
+    with pytest.raises(ProcessDied, match=words), Stage(a_step(tmp_path, text), "front"):
+        pass
+    assert not list(Path(tempfile.gettempdir()).glob("lab-*/front.log"))
+
+
+def test_a_worker_that_is_killed_is_replaced_and_the_stage_goes_on():
+    with Stage("01", "offload", placeholders=SMALL) as running:
+        [before] = running.workers()
+        os.kill(before.pid, signal.SIGKILL)
+        wait_for(lambda: [one.pid for one in running.workers()] not in ([], [before.pid]), 20, "a new worker")
+        assert ping(running.port, timeout_s=20).pid == running.workers()[0].pid
+
+
+def test_a_process_of_a_stage_stops_and_starts_again_on_its_own():
+    with Stage("01", "offload", placeholders=SMALL) as running:
+        running.front.stop()
+        with pytest.raises(ConnectionRefusedError):
+            ping(running.port, timeout_s=5)
+        running.front.start()
+        running.front.wait_ready(Deadline(20))
+        assert ping(running.port, timeout_s=20).status == 200
+
+
+def test_variables_that_uwsgi_would_take_for_options_do_not_reach_it(monkeypatch):
+    monkeypatch.setenv("UWSGI_PROCESSES", "3")
+    with Stage("01", "offload", placeholders=SMALL) as running:
+        assert len(running.workers()) == 1
+
+
+@pytest.mark.parametrize(
+    ("step", "variant", "words"),
+    [
+        ("01_file_wraper", "offload", "did you mean 01_file_wrapper"),
+        ("99", "offload", "01_file_wrapper, 02_xsendfile"),
+        ("01", "ofload", "did you mean offload"),
+    ],
+)
+def test_a_wrong_name_gets_the_nearest_and_the_list(step, variant, words):
+    with pytest.raises(Unknown, match=words):
+        Stage(step, variant)
+
+
+@pytest.mark.parametrize("word", ["01", "1", "file_wrapper", "01_file_wrapper"])
+def test_a_step_has_several_names(word):
+    assert Stage(word, "naive").step.name == "01_file_wrapper"
+
+
+def test_the_wheel_can_what_the_stages_need():
+    wheel = engine.find("wheel")
+    assert wheel.pcre
+    assert wheel.gevent
+    assert not wheel.route_works
+
+
+def test_an_engine_that_is_not_there_is_named(monkeypatch):
+    monkeypatch.setenv("LAB_UWSGI", "wheal")
+    with pytest.raises(Unknown, match=r"'wheal'.* wheel, built"):
+        engine.find()
+
+
+def test_nothing_outlives_a_killed_stage(tmp_path):
+    code = (
+        "from offload_lab.stage import Stage\nimport signal\n"
+        "with Stage('01', 'offload', placeholders={'mib': '1'}) as s:\n"
+        "    print(*s.front.pids(), s.run, flush=True)\n    signal.pause()\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=ROOT) as owner:
+        *pids, run = owner.stdout.readline().split()
+        owner.kill()
+    wait_for(lambda: not any(psutil.pid_exists(int(pid)) for pid in pids), 20, "every uWSGI ended")
+    wait_for(lambda: not Path(run).exists(), 20, "the run folder removed")
