@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -32,6 +33,15 @@ class Engine:
     ssl: bool
     gevent: bool
     route_works: bool
+
+    def check(self, needs: Iterable[str]) -> None:
+        """Raises Missing where `needs` names an ability that this uWSGI lacks: so far there is ``route``."""
+        if "route" in needs and not self.route_works:
+            raise Missing(
+                f"a working uwsgi.route() (uWSGI {self.version}, {self.name}, crashes its worker there)",
+                "this variant",
+                "./lab engine, and then add --engine built",
+            )
 
 
 def find(name: str | None = None) -> Engine:

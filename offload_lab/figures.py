@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -34,7 +35,8 @@ def signature(recordings: Sequence[Recording]) -> Figure:
 def save(figure: Figure, path: Path) -> Path:
     """Write `figure` as the kind that `path` ends with. An SVG holds no date: same recording, same file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
+    with rc_context({"svg.hashsalt": "offload-lab"}):  # else the ids in an SVG are random
+        figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
     return path
 
 

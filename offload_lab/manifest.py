@@ -20,6 +20,7 @@ class Variant:
     inis: tuple[str, ...]
     says: str
     demo: bool = True
+    needs: tuple[str, ...] = ()  # abilities of uWSGI that not every build has: "route"
     reference: bool = False  # what the other variants of a demo are compared with
 
 
@@ -79,7 +80,10 @@ def load(path: Path) -> Step:
 
 
 def parse(folder: Path, data: dict[str, Any]) -> Step:
-    variants = tuple(Variant(name=name, inis=tuple(row.pop("inis")), **row) for name, row in data["variants"].items())
+    variants = tuple(
+        Variant(name=name, inis=tuple(row.pop("inis")), needs=tuple(row.pop("needs", ())), **row)
+        for name, row in data["variants"].items()
+    )
     missing = [ini for variant in variants for ini in variant.inis if not (folder / ini).exists()]
     if missing:
         raise BrokenManifest(f"{folder / 'step.toml'}: no such INI file: {', '.join(missing)}")

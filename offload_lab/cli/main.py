@@ -11,7 +11,7 @@ from .demo import demo
 from .doctor import doctor
 from .listing import list_steps
 from .run import run
-from .tools import notebook, test
+from .tools import engine, notebook, test
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
@@ -37,7 +37,7 @@ def lab() -> None:
     """
 
 
-for command in (demo, run, test, notebook, doctor, list_steps):
+for command in (demo, run, test, notebook, engine, doctor, list_steps):
     lab.add_command(command)
 
 

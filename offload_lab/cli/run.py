@@ -29,7 +29,9 @@ def run(step: str, variant: str | None, port: int, engine_name: str | None) -> N
     """Run STEP's VARIANT (its last, if you name none) until Ctrl-C."""
     found = manifest.find(step)
     chosen = found.variant(variant) if variant else found.variants[-1]
-    with Stage(found, chosen.name, port=port, engine=engine.find(engine_name)) as stage:
+    uwsgi = engine.find(engine_name)
+    uwsgi.check(chosen.needs)
+    with Stage(found, chosen.name, port=port, engine=uwsgi) as stage:
         out.print(f"[bold]{found.name} {chosen.name}[/]: {chosen.says}")
         out.print(f"{stage.url}   config: {', '.join(f'steps/{found.name}/{ini}' for ini in chosen.inis)}")
         if found.try_it:

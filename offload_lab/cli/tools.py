@@ -1,4 +1,4 @@
-"""./lab test and ./lab notebook: the ecosystem's own tools, started in the right place."""
+"""./lab test, notebook, engine: other programs, started in the right place."""
 
 import importlib.util
 import os
@@ -19,6 +19,14 @@ def test(pytest_args: tuple[str, ...]) -> None:
     """Run the tests; all further words go to pytest (paths count from the repository)."""
     os.chdir(ROOT)
     os.execv(sys.executable, [sys.executable, "-m", "pytest", *pytest_args])  # noqa: S606 (no shell: that is the point)
+
+
+@click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.argument("words", nargs=-1, type=click.UNPROCESSED)
+def engine(words: tuple[str, ...]) -> None:
+    """Build the uWSGI on which uwsgi.route() works, once (--force: again)."""
+    build = str(ROOT / "engine" / "build.py")
+    os.execv(sys.executable, [sys.executable, build, *words])  # noqa: S606
 
 
 @click.command()

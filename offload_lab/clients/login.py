@@ -3,27 +3,15 @@
 import http.client
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from email.message import Message
 from http.cookies import SimpleCookie
 from urllib.parse import urlencode
 
-LOOPBACK = "127.0.0.1"
+from .http import LOOPBACK, Answer
+
 LOGIN = "/accounts/login/"
 LOGOUT = "/accounts/logout/"
 TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
-
-
-@dataclass(frozen=True)
-class Answer:
-    """One whole HTTP answer."""
-
-    status: int
-    headers: http.client.HTTPMessage
-    body: bytes
-
-    @property
-    def text(self) -> str:
-        return self.body.decode()
 
 
 class Visitor:
@@ -55,7 +43,7 @@ class Visitor:
         self._keep(answer.headers)
         return answer
 
-    def _keep(self, headers: http.client.HTTPMessage) -> None:
+    def _keep(self, headers: Message) -> None:
         for line in headers.get_all("Set-Cookie", []):
             for name, morsel in SimpleCookie(line).items():
                 self.cookies[name] = morsel.value
@@ -73,7 +61,7 @@ class Visitor:
 
     def _send_form(self, path: str, form: dict[str, str]) -> Answer:
         """POST `form` with the token against forged requests that the login page carries."""
-        token = TOKEN.search(self.ask("GET", LOGIN).text)
+        token = TOKEN.search(self.ask("GET", LOGIN).body.decode())
         if token is None:
             raise PermissionError(f"no form at {LOGIN}")
         return self.ask("POST", path, form={"csrfmiddlewaretoken": token[1], **form})
