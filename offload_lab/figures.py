@@ -8,6 +8,7 @@ from pathlib import Path
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from .recording import Recording, Sample
 from .report import summarise
@@ -16,19 +17,20 @@ from .report import summarise
 STUCK, FREE, TRANSFER, INK = "#D55E00", "#0072B2", "#E69F00", "#222222"
 WORKER_LANE, TRANSFER_LANE, CROWD_TOP = 0.0, 1.0, 1.8
 CROWD_HEIGHT = 2.4
+CAPTION = CROWD_TOP + CROWD_HEIGHT + 0.3
 LANE_HEIGHT = 0.62
 BLINK_S = 0.02  # the shortest mark that can still be seen
 
 
 def signature(recordings: Sequence[Recording]) -> Figure:
     """One panel for each recording, all on the same time axis."""
-    height = 2.3 * len(recordings) + 1.0
-    figure = Figure(figsize=(10, height), facecolor="white", layout="constrained")
+    height = 2.5 * len(recordings) + 1.0
+    figure = Figure(figsize=(10, height), facecolor="white", layout=ConstrainedLayoutEngine(h_pad=0.12))
     panels = figure.subplots(len(recordings), 1, sharex=True, squeeze=False)[:, 0]
     for axes, recording in zip(panels, recordings, strict=True):
         draw_panel(axes, recording)
     panels[-1].set_xlabel("seconds")
-    panels[-1].set_xlim(0, max(recording.transfer.ended for recording in recordings) + 0.15)
+    panels[-1].set_xlim(0, max(map(last_moment, recordings)) + 0.15)
     return figure
 
 
@@ -44,15 +46,17 @@ def draw_panel(axes: Axes, recording: Recording) -> None:
     row = summarise(recording)
     everybody = row.answered_meanwhile == row.asked
     axes.set_title(
-        f"{recording.variant}: {row.answered_meanwhile} of {row.asked} bystanders answered during the download",
+        f"{recording.variant}: {row.answered_meanwhile} of {row.asked} bystanders {recording.transfer.meanwhile}",
         loc="left",
         fontsize=13,
         fontweight="bold",
         color=FREE if everybody else STUCK,
     )
-    axes.set_ylim(CROWD_TOP + CROWD_HEIGHT, -0.5)
+    axes.set_ylim(CAPTION + 0.3, -0.5)
     axes.set_yticks([WORKER_LANE, TRANSFER_LANE, CROWD_TOP + CROWD_HEIGHT / 2])
-    axes.set_yticklabels([f"worker\n{front_pids(recording)}", "slow\ndownload", "bystanders"], fontsize=11, color=INK)
+    axes.set_yticklabels(
+        [f"worker\n{front_pids(recording)}", recording.transfer.name, "bystanders"], fontsize=11, color=INK
+    )
     axes.tick_params(left=False)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
@@ -73,6 +77,11 @@ def label(axes: Axes, x: float, lane: float, text: str, colour: str = INK) -> No
         x, lane, text, va="center", ha="left", fontsize=10, color=colour,
         bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
     )  # fmt: skip
+
+
+def last_moment(recording: Recording) -> float:
+    answered = (one.answered for one in recording.bystanders if one.answered is not None)
+    return max(recording.transfer.ended, *answered, 0.0)
 
 
 def front_busy(sample: Sample) -> bool:
@@ -119,8 +128,10 @@ def carrier(recording: Recording) -> str:
     """Which thread was seen waiting on the visitor's socket, in words."""
     seen = [sample.holder for sample in recording.samples if during(recording, sample) and sample.holder]
     threads = [holder for holder in seen if holder["tid"] is not None]
-    if not threads:
-        return "a process of the stage" if seen else "the kernel: all was sent at once"
+    if not seen:
+        return "the kernel: all was sent at once"
+    if not threads:  # an offload thread always waits on what it carries, so it is the worker, busy with something else
+        return "the worker itself"
     own = sum(holder["tid"] == holder["pid"] for holder in threads) > len(threads) / 2
     return "the worker itself" if own else "an offload thread"
 
@@ -133,7 +144,7 @@ def draw_bystanders(axes: Axes, recording: Recording) -> None:
     label(
         axes,
         0.02,
-        CROWD_TOP + CROWD_HEIGHT - 0.25,
+        CAPTION,
         f"each line is one visitor, from question to answer; median wait {row.median_ms:,.1f} ms",
     )
     for place, one in enumerate(crowd):

@@ -1,14 +1,18 @@
-"""Take a recording: one slow visitor, many bystanders, and a look at the processes every now and then."""
+"""Take a recording: somebody who stays, bystanders who do not, and a look at the processes every now and then."""
 
 import platform
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import UTC, datetime
+from typing import Self
 
 import psutil
 
 from .clients import Bystander, Bystanders, SlowReader
+from .clients.login import Visitor
+from .clients.sse import Streams
 from .errors import LabError
 from .holder import find_holders
 from .recording import Recording, Sample, Transfer
@@ -66,13 +70,62 @@ class Sampler:
             self.samples.append(look(self._stage, self.client_port, self._clock()))
             self._closed.wait(EVERY_S)
 
-    def __enter__(self) -> "Sampler":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._closed.set()
         self._thread.join()
+
+
+class Watch:
+    """One measurement under way: bystanders come and processes are looked at while the clock runs.
+
+    `progress` gets the share done, 0 to 1, of about `lasts_s` seconds.
+    """
+
+    def __init__(self, stage: Stage, lasts_s: float, progress: Callable[[float], None] | None) -> None:
+        self._stage, self._lasts_s, self._progress = stage, lasts_s, progress
+        self._start = time.monotonic()
+        self.sampler = Sampler(stage, self.clock)
+        self.bystanders = Bystanders(stage.port, EVERY_S)
+
+    def clock(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self._start
+
+    def wait(self, until: float) -> None:
+        """Let time pass until the clock says `until`."""
+        while (now := self.clock()) < until:
+            if self._progress:
+                self._progress(min(1.0, now / self._lasts_s))
+            time.sleep(min(0.1, until - now))
+
+    def __enter__(self) -> Self:
+        self._exits = ExitStack()
+        self._exits.enter_context(self.sampler)
+        self._exits.enter_context(self.bystanders)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._exits.close()
+
+    def recording(self, transfer: Transfer) -> Recording:
+        stage = self._stage
+        return Recording(
+            step=stage.step.name,
+            variant=stage.variant.name,
+            says=stage.variant.says,
+            reference=stage.variant.reference,
+            engine=f"{stage.front.engine.name} {stage.front.engine.version}",
+            machine=f"{platform.system()} {platform.machine()}, {psutil.cpu_count()} cores",
+            taken=datetime.now(UTC).isoformat(timespec="seconds"),
+            memory_is="PSS" if hasattr(psutil.Process().memory_full_info(), "pss") else "RSS",
+            transfer=transfer,
+            bystanders=[relative(one, self._start) for one in self.bystanders.all],
+            samples=self.sampler.samples,
+        )
 
 
 def record_download(
@@ -85,58 +138,57 @@ def record_download(
     """Record how a started `stage` serves its path to a visitor whose connection is bad for `slow_s` seconds.
 
     The file must be larger than `slow_s` times `rate_mib_s` MiB and the kernel's buffers together (a few MiB), else
-    the worker is free before the visitor is. `progress` gets the share done, 0 to 1. Raises LabError if the transfer
-    failed or ended too early to show anything.
+    the worker is free before the visitor is. Raises LabError if the transfer failed, or ended before its time.
     """
-    start = time.monotonic()
-
-    def clock() -> float:
-        return time.monotonic() - start
-
-    def pass_time(until: float) -> None:
-        while (now := clock()) < until:
-            if progress:
-                progress(min(1.0, now / (BEFORE_S + slow_s + AFTER_S)))
-            time.sleep(min(0.1, until - now))
-
-    with Sampler(stage, clock) as sampler, Bystanders(stage.port, EVERY_S) as bystanders:
-        pass_time(BEFORE_S)
-        began = clock()
+    with Watch(stage, BEFORE_S + slow_s + AFTER_S, progress) as watch:
+        watch.wait(BEFORE_S)
+        began = watch.clock()
         with SlowReader(stage.port, stage.step.path, rate_mib_s) as reader:
-            sampler.client_port = reader.port
-            pass_time(began + slow_s)
-            bystanders.close()
+            watch.sampler.client_port = reader.port
+            watch.wait(began + slow_s)
+            watch.bystanders.close()
             too_early = reader.done.is_set()
-            hurried = clock()
+            hurried = watch.clock()
             reader.hurry()
             reader.done.wait()
-            ended = clock()
-        pass_time(ended + AFTER_S)
+            ended = watch.clock()
+        watch.wait(ended + AFTER_S)
     if reader.error or too_early:
         raise LabError(
             f"{stage.step.name} {stage.variant.name}: the download ended after {ended - began:.1f} s, before its time:"
             f" {reader.error or 'the file is too small'}; the logs say:\n{stage.logs()}"
         )
-    return Recording(
-        step=stage.step.name,
-        variant=stage.variant.name,
-        says=stage.variant.says,
-        reference=stage.variant.reference,
-        engine=f"{stage.front.engine.name} {stage.front.engine.version}",
-        machine=f"{platform.system()} {platform.machine()}, {psutil.cpu_count()} cores",
-        taken=datetime.now(UTC).isoformat(timespec="seconds"),
-        memory_is="PSS" if hasattr(psutil.Process().memory_full_info(), "pss") else "RSS",
-        transfer=Transfer(
-            path=stage.step.path,
-            rate_mib_s=rate_mib_s,
-            began=began,
-            hurried=hurried,
-            ended=ended,
-            received_mib=reader.received / 2**20,
-        ),
-        bystanders=[relative(one, start) for one in bystanders.all],
-        samples=sampler.samples,
-    )
+    received_mib = reader.received / 2**20
+    return watch.recording(Transfer(stage.step.path, rate_mib_s, began, hurried, ended, received_mib))
+
+
+def record_streams(
+    stage: Stage,
+    *,
+    count: int = 5,
+    open_s: float = 3.0,
+    progress: Callable[[float], None] | None = None,
+) -> Recording:
+    """Record how a started `stage` holds `count` event streams of one logged-in visitor for `open_s` seconds.
+
+    Where nothing is offloaded only the first stream is ever answered: the others wait with the bystanders.
+    """
+    visitor = Visitor(stage.port)
+    visitor.log_in()
+    with Watch(stage, BEFORE_S + open_s + AFTER_S, progress) as watch:
+        watch.wait(BEFORE_S)
+        began = watch.clock()
+        with Streams(stage.port, count, stage.step.path, cookie=visitor.cookie) as streams:
+            watch.wait(began + open_s / 10)
+            watch.sampler.client_port = streams.first_port
+            watch.wait(began + open_s)
+            watch.bystanders.close()
+            hurried = watch.clock()
+        watch.wait(hurried + AFTER_S)
+    return watch.recording(Transfer(stage.step.path, 0.0, began, hurried, hurried, 0.0, kind="stream", count=count))
+
+
+SCENARIOS: dict[str, Callable[..., Recording]] = {"download": record_download, "streams": record_streams}
 
 
 def relative(one: Bystander, start: float) -> Bystander:

@@ -12,7 +12,11 @@ SCHEMA = 1
 
 @dataclass
 class Transfer:
-    """The slow visitor's download: slow from `began` until `hurried`, then as fast as it comes until `ended`."""
+    """What stayed for long: `count` of `kind` ("download" or "stream"), from `began` until `ended`.
+
+    Up to `hurried` it held what held it: a download was slow, and then took the rest as fast as it came; streams were
+    open, and then left.
+    """
 
     path: str
     rate_mib_s: float
@@ -20,6 +24,19 @@ class Transfer:
     hurried: float
     ended: float
     received_mib: float
+    kind: str = "download"
+    count: int = 1
+
+    @property
+    def name(self) -> str:
+        return f"slow\n{self.kind}" if self.kind == "download" else f"{self.count} open\n{self.kind}s"
+
+    @property
+    def meanwhile(self) -> str:
+        """To be read behind a count of bystanders."""
+        if self.kind == "download":
+            return "answered during the download"
+        return f"answered while {self.count} {self.kind}{'s were' if self.count > 1 else ' was'} open"
 
 
 @dataclass

@@ -12,7 +12,7 @@ from .recording import Recording
 
 @dataclass(frozen=True)
 class Summary:
-    """One row. Waits are of the bystanders who came while the download was slow, in ms; infinite: never answered."""
+    """One row. Waits are of the bystanders who came while it was slow or open, in ms; infinite: never answered."""
 
     step: str
     variant: str
@@ -41,11 +41,14 @@ def summarise(recording: Recording) -> Summary:
 
 
 def peak_worker_mib(recording: Recording) -> float:
-    """The most memory that any one worker was seen with, in MiB."""
-    return max(
-        (sample.memory_mib.get(str(worker["pid"]), 0.0) for sample in recording.samples for worker in sample.workers),
-        default=0.0,
-    )
+    """The most memory that any one worker of the front was seen with, in MiB."""
+    seen = [
+        sample.memory_mib.get(str(worker["pid"]), 0.0)
+        for sample in recording.samples
+        for worker in sample.workers
+        if worker["front"]
+    ]
+    return max(seen, default=0.0)
 
 
 def offloaded(recording: Recording) -> int:
@@ -59,7 +62,7 @@ def table(recordings: Sequence[Recording]) -> Table:
     rows = [summarise(recording) for recording in recordings]
     base = next((row for row, recording in zip(rows, recordings, strict=True) if recording.reference), None)
     drawn = Table(
-        title="One slow download, and everybody else", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
+        title="Somebody who stays, and everybody else", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
     )
     drawn.add_column("variant", no_wrap=True)
     against = f"wait vs\n{base.variant}" if base else "wait vs\n-"

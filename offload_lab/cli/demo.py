@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from .. import engine, manifest
 from ..engine import ROOT, Engine
 from ..manifest import Step, Variant
-from ..measure import record_download
+from ..measure import SCENARIOS
 from ..recording import Recording
 from ..report import table
 from ..stage import Stage
@@ -26,13 +26,13 @@ RESULTS = ROOT / "results" / "demo"
 def demo(steps: tuple[str, ...], engine_name: str | None) -> None:
     """Measure blocking against offloaded (all STEPS, or those named) and draw it."""
     chosen = [manifest.find(word) for word in steps] or manifest.steps()
-    chosen = [step for step in chosen if step.scenario == "download"]
+    chosen = [step for step in chosen if step.scenario in SCENARIOS]
     uwsgi = engine.find(engine_name)
-    out.print("A visitor on a bad connection downloads a file for three seconds; somebody else asks every 0.1 s.\n")
+    out.print("For three seconds somebody stays: a slow download, or open streams. Somebody else asks every 0.1 s.\n")
     recordings = record_all(chosen, uwsgi)
     out.print(table(recordings))
     out.print(
-        "[bold red]Red[/]: whoever came during the download waited for its end. Elsewhere nobody noticed it.\n"
+        "[bold red]Red[/]: whoever came meanwhile waited for the end. Elsewhere nobody noticed it.\n"
         f"uWSGI {uwsgi.version} ({uwsgi.name}); worker's peak is {recordings[0].memory_is};"
         " the waits compare medians of this run.\n"
     )
@@ -47,7 +47,7 @@ def record_all(steps: list[Step], uwsgi: Engine) -> list[Recording]:
     variants = [(step, variant) for step in steps for variant in step.variants if variant.demo]
     for step, variant in variants:
         with progress_of(step, variant) as progress, Stage(step, variant.name, engine=uwsgi) as stage:
-            recording = record_download(stage, progress=progress)
+            recording = SCENARIOS[step.scenario](stage, progress=progress)
         recording.save(RESULTS / f"{step.name}-{variant.name}.json")
         recordings.append(recording)
     return recordings

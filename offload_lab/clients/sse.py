@@ -223,6 +223,12 @@ class Streams:
         """How many were answered with 200 and still stand."""
         return sum(stream.status == 200 and not stream.closed for stream in list(self.all))
 
+    @property
+    def first_port(self) -> int | None:
+        """Our end of the first stream's connection; None before it is made."""
+        port: int | None = self._sockets[0].getsockname()[1] if self._sockets else None
+        return port
+
     def wait_for_events(self, each: int, timeout_s: float) -> None:
         """Until every subscriber has had `each` events. Raises TimeoutError with the number that has not."""
         deadline = time.monotonic() + timeout_s
