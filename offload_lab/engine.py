@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -53,14 +54,22 @@ def find(name: str | None = None) -> Engine:
     if name == "wheel":
         return inspect("wheel", (str(wheel()),), False)
     if name == "built":
-        program, stamp = BUILT / "uwsgi", BUILT / "engine.json"
-        if not (program.exists() and stamp.exists()):
-            raise Missing("the built uWSGI", "uwsgi.route() and native WebSockets", "./lab engine")
-        proved = json.loads(stamp.read_text()).get("proved", [])
-        return inspect("built", (str(program), "--home", sys.prefix), "route" in proved)
+        return built()
     if os.access(name, os.X_OK) and os.path.isfile(name):
         return inspect(name, (os.path.abspath(name),), False)
     raise Unknown("uWSGI", name, ["wheel", "built", "a path to a uwsgi program"], None)
+
+
+def built() -> Engine:
+    """The one that engine/build.py made, if it was made for the Python that runs this."""
+    program, stamp = BUILT / "uwsgi", BUILT / "engine.json"
+    if not (program.exists() and stamp.exists()):
+        raise Missing("the built uWSGI", "uwsgi.route() and native WebSockets", "./lab engine")
+    made = json.loads(stamp.read_text())
+    if (version := made["inputs"]["python"]["version"]) != platform.python_version():
+        what = f"a built uWSGI for Python {platform.python_version()} (there is one for {version})"
+        raise Missing(what, "uwsgi.route() and native WebSockets", "./lab engine")
+    return inspect("built", (str(program), *made["run_with"]), "route" in made["proved"])
 
 
 def wheel() -> Path:

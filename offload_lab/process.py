@@ -1,6 +1,5 @@
 """One child process: start it, know when it is ready, stop its whole group, leave nothing behind."""
 
-import select
 import subprocess
 import sys
 import time
@@ -84,15 +83,6 @@ class Process:
             if not deadline.left():
                 raise NotReady(self.name, deadline.seconds, self.log_tail())
             time.sleep(0.02)
-
-    def wait(self, deadline: Deadline) -> bool:
-        """True once the child has ended by itself; false if it still lives at the deadline."""
-        assert self._keeper is not None
-        assert self._keeper.stdout is not None
-        ended, _, _ = select.select([self._keeper.stdout], [], [], deadline.left())
-        if ended:
-            self._keeper.wait()
-        return bool(ended)
 
     def stop(self) -> None:
         """SIGTERM to the group, SIGKILL after the grace, reap. Does nothing if it is not running."""
