@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Column
 
 from .. import engine, manifest
 from ..engine import ROOT, Engine
@@ -61,10 +62,15 @@ def progress_of(step: Step, variant: Variant) -> Iterator[Callable[[float], None
         out.print(f"{name:<16} {variant.says}", soft_wrap=True)
         yield lambda share: None
         return
-    columns = (TextColumn("{task.description:<16}"), BarColumn(20), TextColumn("{task.fields[says]}"))
+    columns = (
+        TextColumn("{task.description:<16}"),
+        BarColumn(20, table_column=Column(min_width=20)),
+        TextColumn("{task.fields[says]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
+    )
     with Progress(*columns, console=out) as progress:
         task = progress.add_task(name, total=1.0, says=variant.says)
         yield lambda share: progress.update(task, completed=share)
+        progress.update(task, completed=1.0)
 
 
 def draw(recordings: list[Recording]) -> list[Path]:
