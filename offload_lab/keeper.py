@@ -3,7 +3,7 @@
 Started as a script by ``offload_lab.process``, in a session of its own: ``keeper.py GRACE_S SCRATCH COMMAND…``.
 Its standard input is the lifeline. The owner writes ``stop`` and closes it for an ordinary stop; if it just closes,
 the owner died (Ctrl-C, kill -9, a lost notebook kernel) and the scratch folder is removed as well. Either way the
-command's whole process group is asked to end, then made to, then reaped. Standard output carries one line: the
+command, and then all that it started, is asked to end, made to, and reaped. Standard output carries one line: the
 command's process id, or why it could not be started.
 
 Standard library only, and no import of ``offload_lab``: it starts in milliseconds, with ``python -I -S``.
@@ -58,13 +58,20 @@ def reap() -> bool:
     return True
 
 
-def end(leader: int, grace_s: float) -> None:
-    """SIGTERM to everybody, SIGKILL to whoever is left after `grace_s`; returns when all are reaped."""
+def end(leader: subprocess.Popen[bytes], grace_s: float) -> None:
+    """SIGTERM, and SIGKILL to whoever is left after `grace_s`; returns when all are reaped.
+
+    The leader is asked first and alone: a master knows best how to end its workers, and some hang if asked twice.
+    """
     deadline = time.monotonic() + grace_s
-    signal_all(leader, signal.SIGTERM)
+    with suppress(ProcessLookupError):
+        leader.send_signal(signal.SIGTERM)
+    while leader.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    signal_all(leader.pid, signal.SIGTERM)
     while not reap():
         if time.monotonic() > deadline:
-            signal_all(leader, signal.SIGKILL)  # again and again: each death hands us the orphans it leaves
+            signal_all(leader.pid, signal.SIGKILL)  # again and again: each death hands us the orphans it leaves
         time.sleep(0.01)
 
 
@@ -96,7 +103,7 @@ def main(grace_s: float, scratch: str, command: list[str]) -> int:
     print(leader.pid, flush=True)
     orphaned = owner_lets_go(leader)
     # A leader that ended by itself leaves nobody who could end its children well, so no grace for them.
-    end(leader.pid, 0.0 if leader.returncode is not None else grace_s)
+    end(leader, 0.0 if leader.returncode is not None else grace_s)
     if orphaned and scratch:
         shutil.rmtree(scratch, ignore_errors=True)
     return leader.returncode or 0

@@ -84,18 +84,23 @@ class Process:
                 raise NotReady(self.name, deadline.seconds, self.log_tail())
             time.sleep(0.02)
 
-    def stop(self) -> None:
-        """SIGTERM to the group, SIGKILL after the grace, reap. Does nothing if it is not running."""
-        if self._keeper is None:
+    def ask_to_stop(self) -> None:
+        """Begin to stop, without waiting for it: several can end at the same time. Does nothing if not running."""
+        if self._keeper is None or self._keeper.stdin is None or self._keeper.stdin.closed:
             return
-        keeper, self._keeper = self._keeper, None
-        with keeper:  # closes both pipes and waits
-            assert keeper.stdin is not None
-            try:
-                keeper.stdin.write(b"stop")
-                keeper.stdin.close()
-            except BrokenPipeError:
-                pass  # the child ended before, and its keeper with it
+        try:
+            self._keeper.stdin.write(b"stop")
+            self._keeper.stdin.close()
+        except BrokenPipeError:
+            pass  # the child ended before, and its keeper with it
+
+    def stop(self) -> None:
+        """SIGTERM to the child, then to all it started, SIGKILL after the grace, reap. Does nothing if not running."""
+        self.ask_to_stop()
+        if self._keeper is not None:
+            keeper, self._keeper = self._keeper, None
+            with keeper:  # closes the pipes and waits
+                pass
 
     def log_tail(self, lines: int = 20) -> str:
         """The log's last lines, at most 8 KiB of them."""
