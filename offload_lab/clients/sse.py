@@ -155,6 +155,10 @@ class SseClient:
             pass
         return self.body
 
+    def close(self) -> None:
+        """Leave; the end of the ``with`` block does it too."""
+        self._socket.close()
+
     def _take(self, chunk: bytes) -> None:
         self.body += chunk
         self.events += self.parser.feed(chunk)
@@ -172,14 +176,14 @@ class SseClient:
             self.head = Head.parse(head)
             self._take(rest)
         except BaseException:
-            self._socket.close()
+            self.close()
             raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._socket.close()
+        self.close()
 
 
 @dataclass

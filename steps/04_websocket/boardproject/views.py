@@ -1,0 +1,74 @@
+"""Django decides, and is done: who may open a WebSocket, from which page, and whether it is one at all."""
+
+import base64
+import binascii
+from urllib.parse import quote
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_required
+from django.http import HttpResponse, HttpResponseForbidden
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+
+
+@login_required
+@require_GET
+def page(request):
+    return render(request, "board.html")
+
+
+@require_GET
+def websocket(request):
+    """Yes is an empty answer that names the visitor, for the INI to collect. No is any other answer."""
+    return refusal(request) or HttpResponse(headers={"X-Offload-Visitor": visitor(request)})
+
+
+def visitor(request) -> str:
+    """The user's name as ASCII without separators: what goes on may be a header's value or a variable's."""
+    return quote(request.user.get_username(), safe="")
+
+
+def refusal(request) -> HttpResponse | None:
+    """Why this request may not become a WebSocket; None if it may."""
+    if not request.user.is_authenticated:
+        return HttpResponseForbidden("log in first\n", content_type="text/plain")
+    if not is_upgrade(request.headers):
+        return upgrade_required("this address speaks WebSocket, version 13\n")
+    if not is_key(request.headers.get("Sec-WebSocket-Key", "")):
+        return HttpResponse("Sec-WebSocket-Key must be 16 bytes in base64\n", status=400, content_type="text/plain")
+    if not is_allowed(request.headers.get("Origin"), own=f"{request.scheme}://{request.get_host()}"):
+        return HttpResponseForbidden("no WebSocket for a page of this origin\n", content_type="text/plain")
+    return None
+
+
+def is_upgrade(headers) -> bool:
+    """RFC 6455, section 4.2.1: each of the two headers may hold a list, in any case."""
+    return (
+        "websocket" in words(headers.get("Upgrade", ""))
+        and "upgrade" in words(headers.get("Connection", ""))
+        and headers.get("Sec-WebSocket-Version", "").strip() == "13"
+    )
+
+
+def words(value: str) -> list[str]:
+    return [word.strip().lower() for word in value.split(",")]
+
+
+def is_key(value: str) -> bool:
+    try:
+        return len(base64.b64decode(value, validate=True)) == 16
+    except binascii.Error:
+        return False
+
+
+def is_allowed(origin: str | None, own: str) -> bool:
+    """Browsers send cookies along with any site's WebSocket and leave it to the server to look where it came from.
+
+    They always say where. So nobody may come without an origin: a program that is no browser can set ours.
+    """
+    return origin is not None and origin.lower() in [own.lower(), *settings.BOARD_ORIGINS]
+
+
+def upgrade_required(reason: str) -> HttpResponse:
+    headers = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
+    return HttpResponse(reason, status=426, headers=headers, content_type="text/plain")

@@ -1,0 +1,60 @@
+import json
+
+import pytest
+
+from offload_lab import engine
+from offload_lab.clients.login import Visitor
+from offload_lab.clients.websocket import TEXT, WebSocketClient
+from offload_lab.errors import Missing
+from offload_lab.stage import Stage
+from offload_lab.testing import require
+
+
+def logged_in(port: int, name: str, password: str) -> str:
+    """The Cookie header of somebody who has just logged in."""
+    visitor = Visitor(port)
+    visitor.log_in(name, password)
+    return visitor.cookie
+
+
+class Board(Stage):
+    """A stage with the Cookie headers of its two users. Its clock ticks fast, so that nobody waits long for news."""
+
+    def __init__(self, variant: str, *, ping_s: float = 30, **how) -> None:
+        super().__init__("04_websocket", variant, placeholders={"tick_s": "0.1", "ping_s": str(ping_s)}, **how)
+
+    def __enter__(self):
+        super().__enter__()
+        self.ada, self.grace = (logged_in(self.port, *who) for who in (("ada", "lovelace"), ("grace", "hopper")))
+        return self
+
+    def visit(self, cookie: str, **how) -> WebSocketClient:
+        return WebSocketClient(self.port, headers={"Cookie": cookie}, **how)
+
+
+def next_news(client, key) -> dict:
+    """The next message that holds `key`: "text" for what somebody said, "visitors" for a tick of the clock."""
+    while (said := client.receive()) is not None:
+        if said.opcode == TEXT and key in (news := json.loads(said.payload)):
+            return news
+    raise AssertionError("the server closed the connection")
+
+
+@pytest.fixture(scope="module")
+def offload():
+    with Board("offload") as stage:
+        yield stage
+
+
+@pytest.fixture(scope="module")
+def native():
+    with Board("native") as stage:
+        yield stage
+
+
+@pytest.fixture
+def built():
+    try:
+        return engine.find("built")
+    except Missing as missing:
+        require(False, missing.what, missing.install)

@@ -1,0 +1,42 @@
+"""Django decides as in the steps before; what is new is how it says yes: by a call, not by a header."""
+
+import uwsgi
+from boardproject.views import refusal, visitor
+from django.conf import settings
+from django.contrib.auth.decorators import login_required
+from django.http import HttpResponse, HttpResponseForbidden
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+
+
+@login_required
+@require_GET
+def page(request):
+    return render(request, "clock.html")
+
+
+@require_GET
+def subscribe(request):
+    if not request.user.is_authenticated:
+        return HttpResponseForbidden("log in first\n", content_type="text/plain")
+    return hand_over(request, "clock")
+
+
+@require_GET
+def websocket(request):
+    return refusal(request) or hand_over(request, "board")
+
+
+def hand_over(request, name: str) -> HttpResponse:
+    """Give the connection to the server called `name`. Variables go with it; clients can set only HTTP_… ones."""
+    uwsgi.add_var("OFFLOAD_VISITOR", visitor(request))
+    server = settings.OFFLOAD_SERVERS[name]
+    if settings.OFFLOAD_BY == "route":
+        uwsgi.add_var("OFFLOADED", "y")  # before the next line: from there on the connection is not ours
+        uwsgi.route("uwsgi", f"{server},0,0")
+    else:
+        uwsgi.add_var("OFFLOAD_SERVER", server)
+        uwsgi.add_var(
+            "OFFLOAD", "y"
+        )  # last: add_var() raises if the request's buffer is full, and then nothing happens
+    return HttpResponse()  # empty: a body would be written into somebody else's conversation
