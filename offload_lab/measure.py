@@ -19,6 +19,7 @@ from .recording import Recording, Sample, Transfer
 from .stage import Stage
 
 BEFORE_S = 0.5  # bystanders alone, to see the idle wait
+LAST_ANSWER_S = 0.1  # for the last bystander, who came just before the visitor stopped being slow
 AFTER_S = 0.3  # to see the worker come back
 EVERY_S = 0.1  # a new bystander, and a new sample
 RATE_MIB_S = 8.0
@@ -147,6 +148,7 @@ def record_download(
             watch.sampler.client_port = reader.port
             watch.wait(began + slow_s)
             watch.bystanders.close()
+            watch.wait(watch.clock() + LAST_ANSWER_S)
             too_early = reader.done.is_set()
             hurried = watch.clock()
             reader.hurry()
@@ -177,12 +179,13 @@ def record_streams(
     visitor.log_in()
     with Watch(stage, BEFORE_S + open_s + AFTER_S, progress) as watch:
         watch.wait(BEFORE_S)
-        began = watch.clock()
         with Streams(stage.port, count, stage.step.path, cookie=visitor.cookie) as streams:
-            watch.wait(began + open_s / 10)
+            streams.wait_for_first(timeout_s=10)
+            began = watch.clock()
             watch.sampler.client_port = streams.first_port
             watch.wait(began + open_s)
             watch.bystanders.close()
+            watch.wait(watch.clock() + LAST_ANSWER_S)
             hurried = watch.clock()
         watch.wait(hurried + AFTER_S)
     return watch.recording(Transfer(stage.step.path, 0.0, began, hurried, hurried, 0.0, kind="stream", count=count))

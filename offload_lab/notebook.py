@@ -2,17 +2,12 @@
 
 import ast
 import difflib
-import hashlib
 import html
 import io
-import json
-import math
-import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +22,11 @@ from rich.console import Console
 from rich.table import Table
 
 from . import doctor, figures, figures_lesson, manifest, measure, report
+from .altered import altered as altered
 from .clients import ping
 from .engine import ROOT
 from .errors import LabError, Unknown
+from .guesses import counts_as_guess, keep_guess
 from .manifest import Step
 from .recording import Recording
 from .stage import Stage
@@ -43,11 +40,6 @@ CONTEXT_LINES = 1
 FRAME = "background:#ffffff;color:#222222;border:1px solid #bbbbbb;padding:8px 12px;margin:0;overflow-x:auto;"
 MONO = "font-family:'DejaVu Sans Mono',Menlo,Consolas,monospace;font-size:13px;line-height:1.45;white-space:pre;"
 DIFF_STYLES = {"+": "background:#cfe8fc;color:#002f4d;", "-": "background:#fbe0cc;color:#5c2300;", " ": ""}
-
-
-def results() -> Path:
-    """Where guesses and altered INIs go: `results` in the repository, or the folder that ``LAB_RESULTS`` names."""
-    return Path(os.environ.get("LAB_RESULTS") or ROOT / "results")
 
 
 # --- run
@@ -74,29 +66,14 @@ def record(
     placeholders: dict[str, str] | None = None,
     **how: Any,
 ) -> Recording:
-    """Start the variant, record one slow download and its bystanders, stop the variant.
+    """Start the variant, take the measurement that its step names (`measure.SCENARIOS`), stop the variant.
 
     `called` is its name in pictures and tables, if not its own. `placeholders` reach its INI; `how` reaches
-    `measure.record_download` (``slow_s``, ``rate_mib_s``).
+    the measurement (``slow_s``, ``rate_mib_s``; ``count``, ``open_s``).
     """
     name = called or variant
     with progress(name) as done, Stage(step, variant, placeholders=placeholders) as stage:
-        return replace(measure.record_download(stage, progress=done, **how), variant=name)
-
-
-def altered(step: str, variant: str, *lines: str) -> Step:
-    """`step` with its `variant` changed: the real INI is included, then `lines` follow, where they win over it.
-
-    The file that does so stays in the results folder, to be looked at.
-    """
-    original = manifest.find(step)
-    *backends, front = original.variant(variant).inis
-    text = "\n".join(["[uwsgi]", f"ini = {original.folder / front}", *lines, ""])
-    folder = results() / "altered" / f"{original.name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / front).write_text(text)
-    changed = replace(original.variant(variant), inis=(*backends, str(folder / front)), reference=False)
-    return replace(original, variants=tuple(changed if one.name == variant else one for one in original.variants))
+        return replace(measure.SCENARIOS[stage.step.scenario](stage, progress=done, **how), variant=name)
 
 
 def served_beside(stage: Stage, visitors: int, within_s: float = 1.0) -> bool:
@@ -111,14 +88,30 @@ def served_beside(stage: Stage, visitors: int, within_s: float = 1.0) -> bool:
     return False
 
 
+def check(*rows: tuple[str, str, str, bool, str]) -> None:
+    """Print what was called, what it got and what was expected, row by row; then the first hint that is needed."""
+    for called, got, expected, good, _ in rows:
+        print(f"{'ok ' if good else 'NOT'} called {called}, got {got}, expected {expected}")
+    hints = [hint for *_, good, hint in rows if not good]
+    print(f"Not yet. {hints[0]}" if hints else "Passed.")
+
+
 # --- see
 
 
-def guess_and_see(guess: float | None, measured: float, unit: str, notebook: str, question: str) -> None:
-    """Guess and result on one picture. A guess is also written down, for the comparison at the end of the course."""
-    if guess is not None and (
-        isinstance(guess, bool) or not isinstance(guess, int | float) or not math.isfinite(guess)
-    ):
+def guess_and_see(
+    guess: float | None,
+    measured: float,
+    unit: str,
+    notebook: str,
+    question: str,
+    draw: Callable[[float | None], Figure] | None = None,
+) -> None:
+    """Guess and result on one picture: that of `draw`, which gets the guess, else two numbers on a line.
+
+    A guess is also written down, for the comparison at the end of the course.
+    """
+    if guess is not None and not counts_as_guess(guess):
         print(f"{guess!r} is no number, so it does not count as a guess. Write one like 5 or 0.5, without its unit.")
         guess = None
     if guess is None:
@@ -126,16 +119,8 @@ def guess_and_see(guess: float | None, measured: float, unit: str, notebook: str
     else:
         keep_guess(notebook, question, guess, measured, unit)
     words = "no guess" if guess is None else f"{figures_lesson.verdict(guess, measured)}: {guess:g} {unit}"
-    show(figures_lesson.guess_beside(guess, measured, unit), f"{words}; measured {measured:g} {unit}")
-
-
-def keep_guess(notebook: str, question: str, guess: float, measured: float, unit: str) -> None:
-    """One more line of JSON in ``guesses.jsonl`` of the results folder."""
-    taken = datetime.now(UTC).isoformat(timespec="seconds")
-    row = {"notebook": notebook, "question": question, "guess": guess, "measured": measured, "unit": unit, "at": taken}
-    results().mkdir(parents=True, exist_ok=True)
-    with (results() / "guesses.jsonl").open("a") as file:
-        file.write(json.dumps(row) + "\n")
+    figure = draw(guess) if draw else figures_lesson.guess_beside(guess, measured, unit)
+    show(figure, f"{words}; measured {measured:g} {unit}")
 
 
 def picture(*recordings: Recording) -> None:
@@ -189,11 +174,11 @@ def show_diff(step: str, old: str, new: str) -> None:
 
 def show_code(step: str, file: str, name: str | None = None) -> None:
     """The step's real `file`, or only the function or class called `name` in it."""
-    path = manifest.find(step).folder / file
-    text = read(path)
+    folder = manifest.find(step).folder
+    text = read(folder / file)
     code = text if name is None else definition(text, name)
     coloured = highlight(code, get_lexer_for_filename(file), HtmlFormatter(noclasses=True, nowrap=True))
-    caption = f"steps/{path.parent.name}/{file}" + (f": {name}" if name else "")
+    caption = f"steps/{folder.name}/{file}" + (f": {name}" if name else "")
     show_bundle({"text/html": framed(caption, coloured), "text/plain": f"{caption}\n{code}"})
 
 

@@ -148,6 +148,32 @@ def test_your_turn_in_01_tells_the_cure_from_another_clerk(jupyter, lines, verdi
     assert verdict in printed(content)
 
 
+PULL = "pull-header = X-Offload-to-SSE X_OFFLOAD"
+SILENCE = "response-route-if-not = empty:${X_OFFLOAD} disableheaders:"
+SILENCE_ALL = "response-route = ^/subscribe disableheaders:"
+HAND_OVER = "response-route-if-not = empty:${X_OFFLOAD} uwsgi:%(run)/sse.sock,0,0"
+
+
+@pytest.mark.parametrize(
+    ("lines", "verdict"),
+    [
+        ([], "Not yet. Which variable"),
+        ([PULL, SILENCE_ALL, HAND_OVER], "Not yet. A route for a path"),
+        ([PULL, HAND_OVER], "Not yet. Whose is too much?"),
+        ([PULL, SILENCE, HAND_OVER, "offload-threads = 0"], "Not yet. Who carries?"),
+        ([PULL, SILENCE, HAND_OVER], "Passed"),
+    ],
+    ids=["nothing", "a route for the path", "both headers", "no belt", "the lines of header.ini"],
+)
+def test_your_turn_in_03_tells_the_lines_from_half_of_them(jupyter, lines, verdict):
+    def solve(source):
+        needed = "from offload_lab.stage import Stage\nfrom offload_lab.measure_streams import visit\n"
+        return needed + source.replace("lines = []", f"lines = {lines}")
+
+    content = execute(ROOT / "notebooks" / "03_sse_offload.ipynb", ["setup", "turn-lines"], solve)
+    assert verdict in printed(content)
+
+
 def test_without_the_harness_the_first_cell_says_in_one_line_what_to_do(jupyter, notebook):
     from nbclient.exceptions import CellExecutionError
 

@@ -227,6 +227,14 @@ class Streams:
         """How many were answered with 200 and still stand."""
         return sum(stream.status == 200 and not stream.closed for stream in list(self.all))
 
+    def wait_for_first(self, timeout_s: float) -> None:
+        """Until one subscriber is answered. Raises TimeoutError."""
+        deadline = time.monotonic() + timeout_s
+        while not any(stream.status for stream in list(self.all)):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"none of {self._count} streams was answered within {timeout_s:g} s")
+            time.sleep(0.01)
+
     @property
     def first_port(self) -> int | None:
         """Our end of the first stream's connection; None before it is made."""

@@ -1,0 +1,28 @@
+"""One variant of every step on either uWSGI. With LAB_UWSGI=built a step's own tests prove the rest, as in CI."""
+
+import pytest
+
+from offload_lab import engine, manifest
+from offload_lab.clients import ping
+from offload_lab.errors import Missing
+from offload_lab.stage import Stage
+from offload_lab.testing import require
+
+
+def the_one_to_copy(step):
+    return next((variant for variant in step.variants if variant.reference), step.variants[0])
+
+
+def engine_or_skip(name):
+    try:
+        return engine.find(name)
+    except Missing as missing:
+        require(False, missing.what, missing.install)
+
+
+@pytest.mark.parametrize("name", ["wheel", "built"])
+@pytest.mark.parametrize("step", manifest.steps(), ids=lambda step: step.name)
+def test_the_step_starts_and_answers(step, name):
+    with Stage(step, the_one_to_copy(step).name, engine=engine_or_skip(name)) as stage:
+        assert ping(stage.port, timeout_s=30).pid == stage.workers()[0].pid
+        assert stage.front.engine.name == name
