@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
@@ -15,8 +14,6 @@ from .measure_streams import Held, held_sockets
 from .notebook import progress, show_table
 from .recording import Recording
 from .stage import Stage
-
-EDGE_S = 0.05
 
 
 def record_side_by_side(
@@ -32,7 +29,7 @@ def record_side_by_side(
         with Stage(step, variant, placeholders=placeholders) as stage:
             recordings = []
             for place, count in enumerate(counts):
-                recordings.append(without_edges(measure.record_streams(stage, count=count, **how)))
+                recordings.append(measure.record_streams(stage, count=count, **how))
                 shares[variant] = (place + 1) / len(counts)
             return recordings
 
@@ -42,13 +39,6 @@ def record_side_by_side(
             done(sum(shares.values()) / len(shares))
             wait(running.values(), timeout=0.2)
     return {(v, count): one for v in variants for count, one in zip(counts, running[v].result(), strict=True)}
-
-
-def without_edges(recording: Recording) -> Recording:
-    """Less the bystanders who came in the moment when streams were opened or closed: their answers are accidents."""
-    moments = (recording.transfer.began, recording.transfer.hurried)
-    came = [one for one in recording.bystanders if all(abs(one.sent - moment) > EDGE_S for moment in moments)]
-    return replace(recording, bystanders=came)
 
 
 def record_crowd(step: str, variant: str, streams: int, **how: Any) -> Crowd:

@@ -9,6 +9,8 @@ from ..manifest import nearest
 from .console import err
 from .demo import demo
 from .doctor import doctor
+from .explain import explain
+from .lint import lint
 from .listing import list_steps
 from .run import run
 from .tools import engine, notebook, test
@@ -37,7 +39,7 @@ def lab() -> None:
     """
 
 
-for command in (demo, run, test, notebook, engine, doctor, list_steps):
+for command in (demo, run, explain, lint, test, notebook, engine, doctor, list_steps):
     lab.add_command(command)
 
 

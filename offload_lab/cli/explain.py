@@ -1,0 +1,30 @@
+"""./lab explain: where each connection of a running stage is, and why."""
+
+import textwrap
+from pathlib import Path
+
+import click
+
+from .. import manifest
+from ..explain import describe, find_run, look
+from .console import out
+
+WIDTH = 80
+
+
+@click.command()
+@click.argument("step")
+@click.argument("variant")
+@click.option(
+    "--run",
+    "run_folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Its run folder, where the variant runs more than once.",
+)
+def explain(step: str, variant: str, run_folder: Path | None) -> None:
+    """Say where each connection of a running STEP VARIANT is, and why. Starts nothing, changes nothing."""
+    found = manifest.find(step)
+    chosen = found.variant(variant)
+    for sentence in describe(look(found, chosen, run_folder or find_run(found, chosen))):
+        text = textwrap.fill(sentence, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+        out.print(text, markup=False, soft_wrap=True)

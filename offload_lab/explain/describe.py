@@ -1,0 +1,120 @@
+"""Facts into sentences."""
+
+from collections.abc import Iterator
+
+from .facts import Connection, Facts, Server, Wait, Worker
+
+NAMED = 3  # so many visitors are named; of a crowd only these
+DOING = {
+    ("read", "visitor"): "reading from the visitor",
+    ("write", "visitor"): "sending to the visitor",
+    ("read", "backend"): "reading from the backend",
+    ("write", "backend"): "sending to the backend",
+}
+OWN_CODE = "running the app's own code"
+
+
+def describe(facts: Facts) -> list[str]:
+    """What a person wants to know, the front first: its workers, then the visitors, then who stands behind."""
+    front = facts.front
+    return [
+        f"{facts.step} {facts.variant}: the front {front.name} listens on {front.address}.",
+        *(say_worker(worker, front, facts.connections) for worker in front.workers),
+        *say_visitors(facts),
+        *(line for server in facts.servers[:-1] for line in say_backend(server)),
+    ]
+
+
+def say_worker(worker: Worker, front: Server, connections: tuple[Connection, ...]) -> str:
+    if front.in_greenlets:
+        under_way = count(len(worker.requests), "request")
+        return f"worker {worker.pid} has {under_way} under way in one thread{longest(worker)}."
+    if not worker.busy:
+        return f"worker {worker.pid} is free: whoever comes now is answered at once."
+    since = f" for {worker.requests[0].since_s} s" if worker.requests else ""
+    about = [f"{request.method} {request.path}" for request in worker.requests[:1]]
+    about += [f"visitor {one.visitor}" for one in connections if one.pid == worker.pid and not offloaded(one, worker)]
+    what = f" ({', '.join(about[:2])})" if about else ""
+    return f"worker {worker.pid} has been {doing(worker.wait)}{since}{what}{why(worker, front)}."
+
+
+def offloaded(connection: Connection, worker: Worker) -> bool:
+    return connection.tid in worker.offload_tids
+
+
+def doing(wait: Wait | None) -> str:
+    return DOING.get((wait.verb, wait.end), OWN_CODE) if wait else OWN_CODE
+
+
+def why(worker: Worker, front: Server) -> str:
+    """Why it does that itself. An app that runs for a moment before it says yes or no is nothing to explain."""
+    waits_for_end = doing(worker.wait) != OWN_CODE
+    if not worker.offload_tids:
+        return " because no offload thread exists"
+    if not front.hands_over:
+        return " because no route hands over: its offload threads get files only, and not what the app sends by itself"
+    if waits_for_end and worker.wait and worker.wait.end == "backend":
+        return " because its offload threads refused: their queue was full, and then uWSGI carries it in the worker"
+    return "" if waits_for_end else "; only its answer can hand the connection over"
+
+
+def say_visitors(facts: Facts) -> Iterator[str]:
+    if not facts.connections:
+        yield "no visitor is connected."
+    groups: dict[str, list[Connection]] = {}
+    for connection in facts.connections:
+        groups.setdefault(place(connection, facts.front), []).append(connection)
+    for where, group in groups.items():
+        gone = [one for one in group if one.left]
+        yield f"{visitors(group)}: {where}."
+        if gone:
+            some = "it has" if len(group) == 1 else f"{len(gone)} of them have" if len(gone) > 1 else "one of them has"
+            yield f"  {some} left, and nobody noticed: only what is sent to them would tell."
+
+
+def place(connection: Connection, front: Server) -> str:
+    worker = next((worker for worker in front.workers if worker.pid == connection.pid), None)
+    if worker is None:
+        room = f" (room for {front.queue_room})" if front.queue_room else ""
+        return f"waiting in the listen queue{room}, {waits_for(front)}"
+    if offloaded(connection, worker) and connection.tid:
+        number = worker.offload_tids.index(connection.tid) + 1
+        return f"held by offload thread {number} of worker {worker.pid}; the worker has its hands free"
+    if connection.tid is None and not worker.busy and worker.offload_tids:
+        return f"held by an offload thread of worker {worker.pid}; the worker has its hands free"
+    if front.in_greenlets:
+        return f"held by a greenlet of worker {worker.pid}"
+    return f"held by worker {worker.pid} itself, which does nothing else meanwhile"
+
+
+def waits_for(front: Server) -> str:
+    busy = [worker.pid for worker in front.workers if worker.busy]
+    if front.in_greenlets or not busy:
+        return "for a worker to accept it"
+    return "since " + (f"worker {busy[0]} is" if len(busy) == 1 else "all workers are") + " busy"
+
+
+def visitors(group: list[Connection]) -> str:
+    names = [one.visitor for one in group]
+    if len(names) == 1:
+        return f"visitor {names[0]}"
+    rest = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"{len(names)} visitors ({', '.join(names[:NAMED])}{rest})"
+
+
+def say_backend(server: Server) -> Iterator[str]:
+    for worker in server.workers:
+        under_way = count(len(worker.requests), "request")
+        most = f" of at most {worker.cores}" if server.in_greenlets else ""
+        yield f"behind it, {server.name} (worker {worker.pid}) serves {under_way}{most}{longest(worker)}."
+
+
+def longest(worker: Worker) -> str:
+    if not worker.requests:
+        return ""
+    oldest = max(worker.requests, key=lambda request: request.since_s)
+    return f", the longest {oldest.method} {oldest.path} for {oldest.since_s} s"
+
+
+def count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"

@@ -1,0 +1,73 @@
+"""What can be seen of a running stage from outside, at one moment."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+End = Literal["visitor", "backend", "nobody yet"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """One that is under way, as the stats server tells it; its query is left out, it may hold secrets."""
+
+    method: str
+    path: str
+    since_s: int
+
+
+@dataclass(frozen=True)
+class Wait:
+    """What a thread waits for: words from or room for the other end of a descriptor. `end` is who is there."""
+
+    verb: Literal["read", "write"]
+    end: End
+
+
+@dataclass(frozen=True)
+class Worker:
+    """`wait`: of its main thread, None while that runs or sleeps; `cores` is how many requests it can have at once."""
+
+    pid: int
+    busy: bool
+    cores: int = 1
+    requests: tuple[Request, ...] = ()
+    offload_tids: tuple[int, ...] = ()
+    wait: Wait | None = None
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A visitor's, at the front. `pid` is None while no process has accepted it; `tid` is the thread that watches it,
+    None where that is not known. `left`: the visitor is gone, and the server has not noticed."""
+
+    visitor: str
+    pid: int | None = None
+    tid: int | None = None
+    left: bool = False
+
+
+@dataclass(frozen=True)
+class Server:
+    """One uWSGI of the stage. `hands_over`: a route asks for it; `in_greenlets`: one thread serves many at once;
+    `queue_room`: so many may wait to be accepted, 0 where that is not known."""
+
+    name: str
+    address: str
+    workers: tuple[Worker, ...]
+    hands_over: bool = False
+    in_greenlets: bool = False
+    queue_room: int = 0
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The front is the last of `servers`, as it is the last to start."""
+
+    step: str
+    variant: str
+    servers: tuple[Server, ...]
+    connections: tuple[Connection, ...] = field(default=())
+
+    @property
+    def front(self) -> Server:
+        return self.servers[-1]

@@ -1,0 +1,332 @@
+"""Sentences from hand-made facts, then whole stages looked at from outside while a client holds something."""
+
+import dataclasses
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import pytest
+
+from offload_lab import manifest
+from offload_lab.clients import SlowReader
+from offload_lab.clients.login import Visitor
+from offload_lab.clients.sse import SseClient
+from offload_lab.engine import ROOT
+from offload_lab.errors import LabError
+from offload_lab.explain import Connection, Facts, Request, Server, Wait, Worker, describe, find_run, look
+from offload_lab.explain.look import named_in
+from offload_lab.explain.threads import blocked_threads
+from offload_lab.manifest import Variant
+from offload_lab.stage import Stage
+from offload_lab.testing import wait_for
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a thread waits for: proc(5)")
+DOWNLOAD = Request("GET", "/file", 12)
+SUBSCRIBED = Request("GET", "/subscribe", 12)
+
+
+def facts(worker, *connections, backend=None, **front):
+    server = Server("header", "http://127.0.0.1:9090", (worker,), queue_room=100, **front)
+    behind = (Server("sse", "/run/hall/sse.sock", (backend,), in_greenlets=True),) if backend else ()
+    return Facts("03_sse_offload", "header", (*behind, server), connections)
+
+
+def said(*given, **more):
+    return "\n".join(describe(facts(*given, **more)))
+
+
+def test_an_idle_front():
+    assert describe(facts(Worker(4711, busy=False))) == [
+        "03_sse_offload header: the front header listens on http://127.0.0.1:9090.",
+        "worker 4711 is free: whoever comes now is answered at once.",
+        "no visitor is connected.",
+    ]
+
+
+def test_a_worker_that_reads_from_the_backend_because_no_offload_thread_exists():
+    worker = Worker(4711, busy=True, requests=(SUBSCRIBED,), wait=Wait("read", "backend"))
+    assert describe(facts(worker, Connection("127.0.0.1:5001", 4711), hands_over=True))[1:] == [
+        "worker 4711 has been reading from the backend for 12 s (GET /subscribe, visitor 127.0.0.1:5001)"
+        " because no offload thread exists.",
+        "visitor 127.0.0.1:5001: held by worker 4711 itself, which does nothing else meanwhile.",
+    ]
+
+
+def test_a_worker_that_sends_a_file_itself():
+    worker = Worker(4711, busy=True, requests=(DOWNLOAD,), wait=Wait("write", "visitor"))
+    assert "worker 4711 has been sending to the visitor for 12 s (GET /file) because no offload thread exists." in said(
+        worker
+    )
+
+
+def test_offload_threads_that_nothing_is_handed_to():
+    worker = Worker(4711, busy=True, requests=(SUBSCRIBED,), offload_tids=(4712, 4713))
+    assert "has been running the app's own code for 12 s (GET /subscribe) because no route hands over" in said(worker)
+
+
+def test_offload_threads_that_refused():
+    worker = Worker(4711, busy=True, requests=(SUBSCRIBED,), offload_tids=(4712,), wait=Wait("read", "backend"))
+    assert "because its offload threads refused: their queue was full" in said(worker, hands_over=True)
+
+
+def test_an_app_that_has_not_answered_yet_is_not_blamed():
+    worker = Worker(4711, busy=True, requests=(SUBSCRIBED,), offload_tids=(4712,))
+    assert "own code for 12 s (GET /subscribe); only its answer can hand the connection over." in said(
+        worker, hands_over=True
+    )
+
+
+def test_offloaded_visitors_and_those_who_wait():
+    worker = Worker(4711, busy=False, offload_tids=(4712, 4713))
+    text = said(
+        worker,
+        Connection("10.0.0.1:5001", 4711, 4713),
+        Connection("10.0.0.2:5002", 4711, None),
+        Connection("10.0.0.3:5003"),
+        backend=Worker(4800, busy=True, cores=100, requests=(SUBSCRIBED, Request("GET", "/subscribe", 3))),
+    )
+    for line in (
+        "visitor 10.0.0.1:5001: held by offload thread 2 of worker 4711; the worker has its hands free.",
+        "visitor 10.0.0.2:5002: held by an offload thread of worker 4711; the worker has its hands free.",
+        "visitor 10.0.0.3:5003: waiting in the listen queue (room for 100), for a worker to accept it.",
+        "behind it, sse (worker 4800) serves 2 requests of at most 100, the longest GET /subscribe for 12 s.",
+    ):
+        assert line in text.splitlines()
+
+
+def test_a_crowd_is_counted_and_three_of_it_named():
+    worker = Worker(4711, busy=True)
+    crowd = [Connection(f"10.0.0.1:{port}") for port in range(5001, 5041)]
+    assert (
+        "40 visitors (10.0.0.1:5001, 10.0.0.1:5002, 10.0.0.1:5003 and 37 more):"
+        " waiting in the listen queue (room for 100), since worker 4711 is busy." in said(worker, *crowd)
+    )
+
+
+@pytest.mark.parametrize(
+    ("left", "says"),
+    [
+        ((True,), "it has left, and nobody noticed"),
+        ((True, False), "one of them has left"),
+        ((True, True), "2 of them have left"),
+    ],
+)
+def test_who_has_left_unnoticed(left, says):
+    worker = Worker(4711, busy=False, offload_tids=(4712,))
+    gone = [Connection(f"10.0.0.1:500{number}", 4711, 4712, left=one) for number, one in enumerate(left)]
+    assert says in said(worker, *gone)
+
+
+def test_a_front_in_greenlets():
+    worker = Worker(4711, busy=True, cores=100, requests=(SUBSCRIBED, DOWNLOAD), wait=Wait("read", "visitor"))
+    text = said(worker, Connection("10.0.0.1:5001", 4711), in_greenlets=True)
+    assert "worker 4711 has 2 requests under way in one thread, the longest GET /subscribe for 12 s." in text
+    assert "visitor 10.0.0.1:5001: held by a greenlet of worker 4711." in text
+
+
+def test_a_run_folder_is_read_from_a_command_line(tmp_path):
+    step = manifest.find("01")
+    words = ["uwsgi", "--set-placeholder", "port=1", "--set-placeholder", "run=here", "--ini", "naive.ini"]
+    assert list(named_in(words, tmp_path, step)) == [(tmp_path / "naive.ini", tmp_path / "here")]
+    assert list(named_in(["uwsgi", "naive.ini"], tmp_path, step)) == [(tmp_path / "naive.ini", step.folder / ".run")]
+    assert list(named_in(["sleep", "10"], tmp_path, step)) == []
+
+
+# --- stages
+
+
+@contextmanager
+def asking(port, path, cookie=""):
+    """Somebody who asked and would wait for the answer: their address."""
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        connection.sendall(f"GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\nCookie: {cookie}\r\n\r\n".encode())
+        yield "{}:{}".format(*connection.getsockname())
+
+
+def bystander(port):
+    return asking(port, "/ping")
+
+
+@contextmanager
+def subscriber(stage):
+    """ada, whose first event has come."""
+    ada = Visitor(stage.port)
+    ada.log_in()
+    with SseClient(stage.port, cookie=ada.cookie) as client:
+        client.next()
+        yield "{}:{}".format(*client.address)
+
+
+def seen(stage, *patterns):
+    """What is said of the stage, once each of the patterns is in it; a look from outside catches moments."""
+    texts = [""]
+
+    def is_said():
+        texts.append("\n".join(describe(look(stage.step, stage.variant, stage.run))))
+        return all(re.search(pattern, texts[-1]) for pattern in patterns)
+
+    try:
+        wait_for(is_said, 20, "the sentences")
+    except TimeoutError:
+        pytest.fail(f"{patterns} not said of it:\n{texts[-1]}")
+    return texts[-1]
+
+
+def without_offload_threads(step, variant, folder):
+    """The same step with a front that has no offload threads."""
+    front = step.variant(variant).inis[-1]
+    text = (step.folder / front).read_text().replace("%d", f"{step.folder}/")
+    (folder / front).write_text(re.sub(r"^offload-threads.*\n", "", text, flags=re.MULTILINE))
+    inis = (*(str(step.folder / ini) for ini in step.variant(variant).inis[:-1]), str(folder / front))
+    return dataclasses.replace(step, variants=(Variant("without", inis, "for a test"),))
+
+
+@pytest.fixture(scope="module")
+def stages(tmp_path_factory):
+    """All at once: one after the other would take half a minute."""
+    without = without_offload_threads(manifest.find("03"), "header", tmp_path_factory.mktemp("without"))
+    wanted = {
+        "naive": Stage("01", "naive"),
+        "offload": Stage("01", "offload"),
+        "header": Stage("03", "header"),
+        "blocking": Stage("03", "blocking"),
+        "without": Stage(without, "without"),
+    }
+    with ThreadPoolExecutor(len(wanted)) as pool:
+        try:
+            list(pool.map(lambda stage: stage.__enter__(), wanted.values()))
+            yield wanted
+        finally:
+            list(pool.map(lambda stage: stage.__exit__(None, None, None), wanted.values()))
+
+
+@linux
+def test_a_download_that_the_worker_carries(stages):
+    stage = stages["naive"]
+    [worker] = stage.workers()
+    with SlowReader(stage.port, "/file", rate_mib_s=0.5) as reader, bystander(stage.port) as other:
+        seen(
+            stage,
+            rf"worker {worker.pid} has been sending to the visitor for \d+ s"
+            rf" \(GET /file, visitor 127.0.0.1:{reader.port}\) because no offload thread exists",
+            f"visitor 127.0.0.1:{reader.port}: held by worker {worker.pid} itself",
+            rf"visitor {other}: waiting in the listen queue \(room for 100\), since worker {worker.pid} is busy",
+        )
+
+
+@linux
+def test_a_visitor_who_left_is_still_held(stages):
+    stage = stages["naive"]
+    with SlowReader(stage.port, "/file", rate_mib_s=0.5):
+        with bystander(stage.port) as other:
+            seen(stage, f"visitor {other}: waiting in the listen queue")
+        seen(stage, f"visitor {other}: waiting in the listen queue.*\n  it has left, and nobody noticed")
+
+
+@linux
+def test_a_download_that_an_offload_thread_carries(stages):
+    stage = stages["offload"]
+    [worker] = stage.workers()
+    with SlowReader(stage.port, "/file", rate_mib_s=0.5) as reader:
+        seen(
+            stage,
+            f"worker {worker.pid} is free",
+            f"visitor 127.0.0.1:{reader.port}: held by offload thread 1 of worker {worker.pid}",
+        )
+
+
+@linux
+def test_a_stream_that_an_offload_thread_carries(stages):
+    stage = stages["header"]
+    [worker] = stage.workers()
+    [behind] = stage.processes[0].workers()
+    with subscriber(stage) as ada:
+        seen(
+            stage,
+            f"worker {worker.pid} is free",
+            rf"visitor {ada}: held by offload thread [12] of worker {worker.pid}",
+            rf"behind it, sse \(worker {behind.pid}\) serves 1 request of at most 2500, the longest GET /subscribe for",
+        )
+
+
+@linux
+def test_a_stream_that_django_sends_itself(stages):
+    stage = stages["blocking"]
+    [worker] = stage.workers()
+    with subscriber(stage) as ada, bystander(stage.port) as other:
+        seen(
+            stage,
+            rf"worker {worker.pid} has been running the app's own code for \d+ s \(GET /subscribe, visitor {ada}\)"
+            " because no route hands over",
+            rf"visitor {other}: waiting in the listen queue",
+        )
+
+
+@linux
+def test_a_stream_that_the_worker_proxies_because_no_offload_thread_exists(stages):
+    """After disableheaders: it reads from the backend and sends nothing to the visitor, who therefore does not wait."""
+    stage = stages["without"]
+    [worker] = stage.workers()
+    ada = Visitor(stage.port)
+    ada.log_in()
+    with asking(stage.port, "/subscribe", ada.cookie) as visitor:
+        seen(
+            stage,
+            rf"worker {worker.pid} has been reading from the backend for \d+ s \(GET /subscribe, visitor {visitor}\)"
+            " because no offload thread exists",
+        )
+
+
+def copy_of(step, folder):
+    """The same step in another folder, so that nobody else runs it."""
+    folder = folder / step.name
+    folder.mkdir()
+    for name in ("offload.ini", "file_wrapper.py"):
+        shutil.copy(step.folder / name, folder)
+    text = (folder / "offload.ini").read_text()
+    (folder / "offload.ini").write_text(text.replace("%d../..", str(ROOT)))
+    return dataclasses.replace(step, folder=folder)
+
+
+def test_a_running_stage_is_found_by_its_command_line_and_two_are_told_apart(tmp_path):
+    step = copy_of(manifest.find("01"), tmp_path)
+    with pytest.raises(LabError, match=r"not running; start it in another terminal: \./lab run 01 offload"):
+        find_run(step, step.variant("offload"))
+    with Stage(step, "offload") as one:
+        assert find_run(step, step.variant("offload")) == one.run
+        with Stage(step, "offload") as other:
+            with pytest.raises(LabError, match="runs 2 times") as caught:
+                find_run(step, step.variant("offload"))
+            assert f"./lab explain 01 offload --run {one.run}" in str(caught.value)
+            assert f"--run {other.run}" in str(caught.value)
+
+
+def test_the_command_says_it_and_a_wrong_folder_is_named(tmp_path):
+    def explain(*words):
+        code = "from offload_lab.cli.explain import explain; explain()"
+        return subprocess.run(
+            [sys.executable, "-c", code, *map(str, words)],
+            cwd=ROOT, env={**os.environ, "COLUMNS": "80"}, capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+
+    with Stage("01", "offload") as stage:
+        answer = explain("01", "offload", "--run", stage.run)
+        assert answer.returncode == 0, answer.stderr
+        assert f"listens on\n  {stage.url}." in answer.stdout or f"listens on {stage.url}." in answer.stdout
+        assert "no visitor is connected." in answer.stdout
+        assert max(map(len, answer.stdout.splitlines())) <= 80
+    assert (
+        "offload.ini of 01_file_wrapper offload does not answer in"
+        in explain("01", "offload", "--run", tmp_path).stderr
+    )
+
+
+def test_a_process_that_is_gone_has_no_threads():
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    assert blocked_threads(ended.pid) == {}

@@ -1,0 +1,294 @@
+"""The INI parser: alone with text, and against what uWSGI itself says that it read."""
+
+import re
+import subprocess
+from contextlib import suppress
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from offload_lab import engine
+from offload_lab.lint import UnusableConfig, lint, parse
+from offload_lab.lint.config import Config
+from offload_lab.lint.ini import IMPORTS, PLACEHOLDERS
+from offload_lab.lint.routes import routes
+
+
+def loader(files):
+    def load(path):
+        try:
+            return files[path]
+        except KeyError:
+            raise FileNotFoundError(2, "No such file or directory") from None
+
+    return load
+
+
+def read(text, environ=None, path="hall.ini", **files):
+    return parse(
+        path, loader({path: text, **{name.replace("_ini", ".ini"): own for name, own in files.items()}}), environ
+    )
+
+
+def pairs(config):
+    return [(option.name, option.value) for option in config.options]
+
+
+# --- against uWSGI
+
+TRICKY = {
+    "repeated, spaces, no value": "[uwsgi]\nprocesses = 2\n  processes=3\nvacuum\nneed-app =\npythonpath = a = b\n",
+    "comments, blank and Windows lines": "[uwsgi]\r\n; a\r\n# b\r\n\r\nthreads = 3 ; stays\r\nprocesses = 2\r\n",
+    "no newline at the end": "[uwsgi]\nprocesses = 2",
+    "other sections": "processes = 9\n[hall]\nprocesses = 8\n[uwsgi]\nprocesses = 2\n[a]\nb = 4\n[uwsgi]\nc = 1\n",
+    "a section of the same file": "[uwsgi]\nini = :desk\nini = hall.ini:desk\n[desk]\nprocesses = 4\n",
+    "magic": "[uwsgi]\npyargv = %n|%s|%e|%d|%p|%c|%x|%o|%0|%%n|%q|100%\n",
+    "magic in a section": "[uwsgi]\nini = :desk\n[desk]\npyargv = %n%x\n",
+    "capital magic": "[uwsgi]\nini = desk.ini\n",
+    "placeholders, first of a name": "[uwsgi]\nset-ph = one=1\nset-ph = one=2\n"
+    "set-placeholder=two=%(one)%(three)\npyargv = %(two) %()\npyargv = x%(two)\n",
+    "placeholders of placeholders": "[uwsgi]\npyargv = %(c)\nset-ph = a=1\nset-ph = b=%(a)%(a)\nset-ph = c=<%(b)>\n",
+    "options as placeholders": "[uwsgi]\npyargv = %(processes)-%(threads)\nprocesses = 2\nthreads = %(processes)\n",
+    "any key is a placeholder": "[uwsgi]\nhall = north\npyargv = %(hall)\n",
+    "set": "[uwsgi]\nset = processes=3\npyargv = %(processes)\n",
+    "arithmetic": "[uwsgi]\nset-ph = a=7\nset-ph = b=2\n"
+    + "".join(
+        f"pyargv = %({words})\n"
+        for words in ("a + b", "a - b", "a * 3", "a / b", "a / 0", "a b", "a ++", "a --", "a + no")
+    ),
+    "environment": "[uwsgi]\npyargv = $(HALL)|$(NOWHERE)|$(HALL)%(hall)\nset-ph = hall=$(HALL)\n",
+    "environment that names a placeholder": "[uwsgi]\npyargv = $(NAMED)\nset-ph = hall=north\n",
+    "loops": "[uwsgi]\nfor = a b\npyargv = %(_)\nendfor =\nfor-times = 3\npyargv = %(_)%(_)\nend-for =\nthreads = 2\n",
+    "conditions that hold": "[uwsgi]\nif-env = HALL\npyargv = %(_)\nendif =\n"
+    "if-not-file = /nowhere\npyargv = no %(_)\nendif =\n",
+    "imports": "[uwsgi]\nprocesses = 2\nini = desk.ini\nprocesses = 3\n",
+    "a template comes last": "[uwsgi]\ninherit = desk.ini\nprocesses = 3\n",
+    "include": "[uwsgi]\ninclude = desk.ini\npyargv = %n %N\n",
+    "an import of an import": "[uwsgi]\nini = gate.ini\n",
+}  # fmt: skip
+FILES = {
+    "desk.ini": "[uwsgi]\nprocesses = 5\npyargv = %n %N %(processes)\n",
+    "gate.ini": "[uwsgi]\nini = desk.ini\npyargv = %n %N\n",
+}
+ENVIRON = {"HALL": "north", "NAMED": "%(hall)", "PATH": "/usr/bin:/bin", "HOME": "/"}
+IGNORED = (*IMPORTS, *PLACEHOLDERS)
+LOGIC = re.compile(r"(end-?)?(if|for)(-.*)?|end")
+
+
+def as_uwsgi_reads(folder):
+    """Every option that uWSGI has in the end, from its own --show-config."""
+    command = [*engine.find().command, "--show-config", "--no-server", "--ini", "hall.ini"]
+    answer = subprocess.run(
+        command, cwd=folder, env=ENVIRON, capture_output=True, text=True, errors="replace", timeout=60
+    )
+    text = answer.stderr + answer.stdout
+    shown = re.search(r"\[uwsgi\]\n(.*);end of configuration", text, re.DOTALL)
+    assert shown, text
+    return [tuple(line.split(" = ", 1)) for line in shown[1].splitlines()][3:]  # our own three words
+
+
+@pytest.mark.parametrize("name", TRICKY)
+def test_it_reads_what_uwsgi_reads(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for file, text in {**FILES, "hall.ini": TRICKY[name]}.items():
+        (tmp_path / file).write_text(text)
+    ours = parse("hall.ini", lambda path: (tmp_path / path).read_text(), ENVIRON)
+    theirs = [(name, value) for name, value in as_uwsgi_reads(tmp_path) if not LOGIC.fullmatch(name)]
+    wanted = [(name, value) for name, value in theirs if name not in IGNORED]
+    assert [(name, value) for name, value in pairs(ours) if name not in IGNORED] == wanted
+
+
+# --- what uWSGI cannot be asked
+
+
+def test_an_option_knows_its_file_and_line_also_after_an_import():
+    config = read(
+        "[uwsgi]\n; a comment\nprocesses = 2\nini = desk.ini\nthreads = 3\n", desk_ini="\n[uwsgi]\nvacuum = 1\n"
+    )
+    places = [(option.name, option.file, option.line) for option in config.options]
+    assert places == [
+        ("processes", "hall.ini", 3),
+        ("ini", "hall.ini", 4),
+        ("vacuum", "desk.ini", 3),
+        ("threads", "hall.ini", 5),
+    ]
+
+
+def test_an_import_is_looked_for_where_uwsgi_starts_and_then_beside_the_file():
+    beside = {"shop/hall.ini": "[uwsgi]\nini = desk.ini\n", "shop/desk.ini": "[uwsgi]\nthreads = 2\n"}
+    assert pairs(parse("shop/hall.ini", loader(beside)))[-1] == ("threads", "2")
+    both = {**beside, "desk.ini": "[uwsgi]\nthreads = 7\n"}
+    assert pairs(parse("shop/hall.ini", loader(both)))[-1] == ("threads", "7")
+
+
+def test_a_section_can_be_asked_for():
+    assert pairs(parse("hall.ini:desk", loader({"hall.ini": "[uwsgi]\na = 1\n[desk]\nb = 2\n"}))) == [("b", "2")]
+
+
+def test_below_a_condition_everything_is_kept_and_marked():
+    config = read("[uwsgi]\nif-env = NO\nthreads = 2\nendif =\nif-not-env = NO\nthreads = 3\nendif =\nprocesses = 1\n")
+    assert [(option.name, option.maybe) for option in config.options] == [
+        ("threads", True),
+        ("threads", True),
+        ("processes", False),
+    ]
+    assert config.number("threads", default=0) == 3
+
+
+@pytest.mark.parametrize("loop", ["for-glob = /srv/*", "for-readline = /srv/halls", "if-opt = processes"])
+def test_what_only_the_machine_knows_stays_as_it_is(loop):
+    config = read(f"[uwsgi]\n{loop}\nstatic-map = /=%(_)\nend =\n")
+    assert pairs(config) == [("static-map", "/=%(_)")]
+
+
+@pytest.mark.parametrize(
+    ("value", "on"),
+    [("true", True), ("1", True), ("", True), ("yes", True), ("False", False), ("0", False), ("off", False)],
+)
+def test_a_flag_is_read_as_uwsgi_reads_it(value, on):
+    assert read(f"[uwsgi]\nmaster = {value}\n").on("master") is on
+
+
+@pytest.mark.parametrize(
+    ("value", "number"), [("2", 2), ("2 ; two", 2), ("two", 0), ("", 0), ("$(N)", None), ("%k", None)]
+)
+def test_a_number_is_read_as_uwsgi_reads_it_or_is_unknown(value, number):
+    assert read(f"[uwsgi]\nthreads = {value}\n").number("threads", default=1) == number
+
+
+def test_the_last_of_a_repeated_option_counts():
+    assert read("[uwsgi]\nthreads = 9\nthreads = 2\n").number("threads", default=0) == 2
+
+
+UNUSABLE = [
+    ({}, "hall.ini", "cannot be read: No such file"),
+    ({"hall.ini": ""}, "hall.ini", "no section [uwsgi]"),
+    ({"hall.ini": "[tool]\na = 1\n"}, "hall.ini", "no section [uwsgi]"),
+    ({"hall.ini": "[uwsgi]\n\nini = desk.ini\n"}, "hall.ini:3", "imports desk.ini, which does not exist"),
+    ({"hall.ini": "[uwsgi]\nini = desk.ini\n", "desk.ini": "[a]\n"}, "hall.ini:2", "desk.ini, which has no section"),
+    ({"hall.ini": "[uwsgi]\nini = hall.ini\n"}, "hall.ini:2", "imports itself"),
+    ({"hall.ini": "[uwsgi]\ninherit = hall.ini\n"}, "hall.ini:2", "imports itself"),
+    ({"hall.ini": "[uwsgi]\nini = b.ini\n", "b.ini": "[uwsgi]\ninclude = hall.ini\n"}, "b.ini:2", "→ b.ini → hall.ini"),
+    ({"hall.ini": "[uwsgi]\nini = :a\n[a]\nini = :uwsgi\n"}, "hall.ini:4", "imports itself"),
+    ({"hall.ini": "[uwsgi]\ninclude = desk.yml\n"}, "hall.ini:2", "only INI files"),
+    ({"hall.ini": "[uwsgi]\nini = http://example.org/desk.ini\n"}, "hall.ini:2", "only INI files"),
+    ({"hall.ini": "[uwsgi]\na = x%(a)\n"}, "hall.ini:2", "refers to itself without end"),
+]
+
+
+@pytest.mark.parametrize(("files", "where", "why"), UNUSABLE)
+def test_what_cannot_be_read_says_where_and_why(files, where, why):
+    with pytest.raises(UnusableConfig) as caught:
+        parse("hall.ini", loader(files))
+    assert caught.value.where == where
+    assert why in caught.value.why
+
+
+@pytest.mark.timeout(10)
+def test_many_lines_and_long_lines_are_read():
+    text = "[uwsgi]\nset-ph = long=" + "x" * 10**6 + "\n" + "pythonpath = %(long)\n" * 3 + "a = 1\n" * 20_000
+    assert len(read(text).options) == 20_005
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[uwsgi]\nfor-times = 999999999\na = 1\n",
+        "[uwsgi]\n" + "".join(f"ini = :s{n}\n" * 2 + f"[s{n}]\n" for n in range(40)),
+    ],
+    ids=["a long loop", "a tree of imports"],
+)
+def test_what_would_never_end_is_given_up(text):
+    with pytest.raises(UnusableConfig, match="too many imports, or loops that are too long"):
+        read(text)
+
+
+WORDS = [
+    "[uwsgi]",
+    "[",
+    "]",
+    "[a",
+    "=",
+    "\n",
+    " ",
+    "%",
+    "%(",
+    ")",
+    "$(",
+    "a",
+    "a = 1",
+    "ini = :a",
+    "set = ",
+    "if-env = a",
+    "for = a b",
+]
+WORDS += [
+    "end =",
+    "response-route-if = ",
+    "route-label = a",
+    "goto:a",
+    "uwsgi:",
+    "socket = ",
+    ":",
+    "env = ",
+    "\0",
+    "é",
+    "inherit = hall.ini",
+]
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(WORDS), max_size=40).map("".join))
+def test_no_text_is_too_broken_for_an_answer(text):
+    with suppress(UnusableConfig):
+        assert lint(read("[uwsgi]\n" + text)) is not None
+
+
+# --- routes
+
+
+def conditions(*lines):
+    text = "[uwsgi]\n" + "".join(f"response-route-{line}\n" for line in lines)
+    found = routes(read(text), "response")
+    assert isinstance(read(text), Config)
+    return {f"{route.action}:{route.argument}": set(route.conditions) for route in found}
+
+
+def test_a_routes_own_condition():
+    assert conditions("if-not = empty:${A} addheader:X: y", "run = send:") == {
+        "addheader:X: y": {"if-not empty:${A}"},
+        "send:": set(),
+    }
+
+
+def test_a_label_that_only_a_jump_reaches_has_the_jumps_conditions():
+    found = conditions(
+        "if-not = empty:${A} goto:hall", "run = last:", "label = hall", "run = send:", "if = equal:${B};1 uwsgi:x,0,0"
+    )
+    assert found["send:"] == {"if-not empty:${A}"}
+    assert found["uwsgi:x,0,0"] == {"if-not empty:${A}", "if equal:${B};1"}
+
+
+def test_a_label_that_is_also_reached_from_above_has_none():
+    assert conditions("if-not = empty:${A} goto:hall", "label = hall", "run = send:")["send:"] == set()
+
+
+def test_an_early_end_narrows_what_follows():
+    assert conditions("if = empty:${A} last:", "run = send:")["send:"] == {"else if empty:${A}"}
+
+
+def test_two_jumps_to_a_label_leave_what_they_have_in_common():
+    found = conditions(
+        "if = empty:${A} last:", "if = equal:${B};1 goto:hall", "if = equal:${B};2 goto:hall", "run = last:",
+        "label = hall", "run = send:",
+    )  # fmt: skip
+    assert found["send:"] == {"else if empty:${A}"}
+
+
+def test_the_four_tables_do_not_mix():
+    config = read(
+        "[uwsgi]\nroute = ^/a last:\nresponse-route = ^/b last:\nerror-route-run = last:\nfinal-route-run = last:\n"
+    )
+    assert [len(routes(config, table)) for table in ("", "response", "error", "final")] == [1, 1, 1, 1]
