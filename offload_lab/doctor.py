@@ -57,7 +57,9 @@ def uwsgi(name: str, purpose: str, install: str, needed: bool) -> Finding:
 def descriptors() -> Finding:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     enough = soft >= DESCRIPTORS_WANTED
-    found, install = f"{soft} (at most {hard})", f"ulimit -n 65536    # now {soft}"
+    most = "unlimited" if hard == resource.RLIM_INFINITY else hard
+    better = 65_536 if hard == resource.RLIM_INFINITY else min(65_536, hard)
+    found, install = f"{soft} (at most {most})", f"ulimit -n {better}    # now {soft}"
     return Finding("descriptor limit", "thousands of streams", found if enough else None, install)
 
 

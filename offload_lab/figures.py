@@ -110,7 +110,7 @@ def draw_worker(axes: Axes, recording: Recording) -> None:
         bar(axes, WORKER_LANE, start, end, STUCK if busy else FREE, "////" if busy else "")
     middle = [sample for sample in recording.samples if during(recording, sample)]
     stuck = sum(front_busy(sample) for sample in middle) > len(middle) / 2
-    text = "busy with one visitor" if stuck else "idle, free for everybody"
+    text = "not looked at" if not middle else "busy with one visitor" if stuck else "idle, free for everybody"
     label(axes, recording.transfer.began + 0.1, WORKER_LANE, text)
 
 
@@ -126,12 +126,13 @@ def draw_transfer(axes: Axes, recording: Recording) -> None:
 
 def carrier(recording: Recording) -> str:
     """Which thread was seen waiting on the visitor's socket, in words."""
-    seen = [sample.holder for sample in recording.samples if during(recording, sample) and sample.holder]
+    middle = [sample for sample in recording.samples if during(recording, sample)]
+    seen = [sample.holder for sample in middle if sample.holder]
     threads = [holder for holder in seen if holder["tid"] is not None]
     if not seen:
-        return "the kernel: all was sent at once"
-    if not threads:  # an offload thread always waits on what it carries, so it is the worker, busy with something else
-        return "the worker itself"
+        return "the kernel: all was sent at once" if middle else "nobody that was looked at"
+    if not threads:  # the worker is busy with something else, or this system tells of no threads
+        return "the worker itself" if any(map(front_busy, middle)) else "a process of the stage"
     own = sum(holder["tid"] == holder["pid"] for holder in threads) > len(threads) / 2
     return "the worker itself" if own else "an offload thread"
 

@@ -3,6 +3,7 @@
 Opaque white and colour-blind safe like the signature picture, so that they read in a dark JupyterLab and in print.
 """
 
+import math
 from collections.abc import Mapping
 
 from matplotlib.axes import Axes
@@ -37,6 +38,12 @@ def guess_beside(guess: float | None, measured: float, unit: str) -> Figure:
     """Both numbers on one axis, logarithmic where they lie far apart; only the measured one where `guess` is None."""
     figure = Figure(figsize=(10, 1.9), facecolor="white", layout="constrained")
     axes = figure.subplots()
+    if not math.isfinite(measured):
+        axes.set_axis_off()
+        axes.set_title(
+            "without end: somebody was never answered", loc="left", fontsize=13, fontweight="bold", color=STUCK
+        )
+        return figure
     points = [measured] if guess is None else [guess, measured]
     scale(axes, points)
     axes.set_ylim(-1, 1)

@@ -17,8 +17,8 @@ import psutil
 
 # the calls in which a thread waits: poll and its like, epoll and its like, those whose first argument is the descriptor
 SYSCALLS = {
-    "x86_64": ({7, 271}, {232, 281, 441}, {0, 1, 20, 40, 44, 46}),
-    "aarch64": ({73}, {22, 441}, {63, 64, 66, 71, 206, 211}),
+    "x86_64": ({7, 271}, {232, 281, 441}, {0, 1, 19, 20, 40, 44, 45, 46, 47}),
+    "aarch64": ({73}, {22, 441}, {63, 64, 65, 66, 71, 206, 207, 211, 212}),
 }
 POLLFD = struct.Struct("ihh")
 

@@ -10,6 +10,7 @@ from .engine import ROOT
 from .errors import BrokenManifest, Unknown
 
 STEPS = ROOT / "steps"
+KEYS = ("title", "minutes", "path", "scenario", "try", "variants")
 
 
 @dataclass(frozen=True)
@@ -75,11 +76,16 @@ def load(path: Path) -> Step:
     """Raises BrokenManifest, naming the file and what is wrong in it."""
     try:
         return parse(path.parent, tomllib.loads(path.read_text()))
-    except (tomllib.TOMLDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
         raise BrokenManifest(f"{path}: {type(error).__name__}: {error}; compare it with another step's") from error
 
 
 def parse(folder: Path, data: dict[str, Any]) -> Step:
+    unknown = data.keys() - KEYS
+    if unknown:
+        raise BrokenManifest(
+            f"{folder / 'step.toml'}: unknown: {', '.join(sorted(unknown))}; there are: {', '.join(KEYS)}"
+        )
     variants = tuple(
         Variant(name=name, inis=tuple(row.pop("inis")), needs=tuple(row.pop("needs", ())), **row)
         for name, row in data["variants"].items()

@@ -116,7 +116,8 @@ class Uwsgi(Process):
 
     def is_ready(self) -> bool:
         try:
-            if not self.workers():
+            # a worker that has not reached its loop yet would lose a SIGTERM
+            if not any(worker["accepting"] and worker["pid"] for worker in self.stats()["workers"]):
                 return False
             return self.port is None or ping(self.port, timeout_s=2).status == 200
         except OSError:

@@ -1,6 +1,7 @@
 """A visitor on a bad connection."""
 
 import socket
+import struct
 import threading
 from types import TracebackType
 from typing import Self
@@ -29,9 +30,15 @@ class SlowReader:
         self._socket = socket.socket()
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)  # before connecting
         self._socket.settimeout(timeout_s)
-        self._socket.connect((LOOPBACK, port))
+        try:
+            self._socket.connect((LOOPBACK, port))
+            self._socket.sendall(
+                f"GET {path} HTTP/1.1\r\nHost: {LOOPBACK}:{port}\r\nConnection: close\r\n\r\n".encode()
+            )
+        except BaseException:
+            self._socket.close()
+            raise
         self.port: int = self._socket.getsockname()[1]
-        self._socket.sendall(f"GET {path} HTTP/1.1\r\nHost: {LOOPBACK}:{port}\r\nConnection: close\r\n\r\n".encode())
         self._thread = threading.Thread(target=self._read, daemon=True)
 
     def wait_for_head(self) -> bytes:
@@ -72,6 +79,8 @@ class SlowReader:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if not self.done.is_set():  # closing resets: a server that waits for room in our window would not see a FIN
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._left.set()
         self._hurry.set()
         try:

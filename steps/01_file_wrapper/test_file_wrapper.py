@@ -1,11 +1,14 @@
 """Who waits while one visitor downloads slowly, which thread carries the download, and how much memory that takes."""
 
 import socket
+import sys
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import cache
 
 import pytest
 
+from offload_lab import manifest
 from offload_lab.clients import SlowReader, fetch, ping
 from offload_lab.holder import find_holders
 from offload_lab.measure import memory_mib
@@ -134,3 +137,35 @@ def test_a_visitor_who_takes_nothing_is_cut_off_by_a_worker_and_held_by_an_offlo
             wait_for(lambda: blocking.workers()[0].busy, 10, "the worker busy with its visitor")
             wait_for(lambda: not blocking.workers()[0].busy, 30, "the worker free of its visitor")
             assert find_holders(offload.port, held.getsockname()[1], offload.front.pids())
+
+
+def test_a_visitor_who_reads_steadily_but_too_slowly_gets_a_broken_file_from_a_worker():
+    """socket-timeout asks for room in the send buffer, and the kernel reports room only when much of it is empty."""
+    with Stage(STEP, "file_wrapper", options=["--socket-timeout", "1"]) as stage:
+        with SlowReader(stage.port, "/file", rate_mib_s=0.1) as reader:
+            wait_for(lambda: not stage.workers()[0].busy, 30, "the worker free of its visitor")
+            reader.hurry()
+            assert reader.done.wait(30)
+    assert reader.received < 64 * 2**20
+
+
+LIMITED = """
+    import os, uwsgi
+    with socket.socket(fileno=os.dup(uwsgi.connection_fd())) as visitor:
+        visitor.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1000)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="TCP_USER_TIMEOUT, tcp(7), is Linux's")
+def test_the_kernel_ends_an_offloaded_visitor_who_takes_nothing_where_the_app_asked_it_to(tmp_path):
+    step = manifest.find(STEP)
+    app = (step.folder / "file_wrapper.py").read_text()
+    returns = '    return environ["wsgi.file_wrapper"]'
+    assert returns in app
+    (tmp_path / "file_wrapper.py").write_text("import socket\n" + app.replace(returns, LIMITED + returns))
+    ini = (step.folder / "offload.ini").read_text().replace("%d../..", str(step.folder.parents[1]))
+    (tmp_path / "offload.ini").write_text(ini)
+    with Stage(replace(step, folder=tmp_path), "offload") as stage, take_nothing(stage) as visitor:
+        port = visitor.getsockname()[1]
+        wait_for(lambda: stage.workers()[0].offloaded == 1, 10, "the hand-over")
+        wait_for(lambda: not find_holders(stage.port, port, stage.front.pids()), 30, "the offload thread letting go")

@@ -17,14 +17,14 @@ FOLDER = manifest.find("02").folder
 
 @pytest.fixture
 def changed(tmp_path):
-    """Start the step's xsendfile.ini with some lines of our own before it, and with another app if one is given."""
+    """Start the step's xsendfile.ini: with lines of our own before it, another app if one is given, and edited."""
     processes = []
 
-    def start(lines, app=None):
+    def start(lines, app=None, edit=str):
         text = (FOLDER / "xsendfile.ini").read_text().replace("%d../..", str(FOLDER.parents[1]))
         text = text.replace("%dxsendfile.py", str(app or FOLDER / "xsendfile.py"))
         ini = tmp_path / "xsendfile.ini"
-        ini.write_text(text.replace("[uwsgi]\n", f"[uwsgi]\n{lines}\n"))
+        ini.write_text(edit(text.replace("[uwsgi]\n", f"[uwsgi]\n{lines}\n")))
         run = short_private_folder()
         process = Uwsgi(ini, run, port=free_port(), placeholders={"mib": "1"})
         processes.append(process)
@@ -93,3 +93,49 @@ def test_uwsgi_alone_answers_head_with_an_empty_reply(careless, tmp_path):
     shutil.copy(__file__, tmp_path / "safe" / "file")
     with pytest.raises(http.client.RemoteDisconnected):
         fetch(careless.port, f"/file?{tmp_path / 'safe' / 'file'}", method="HEAD")
+
+
+def test_static_follows_a_link_to_a_path_that_begins_like_its_own(careless, tmp_path):
+    (tmp_path / "safe-not").write_text("beside the folder called safe\n")
+    (tmp_path / "safe-no").symlink_to(tmp_path / "safe-not")
+    answer = fetch(careless.port, f"/file?{tmp_path / 'safe-no'}")
+    assert (answer.status, answer.body) == (200, b"beside the folder called safe\n")
+
+
+@pytest.mark.skipif(not Path("/etc/mime.types").exists(), reason="uWSGI has no table of types here: /etc/mime.types")
+def test_static_safe_gives_a_file_a_second_content_type(careless, tmp_path):
+    (tmp_path / "safe" / "note.txt").write_text("two types\n")
+    answer = fetch(careless.port, f"/file?{tmp_path / 'safe' / 'note.txt'}")
+    assert answer.headers.get_all("Content-Type") == ["text/plain", "application/octet-stream"]
+
+
+MUCH_TO_SAY = """
+from offload_lab.site import with_ping
+
+@with_ping
+def application(environ, start_response):
+    headers = [("Set-Cookie", "a=b"), ("Cache-Control", "no-store"), ("Content-Type", "text/html")]
+    start_response("201 Created", [*headers, ("X-Sendfile", environ["QUERY_STRING"])])
+    return []
+"""
+
+
+def test_uwsgi_drops_the_apps_status_and_all_its_headers_cookies_too(changed, tmp_path):
+    app = tmp_path / "app.py"
+    app.write_text(MUCH_TO_SAY)
+    answer = fetch(changed("", app).port, f"/file?{app}")
+    assert answer.status == 200
+    assert answer.headers.keys() == ["Content-Length", "Last-Modified", "Content-Type", "X-Content-Type-Options"]
+
+
+@pytest.mark.parametrize(("option", "shown"), [("pull-header", False), ("collect-header", True)])
+def test_without_the_route_a_collected_header_shows_the_path_and_a_pulled_one_does_not(
+    tmp_path, changed, option, shown
+):
+    app = tmp_path / "app.py"
+    app.write_text(MUCH_TO_SAY)
+    answer = fetch(
+        changed("", app, lambda ini: ini.replace("pull-header", option).replace("static:", "addvar:SENT=")).port,
+        "/file?/a",
+    )
+    assert ("X-Sendfile" in answer.headers) == shown

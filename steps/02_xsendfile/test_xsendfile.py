@@ -130,6 +130,13 @@ def test_a_link_that_stays_inside_is_served(stage):
     assert (answer.status, answer.body) == (200, HELLO)
 
 
+def test_a_hard_link_is_the_file_that_it_links_to(stage):
+    """Whoever may write in the served folder may publish; no check of a path can tell."""
+    os.link(stage.run / "secret.txt", stage.run / "served" / "hard")
+    answer = fetch(stage.port, "/file?name=hard")
+    assert (answer.status, answer.body) == (200, b"not for visitors\n")
+
+
 def test_a_request_header_cannot_name_a_file(stage):
     answer = fetch(stage.port, "/nowhere", headers={"X-Sendfile": "/etc/passwd", "X_SENDFILE": "/etc/passwd"})
     assert (answer.status, answer.body) == (404, b"404 Not Found\n")
@@ -139,7 +146,7 @@ def test_head_says_what_get_would_and_sends_nothing(stage):
     got = fetch(stage.port, "/file?name=hello.txt")
     answer = fetch(stage.port, "/file?name=hello.txt", method="HEAD")
     assert (answer.status, answer.body) == (200, b"")
-    for name in ("Content-Length", "Last-Modified", "Content-Type"):
+    for name in ("Content-Length", "Last-Modified", "Content-Type", "X-Content-Type-Options"):
         assert answer.headers[name] == got.headers[name]
 
 

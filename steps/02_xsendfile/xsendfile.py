@@ -40,7 +40,11 @@ def application(environ, start_response):
     if environ["REQUEST_METHOD"] == "HEAD":  # uWSGI's static action would close the connection without a word
         file = os.stat(path)
         headers = [("Content-Length", str(file.st_size)), ("Last-Modified", formatdate(file.st_mtime, usegmt=True))]
-        start_response("200 OK", [("Content-Type", "application/octet-stream"), *headers])
+        typed = [
+            ("Content-Type", "application/octet-stream"),
+            ("X-Content-Type-Options", "nosniff"),
+        ]  # as the INI has it
+        start_response("200 OK", [*typed, *headers])
     else:
         start_response("200 OK", [("X-Sendfile", path)])  # uWSGI replaces the status and all headers with its own
     return []
