@@ -29,7 +29,8 @@ class Transfer:
 
     @property
     def name(self) -> str:
-        return f"slow\n{self.kind}" if self.kind == "download" else f"{self.count} open\n{self.kind}s"
+        plural = "s" * (self.count != 1)
+        return f"slow\n{self.kind}" if self.kind == "download" else f"{self.count} open\n{self.kind}{plural}"
 
     @property
     def meanwhile(self) -> str:

@@ -36,7 +36,6 @@ def hand_over(request, name: str) -> HttpResponse:
         uwsgi.route("uwsgi", f"{server},0,0")
     else:
         uwsgi.add_var("OFFLOAD_SERVER", server)
-        uwsgi.add_var(
-            "OFFLOAD", "y"
-        )  # last: add_var() raises if the request's buffer is full, and then nothing happens
+        # last: add_var() raises if the request's buffer is full, and then nothing happens
+        uwsgi.add_var("OFFLOAD", "y")
     return HttpResponse()  # empty: a body would be written into somebody else's conversation
