@@ -11,6 +11,7 @@ from typing import Self
 
 from . import manifest
 from .engine import Engine
+from .errors import PortBusy
 from .manifest import Step, Variant
 from .process import Deadline
 from .uwsgi import LOOPBACK, SOCKET_PATH_LIMIT, Uwsgi, Worker, free_port
@@ -52,6 +53,17 @@ class Stage:
         self._exits = ExitStack()
 
     def __enter__(self) -> Self:
+        for last_try in (False, False, True):
+            try:
+                self._start()
+                break
+            except PortBusy:  # the kernel's free port was somebody's a moment later
+                if self._port or last_try:
+                    raise
+        return self
+
+    def _start(self) -> None:
+        self.processes.clear()
         with ExitStack() as exits:  # undoes what was done if a later line fails
             self.run = short_private_folder()
             exits.callback(shutil.rmtree, self.run, ignore_errors=True)
@@ -70,7 +82,6 @@ class Stage:
                 self.processes.append(process)
                 process.wait_ready(Deadline(READY_S))
             self._exits = exits.pop_all()
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None

@@ -1,0 +1,31 @@
+"""The gevent app on a private socket. It trusts its environ, since only our own front can open that socket."""
+
+from urllib.parse import unquote
+
+from events import last_ticket, tickets
+
+HEADERS = [
+    ("Content-Type", "text/event-stream"),
+    ("Cache-Control", "no-store"),
+    ("X-Accel-Buffering", "no"),  # nginx would collect events until a buffer is full
+    ("X-Content-Type-Options", "nosniff"),
+]
+
+
+def application(environ, start_response):
+    if not environ.get("X_OFFLOAD"):
+        start_response("403 Forbidden", [("Content-Type", "text/plain")])
+        return [b"nobody said who you are\n"]
+    start_response("200 OK", HEADERS)
+    return bare(environ)
+
+
+def bare(environ, start_response=None):
+    """Never calls start_response: the front has sent Django's headers already."""
+    if not environ.get("X_OFFLOAD"):
+        return []
+    return tickets(
+        unquote(environ["X_OFFLOAD"]),  # percent-encoded by Django, so that no name breaks a header, a variable, a URL
+        after=last_ticket(environ.get("HTTP_LAST_EVENT_ID", "")),
+        **{name[4:].lower(): value for name, value in environ.items() if name.startswith("SSE_")},
+    )

@@ -1,0 +1,16 @@
+"""The thing not to do: Django sends the events itself, and its worker has no time for anybody else."""
+
+from django.http import StreamingHttpResponse
+from events import last_ticket, tickets
+
+from .gate import members_only
+
+
+@members_only
+def subscribe(request):
+    after = last_ticket(request.headers.get("Last-Event-ID", ""))
+    return StreamingHttpResponse(
+        tickets(request.user.get_username(), after=after),
+        content_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )

@@ -1,0 +1,115 @@
+"""A real browser: log in, see tickets, lose the backend, come back, log out, be refused."""
+
+import os
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from offload_lab.process import Deadline
+from offload_lab.testing import require
+
+from .conftest import TIMEOUT_S
+
+CHROMIUM = Path("/usr/bin/chromium")
+ARGUMENTS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+ARGUMENTS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+WINDOW = {"width": 760, "height": 430}
+IN_STATE = "document.querySelector('#state').dataset.is == '{}'"
+NEWEST = "Number(document.querySelector('#events li b')?.textContent.slice(4) ?? 0)"
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    """A browser with a new profile, as a context that all tabs share."""
+    require(find_spec("playwright") is not None, "Playwright", "pip install playwright")
+    require(CHROMIUM.exists(), "Chromium", "apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        context = playwright.chromium.launch_persistent_context(
+            tmp_path_factory.mktemp("profile"),
+            executable_path=CHROMIUM,
+            args=ARGUMENTS,
+            viewport=WINDOW,
+        )
+        context.set_default_timeout(TIMEOUT_S * 1000)
+        yield context
+        context.close()
+
+
+@pytest.fixture
+def page(browser):
+    """The first tab, of somebody who is not logged in; kept for all tests, since opening another takes a second."""
+    browser.clear_cookies()
+    [page] = browser.pages
+    page.set_viewport_size(WINDOW)
+    yield page
+    page.goto("about:blank")
+
+
+def log_in(page, hall):
+    page.goto(hall.url)
+    page.get_by_label("User name").fill("ada")
+    page.get_by_label("Password").fill("lovelace")
+    page.get_by_role("button", name="Log in").click()
+    page.wait_for_url(f"{hall.url}/")
+
+
+def restart(backend):
+    backend.stop()
+    backend.start()
+    backend.wait_ready(Deadline(TIMEOUT_S))
+
+
+@pytest.mark.parametrize("hall", ["header"], indirect=True)
+def test_the_whole_visit(hall, browser, page, tmp_path):
+    errors = []
+    page.on("pageerror", lambda error: errors.append(error))
+    log_in(page, hall)
+    page.wait_for_function(f"{NEWEST} >= 2")
+    assert page.locator("#who").inner_text() == "ada"
+    assert "for ada" in page.locator("#events li").first.inner_text()
+    page.screenshot(path=Path(os.environ.get("LAB_SCREENSHOTS", tmp_path)) / "ticket-hall.png")
+
+    last = page.evaluate(NEWEST)
+    hall.backend.stop()
+    page.wait_for_function(IN_STATE.format("connecting"))
+    hall.backend.start()
+    hall.backend.wait_ready(Deadline(TIMEOUT_S))
+    page.wait_for_function(f"{IN_STATE.format('open')} && {NEWEST} > {last}")  # by itself, and after the last number
+
+    other = browser.new_page()
+    other.goto(hall.url)
+    other.get_by_role("button", name="Log out").click()
+    other.wait_for_url("**/accounts/login/")
+    assert other.evaluate("fetch('/subscribe').then(answer => answer.status)") == 403
+    other.close()
+    restart(hall.backend)
+    page.wait_for_function(IN_STATE.format("refused"))
+    page.reload()
+    assert page.url == f"{hall.url}/accounts/login/?next=/"
+    assert not errors
+
+
+@pytest.mark.parametrize(
+    "hall", ["no_start_response", "content_type", "addvar", "goto", "http_proxy", "blocking"], indirect=True
+)
+def test_every_other_front_shows_tickets_too(hall, page):
+    page.context.add_cookies([{"name": "sessionid", "value": hall.ada.cookies["sessionid"], "url": hall.url}])
+    page.goto(hall.url)
+    page.wait_for_function(f"{NEWEST} >= 2")
+    assert page.locator("#state").inner_text() == "connected"
+
+
+@pytest.mark.parametrize("hall", ["header"], indirect=True)
+def test_both_pages_fit_a_phone_and_load_nothing_from_elsewhere(hall, page):
+    elsewhere = []
+    page.on("request", lambda asked: asked.url.startswith((hall.url, "data:")) or elsewhere.append(asked.url))
+    page.set_viewport_size({"width": 320, "height": 640})
+    page.goto(hall.url)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    log_in(page, hall)
+    page.wait_for_function(f"{NEWEST} >= 1")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    assert not elsewhere

@@ -1,0 +1,132 @@
+"""Every front, blocking.ini too: whoever may not subscribe is told so by Django, whatever else they send."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+
+import pytest
+
+from .conftest import ALL, OFFLOADING
+
+every_front = pytest.mark.parametrize("hall", ALL, indirect=True)
+offloading_front = pytest.mark.parametrize("hall", OFFLOADING, indirect=True)
+DJANGOS = {
+    "X-Frame-Options": "DENY",
+    "Vary": "Cookie",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+SPELLINGS = ["X-Offload", "x-offload", "X_OFFLOAD", "HTTP_X_OFFLOAD", "X-Offload-to-SSE", "X_Offload_To_SSE"]
+SPELLINGS += ["OFFLOAD-TYPE", "OFFLOAD_TYPE", "OFFLOAD-SERVER", "SSE-Hall", "SSE_HALL", "Remote-User", "user"]
+IMITATIONS = [(spelling, "grace") for spelling in SPELLINGS] + [
+    ("Content-Type", "text/event-stream"),
+    ("Content_Type", "text/event-stream"),
+    ("X", "1\nX_OFFLOAD: grace"),
+    ("X", "${X_OFFLOAD} X_OFFLOAD=grace"),
+    ("X\nX_OFFLOAD", "grace"),
+]
+QUERY = "?X_OFFLOAD=grace&OFFLOAD_TYPE=text/event-stream&user=grace&hall=south&SSE_HALL=south,0,0%0d%0aX-Offload:+grace"
+CONNECT = """
+import os, socket, sys
+os.setgroups([]); os.setgid(65534); os.setuid(65534)  # nobody
+try:
+    socket.socket(socket.AF_UNIX).connect(sys.argv[1])
+except OSError as error:
+    print(error.strerror)
+"""
+
+
+def is_refused(hall, **how):
+    """Ask, and check that the answer is Django's, whole and alone."""
+    with hall.subscribe(**how) as visitor:
+        assert visitor.head.status == 403
+        assert visitor.read_all() == b"log in first\n"
+    answered = {name: value for name, value in visitor.head.headers if name in DJANGOS}
+    assert answered == DJANGOS
+    assert visitor.head.get("Content-Length") == ["13"]
+    assert not visitor.head.get("X-Offload-to-SSE")
+
+
+@every_front
+def test_a_stranger(hall):
+    is_refused(hall, cookie="")
+
+
+@every_front
+def test_a_made_up_session(hall):
+    for cookie in ("sessionid=0123456789abcdef0123456789abcdef", "sessionid=", "sessionid='; --"):
+        is_refused(hall, cookie=cookie)
+
+
+@every_front
+def test_an_expired_session(hall):
+    with hall.changed("django_session", "expire_date", "2001-01-01 00:00:00"):
+        is_refused(hall)
+
+
+@every_front
+def test_an_inactive_user(hall):
+    with hall.changed("auth_user", "is_active", 0):
+        is_refused(hall)
+
+
+@every_front
+def test_another_method(hall):
+    for method in ("HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "SUBSCRIBE"):
+        answer = hall.ada.ask(method, "/subscribe")
+        assert answer.status == 405
+        assert answer.body == (b"" if method == "HEAD" else b"only GET\n")
+        assert {name: answer.headers[name] for name in DJANGOS} == {**DJANGOS, "Vary": None}
+        assert answer.headers["Allow"] == "GET"
+
+
+@every_front
+def test_a_stranger_who_sends_what_django_would(hall):
+    [before] = hall.workers()
+    for headers in [*([header] for header in IMITATIONS), IMITATIONS]:
+        is_refused(hall, cookie="", path="/subscribe" + QUERY, headers=headers)
+    assert hall.workers()[0].offloaded == before.offloaded
+
+
+@every_front
+def test_a_broken_line_ends_the_connection(hall):
+    with pytest.raises(ConnectionError):
+        is_refused(hall, cookie="", headers=[("X", "1\rX_OFFLOAD: grace")])
+
+
+@every_front
+def test_ada_cannot_be_grace(hall):
+    with hall.subscribe() as ada:
+        ticket = ada.next()
+    assert json.loads(ticket.data)["for"] == "ada"
+    one_by_one = [] if hall.variant.name == "blocking" else [[header, header] for header in IMITATIONS]
+    for headers in [*one_by_one, IMITATIONS]:
+        with hall.subscribe(path="/subscribe" + QUERY, headers=headers) as tricky:
+            assert tricky.next() == ticket
+
+
+@offloading_front
+def test_the_backends_socket_is_for_our_user_only(hall):
+    path = hall.run / f"{hall.backend.name}.sock"
+    assert stat.filemode(path.stat().st_mode) == "srwx------"
+    assert stat.filemode(hall.run.stat().st_mode) == "drwx------"
+    for file in hall.run.iterdir():
+        if file.suffix != ".log":  # the harness's
+            assert not stat.S_IMODE(file.stat().st_mode) & 0o077, file
+
+
+@offloading_front
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can try as somebody else")
+def test_another_user_cannot_connect_to_the_backend(hall):
+    path = hall.run / f"{hall.backend.name}.sock"
+    hall.run.chmod(0o711)  # leave the folder's protection out, the socket has its own
+    try:
+        tried = subprocess.run(
+            [sys.executable, "-I", "-S", "-c", CONNECT, str(path)], capture_output=True, text=True, timeout=30
+        )
+    finally:
+        hall.run.chmod(0o700)
+    assert (tried.stdout, tried.stderr) == ("Permission denied\n", "")
