@@ -26,7 +26,7 @@ from .altered import altered as altered
 from .clients import ping
 from .engine import ROOT
 from .errors import LabError, Unknown
-from .guesses import counts_as_guess, keep_guess
+from .guesses import counts_as_guess, keep_guess, results
 from .manifest import Step
 from .recording import Recording
 from .stage import Stage
@@ -213,6 +213,15 @@ def show(figure: Figure, words: str) -> None:
     figure.savefig(image, format="png", dpi=DPI)
     width = round(figure.get_figwidth() * 96)
     show_bundle({"image/png": image.getvalue(), "text/plain": words}, {"image/png": {"width": width, "alt": words}})
+
+
+def screenshot(name: str, made_by: str) -> None:
+    """The picture that a browser test kept in results/screenshots, or one line that says how to get it."""
+    path = results() / "screenshots" / name
+    if not path.exists():
+        print(f"no picture yet: {made_by} keeps one (with Chromium: apt-get install chromium)")
+        return
+    show_bundle({"image/png": path.read_bytes(), "text/plain": name}, {"image/png": {"width": 760, "alt": name}})
 
 
 def show_table(rows: Table) -> None:
