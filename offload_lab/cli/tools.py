@@ -11,6 +11,7 @@ from ..errors import Missing, Unknown
 from ..manifest import nearest
 
 NOTEBOOKS = ROOT / "notebooks"
+SIDE_BY_SIDE = ("--numprocesses=3", "--dist=loadgroup")  # see conftest.py
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
@@ -18,7 +19,9 @@ NOTEBOOKS = ROOT / "notebooks"
 def test(pytest_args: tuple[str, ...]) -> None:
     """Run the tests; all further words go to pytest (paths count from the repository)."""
     os.chdir(ROOT)
-    os.execv(sys.executable, [sys.executable, "-m", "pytest", *pytest_args])  # noqa: S606 (no shell: that is the point)
+    # all of them, side by side: they mostly wait for processes. A few named ones: in one process, easier to read
+    words = pytest_args or (SIDE_BY_SIDE if importlib.util.find_spec("xdist") else ())
+    os.execv(sys.executable, [sys.executable, "-m", "pytest", *words])  # noqa: S606 (no shell: that is the point)
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
