@@ -60,7 +60,7 @@ RULES = (
         "warning",
         looks.one_offload_thread,
         "when many come back at once a busy thread refuses, and the worker is lost to the connection it then carries",
-        "offload-threads = 2 or more, and harakiri for the worker that got stuck all the same",
+        "more threads make it rarer, harakiri frees the worker; a view that refuses in time prevents it",
         "queue_full",
     ),
     Rule(

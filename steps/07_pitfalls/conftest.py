@@ -1,0 +1,41 @@
+"""Stages of this step for its tests: each variant started when first asked for, all ended with their test module."""
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+
+import pytest
+
+from offload_lab.clients.login import Visitor
+from offload_lab.clients.sse import SseClient
+from offload_lab.stage import Stage
+
+STEP = "07_pitfalls"
+TIMEOUT_S = 30
+FAST = {"tick_s": "0.05", "heartbeat_s": "0.05"}  # for those INIs that have them; the others do not mind
+
+
+class Hall(Stage):
+    """A stage whose Django knows ada."""
+
+    def log_in(self) -> Visitor:
+        ada = Visitor(self.port)
+        ada.log_in()
+        return ada
+
+    def subscribe(self, **how) -> SseClient:
+        return SseClient(self.port, **how)
+
+
+@pytest.fixture(scope="module")
+def stage_of():
+    """`stage_of("buffer_size_broken")` is that variant, running."""
+    stages = []
+
+    @cache
+    def start(variant):
+        stages.append(Hall(STEP, variant, placeholders=FAST).__enter__())
+        return stages[-1]
+
+    yield start
+    with ThreadPoolExecutor(len(stages) or 1) as pool:  # one after the other would take a second each
+        list(pool.map(lambda stage: stage.__exit__(None, None, None), stages))

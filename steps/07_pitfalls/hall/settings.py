@@ -1,0 +1,3 @@
+from sseproject.settings import *
+
+ROOT_URLCONF = "hall.urls"

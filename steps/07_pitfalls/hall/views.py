@@ -1,0 +1,31 @@
+"""The views that step 03 does not have: some are wrong on purpose, and each says for which pitfall."""
+
+from datetime import UTC, datetime
+
+from django.http import HttpResponse
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import last_modified
+from sseproject.gate import members_only
+
+
+def anybody(request):
+    """anonymous_user: the article's view. A header is text, and a stranger's user object has one: "AnonymousUser"."""
+    response = HttpResponse()
+    response["X-Offload-to-SSE"] = request.user
+    return response
+
+
+article = members_only(anybody)  # headers_twice: the same, for those who are logged in
+
+
+@last_modified(lambda request: datetime(2026, 1, 1, tzinfo=UTC))
+def opening_hours(request):
+    """content_type_bypass: a page for everybody. Who has it already gets a 304, which carries no Content-Type."""
+    return HttpResponse("every day, 9 to 17\n", content_type="text/plain")
+
+
+@csrf_exempt  # so that curl can buy
+def buy(request):
+    """gevent_django: one small write to the database, which takes as long as somebody else is writing."""
+    request.session["tickets"] = request.session.get("tickets", 0) + 1  # saved with the answer, by the middleware
+    return HttpResponse("sold\n", content_type="text/plain")

@@ -1,0 +1,67 @@
+"""Two sets of headers, or none: what a front does with Django's when the app behind has its own."""
+
+import http.client
+
+import pytest
+
+from offload_lab.clients import fetch, fetch_raw
+
+DJANGOS = {"X-Frame-Options": "DENY", "X-Content-Type-Options": "nosniff", "Vary": "Cookie"}
+STRANGER = b"GET /subscribe HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+
+
+def everything(client):
+    """The first head and all that followed. Which head is the first is a race between the worker and the app behind."""
+    head = "".join(f"{name}: {value}\r\n" for name, value in client.head.headers)
+    return head.encode() + client.body
+
+
+def test_headers_twice_broken_puts_a_second_head_into_the_answer(stage_of):
+    stage = stage_of("headers_twice_broken")
+    with stage.subscribe(cookie=stage.log_in().cookie) as ada:
+        while b"HTTP/1.1 200 OK\r\n" not in ada.body or b"Referrer-Policy" not in everything(ada):
+            ada.read()
+        said = everything(ada)
+    assert b"Content-Type: text/event-stream\r\n" in said  # the app's that streams
+    assert b"Content-Type: text/html; charset=utf-8\r\n" in said  # Django's
+    assert b"Content-Length: 0\r\n" in said
+
+
+def test_headers_twice_fixed_sends_the_streams_alone(stage_of):
+    stage = stage_of("headers_twice_fixed")
+    with stage.subscribe(cookie=stage.log_in().cookie) as ada:
+        ada.next()
+    assert ada.head.get("Content-Type") == ["text/event-stream"]
+    assert not ada.head.get("Content-Length")
+    assert b"HTTP/1.1" not in ada.body
+
+
+@pytest.mark.parametrize("variant", ["headers_lost_broken", "headers_lost_fake_broken"])
+def test_headers_lost_broken_refuses_without_a_status(stage_of, variant):
+    stage = stage_of(variant)
+    assert fetch_raw(stage.port, STRANGER) == b"log in first\n"  # Django's 403, naked
+    with pytest.raises(http.client.BadStatusLine):
+        fetch(stage.port, "/subscribe")
+
+
+def test_headers_lost_fake_broken_hands_nobody_over(stage_of):
+    """uWSGI asks the response routes when it writes headers; Django's yes is one, and was thrown away."""
+    stage = stage_of("headers_lost_fake_broken")
+    with pytest.raises(http.client.RemoteDisconnected):
+        stage.log_in().ask("GET", "/subscribe")
+    assert stage.workers()[0].offloaded == 0
+
+
+@pytest.mark.parametrize("variant", ["headers_lost_broken", "headers_lost_fixed"])
+def test_headers_lost_is_not_seen_by_members(stage_of, variant):
+    """Why it goes unnoticed: whoever is logged in gets the stream, headers and all, either way."""
+    stage = stage_of(variant)
+    with stage.subscribe(cookie=stage.log_in().cookie) as ada:
+        assert ada.head.get("Content-Type") == ["text/event-stream"]
+        ada.next()
+
+
+def test_headers_lost_fixed_refuses_with_all_of_djangos_headers(stage_of):
+    answer = fetch(stage_of("headers_lost_fixed").port, "/subscribe")
+    assert (answer.status, answer.body) == (403, b"log in first\n")
+    assert DJANGOS.items() <= dict(answer.headers).items()

@@ -1,0 +1,81 @@
+"""What does not fit, and what grows: request variables beyond the packet, events that come again and again."""
+
+import pytest
+
+from offload_lab.clients import fetch
+from offload_lab.stage import Stage
+from offload_lab.testing import wait_for
+
+from .conftest import STEP, TIMEOUT_S
+
+COOKIES = {"Cookie": "seats=" + "s" * 4096}
+
+
+def said(stage, size, headers=None):
+    """What arrived of a message of `size` bytes, in the words of the app behind. Raises ConnectionResetError."""
+    return fetch(stage.port, f"/?bytes={size}", headers=headers).body.decode()
+
+
+def log_has(process, text):
+    wait_for(lambda: text in process.log.read_text(), TIMEOUT_S, f"{text!r} in the log of {process.name}")
+
+
+def test_buffer_size_broken_answers_nothing_to_a_message_that_does_not_fit(stage_of):
+    stage = stage_of("buffer_size_broken")
+    assert said(stage, 3000) == "3000 bytes arrived\n"
+    with pytest.raises(ConnectionResetError):  # an empty reply
+        said(stage, 4096)
+    log_has(stage.front, "not enough buffer space to add MESSAGE variable")
+
+
+def test_buffer_size_broken_answers_nothing_to_a_visitor_with_many_cookies(stage_of):
+    stage = stage_of("buffer_size_broken")
+    with pytest.raises(ConnectionResetError):
+        said(stage, 0, COOKIES)
+    log_has(stage.front, "invalid HTTP request size (max 4096)")
+
+
+def test_buffer_size_broken_takes_lengths_modulo_64_kib(stage_of):
+    """uWSGI counts a variable's length in 16 bits and does not look: 65,540 bytes pass as their first four."""
+    assert said(stage_of("buffer_size_broken"), 65_540) == "4 bytes arrived\n"
+
+
+def test_buffer_size_fixed_passes_both_and_refuses_what_never_fits(stage_of):
+    stage = stage_of("buffer_size_fixed")
+    assert said(stage, 8192, COOKIES) == "8192 bytes arrived\n"
+    for size in (8193, 65_540):
+        assert fetch(stage.port, f"/?bytes={size}").status == 413
+
+
+def test_buffer_size_of_the_app_behind_must_hold_the_fronts_packet():
+    with Stage(STEP, "buffer_size_fixed", placeholders={"belt_bytes": "4096"}) as stage:
+        assert said(stage, 3000) == "3000 bytes arrived\n"
+        with pytest.raises(ConnectionResetError):
+            said(stage, 8192)
+        log_has(stage.processes[0], "invalid request block size")
+        assert stage.workers()[0].offloaded == 2, "the front believes that all is well"
+
+
+def test_buffer_size_ends_at_64_kib_whatever_is_asked_for():
+    with Stage(STEP, "buffer_size_broken", options=["--buffer-size", "1000000"]) as stage:
+        assert said(stage, 65_000) == "65000 bytes arrived\n"
+        with pytest.raises(ConnectionResetError):
+            said(stage, 65_535)
+
+
+def tickets(stage, last):
+    """The stream's body up to ticket `last`, and what its events say."""
+    with stage.subscribe() as stream:
+        while not stream.events or stream.events[-1].data != f"ticket {last}":
+            stream.read()
+        return [event.data for event in stream.events]
+
+
+def test_sse_never_flushes_broken_sends_n_squared(stage_of):
+    seen = tickets(stage_of("sse_never_flushes_broken"), last=20)
+    assert seen == [f"ticket {old}" for new in range(1, 21) for old in range(1, new + 1)]
+    assert len(seen) == 210  # 20 · 21 / 2
+
+
+def test_sse_never_flushes_fixed_sends_each_once(stage_of):
+    assert tickets(stage_of("sse_never_flushes_fixed"), last=20) == [f"ticket {number}" for number in range(1, 21)]
