@@ -1,0 +1,138 @@
+"""A hall with ada logged in, its Redis at hand, and the handles by which the tests pull it to pieces."""
+
+import importlib.util
+import os
+import re
+import signal
+import sys
+from contextlib import ExitStack
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from offload_lab import manifest
+from offload_lab.clients.login import Visitor
+from offload_lab.clients.sse import SseClient
+from offload_lab.process import Deadline
+from offload_lab.stage import Stage
+from offload_lab.testing import wait_for
+
+STEP = manifest.find("06_shared_state")
+TIMEOUT_S = 30
+
+
+def load(name):
+    """A module of this folder, which is on no path here."""
+    spec = importlib.util.spec_from_file_location(f"shared_state_{name}", Path(__file__).with_name(f"{name}.py"))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look there
+    spec.loader.exec_module(module)
+    return module
+
+
+FEED, RELAY = load("feed"), load("relay")
+
+
+class Hall(Stage):
+    """A stage of this step. `redis` is its store's client where it has one."""
+
+    def __init__(self, variant, **placeholders):
+        super().__init__(STEP, variant, placeholders={name: str(value) for name, value in placeholders.items()})
+
+    def __enter__(self):
+        super().__enter__()
+        self.ada = Visitor(self.port)
+        self.ada.log_in()
+        self.redis = FEED.connect(f"unix://{self.run}/redis.sock")
+        return self
+
+    def __exit__(self, *why):
+        self.redis.close()
+        super().__exit__(*why)
+
+    def subscribe(self, **how):
+        return SseClient(self.port, **{"cookie": self.ada.cookie, **how})
+
+    def worker(self, name):
+        """The process id of the worker of the INI called `name`."""
+        [worker] = self.process(name).workers()
+        return worker.pid
+
+    def other_worker(self, name, before):
+        """Wait for a worker that is not `before`."""
+        found = []
+
+        def there():
+            found[:] = [worker.pid for worker in self.process(name).workers() if worker.pid != before]
+            return bool(found)
+
+        wait_for(there, TIMEOUT_S, f"a new worker of {name}")
+        return found[0]
+
+    def kill_worker(self, name, number=signal.SIGKILL):
+        os.kill(pid := self.worker(name), number)
+        return pid
+
+    def reload(self, name):
+        """The graceful reload that works on every uWSGI: new workers, the same master."""
+        before = self.worker(name)
+        with (self.run / f"{name}.fifo").open("w") as fifo:
+            fifo.write("w")
+        return self.other_worker(name, before)
+
+    def restart(self, name):
+        process = self.process(name)
+        process.stop()
+        process.start()
+        process.wait_ready(Deadline(TIMEOUT_S))
+
+    def redis_pid(self):
+        log = self.process("store").log.read_text(errors="replace")
+        return int(re.findall(r"^(\d+):M .*Server initialized", log, re.MULTILINE)[-1])
+
+    def busy(self, name):
+        """How many requests, streams included, the worker of `name` is serving."""
+        [worker] = self.process(name).stats()["workers"]
+        return sum(core["in_request"] for core in worker["cores"])
+
+
+@pytest.fixture(scope="session")
+def feed():
+    return FEED
+
+
+@pytest.fixture(scope="session")
+def hall():
+    """``hall(variant, **placeholders)`` is a stage that is not started yet."""
+    return Hall
+
+
+@pytest.fixture(scope="session")
+def relay():
+    """``relay(port)`` is a network before `port` that can be cut."""
+    return RELAY.Relay
+
+
+@pytest.fixture(scope="session")
+def parcels():
+    """``parcels("redis")`` is that variant, started when it is asked for first, and fast."""
+    with ExitStack() as exits:
+        yield cache(lambda variant: exits.enter_context(Hall(variant, tick_s=0.05)))
+
+
+@pytest.fixture(scope="session")
+def quiet():
+    """A feed without trains: only what a test publishes."""
+    with Hall("stream", tick_s=3600, retry_ms=200, heartbeat_s=0.2, waiting=20, history=200) as stage:
+        yield stage
+
+
+@pytest.fixture
+def say(quiet):
+    """``say(3)`` publishes three notices to `quiet` and returns their ids."""
+
+    def say(count=1, text="mind the gap"):
+        return [FEED.publish(quiet.redis, "notice", history=200, text=text) for _ in range(count)]
+
+    return say

@@ -1,0 +1,64 @@
+"""The gevent app behind redis.ini and cache.ini: takes the parcel for the key it is given, once, and reads it out."""
+
+import json
+import sys
+
+import feed
+import gevent
+import uwsgi
+from parcels import KEY
+
+KIND, ADDRESS, TICK_S = sys.argv[2], sys.argv[3], float(sys.argv[4])
+HEADERS = [
+    ("Content-Type", "text/event-stream"),
+    ("Cache-Control", "no-store"),
+    ("X-Accel-Buffering", "no"),  # nginx would collect events until a buffer is full
+    ("X-Content-Type-Options", "nosniff"),
+]
+# The status tells a browser not to come back, the event tells a person why. One answer for all three cases: more would
+# tell somebody who guesses how near he is
+REFUSAL = b"event: refused\ndata: this key was used before, has expired, or never was\n\n"
+NOT_NOW = b"retry: 2000\n: the store does not answer\n"
+redis = feed.connect(ADDRESS, at_most=8) if KIND == "redis" else None
+
+
+def take_from_redis(key):
+    """Read and deleted in one step: of two who come at once, one gets it."""
+    return redis.getdel(f"parcel:{key}")
+
+
+def take_from_cache(key):
+    """uWSGI knows no such step. But only one of two can delete it, and that one may have it."""
+    parcel = uwsgi.cache_get(key, ADDRESS)
+    return parcel if parcel and uwsgi.cache_del(key, ADDRESS) else None
+
+
+take = {"redis": take_from_redis, "cache": take_from_cache}[KIND]
+
+
+def application(environ, start_response):
+    key = environ.get("X_PARCEL", "")
+    try:
+        parcel = take(key) if KEY.fullmatch(key) else None
+    except feed.PASSING:
+        start_response("200 OK", HEADERS)  # a stream of nothing: the browser comes back, and gets a new key from Django
+        return [NOT_NOW]
+    if parcel is None:
+        start_response("410 Gone", HEADERS)
+        return [REFUSAL]
+    start_response("200 OK", HEADERS)
+    return read_out(parcel)
+
+
+def read_out(parcel):
+    contents = json.loads(parcel)
+    rows = contents.pop("departures")
+    yield event("parcel", **contents, characters=len(parcel), departures=len(rows))
+    for row in rows:
+        gevent.sleep(TICK_S)
+        yield event("departure", **row)
+
+
+def event(type, **data):
+    """No id: who comes back gets a new parcel, from its beginning."""
+    return f"event: {type}\ndata: {json.dumps(data)}\n\n".encode()

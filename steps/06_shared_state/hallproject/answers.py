@@ -1,0 +1,38 @@
+"""What Django says in every front of this step: no, not now, or yes."""
+
+from functools import wraps
+from urllib.parse import quote
+
+import feed
+from django.http import HttpResponse, HttpResponseForbidden, HttpResponseNotAllowed, StreamingHttpResponse
+from django.views.decorators.csrf import csrf_exempt
+
+
+def members_only(view):
+    """GET from somebody who is logged in; anybody else gets Django's own answer, with a body and all of its headers."""
+
+    @csrf_exempt  # every method that could be forged is refused here, with 405 instead of a puzzling 403
+    @wraps(view)
+    def gate(request):
+        if request.method != "GET":
+            return HttpResponseNotAllowed(["GET"], "only GET\n", content_type="text/plain")
+        if not request.user.is_authenticated:  # anonymous, expired, inactive; a redirect would confuse EventSource
+            return HttpResponseForbidden("log in first\n", content_type="text/plain")
+        return view(request)
+
+    return gate
+
+
+def hand_over(request, **headers):
+    """Yes: the front takes the headers away, reads them, and hands the connection over."""
+    response = StreamingHttpResponse([b""], content_type="text/event-stream")  # an ordinary one has a Content-Length
+    response["X-Offload-to-SSE"] = quote(request.user.get_username(), safe="")
+    for name, value in headers.items():
+        response[f"X-Offload-{name}"] = value
+    return response
+
+
+def not_now(why):
+    """A stream that ends at once. A browser comes back to it by itself; to a 503 it never would."""
+    body = f"retry: {feed.spread(2000):.0f}\n: {why}\n"  # no blank line: no event, and the last id stays as it is
+    return HttpResponse(body, content_type="text/event-stream", headers={"Cache-Control": "no-store"})

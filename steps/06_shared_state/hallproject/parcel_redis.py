@@ -1,0 +1,30 @@
+"""The view of redis.ini: the parcel into Redis, the key to the desk."""
+
+import feed
+import parcels
+from django.conf import settings
+from django.contrib.auth.decorators import login_required
+from django.urls import path
+from django.views.generic import TemplateView
+
+from .answers import hand_over, members_only, not_now
+
+REDIS, LIFE_S, DEPARTURES = settings.HALL_ARGUMENTS
+redis = feed.connect(REDIS, timeout_s=1)
+
+
+@members_only
+def subscribe(request):
+    key = parcels.new_key()
+    parcel = parcels.pack(request.user.get_username(), int(DEPARTURES))
+    try:
+        redis.set(f"parcel:{key}", parcel, ex=int(LIFE_S))
+    except feed.PASSING:
+        return not_now("no Redis just now")
+    return hand_over(request, Parcel=key)
+
+
+urlpatterns = [
+    path("", login_required(TemplateView.as_view(template_name="parcel.html"))),
+    path("subscribe", subscribe),
+]

@@ -1,0 +1,61 @@
+"""The views of stream.ini: who may listen, at which of the backends, and what the hall announces."""
+
+import random
+import socket
+from contextlib import closing
+
+import feed
+from django.conf import settings
+from django.contrib.auth.decorators import login_required
+from django.http import HttpResponse
+from django.urls import path
+from django.views.decorators.http import require_POST
+from django.views.generic import TemplateView
+
+from .answers import hand_over, members_only, not_now
+
+REDIS, *BACKENDS, TICK_S, HISTORY = settings.HALL_ARGUMENTS
+TEXT_LIMIT = 200  # characters; what one visitor writes, all others have to take
+redis = feed.connect(REDIS, timeout_s=1)
+
+
+def accepts(address):
+    """Whether somebody listens at `address`, a socket's path or host:port. Says nothing about whether they answer."""
+    host, colon, port = address.rpartition(":")
+    inet = bool(colon) and port.isdigit()
+    with closing(socket.socket(socket.AF_INET if inet else socket.AF_UNIX)) as knock:
+        knock.settimeout(0.5)
+        return not knock.connect_ex((host, int(port)) if inet else address)
+
+
+@members_only
+def subscribe(request):
+    """Any backend will do, since each can serve any visitor from any place in the feed."""
+    for number in random.sample(range(len(BACKENDS)), len(BACKENDS)):
+        if accepts(BACKENDS[number]):
+            return hand_over(request, Backend="ab"[number])
+    return not_now("no backend is running")
+
+
+@login_required
+@require_POST
+def announce(request):
+    """Write to everybody. The page sends the same token again when it got no answer, and it is written once."""
+    text, token = request.POST.get("text", "").strip(), request.POST.get("token", "")
+    if not text or len(text) > TEXT_LIMIT or len(token) != 36:
+        return HttpResponse(f"1 to {TEXT_LIMIT} characters, and a token\n", status=400, content_type="text/plain")
+    who = request.user.get_username()
+    how = {"token": f"{request.user.pk}:{token}", "patience_s": 1, "history": int(HISTORY)}
+    try:
+        id = feed.publish(redis, "notice", who=who, text=text, **how)
+    except feed.PASSING:
+        again = {"Retry-After": "1"}
+        return HttpResponse("no Redis just now\n", status=503, content_type="text/plain", headers=again)
+    return HttpResponse(f"{id}\n", content_type="text/plain")
+
+
+urlpatterns = [
+    path("", login_required(TemplateView.as_view(template_name="feed.html"))),
+    path("subscribe", subscribe),
+    path("announce", announce),
+]

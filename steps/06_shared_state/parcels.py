@@ -1,0 +1,22 @@
+"""What is too much for a request's variables: a timetable of one's own, and the key under which it waits."""
+
+import json
+import re
+import secrets
+
+WHERE_TO = ["Tartu", "Ohrid", "Ystad", "Lecce", "Évora"]
+KEY = re.compile(r"[A-Za-z0-9_-]{43}")
+
+
+def new_key():
+    """256 random bits. Whoever has the key has the parcel, so nobody must be able to guess one."""
+    return secrets.token_urlsafe(32)
+
+
+def pack(who, departures):
+    """The timetable of `who` as JSON: about 80 bytes for each departure."""
+    rows = [
+        {"train": 100 + n, "to": WHERE_TO[n % 5], "platform": n % 12 + 1, "seat": f"{n % 40}{'ABCD'[n % 4]}"}
+        for n in range(departures)
+    ]
+    return json.dumps({"for": who, "departures": rows})

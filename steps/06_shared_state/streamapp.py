@@ -1,0 +1,108 @@
+"""The gevent app behind stream.ini, one of several: the past from Redis, the present from the hub, without a seam.
+
+It trusts its environ, since only our own front can open its socket.
+"""
+
+import os
+import sys
+import time
+from urllib.parse import unquote
+
+import feed
+import gevent
+from hub import Hub
+
+NAME, URL = sys.argv[2:4]
+HEARTBEAT_S, LIFETIME_S, RETRY_MS, QUEUE_LIMIT = (float(word) for word in sys.argv[4:8])
+HEADERS = [
+    ("Content-Type", "text/event-stream"),
+    ("Cache-Control", "no-store"),
+    ("X-Accel-Buffering", "no"),  # nginx would collect events until a buffer is full
+    ("X-Content-Type-Options", "nosniff"),
+]
+# One line, without the blank one that ends an event: only a write that fails tells that the visitor has left
+HEARTBEAT = ": ♥\n".encode()
+NO_REDIS = b": waiting for Redis\n"
+WHY = {
+    "stalled": "you took too little for too long; your browser comes back by itself and gets the rest",
+    "gap": "this server missed something; your browser comes back by itself and gets it",
+    "lifetime": "time to ask Django again whether you still may",
+}
+# for the past only, and few: thousands who come back at once share them
+history = feed.connect(URL, at_most=4)
+hub = Hub(feed.connect(URL), int(QUEUE_LIMIT))
+# In the worker, which loads this by itself (lazy-apps). Without its reader it would be silent for ever: a new one then
+gevent.spawn(hub.run).link_exception(lambda _: os._exit(1))
+
+
+def application(environ, start_response):
+    if not environ.get("X_OFFLOAD"):
+        start_response("403 Forbidden", [("Content-Type", "text/plain")])
+        return [b"nobody said who you are\n"]
+    start_response("200 OK", HEADERS)
+    return follow(unquote(environ["X_OFFLOAD"]), environ.get("HTTP_LAST_EVENT_ID", ""))
+
+
+def follow(who, last_event_id):
+    """The stream for `who`, behind `last_event_id` if there is one, else from now on."""
+    ends = time.monotonic() + feed.spread(LIFETIME_S)
+    while not hub.ready.wait(HEARTBEAT_S):
+        yield NO_REDIS
+    # First the queue: from here on nothing is missed. Then the past, up to some moment after that. Then what is in the
+    # queue, without what the past had already. In another order, whatever comes between the two would be lost.
+    with hub.client() as client:
+        last = client.start
+        hello = {"retry_ms": retry_ms(), "for": who, "backend": NAME, "pid": os.getpid()}
+        if not last_event_id:
+            yield feed.event("hello", last, **hello)
+        else:
+            last = yield from past(last_event_id, hello, client.start)
+        reason = yield from present(client, last, ends)
+        yield feed.event("bye", reason[1], why=reason[0], text=WHY[reason[0]])
+
+
+def past(last, hello, start):
+    """What came behind `last`; returns where it ends. A `reset`, and on from `start`, where there is no `last`."""
+    greeted = False
+    while True:
+        page = []
+        if feed.position(last):
+            page = yield from patiently(feed.page_from, history, last)
+        if not page:
+            start = max(start, last if greeted else start, key=feed.position)
+            yield feed.event("reset", start, text="you missed something, load the page again", **hello)
+            return start
+        if not greeted:
+            greeted = True
+            yield feed.event("hello", last, **hello)
+        last = page[-1].id
+        yield b"".join(entry.sse for entry in page[1:])
+        if len(page) <= feed.PAGE:
+            return last
+
+
+def present(client, last, ends):
+    """What comes from now on; returns why it ends, and where."""
+    while time.monotonic() < ends:
+        entries = client.take(HEARTBEAT_S)
+        if client.ended:
+            return client.ended, last
+        new = [entry for entry in entries if entry.position > feed.position(last)]  # the past had the others already
+        last = new[-1].id if new else last
+        yield b"".join(entry.sse for entry in new) or HEARTBEAT
+    return "lifetime", last
+
+
+def patiently(ask, *what):
+    """The answer of ``ask(*what)``, as soon as there is a Redis to give it."""
+    while True:
+        try:
+            return ask(*what)
+        except feed.PASSING:
+            yield NO_REDIS
+            gevent.sleep(feed.spread(0.35))
+
+
+def retry_ms():
+    """How long this browser is to wait before it comes back: each another time, so that a restart is no storm."""
+    return round(feed.spread(RETRY_MS))
