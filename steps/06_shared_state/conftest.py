@@ -5,7 +5,8 @@ import os
 import re
 import signal
 import sys
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -34,11 +35,20 @@ def load(name):
 FEED, RELAY = load("feed"), load("relay")
 
 
-class Hall(Stage):
-    """A stage of this step. `redis` is its store's client where it has one."""
+def at_once(act, things):
+    """`act` on all of them side by side: a uWSGI takes a second to end, and most of it is waiting."""
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(act, things))
 
-    def __init__(self, variant, **placeholders):
-        super().__init__(STEP, variant, placeholders={name: str(value) for name, value in placeholders.items()})
+
+class Hall(Stage):
+    """A stage of this step, `without` some of its INIs if need be. `redis` is its store's client where it has one."""
+
+    def __init__(self, variant, without=(), **placeholders):
+        chosen = STEP.variant(variant)
+        chosen = replace(chosen, inis=tuple(ini for ini in chosen.inis if ini not in without))
+        words = {name: str(value) for name, value in placeholders.items()}
+        super().__init__(replace(STEP, variants=(chosen,)), variant, placeholders=words)
 
     def __enter__(self):
         super().__enter__()
@@ -49,6 +59,7 @@ class Hall(Stage):
 
     def __exit__(self, *why):
         self.redis.close()
+        at_once(lambda process: process.stop(), self.processes)
         super().__exit__(*why)
 
     def subscribe(self, **how):
@@ -81,11 +92,14 @@ class Hall(Stage):
             fifo.write("w")
         return self.other_worker(name, before)
 
-    def restart(self, name):
-        process = self.process(name)
-        process.stop()
-        process.start()
-        process.wait_ready(Deadline(TIMEOUT_S))
+    def stop(self, *names):
+        at_once(lambda name: self.process(name).stop(), names)
+
+    def restart(self, *names):
+        self.stop(*names)
+        for name in names:
+            self.process(name).start()
+            self.process(name).wait_ready(Deadline(TIMEOUT_S))
 
     def redis_pid(self):
         log = self.process("store").log.read_text(errors="replace")
@@ -115,17 +129,23 @@ def relay():
 
 
 @pytest.fixture(scope="session")
-def parcels():
-    """``parcels("redis")`` is that variant, started when it is asked for first, and fast."""
-    with ExitStack() as exits:
-        yield cache(lambda variant: exits.enter_context(Hall(variant, tick_s=0.05)))
+def started():
+    """``started(variant, **placeholders)`` is a stage for all tests, started when it is asked for first."""
+    stages = []
+
+    @cache
+    def start(variant, **placeholders):
+        stages.append(Hall(variant, **placeholders).__enter__())
+        return stages[-1]
+
+    yield start
+    at_once(lambda stage: stage.__exit__(None, None, None), stages)
 
 
 @pytest.fixture(scope="session")
-def quiet():
+def quiet(started):
     """A feed without trains: only what a test publishes."""
-    with Hall("stream", tick_s=3600, retry_ms=200, heartbeat_s=0.2, waiting=20, history=200) as stage:
-        yield stage
+    return started("stream", tick_s=3600, retry_ms=200, heartbeat_s=0.2, waiting=20, history=200)
 
 
 @pytest.fixture

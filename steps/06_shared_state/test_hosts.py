@@ -22,10 +22,11 @@ from offload_lab.stage import short_private_folder
 from offload_lab.testing import require, wait_for
 from offload_lab.uwsgi import Uwsgi, free_port
 
+from .conftest import at_once
+
 HERE = Path(__file__).parent
 TIMEOUT_S = 40
 COUNT = 50
-REDIS = "redis://10.77.1.1:6379"
 CHANGES = {
     "store": {
         "redis_server.py %(run)": "redis_server.py %(run) --port 6379 --bind 10.77.1.1 10.77.2.1 --requirepass key"
@@ -101,9 +102,12 @@ def cut_off_a_host(hosts, feed, folder):
     with ExitStack() as exits:
         run, port = short_private_folder(), free_port()
         exits.callback(shutil.rmtree, run, ignore_errors=True)
+        started = []
+        exits.callback(at_once, lambda process: process.stop(), started)
         for name in HOSTS:
             process = start(name, hosts[HOSTS[name]], run, port if name == "stream" else None, folder)
-            exits.enter_context(process)
+            started.append(process)
+            process.start()
             process.wait_ready(Deadline(TIMEOUT_S))
         ada = Visitor(port)
         ada.log_in()

@@ -81,8 +81,8 @@ class Desk:
 
 
 @pytest.fixture(scope="module", params=["redis", "cache"])
-def desk(request, parcels):
-    return Desk(parcels(request.param))
+def desk(request, started):
+    return Desk(started(request.param, tick_s=0.05))
 
 
 @pytest.fixture
@@ -248,6 +248,6 @@ def test_a_new_worker_finds_the_parcels_again_a_new_master_does_not(desk, key):
 
 
 def test_a_parcel_larger_than_a_block_is_a_mistake_and_said_to_be_one(hall):
-    with hall("cache", block_bytes=4096) as stage, stage.subscribe() as ada:
+    with hall("cache", without=["cache_desk.ini"], block_bytes=4096) as stage, stage.subscribe() as ada:
         assert ada.head.status == 507
         assert b"do not fit into a block of 4096" in ada.read_all()

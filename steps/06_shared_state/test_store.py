@@ -36,7 +36,7 @@ def redis_of(master):
     return next((child for child in children if child.name() == "redis-server"), None)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_redis_ends_with_its_uwsgi_however_that_ends(store, number):
     master, _ = store
     wait_for(lambda: redis_of(master), TIMEOUT_S, "Redis")

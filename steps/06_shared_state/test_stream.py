@@ -185,7 +185,7 @@ def test_fifty_visitors_cost_redis_no_connection(quiet, say):
 
 
 def test_a_visit_ends_now_and_then_so_that_django_is_asked_again(hall):
-    with hall("stream", lifetime_s=0.2, tick_s=0.05, retry_ms=50) as stage:
+    with hall("stream", without=["stream_b.ini"], lifetime_s=0.2, tick_s=0.05, retry_ms=50) as stage:
         with stage.subscribe() as ada:
             while (event := ada.next()).type != "bye":
                 last = event.last_event_id
@@ -213,8 +213,7 @@ def ticker_is_replaced_and_goes_on(stage):
 def test_without_any_backend_a_browser_comes_again_and_again_until_there_is_one(quiet, say):
     with Subscribers(quiet.port, 5, cookie=quiet.ada.cookie) as visitors:
         visitors.wait_until_all(lambda one: one.events, TIMEOUT_S, "a hello")
-        for name in ("stream_a", "stream_b"):
-            quiet.process(name).stop()
+        quiet.stop("stream_a", "stream_b")
         before = [one.connections for one in visitors.all]
         [missed] = say()
         with quiet.subscribe() as ada:
@@ -224,8 +223,7 @@ def test_without_any_backend_a_browser_comes_again_and_again_until_there_is_one(
         wait_for(
             lambda: all(one.connections > n for one, n in zip(visitors.all, before, strict=True)), TIMEOUT_S, "a try"
         )
-        for name in ("stream_a", "stream_b"):
-            quiet.restart(name)
+        quiet.restart("stream_a", "stream_b")
         visitors.wait_until_all(lambda one: one.last_event_id == missed, TIMEOUT_S, "what they missed")
 
 
