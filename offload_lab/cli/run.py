@@ -34,10 +34,11 @@ def run(step: str, variant: str | None, port: int, engine_name: str | None) -> N
     with Stage(found, chosen.name, port=port, engine=uwsgi) as stage:
         out.print(f"[bold]{found.name} {chosen.name}[/]: {chosen.says}")
         out.print(f"{stage.url}   config: {', '.join(f'steps/{found.name}/{ini}' for ini in chosen.inis)}")
+        out.print(f"sockets and logs: {stage.run}", soft_wrap=True)
         if found.try_it:
             out.print("\nin a second terminal:")
         for line in found.try_it:
-            out.print(f"  {line.format(url=stage.url)}", markup=False, soft_wrap=True)
+            out.print(f"  {line.format(url=stage.url, run=stage.run)}", markup=False, soft_wrap=True)
         follow(stage)
 
 
