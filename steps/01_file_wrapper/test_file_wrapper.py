@@ -21,11 +21,14 @@ STEP = "01_file_wrapper"
 def holder_of(stage, reader):
     """Who holds the reader's connection, once a thread is seen waiting on it."""
 
-    def seen():
-        return [one for one in find_holders(stage.port, reader.port, stage.front.pids()) if one.tid]
+    seen = []
 
-    wait_for(lambda: len(seen()) == 1, 10, "one thread waiting on the reader's socket")
-    return seen()[0]
+    def look():
+        seen[:] = [one for one in find_holders(stage.port, reader.port, stage.front.pids()) if one.tid]
+        return len(seen) == 1
+
+    wait_for(look, 10, "one thread waiting on the reader's socket")
+    return seen[0]
 
 
 @pytest.fixture(scope="module")
