@@ -87,7 +87,7 @@ class Stage:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         for process in self.processes:
-            process.ask_to_stop()  # all at once: each uWSGI takes a second
+            process.ask_to_stop()  # all at once: some wait for others that they started
         self._exits.close()
 
     @property

@@ -104,7 +104,10 @@ def halls(request):
         yield stages
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def hall(request, halls):
-    """One front with its backend; a test parametrizes it, indirectly, with the fronts it is about."""
+    """One front with its backend; a test parametrizes it, indirectly, with the fronts it is about.
+
+    Not session-wide: pytest would then group the tests of all modules by front, and start the browser for each.
+    """
     return halls[request.param]

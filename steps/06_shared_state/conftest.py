@@ -36,7 +36,7 @@ FEED, RELAY = load("feed"), load("relay")
 
 
 def at_once(act, things):
-    """`act` on all of them side by side: a uWSGI takes a second to end, and most of it is waiting."""
+    """`act` on all of them side by side: a store takes a second to end, and most of it is waiting."""
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(act, things))
 

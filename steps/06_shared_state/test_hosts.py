@@ -118,7 +118,7 @@ def cut_off_a_host(hosts, feed, folder):
 
         ip("-n", hosts["middle"], "link", "set", "to-a", "down")
         before = redis.xlen(feed.FEED)
-        wait_for(lambda: redis.xlen(feed.FEED) > before + 15, TIMEOUT_S, "15 trains")  # 3 seconds
+        wait_for(lambda: redis.xlen(feed.FEED) > before + 15, TIMEOUT_S, "15 trains")
         ahead = {one.last_event_id for one in visitors.all}
         assert len(ahead) > 1, "those at the host that was cut off are behind"
         ip("-n", hosts["middle"], "link", "set", "to-a", "up")
@@ -143,4 +143,4 @@ def start(name, host, run, port, folder):
     ini.write_text(text.replace("%d", f"{HERE}/"))
     found = engine.find()
     there = replace(found, command=("ip", "netns", "exec", host, *found.command))
-    return Uwsgi(ini, run, port=port, engine=there, placeholders={"tick_s": "0.2", "retry_ms": "300"})
+    return Uwsgi(ini, run, port=port, engine=there, placeholders={"tick_s": "0.1", "retry_ms": "300"})

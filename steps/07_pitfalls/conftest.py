@@ -37,5 +37,5 @@ def stage_of():
         return stages[-1]
 
     yield start
-    with ThreadPoolExecutor(len(stages) or 1) as pool:  # one after the other would take a second each
+    with ThreadPoolExecutor(len(stages) or 1) as pool:  # some take their time
         list(pool.map(lambda stage: stage.__exit__(None, None, None), stages))

@@ -140,7 +140,7 @@ def test_queue_full_broken_loses_the_worker_for_good_to_a_moment_in_which_its_th
 
 
 def test_queue_full_broken_with_harakiri_gets_a_new_worker_and_cuts_off_all_whom_the_old_one_carried():
-    with Stage(STEP, "queue_full_broken", options=["--harakiri", "4"]) as stage, ExitStack() as exits:
+    with Stage(STEP, "queue_full_broken", options=["--harakiri", "2"]) as stage, ExitStack() as exits:
         [old] = stage.workers()
         visitors = lose_the_worker(stage, exits)
         assert ping(stage.port, TIMEOUT_S).pid != old.pid
