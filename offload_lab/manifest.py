@@ -1,4 +1,5 @@
-"""step.toml, read and checked: what a step is called, which variants it has, what the demo does with it."""
+"""step.toml, read and checked: what a step is called, which variants it has, what the demo does with it, and what a
+class does in it: sections with their minutes, tasks with their hints, mistakes with their diagnoses."""
 
 import difflib
 import tomllib
@@ -10,7 +11,8 @@ from .engine import ROOT
 from .errors import BrokenManifest, Unknown
 
 STEPS = ROOT / "steps"
-KEYS = ("title", "minutes", "path", "scenario", "try", "variants")
+KEYS = ("title", "minutes", "path", "scenario", "try", "variants", "sections", "tasks")
+TASK_KINDS = ("config", "fix", "code")  # fill in a line, mend a wrong one, write the view or the app
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,47 @@ class Variant:
 
 
 @dataclass(frozen=True)
+class Section:
+    """A part of a workshop's step. `cut` is the order in which a late class leaves sections out, 0: never.
+
+    `landmark` is what everybody should have seen at its end.
+    """
+
+    title: str
+    minutes: int
+    landmark: str
+    cut: int = 0
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A plausible wrong answer to a task, and the diagnosis that its processes must lead to."""
+
+    name: str
+    answer: str
+    diagnosis: str
+
+
+@dataclass(frozen=True)
+class Task:
+    """One marked region of `file` that a learner fills in: `blank` stands there at first, in `variant` it shows.
+
+    `kind` is one of TASK_KINDS. The last hint ends with the lines themselves.
+    """
+
+    name: str
+    title: str
+    kind: str
+    file: str
+    variant: str
+    blank: str
+    hints: tuple[str, ...]
+    mistakes: tuple[Mistake, ...]
+
+
+@dataclass(frozen=True)
 class Step:
-    """One folder of `steps/`. `minutes` is the time a class needs for it."""
+    """One folder of `steps/`. `minutes` is the time a class needs for it: the sum of its sections, where it has any."""
 
     folder: Path
     title: str
@@ -36,6 +77,8 @@ class Step:
     scenario: str  # which measurement the demo takes: "download"
     variants: tuple[Variant, ...]
     try_it: tuple[str, ...] = field(default=())
+    sections: tuple[Section, ...] = field(default=())
+    tasks: tuple[Task, ...] = field(default=())
 
     @property
     def name(self) -> str:
@@ -51,6 +94,15 @@ class Step:
         if word not in known:
             raise Unknown(f"variant in {self.name}", word, known, nearest(word, known))
         return self.variants[known.index(word)]
+
+    def task(self, word: str) -> Task:
+        """The task that `word` names: its name, or its number counted from 1. Raises Unknown with the nearest match."""
+        known = [task.name for task in self.tasks]
+        if word.isdecimal() and 1 <= int(word) <= len(known):
+            return self.tasks[int(word) - 1]
+        if word not in known:
+            raise Unknown(f"task in {self.name}", word, known, nearest(word, known))
+        return self.tasks[known.index(word)]
 
 
 def nearest(word: str, known: list[str]) -> str | None:
@@ -93,6 +145,16 @@ def parse(folder: Path, data: dict[str, Any]) -> Step:
     missing = [ini for variant in variants for ini in variant.inis if not (folder / ini).exists()]
     if missing:
         raise BrokenManifest(f"{folder / 'step.toml'}: no such INI file: {', '.join(missing)}")
+    sections = tuple(Section(**row) for row in data.get("sections", ()))
+    if sections and sum(section.minutes for section in sections) != data["minutes"]:
+        raise BrokenManifest(f"{folder / 'step.toml'}: the sections' minutes do not add up to {data['minutes']}")
+    tasks = tuple(parse_task(row) for row in data.get("tasks", ()))
+    for task in tasks:
+        if task.kind not in TASK_KINDS or not (folder / task.file).exists() or not task.hints:
+            raise BrokenManifest(
+                f"{folder / 'step.toml'}: task {task.name}: needs an existing file (has {task.file}), "
+                f"one of the kinds {', '.join(TASK_KINDS)} (has {task.kind}) and hints"
+            )
     return Step(
         folder=folder,
         title=data["title"],
@@ -101,4 +163,11 @@ def parse(folder: Path, data: dict[str, Any]) -> Step:
         scenario=data["scenario"],
         variants=variants,
         try_it=tuple(data.get("try", ())),
+        sections=sections,
+        tasks=tasks,
     )
+
+
+def parse_task(row: dict[str, Any]) -> Task:
+    mistakes = tuple(Mistake(**mistake) for mistake in row.pop("mistakes", ()))
+    return Task(hints=tuple(row.pop("hints")), mistakes=mistakes, **row)
