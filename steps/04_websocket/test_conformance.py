@@ -2,10 +2,12 @@
 
 import json
 import socket
+from contextlib import suppress
 from fnmatch import fnmatch
+from typing import NamedTuple
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from websockets.protocol import OPEN, Protocol, Side
 
@@ -101,23 +103,33 @@ def test_the_native_backend_keeps_no_rule_but_those_it_kept_before(native, case)
     assert (heard, case.closes if answered else code) == (case.hears, case.fails or case.closes)
 
 
-def frames(opcodes, final=st.booleans() | st.just(True)):  # noqa: B008 (a strategy is a value)
-    """Frames of any kind, right or wrong, with the text that stands in them."""
+class Piece(NamedTuple):
+    """What a client throws: a frame, or garbage, which has no opcode."""
+
+    data: bytes
+    opcode: int | None = None
+    payload: bytes = b""
+
+
+def frames(opcodes):
+    """Frames of any kind, right or wrong."""
     return st.builds(
-        lambda opcode, payload, final, reserved, masked: (
-            frame(opcode, payload, final=final, reserved=reserved, masked=masked),
-            payload.decode(errors="replace"),
+        lambda opcode, payload, final, reserved, masked: Piece(
+            frame(opcode, payload, final=final, reserved=reserved, masked=masked), opcode, payload
         ),
         opcode=st.sampled_from(opcodes),
         payload=st.text(max_size=40).map(str.encode) | st.binary(max_size=300),
-        final=final,
+        final=st.booleans() | st.just(True),
         reserved=st.just(0) | st.integers(0, 7),
         masked=st.just(True) | st.booleans(),
     )
 
 
-GARBAGE = st.binary(max_size=40).map(lambda data: (data, ""))
+GARBAGE = st.binary(max_size=40).map(Piece)
+LAST = "that was all"
+CUT = st.none() | st.integers(0, 400)
 OFTEN = [TEXT] * 4 + [CONTINUATION] * 3
+SELDOM = [TEXT] * 10 + [CONTINUATION] + list(range(1, 16))  # each may cost a second, for a new worker
 FUZZ = settings(max_examples=150, derandomize=True, deadline=None, database=None)
 
 
@@ -154,12 +166,14 @@ class Witness(WebSocketClient):
     def __init__(self, stage) -> None:
         super().__init__(stage.port, headers={"Cookie": stage.grace})
         self.stage = stage
+        self.hears()  # and answers the first ping: whoever does not within three seconds is sent away
 
-    def hears(self) -> set[str]:
-        """All that ada said until the next visitor is served."""
+    def hears(self) -> set[str] | None:
+        """All that ada said until the next visitor is served; None if the witness's own connection is gone by then."""
         heard = set()
         with WebSocketClient(self.stage.port, headers={"Cookie": self.stage.grace}) as following:
             following.say("the next one, please")
+            next_news(following, "text")
             while (said := self.receive()) is not None:
                 news = json.loads(said.payload) if said.opcode == TEXT else {}
                 if said.opcode == PING:
@@ -168,16 +182,16 @@ class Witness(WebSocketClient):
                     return heard
                 if news.get("user") == "ada":
                     heard.add(news["text"])
-        raise AssertionError("the server closed the witness's connection")
+        return None
 
 
 def test_whatever_one_client_throws_at_it_the_others_hear_only_its_lawful_messages(offload):
     lawful_so_far, pid = set(), offload.process("ws").workers()[0].pid
 
     @FUZZ
-    @given(st.lists(frames(OFTEN + list(range(16))) | GARBAGE, max_size=8), st.none() | st.integers(0, 400))
+    @given(st.lists(frames(OFTEN + list(range(16))) | GARBAGE, max_size=8), CUT)
     def attack(pieces, cut):
-        data = b"".join(piece for piece, _ in pieces)[:cut] + close_frame(1000)
+        data = b"".join(piece.data for piece in pieces)[:cut] + close_frame(1000)
         texts, over = lawful(data)
         lawful_so_far.update(texts)
         throw(offload, data, wait=over)
@@ -188,22 +202,56 @@ def test_whatever_one_client_throws_at_it_the_others_hear_only_its_lawful_messag
     assert offload.process("ws").workers()[0].pid == pid
 
 
-def test_the_native_backend_survives_all_but_fragments(native):
-    """A fragmented ping crashes it too, depending on what others left in the buffer that all of them share."""
-    said_so_far, pid = set(), native.process("ws_native").workers()[0].pid
+def throw_to_the_end(stage, data: bytes, cut: int | None) -> None:
+    """Send `data` as ada and hang up: where it is cut, at once; else when all was read, her last word included."""
+    with stage.visit(stage.ada) as client, suppress(ConnectionError):
+        client.send(data[:cut])
+        if cut is None:
+            client.say(LAST)
+            while (said := client.receive()) is not None and LAST.encode() not in said.payload:
+                pass
 
-    @FUZZ
-    @given(
-        st.lists(frames([TEXT, TEXT, *range(1, 16)], final=st.just(True)), max_size=8), st.none() | st.integers(0, 400)
-    )
+
+def is_made_of(text: str, thrown: bytes) -> bool:
+    """Whether all that is ASCII in `text` was thrown, in this order; of the rest the halves may have met elsewhere."""
+    rest = iter(thrown)
+    return all(ord(letter) in rest for letter in text if letter.isascii())
+
+
+def test_whatever_one_client_throws_at_the_native_backend_only_a_continuation_kills_it_and_a_new_one_serves_the_next(
+    native,
+):
+    """Whether a continuation kills depends on what others left in the buffer that they all share, so each one may."""
+    backend, thrown, deaths = native.process("ws_native"), [], []
+
+    @settings(FUZZ, max_examples=40)
+    @given(st.lists(frames(SELDOM), max_size=8), CUT)
+    @example([Piece(frame(CONTINUATION, b"x"), CONTINUATION, b"x")], None)
     def attack(pieces, cut):
-        said_so_far.update(text for _, text in pieces)
-        throw(native, b"".join(piece for piece, _ in pieces)[:cut], wait=False)
-        assert witness.hears() <= said_so_far
+        nonlocal witness
+        [before] = backend.workers()
+        thrown.append(b"".join(piece.payload for piece in pieces) + LAST.encode())
+        throw_to_the_end(native, b"".join(piece.data for piece in pieces), cut)
+        heard = witness.hears()
+        [after] = backend.workers()
+        assert (heard is None) == (after.pid != before.pid)
+        if heard is None:
+            assert CONTINUATION in [piece.opcode for piece in pieces]
+            deaths.append(before.pid)
+            witness.__exit__(None, None, None)
+            witness = Witness(native)
+        else:
+            latest = thrown[-2:]  # one who hung up may be heard a little later
+            assert all(any(is_made_of(text, one) for one in latest) for text in heard)
 
-    with Witness(native) as witness:
+    witness = Witness(native)
+    try:
         attack()
-    assert native.process("ws_native").workers()[0].pid == pid
+    finally:
+        witness.__exit__(None, None, None)
+    assert deaths
+    log = backend.log.read_text(errors="replace")
+    assert all(f"DAMN ! worker 1 (pid: {pid}) died" in log for pid in deaths)
 
 
 def half_a_message(client, data: bytes) -> None:
