@@ -287,3 +287,5 @@ def test_on_the_native_backend_seven_bytes_kill_the_worker_and_everybodys_connec
             pass
     wait_for(lambda: before.pid not in native.process("ws_native").pids(), 30, "the worker's end")
     assert "Segmentation Fault" in native.process("ws_native").log.read_text(errors="replace")
+    with native.visit(native.ada):  # the next one is served, by a worker that is there by now
+        pass
