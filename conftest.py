@@ -5,9 +5,11 @@ import pytest
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
-    """The tests of one file share their stages, so they stay together; each notebook is a file of its own."""
+    """The tests of one file share their stages, so they stay together. Where a file goes through the notebooks or the
+    steps, those of each of them do."""
     if not config.pluginmanager.hasplugin("xdist"):
         return
     for item in items:
-        notebook = getattr(item, "callspec", None) and item.callspec.params.get("notebook")
-        item.add_marker(pytest.mark.xdist_group(f"{item.path}{notebook or ''}"))
+        params = item.callspec.params if hasattr(item, "callspec") else {}
+        one = params.get("notebook") or params.get("step")
+        item.add_marker(pytest.mark.xdist_group(f"{item.path}{getattr(one, 'name', one) or ''}"))

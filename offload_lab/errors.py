@@ -84,5 +84,17 @@ class Missing(LabError):
         return f"{self.what} is missing; it is needed for {self.purpose}; install it with: {self.install}"
 
 
+class BrokenMarks(LabError):
+    """The marker lines around a task's region are not as they were: what is wrong, and in which file."""
+
+
+class WorkInTheWay(LabError):
+    """A learner's folder that would have to be overwritten, or that is not there yet."""
+
+
+class CannotCheck(LabError):
+    """The learner's folder cannot be tried as it is: a file is gone, or cannot be read as what it should be."""
+
+
 def indent(text: str) -> str:
     return "\n".join(f"    {line}" for line in text.splitlines()) or "    (empty)"

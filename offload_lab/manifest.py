@@ -2,15 +2,16 @@
 class does in it: sections with their minutes, tasks with their hints, mistakes with their diagnoses."""
 
 import difflib
+import os
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from .engine import ROOT
 from .errors import BrokenManifest, Unknown
 
-STEPS = ROOT / "steps"
+STEPS = Path(os.environ.get("LAB_STEPS") or ROOT / "steps")  # LAB_STEPS: copies, whose tasks a learner has solved
 KEYS = ("title", "minutes", "path", "scenario", "try", "variants", "sections", "tasks")
 TASK_KINDS = ("config", "fix", "code")  # fill in a line, mend a wrong one, write the view or the app
 
@@ -53,7 +54,8 @@ class Mistake:
 class Task:
     """One marked region of `file` that a learner fills in: `blank` stands there at first, in `variant` it shows.
 
-    `kind` is one of TASK_KINDS. The last hint ends with the lines themselves.
+    `kind` is one of TASK_KINDS. The last hint ends with the lines themselves. `visit` is whose visit shows a mistake,
+    if not that of the step's scenario: a module of offload_lab.exercises.diagnoses.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Task:
     blank: str
     hints: tuple[str, ...]
     mistakes: tuple[Mistake, ...]
+    visit: str = ""
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,10 @@ def steps(folder: Path = STEPS) -> list[Step]:
 
 
 def find(word: str, folder: Path = STEPS) -> Step:
-    """The step that `word` names: its number (``3`` or ``03``), its name with or without the number. Raises Unknown."""
+    """The step that `word` names: its number (``3`` or ``03``), its name with or without the number; or a path with a
+    slash, that of a copy, which runs instead of the original. Raises Unknown."""
+    if "/" in word and (copy := Path(word).resolve()).is_dir():
+        return replace(find(copy.name, folder), folder=copy)
     available = steps(folder)
     for step in available:
         if word in (step.name, step.number, step.number.lstrip("0"), step.name.partition("_")[2]):

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from .. import engine, manifest
 from ..errors import ProcessDied
+from ..exercises.folder import shown
 from ..stage import Stage
 from .console import out
 
@@ -33,7 +34,9 @@ def run(step: str, variant: str | None, port: int, engine_name: str | None) -> N
     uwsgi.check(chosen.needs)
     with Stage(found, chosen.name, port=port, engine=uwsgi) as stage:
         out.print(f"[bold]{found.name} {chosen.name}[/]: {chosen.says}")
-        out.print(f"{stage.url}   config: {', '.join(f'steps/{found.name}/{ini}' for ini in chosen.inis)}")
+        out.print(
+            f"{stage.url}   config: {', '.join(shown(found.folder / ini) for ini in chosen.inis)}", soft_wrap=True
+        )
         out.print(f"sockets and logs: {stage.run}", soft_wrap=True)
         if found.try_it:
             out.print("\nin a second terminal:")

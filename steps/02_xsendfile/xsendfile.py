@@ -15,6 +15,7 @@ BIG = make_file(SERVED / "big.bin", mib=int(sys.argv[2]))
 
 def allowed(name):
     """The real path of the regular file `name` in SERVED, else None. `name` is a visitor's word: it may be anything."""
+    # >>> gate
     try:
         path = os.path.realpath(SERVED / name, strict=True)  # follows links; an absolute `name` replaces SERVED
         mode = os.stat(path).st_mode
@@ -22,6 +23,7 @@ def allowed(name):
         return None
     inside = Path(path).is_relative_to(SERVED)
     return path if inside and stat.S_ISREG(mode) else None  # no folder, device, socket or fifo
+    # <<<
 
 
 def refuse(start_response, status, *headers):
@@ -46,5 +48,7 @@ def application(environ, start_response):
         ]  # as the INI has it
         start_response("200 OK", [*typed, *headers])
     else:
+        # >>> named
         start_response("200 OK", [("X-Sendfile", path)])  # uWSGI replaces the status and all headers with its own
+        # <<<
     return []

@@ -1,0 +1,171 @@
+"""./lab start, check, watch, reset: a learner's folder, and what it does."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from .. import manifest
+from ..errors import LabError
+from ..exercises import check as checks
+from ..exercises import folder, progress
+from ..manifest import Step, Task
+from .console import out, say
+
+EVERY_S = 0.3  # between two looks at the files
+WORDS = {
+    "passed": "[green]passed[/]",
+    "failed": "[red]not yet[/]",
+    "skipped": "[yellow]cannot be tried here[/]",
+}
+
+
+def find(word: str) -> Step:
+    """The step that `word` names, or whose folder it is. Raises LabError where it has nothing to solve."""
+    step = manifest.find(Path(word).name)
+    if not step.tasks:
+        having = ", ".join(one.number for one in manifest.steps() if one.tasks)
+        raise LabError(f"{step.name} has no tasks; these steps have: {having}")
+    return step
+
+
+# --- start, reset
+
+
+@click.command()
+@click.argument("step")
+@click.option("--from-solution", is_flag=True, help="Solved, to go on from; a former folder is kept.")
+def start(step: str, from_solution: bool) -> None:
+    """Copy STEP into work/, with blanks to fill in."""
+    found = find(step)
+    target, kept = folder.start(found, solved=from_solution)
+    say_kept(kept)
+    out.print(f"[bold]{folder.shown(target)}[/]: {found.title}", soft_wrap=True)
+    for number, task in enumerate(found.tasks, 1):
+        state = "solved" if from_solution else task.kind
+        say(f"{number}. {task.name} ({state}, in {task.file}): {task.title}", indent="  ")
+    for what, command in (
+        ("what it is about", f"steps/{found.name}/README.md"),
+        ("does it work", f"./lab check {found.number}"),
+        ("at each save", f"./lab watch {found.number}"),
+        ("stuck", f"./lab hint {found.number}"),
+        ("run it yourself", f"./lab run {folder.shown(target)} {found.tasks[0].variant}"),
+    ):
+        out.print(f"{what:>16}: [cyan]{command}[/]", soft_wrap=True)
+
+
+@click.command()
+@click.argument("step")
+@click.argument("task", required=False)
+def reset(step: str, task: str | None) -> None:
+    """Put the blanks of STEP back, or of one TASK. Keeps a copy of what it replaces."""
+    found = find(step)
+    say_kept(folder.reset(found, found.task(task) if task else None))
+    out.print(f"as at the start: {folder.shown(folder.folder(found))} {task or ''}".rstrip(), soft_wrap=True)
+
+
+def say_kept(kept: Path | None) -> None:
+    if kept:
+        out.print(f"your former files are kept in {folder.shown(kept)}", soft_wrap=True)
+
+
+# --- check, watch
+
+
+@click.command()
+@click.argument("step")
+@click.argument("task", required=False)
+def check(step: str, task: str | None) -> None:
+    """Try what you wrote for STEP, task by task; fails until all pass."""
+    found = find(step)
+    if not show_check(found, found.task(task) if task else None):
+        sys.exit(1)
+
+
+@click.command()
+@click.argument("step")
+@click.argument("task", required=False)
+def watch(step: str, task: str | None) -> None:
+    """Check STEP now and whenever you save one of its files, until Ctrl-C."""
+    found = find(step)
+    chosen = found.task(task) if task else None
+    folder.folder(found)
+    while True:
+        before = saved(found)
+        out.print(f"\n{datetime.now():%H:%M:%S}", style="dim")
+        try:
+            show_check(found, chosen)
+        except LabError as error:
+            say(f"error: {error}", style="red")
+        out.print("waiting for you to save; Ctrl-C ends it", style="dim")
+        while saved(found) == before:
+            time.sleep(EVERY_S)
+
+
+def saved(step: Step) -> dict[str, int]:
+    """When each of the learner's files was last written; hidden ones and what running makes are left out."""
+    found: dict[str, int] = {}
+    with suppress(OSError, LabError):  # a reset in another terminal takes the folder away for a moment
+        theirs = folder.folder(step)
+        for path in theirs.rglob("*"):
+            if path.is_file() and not any(part.startswith((".", "__")) for part in path.relative_to(theirs).parts):
+                found[str(path)] = path.stat().st_mtime_ns
+    return found
+
+
+def show_check(step: Step, only: Task | None) -> bool:
+    """Print each verdict as it comes, and what the processes of the first failure do; whether all passed."""
+    all_passed = True
+    for verdict in one_by_one(checks.check(step, only)):
+        show_verdict(verdict)
+        if verdict.task != checks.TOGETHER:
+            task = step.task(verdict.task)
+            note(step, task, verdict)
+            if verdict.outcome == "failed":
+                if all_passed:
+                    show_diagnosis(step, task)
+                out.print(f"  next: [cyan]./lab hint {step.number} {task.name}[/]", soft_wrap=True)
+        all_passed = all_passed and verdict.passed
+    if all_passed:
+        command = f"./lab solution {step.number} {only.name if only else ''}".rstrip()
+        out.print(f"next: [cyan]{command}[/] shows what the step has there", soft_wrap=True)
+    return all_passed
+
+
+def one_by_one(verdicts: Iterator[checks.Verdict]) -> Iterator[checks.Verdict]:
+    """With a sign of life, in a terminal, while the next is awaited."""
+    while True:
+        with out.status("trying your files on real processes"):
+            verdict = next(verdicts, None)
+        if verdict is None:
+            return
+        yield verdict
+
+
+def show_verdict(verdict: checks.Verdict) -> None:
+    out.print(f"[bold]{verdict.task}[/]: {WORDS[verdict.outcome]}")
+    for line in verdict.lines:
+        say(line, indent="    ")
+
+
+def show_diagnosis(step: Step, task: Task) -> None:
+    with out.status("looking at the processes"):
+        diagnosis = checks.diagnose_answer(step, task)
+    out.print("  what the processes do:")
+    for words in [finding.words for finding in diagnosis.findings] or diagnosis.seen:
+        say(words, indent="    ")
+
+
+def note(step: Step, task: Task, verdict: checks.Verdict) -> None:
+    """Write it down; a blank that was only looked at is no try."""
+    tried = folder.answer(step, task) != folder.untouched(task)
+    say_set_aside(progress.note_check(step, task, passed=verdict.passed, tried=tried))
+
+
+def say_set_aside(known: progress.Progress) -> None:
+    if known.set_aside:
+        say(f"the record of your progress could not be read; it is now {folder.shown(known.set_aside)}", style="yellow")

@@ -1,0 +1,87 @@
+"""./lab hint, solution, progress: what helps a learner on, and how far that was."""
+
+import difflib
+import textwrap
+
+import click
+from rich.table import Table
+
+from .. import manifest
+from ..errors import LabError
+from ..exercises import folder, hints, progress
+from ..exercises.scratch import solutions
+from ..manifest import Step, Task
+from .console import out, say
+from .exercises import find, say_set_aside
+
+
+@click.command()
+@click.argument("step")
+@click.argument("task", required=False)
+def hint(step: str, task: str | None) -> None:
+    """The next hint for TASK of STEP, by default the first that has not passed."""
+    found = find(step)
+    known = progress.load()
+    say_set_aside(known)
+    chosen = found.task(task) if task else hints.first_open(found, known)
+    if chosen is None:
+        out.print(f"all tasks of {found.name} have passed; name one to see its hints")
+        return
+    rung, words = hints.next_hint(found, chosen)
+    out.print(f"[bold]{chosen.name}[/], hint {rung} of {len(chosen.hints)}: {chosen.title}")
+    show_hint(words)
+
+
+def show_hint(words: str) -> None:
+    """Prose wrapped, what stands in a fence as it is."""
+    for number, part in enumerate(words.split("```")):
+        if number % 2:
+            lines = textwrap.dedent(part.partition("\n")[2]).rstrip()
+            out.print(textwrap.indent(lines, "    "), style="cyan", markup=False, soft_wrap=True)
+        elif part.strip():
+            say(" ".join(part.split()), indent="  ")
+
+
+@click.command()
+@click.argument("step")
+@click.argument("task", required=False)
+@click.option("--spoil", is_flag=True, help="Even before you have solved it.")
+def solution(step: str, task: str | None, spoil: bool) -> None:
+    """What the step has where you wrote your lines: the difference, once your TASK passed."""
+    found = find(step)
+    known = progress.load()
+    say_set_aside(known)
+    chosen = [found.task(task)] if task else list(found.tasks)
+    for one in chosen:
+        if not (spoil or known.of(found, one).passed):
+            raise LabError(
+                f"{one.name} has not passed yet: ./lab check {found.number} {one.name}; a hint: ./lab hint"
+                f" {found.number} {one.name}; the solution all the same: --spoil"
+            )
+    for one in chosen:
+        show_difference(found, one)
+
+
+def show_difference(step: Step, task: Task) -> None:
+    yours, ours = folder.answer(step, task), solutions(step)[task.name]
+    out.print(f"[bold]{task.name}[/]: {task.title}")
+    if yours == ours:
+        out.print("  yours is the step's, line by line")
+    names = (folder.shown(folder.folder(step) / task.file), f"steps/{step.name}/{task.file}")
+    for line in difflib.unified_diff(yours.splitlines(), ours.splitlines(), *names, lineterm=""):
+        style = {"+": "green", "-": "red"}.get(line[0], "")
+        out.print(line, style=style, markup=False, soft_wrap=True)
+
+
+@click.command("progress")
+def show_progress() -> None:
+    """How far you are, task by task."""
+    known = progress.load()
+    say_set_aside(known)
+    table = Table("step", "task", "kind", "tries", "hints", "passed", box=None, header_style="bold")
+    for step in manifest.steps():
+        for task in step.tasks:
+            way = known.of(step, task)
+            passed = way.passed.replace("T", " ") or "not yet"
+            table.add_row(step.number, task.name, task.kind, str(way.tries), f"{way.hints}/{len(task.hints)}", passed)
+    out.print(table)

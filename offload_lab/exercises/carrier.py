@@ -1,0 +1,48 @@
+"""Who carries a slow visitor: looked at until it can be told."""
+
+from contextlib import suppress
+
+from ..clients import SlowReader
+from ..explain import Connection, Facts, Worker, look
+from ..stage import Stage
+from ..testing import wait_for
+
+SETTLED_S = 5.0
+
+
+def look_for_carrier(stage: Stage, reader: SlowReader) -> tuple[Facts, Connection | None]:
+    """The facts, and the visitor's connection among them, once a thread waits on its socket. None: it was closed.
+
+    A worker that is busy proves nothing: it is so for a moment with every request, the offloaded ones too.
+    """
+    found: list[Facts] = []
+
+    def settled() -> bool:
+        found[:] = [look(stage.step, stage.variant, stage.run)]
+        held = connection(found[0], reader.port)
+        return reader.done.is_set() or bool(held and held.tid)
+
+    with suppress(TimeoutError):
+        wait_for(settled, SETTLED_S, "a thread that waits on the visitor's socket")
+    return found[0], connection(found[0], reader.port)
+
+
+def connection(facts: Facts, port: int) -> Connection | None:
+    """The connection of the visitor who came from `port`."""
+    return next((one for one in facts.connections if one.visitor.endswith(f":{port}")), None)
+
+
+def worker_of(facts: Facts, held: Connection | None) -> Worker | None:
+    """The front's worker that has this connection."""
+    pid = held and held.pid
+    return next((worker for worker in facts.front.workers if worker.pid == pid), None)
+
+
+def carried_by(facts: Facts, held: Connection | None) -> str:
+    """In words, for a test of a task: "an offload thread" where all is well."""
+    worker = worker_of(facts, held)
+    if worker is None or held is None:
+        return "nobody: the connection was closed"
+    if held.tid in worker.offload_tids:
+        return "an offload thread"
+    return f"worker {worker.pid} itself, which is busy with it"

@@ -1,0 +1,94 @@
+"""Does it work? A step's task tests against a learner's folder, task by task and then all together."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from ..errors import CannotCheck
+from ..manifest import STEPS, Step, Task
+from ..process import Deadline, Process
+from . import folder
+from .diagnosis import Diagnosis, diagnose
+from .scratch import inspect, scratch, solutions
+
+PREFIX = "test_task_"
+TIMEOUT_S = 60  # for one task's test; it needs about two
+TOGETHER = "all together"
+ALONE_ONLY = (
+    "each task passes beside the others' solutions, but not all of yours together: look at what you changed outside of"
+    " the marked lines"
+)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one task's test said: `lines` are what was called, got and expected, or the error in its own words."""
+
+    task: str
+    outcome: str  # "passed", "failed", "skipped"
+    lines: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        return self.outcome == "passed"
+
+
+def check(step: Step, only: Task | None = None) -> Iterator[Verdict]:
+    """One verdict a task, as they come; when all pass, one more for all of the learner's answers together.
+
+    Raises CannotCheck or BrokenMarks where the folder cannot be tried.
+    """
+    inspect(step)
+    all_passed = True
+    for task in [only] if only else step.tasks:
+        with scratch(step, folder.folder(step), others(step, task)) as copy:
+            [verdict] = try_out(copy, [task.name])
+        all_passed = all_passed and verdict.passed
+        yield verdict
+    if all_passed and not only:
+        yield together(step)
+
+
+def others(step: Step, task: Task) -> dict[str, str]:
+    """What to fill in so that only the learner's answer to `task` is tried."""
+    return {name: lines for name, lines in solutions(step).items() if name != task.name}
+
+
+def together(step: Step) -> Verdict:
+    with scratch(step, folder.folder(step)) as copy:
+        verdicts = try_out(copy, [task.name for task in step.tasks])
+    failed = [verdict for verdict in verdicts if not verdict.passed]
+    if not failed:
+        return Verdict(TOGETHER, "passed")
+    return Verdict(TOGETHER, failed[0].outcome, (*failed[0].lines, ALONE_ONLY))
+
+
+def diagnose_answer(step: Step, task: Task) -> Diagnosis:
+    """What the learner's answer to `task` makes the processes do, beside the other tasks' solutions."""
+    with scratch(step, folder.folder(step), others(step, task)) as copy:
+        return diagnose(copy, copy.task(task.name))
+
+
+def try_out(copy: Step, tasks: Sequence[str]) -> list[Verdict]:
+    """The verdicts of the named tasks' tests on `copy`, a step in a scratch folder.
+
+    Raises CannotCheck with pytest's words where a test did not run at all.
+    """
+    root = copy.folder.parents[1]
+    tests = [f"{STEPS / copy.name / 'test_tasks.py'}::{PREFIX}{name}" for name in tasks]
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    with Process(
+        "the check",
+        [sys.executable, "-P", "-m", "offload_lab.exercises.trial", str(root / "result.json"), *tests],
+        log=root / "check.log",
+        scratch=root,
+        env={**inherited, "LAB_STEPS": str(copy.folder.parent), "TMPDIR": str(root)},  # whatever ends it, all goes
+    ) as trial:
+        trial.wait_until(lambda: trial.status() is not None, Deadline((TIMEOUT_S + 10) * len(tasks)))
+        said = json.loads((root / "result.json").read_text()) if (root / "result.json").exists() else {}
+        missing = [name for name in tasks if name not in said]
+        if missing:
+            raise CannotCheck(f"the tests of {', '.join(missing)} did not run; pytest says:\n{trial.log_tail(40)}")
+    return [Verdict(name, said[name]["outcome"], tuple(said[name]["said"])) for name in tasks]

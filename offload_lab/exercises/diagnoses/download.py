@@ -1,0 +1,171 @@
+"""A slow visitor downloads a file: who carries it, and what does that cost?"""
+
+from contextlib import suppress
+from dataclasses import dataclass
+
+from ...clients import SlowReader
+from ...explain import Connection, Facts, Worker, look
+from ...measure import memory_mib
+from ...stage import Stage
+from ..carrier import look_for_carrier, worker_of
+
+RATE_MIB_S = 1.0  # slow enough that the file outlasts the look
+MOST = 0.8  # of the file in the worker's memory: that is all of it
+ERROR = "Traceback (most recent call last)"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """`held` is the visitor's connection, None once the server has closed it; `status` is empty where no answer came.
+    `promised` and `arrived` are bytes of the file, `memory_mib` is the largest worker's."""
+
+    facts: Facts
+    path: str
+    held: Connection | None
+    status: str
+    promised: int
+    arrived: int
+    memory_mib: float
+    raised: str
+
+    @property
+    def worker(self) -> Worker | None:
+        """The one that has the visitor."""
+        return worker_of(self.facts, self.held)
+
+    @property
+    def carried_by_worker(self) -> bool:
+        return bool(self.worker and self.held and self.worker.busy and self.held.tid not in self.worker.offload_tids)
+
+    @property
+    def in_memory(self) -> bool:
+        return self.promised > 0 and self.memory_mib * 2**20 > MOST * self.promised
+
+
+def visit(stage: Stage) -> Seen:
+    """Ask for the step's path, take little of it, and look."""
+    status, promised, arrived, taken_mib = "", 0, 0, 0.0
+    facts, held = None, None
+    with suppress(OSError), SlowReader(stage.port, stage.step.path, RATE_MIB_S) as reader:
+        status, promised = parse_head(reader.head)
+        facts, held = look_for_carrier(stage, reader)
+        taken_mib = max(memory_mib(worker.pid) for worker in facts.front.workers)
+        arrived = reader.received - len(reader.head) - len("\r\n\r\n")
+    return Seen(
+        facts=facts or look(stage.step, stage.variant, stage.run),
+        path=stage.step.path,
+        held=held,
+        status=status,
+        promised=promised,
+        arrived=arrived,
+        memory_mib=taken_mib,
+        raised=last_error(stage.front.log_tail(60)),
+    )
+
+
+def parse_head(head: bytes) -> tuple[str, int]:
+    """The status line without its version, and the length that was promised."""
+    first, *lines = head.decode("latin-1").split("\r\n")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    length = headers.get("content-length", "0")
+    return first.partition(" ")[2], int(length) if length.isdecimal() else 0
+
+
+def last_error(log: str) -> str:
+    """The last line of the last Python traceback in `log`, empty where there is none that the app raised."""
+    _, traceback, rest = log.rpartition(ERROR)
+    return next((line for line in rest.splitlines()[1:] if not line.startswith((" ", "[pid"))), "") if traceback else ""
+
+
+# --- rules: words where they match
+
+
+def nobody_carries(seen: Seen) -> str | None:
+    worker = seen.worker
+    if not (worker and seen.carried_by_worker) or worker.offload_tids or seen.in_memory:
+        return None
+    if worker.cores > 1 or len(seen.facts.front.workers) > 1:
+        return None
+    return (
+        f"worker {worker.pid} is busy: its only thread sends GET {seen.path} to the visitor, because no offload thread"
+        " stands beside it. Whoever comes now stays in the listen queue until the download is over."
+    )
+
+
+def another_python_thread(seen: Seen) -> str | None:
+    worker = seen.worker
+    if not (worker and seen.carried_by_worker) or worker.offload_tids or worker.cores == 1:
+        return None
+    return (
+        f"worker {worker.pid} has {worker.cores} threads that run the app, and one of them sends GET {seen.path} by"
+        f" itself. {worker.cores} slow visitors, and nobody is served: these threads are more clerks at the same"
+        " counter, and no belt. No offload thread was started."
+    )
+
+
+def another_worker(seen: Seen) -> str | None:
+    workers = seen.facts.front.workers
+    if not (seen.worker and seen.carried_by_worker) or seen.worker.offload_tids or len(workers) == 1:
+        return None
+    return (
+        f"there are {len(workers)} workers, {', '.join(str(one.pid) for one in workers)}, and {seen.worker.pid} sends"
+        f" GET {seen.path} by itself. {len(workers)} slow visitors, and the hall is closed: more clerks, and no belt."
+    )
+
+
+def whole_file_in_memory(seen: Seen) -> str | None:
+    if not (seen.worker and seen.carried_by_worker and seen.in_memory):
+        return None
+    return (
+        f"worker {seen.worker.pid} holds {seen.memory_mib:.0f} MiB of memory to send a file of"
+        f" {seen.promised / 2**20:.0f} MiB: the app has read all of it, and the worker sends it from there."
+        f"{idle_belts(seen.worker)}"
+    )
+
+
+def python_carries(seen: Seen) -> str | None:
+    worker = seen.worker
+    if not (worker and seen.carried_by_worker and worker.offload_tids) or seen.in_memory:
+        return None
+    return (
+        f"worker {worker.pid} is busy with GET {seen.path}: the app makes the bytes one piece after the other, so only"
+        f" the worker's own thread can send them.{idle_belts(worker)}"
+    )
+
+
+def idle_belts(worker: Worker) -> str:
+    number = len(worker.offload_tids)
+    if not number:
+        return ""
+    threads = "offload thread stands" if number == 1 else "offload threads stand"
+    return f" Beside it {number} {threads} idle: nothing was handed over to it that needs no Python."
+
+
+def app_raises(seen: Seen) -> str | None:
+    if seen.arrived or not seen.raised:
+        return None
+    return (
+        f"the visitor got {seen.status or 'an empty reply'!r} and {seen.arrived} bytes of the file, since the app ended"
+        f" with: {seen.raised}"
+    )
+
+
+def nothing_to_send(seen: Seen) -> str | None:
+    if seen.arrived or seen.raised or not seen.promised:
+        return None
+    return (
+        f"the visitor got {seen.status!r}, was promised {seen.promised} bytes, and the connection was closed after"
+        f" {seen.arrived} of them: when uWSGI came to send, there was no open file to send from. It sends after the"
+        " app's function has returned."
+    )
+
+
+RULES = (
+    nobody_carries,
+    another_python_thread,
+    another_worker,
+    whole_file_in_memory,
+    python_carries,
+    app_raises,
+    nothing_to_send,
+)

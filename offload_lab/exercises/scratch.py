@@ -1,0 +1,63 @@
+"""Copies that are tried: a folder of the repository's shape, in which one step is a learner's.
+
+The shape is what lets the INIs' own ``pythonpath = %d../..`` and ``%d../04_websocket`` find what they name.
+"""
+
+import ast
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..engine import ROOT
+from ..errors import CannotCheck
+from ..manifest import STEPS, Step, find
+from ..stage import short_private_folder
+from . import folder, marks
+
+
+@contextmanager
+def scratch(step: Step, source: Path | None = None, answers: Mapping[str, str] | None = None) -> Iterator[Step]:
+    """The step in a copy of `source` (its own folder unless given) whose regions hold `answers`, for as long as the
+    block lasts. Its other steps are the repository's own."""
+    root = short_private_folder()
+    try:
+        (root / "offload_lab").symlink_to(ROOT / "offload_lab")
+        steps = root / "steps"
+        steps.mkdir()
+        for other in STEPS.glob("*/step.toml"):
+            if other.parent.name != step.name:
+                (steps / other.parent.name).symlink_to(other.parent)
+        ignored = shutil.ignore_patterns(".run", "__pycache__")
+        shutil.copytree(source or step.folder, steps / step.name, ignore=ignored)
+        shutil.copy(step.folder / "step.toml", steps / step.name)
+        for name, lines in (answers or {}).items():
+            path = steps / step.name / step.task(name).file
+            path.write_text(marks.fill(path.read_text(), {name: lines}))
+        yield find(step.name, steps)
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def solutions(step: Step) -> dict[str, str]:
+    """Each task's lines, as the step has them."""
+    return {task.name: marks.body((step.folder / task.file).read_text(), task.name) for task in step.tasks}
+
+
+def inspect(step: Step) -> None:
+    """See that the learner's folder can be tried. Raises CannotCheck or BrokenMarks, each with what to do."""
+    for task in step.tasks:
+        folder.read(step, task)
+    theirs = folder.folder(step)
+    for ini in sorted({ini for variant in step.variants for ini in variant.inis}):
+        if not (theirs / ini).exists():
+            raise CannotCheck(
+                f"{folder.shown(theirs / ini)} is gone; get it back with: ./lab reset {step.number} (it keeps a copy)"
+            )
+    for path in sorted(theirs.rglob("*.py")):
+        try:
+            ast.parse(path.read_bytes())
+        except (SyntaxError, ValueError) as error:
+            line = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+            what = error.msg if isinstance(error, SyntaxError) else error
+            raise CannotCheck(f"{folder.shown(path)}{line}: Python cannot read it: {what}; mend that first") from None

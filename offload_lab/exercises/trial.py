@@ -1,0 +1,62 @@
+"""Run some of a step's task tests and write down what each said.
+
+``python -m offload_lab.exercises.trial RESULT TEST…`` is a process of its own, since ``LAB_STEPS`` decides at import
+whose steps are tested, and so that it can be ended with all that it started.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ..engine import ROOT
+from ..errors import NotReady, ProcessDied
+from ..testing import Unexpected
+from .check import PREFIX, TIMEOUT_S
+
+QUIET = ("-q", "--no-header", "--tb=short", "-p", "no:cacheprovider", "-p", "pytest_timeout")
+
+
+class Recorder:
+    """Per task: its outcome, and for a failure what was called, got and expected, or the error in its own words."""
+
+    def __init__(self) -> None:
+        self.verdicts: dict[str, dict[str, Any]] = {}
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        name = item.name.removeprefix(PREFIX)
+        if call.excinfo and self.verdicts.get(name, {}).get("outcome") != "failed":
+            self.verdicts[name] = {"outcome": report.outcome, "said": said(call.excinfo.value)}
+        elif report.when == "call":
+            self.verdicts.setdefault(name, {"outcome": report.outcome, "said": []})
+        return report
+
+
+def said(error: BaseException) -> list[str]:
+    match error:
+        case Unexpected():
+            return [f"called {error.called}", f"got {error.got}", f"expected {error.expected}"]
+        case ProcessDied() | NotReady():
+            what = f"it ended with status {error.status}" if isinstance(error, ProcessDied) else "it never answered"
+            return [f"called the start of {error.name}.ini", f"got {what}", "expected a server that answers"]
+    return [f"{type(error).__name__}: {error}"]
+
+
+def main(result: str, tests: list[str]) -> None:
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # loading them takes longer than the tests do
+    recorder = Recorder()
+    where = ("--rootdir", str(ROOT), "-c", str(ROOT / "pyproject.toml"), "--basetemp", f"{result}.tmp")
+    pytest.main([*QUIET, *where, f"--timeout={TIMEOUT_S}", *tests], plugins=[recorder])
+    Path(result).write_text(json.dumps(recorder.verdicts))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2:])

@@ -1,0 +1,103 @@
+"""Every task of every step, on real processes: its blank fails, its last hint passes, and each of its mistakes is
+recognised by what it does.
+
+That the solution passes is proved by the step's own tests. Blanks need no proof of being up to date: they are made from
+the step whenever somebody starts it, and nothing generated is kept in the repository.
+"""
+
+import ast
+
+import pytest
+
+from offload_lab import engine, manifest
+from offload_lab.errors import Missing
+from offload_lab.exercises.check import PREFIX, try_out
+from offload_lab.exercises.diagnosis import diagnose
+from offload_lab.exercises.hints import answer_in
+from offload_lab.exercises.scratch import scratch
+from offload_lab.testing import require
+
+STEPS = [step for step in manifest.steps() if step.tasks]
+TASKS = [(step.name, task.name) for step in STEPS for task in step.tasks]
+MISTAKES = [(step.name, task.name, mistake.name) for step in STEPS for task in step.tasks for mistake in task.mistakes]
+# a visit and a variant look the same for all tasks that share them
+VISITS = {(step.name, task.visit or step.scenario, task.variant): task.name for step in STEPS for task in step.tasks}
+
+every_step = pytest.mark.parametrize("step", [step.name for step in STEPS])
+every_task = pytest.mark.parametrize(("step", "task"), TASKS)
+
+
+def find(step, task):
+    """The step and the task; the test is skipped where its variant cannot run here."""
+    found = manifest.find(step)
+    chosen = found.task(task)
+    try:
+        engine.find().check(found.variant(chosen.variant).needs)
+    except Missing as missing:
+        require(False, missing.what, missing.install)
+    return found, chosen
+
+
+@every_step
+def test_a_step_has_tasks_of_each_kind_in_the_order_of_understanding(step):
+    tasks = manifest.find(step).tasks
+    kinds = [manifest.TASK_KINDS.index(task.kind) for task in tasks]
+    assert len(tasks) >= 3
+    assert kinds == sorted(kinds)
+
+
+@every_task
+def test_a_task_has_three_hints_two_mistakes_and_an_answer_at_the_end(step, task):
+    task = manifest.find(step).task(task)
+    assert len(task.hints) >= 3
+    assert len(task.mistakes) >= 2
+    assert answer_in(task.hints[-1])
+    assert [hint for hint in task.hints[:-1] if answer_in(hint)] == [], "the answer is the last rung"
+    assert "TODO" in task.blank
+
+
+@every_step
+def test_each_task_has_its_test_and_each_test_its_task(step):
+    found = manifest.find(step)
+    tree = ast.parse((found.folder / "test_tasks.py").read_text())
+    tests = [node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
+    assert sorted(tests) == sorted(f"{PREFIX}{task.name}" for task in found.tasks)
+
+
+@every_task
+def test_a_blank_fails_at_its_own_task_and_at_no_other(step, task):
+    step, task = find(step, task)
+    with scratch(step, answers={task.name: task.blank}) as copy:
+        verdicts = try_out(copy, [one.name for one in step.tasks])
+    assert {verdict.task: verdict.outcome for verdict in verdicts if not verdict.passed} == {task.name: "failed"}
+    [said] = [verdict.lines for verdict in verdicts if verdict.task == task.name]
+    assert [line.partition(" ")[0] for line in said] == ["called", "got", "expected"]
+    assert said[0] != f"called the start of {task.variant}.ini", "a blank starts, and behaves wrongly"
+
+
+@every_task
+def test_the_last_hint_passes(step, task):
+    step, task = find(step, task)
+    with scratch(step, answers={task.name: answer_in(task.hints[-1])}) as copy:
+        [verdict] = try_out(copy, [task.name])
+    assert verdict.passed, verdict.lines
+
+
+@pytest.mark.parametrize(("step", "task", "mistake"), MISTAKES)
+def test_a_mistake_fails_and_is_recognised_as_itself_alone(step, task, mistake):
+    step, task = find(step, task)
+    [mistake] = [one for one in task.mistakes if one.name == mistake]
+    with scratch(step, answers={task.name: mistake.answer}) as copy:
+        [verdict] = try_out(copy, [task.name])
+        diagnosis = diagnose(copy, copy.task(task.name))
+    assert verdict.outcome == "failed", verdict.lines
+    assert [finding.id for finding in diagnosis.findings] == [mistake.diagnosis], diagnosis
+
+
+@pytest.mark.parametrize(("step", "visit", "variant"), VISITS)
+def test_a_right_answer_matches_no_diagnosis(step, visit, variant):
+    step, task = find(step, VISITS[step, visit, variant])
+    with scratch(step) as copy:
+        diagnosis = diagnose(copy, copy.task(task.name))
+    assert diagnosis.findings == ()
+    assert diagnosis.seen
