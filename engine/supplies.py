@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 COMPILER = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "gcc")  # as uWSGI's own build chooses
+WHEELS = Path(__file__).resolve().parent.parent / "wheels"  # there, if this folder came out of `./lab pack`
 PYTHON_DEV = f"python{sys.version_info.major}.{sys.version_info.minor}-dev"
 
 
@@ -64,7 +65,8 @@ def download(pins: Mapping[str, str], work: Path) -> Path:
 def pip(arguments: list[str], pin: str, work: Path, env: Mapping[str, str] | None = None) -> None:
     wanted, log = work / "wanted.txt", work / "pip.log"
     wanted.write_text(f"{pin}\n")
-    command = [sys.executable, "-m", "pip", *arguments, "--no-deps", "--require-hashes", "-r", str(wanted)]
+    offline = ["--no-index", "--find-links", str(WHEELS)] if WHEELS.is_dir() else []
+    command = [sys.executable, "-m", "pip", *arguments, *offline, "--no-deps", "--require-hashes", "-r", str(wanted)]
     log.unlink(missing_ok=True)
     if run(command, work, log, env) == 0:
         return

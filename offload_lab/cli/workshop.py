@@ -1,0 +1,73 @@
+"""./lab timetable, pack: what a teacher needs, on the day and on the day before."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Column
+
+from .. import manifest
+from ..engine import ROOT
+from ..pack import Tell
+from ..pack import pack as pack_into
+from ..timetable import plan
+from ..timetable_text import lines, renewed
+from .console import out
+
+DOCUMENTS = ROOT / "docs" / "workshop"
+DIST = ROOT / "dist"
+
+
+@click.command()
+@click.argument("minutes", type=click.IntRange(min=1), default=90)
+@click.option("--renew", is_flag=True, help="Instead, compute anew what docs/workshop/ holds of it.")
+def timetable(minutes: int, renew: bool) -> None:
+    """A workshop of MINUTES (90): what fits, when, what everybody has then seen, what to leave out if you are late."""
+    steps = manifest.steps()
+    if renew:
+        for page in DOCUMENTS.glob("*.md"):
+            page.write_text(renewed(page.read_text(), steps))
+        return
+    for style, line in lines(plan(steps, minutes)):
+        out.print(line, style=style, markup=False, soft_wrap=True)
+
+
+@click.command()
+def pack() -> None:
+    """Make one archive of the repository and all its packages in dist/, for a room without a network."""
+    began = time.monotonic()
+    with progress() as tell:
+        made = pack_into(ROOT, DIST, tell)
+    out.print(f"\n{made.archive}", style="bold", markup=False, soft_wrap=True)
+    took_s = time.monotonic() - began
+    out.print(f"{made.mib:.0f} MiB in {took_s:.0f} s; commit {made.commit}; packages: {made.packages}")
+    if made.sources:
+        out.print(f"not wheels, built where they are installed: {', '.join(made.sources)}", soft_wrap=True)
+    if made.uncommitted:
+        out.print(f"not in it: {made.uncommitted} files that differ from the commit", style="yellow")
+    out.print(f"for {made.made_for}; pack once more on a machine like theirs if yours differ", style="yellow")
+    out.print(f"there: tar -xzf {made.archive.name} && cd {made.folder} && ./lab demo", markup=False, soft_wrap=True)
+
+
+@contextmanager
+def progress() -> Iterator[Tell]:
+    """A bar for each lock file on a terminal, a line elsewhere."""
+    if not out.is_terminal:
+        yield lambda lock, share: out.print(f"{lock} is there") if share == 1 else None
+        return
+    columns = (
+        TextColumn("{task.description:<16}"),
+        BarColumn(20, table_column=Column(min_width=20)),
+        TextColumn("{task.percentage:3.0f}%"),
+    )
+    with Progress(*columns, console=out) as bars:
+        tasks = {}
+
+        def tell(lock: str, share: float) -> None:
+            if lock not in tasks:
+                tasks[lock] = bars.add_task(lock, total=1.0)
+            bars.update(tasks[lock], completed=share)
+
+        yield tell

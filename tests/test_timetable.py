@@ -1,0 +1,158 @@
+"""The timetable: what fits, what goes first, where the breaks are; and that the documents hold what is computed now."""
+
+import re
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from offload_lab import manifest
+from offload_lab.cli import workshop
+from offload_lab.manifest import Section, Step
+from offload_lab.timetable import BREAK, CLOSING, LUNCH, OPENING, TooShort, plan
+from offload_lab.timetable_text import WIDTH, lines, renewed
+
+STEPS = manifest.steps()
+LEAST = 55
+FRAME = OPENING.minutes + CLOSING.minutes
+
+
+def step(number, *sections):
+    """`sections` are (title, minutes, cut)."""
+    made = [Section(title, minutes, f"{title} is done", cut) for title, minutes, cut in sections]
+    total = sum(section.minutes for section in made)
+    return Step(Path(f"{number}_hall"), f"Hall {number}", total, "/", "none", (), sections=tuple(made))
+
+
+HALL = [
+    step("01", ("queue", 20, 0), ("parcel", 10, 3)),
+    step("02", ("belt", 15, 2), ("ticket", 5, 1)),
+]
+
+
+def taught(timetable):
+    return [entry.section.title for entry in timetable.entries if entry.step]
+
+
+def shown(timetable):
+    return "\n".join(line for _, line in lines(timetable))
+
+
+@pytest.mark.parametrize(
+    ("minutes", "titles"),
+    [
+        (FRAME + 20, ["queue"]),
+        (FRAME + 29, ["queue"]),
+        (FRAME + 30, ["queue", "parcel"]),
+        (FRAME + 44, ["queue", "parcel"]),  # not the ticket, which would fit, without the belt
+        (FRAME + 45, ["queue", "parcel", "belt"]),
+        (FRAME + 50, ["queue", "parcel", "belt", "ticket"]),
+    ],
+)
+def test_the_lowest_cut_goes_first_and_nothing_stays_without_what_matters_more_in_its_step(minutes, titles):
+    assert taught(plan(HALL, minutes)) == titles
+
+
+def test_what_does_not_fit_makes_room_for_something_smaller():
+    steps = [HALL[0], step("02", ("long", 60, 2)), step("03", ("short", 5, 1))]
+    assert taught(plan(steps, FRAME + 35)) == ["queue", "parcel", "short"]
+
+
+def test_too_few_minutes_are_an_error_that_names_the_least():
+    with pytest.raises(TooShort, match=rf"39 minutes are too few: .* takes {FRAME + 20};"):
+        plan(HALL, FRAME + 19)
+
+
+def test_what_to_leave_out_is_what_lies_ahead_the_lowest_cut_first():
+    table = plan(HALL, FRAME + 50)
+    titles = [[section.title for section in group.sections] for group in table.kept]
+    assert titles == [["ticket"], ["belt"], ["parcel"]]
+    belt = next(entry for entry in table.entries if entry.section.title == "belt")
+    assert [group.cut for group in table.ahead(belt.at)] == [1, 2]
+    assert [group.cut for group in table.ahead(belt.end)] == [1]
+    assert table.ahead(table.minutes) == []
+
+
+def test_whatever_the_length_it_fits_and_is_in_order():
+    everything = [section for one in STEPS for section in one.sections]
+    for minutes in range(LEAST, 500):
+        table = plan(STEPS, minutes)
+        assert (table.entries[0].section, table.entries[-1].section) == (OPENING, CLOSING)
+        assert table.entries[-1].end <= minutes
+        assert all(before.end == after.at for before, after in pairwise(table.entries))
+        assert taught(table) == [section.title for section in everything if section.title in taught(table)]
+        assert {section.title for section in everything if section.cut == 0} <= set(taught(table))
+
+
+def test_nobody_sits_for_longer_than_75_minutes_but_in_a_short_workshop():
+    for minutes in range(LEAST, 500):
+        stretches = [0]
+        for entry in plan(STEPS, minutes).entries:
+            if entry.section in (BREAK, LUNCH):
+                stretches.append(0)
+            else:
+                stretches[-1] += entry.section.minutes
+        at_once = len(stretches) == 1
+        assert max(stretches) <= (90 if at_once else 75), minutes
+        assert at_once or min(stretches) >= 40, minutes
+
+
+@pytest.mark.parametrize("minutes", [90, 210, 420])
+def test_it_reads_well_in_60_columns(minutes):
+    assert max(map(len, shown(plan(STEPS, minutes)).splitlines())) <= WIDTH
+
+
+def test_the_essence_is_in_90_minutes_and_everything_in_a_day():
+    assert {entry.step.number for entry in plan(STEPS, 90).entries if entry.step} == {"01", "03"}
+    day = plan(STEPS, 420)
+    assert day.left_out == ()
+    assert [entry.section for entry in day.entries].count(LUNCH) == 1
+    with pytest.raises(TooShort, match=f"takes {LEAST}"):
+        plan(STEPS, LEAST - 1)
+
+
+def test_each_boundary_has_its_landmark_and_each_end_of_a_step_says_what_to_skip():
+    text = " ".join(shown(plan(HALL, FRAME + 50)).split())
+    assert "0:10 queue 20 min by 0:30 you have seen: queue is done if not, skip 02 ticket (saves 5 min)" in text
+    assert "0:30 parcel 10 min by 0:40 you have seen: parcel is done if not, skip 02 ticket (saves 5 min)" in text
+    assert "0:40 belt 15 min by 0:55 you have seen: belt is done 0:55 ticket" in text
+    assert "If you are late, leave out in this order (30 min) 02 ticket, 5 min 02 belt, 15 min 01 parcel" in text
+
+
+def test_each_step_begins_with_the_command_that_brings_everybody_to_the_same_place():
+    text = shown(plan(STEPS, 420))
+    for one in STEPS:
+        begin = f"./lab start {one.number} --from-solution" if one.tasks else f"./lab notebook {one.number}"
+        assert text.count(begin) == 1
+
+
+@pytest.mark.parametrize("page", sorted(workshop.DOCUMENTS.glob("*.md")), ids=lambda page: page.name)
+def test_the_documents_hold_what_is_computed_now(page):
+    assert page.read_text() == renewed(page.read_text(), STEPS), "renew them: ./lab timetable --renew"
+
+
+def test_the_documented_lengths_are_three():
+    text = (workshop.DOCUMENTS / "timetables.md").read_text()
+    assert re.findall(r"<!-- timetable (\d+) -->", text) == ["90", "210", "420"]
+    assert f"At least {LEAST} minutes" in text
+
+
+def test_renewing_writes_them_anew_and_touches_nothing_else(tmp_path, monkeypatch):
+    page = tmp_path / "page.md"
+    page.write_text(
+        "before\n<!-- timetable 90 -->\nold\n<!-- /timetable -->\nafter\n<!-- sections 01 -->\n<!-- /sections -->\n"
+    )
+    monkeypatch.setattr(workshop, "DOCUMENTS", tmp_path)
+    assert CliRunner().invoke(workshop.timetable, ["--renew"]).exit_code == 0
+    before, text, after = re.split(r"```(?:text)?\n", page.read_text())
+    assert before == "before\n<!-- timetable 90 -->\n\n"
+    assert text == f"{shown(plan(STEPS, 90))}\n"
+    assert after.startswith("\n<!-- /timetable -->\nafter\n<!-- sections 01 -->\n\n**25 minutes.**")
+    for section in STEPS[0].sections:
+        assert f"| {section.title} | {section.minutes} | {section.landmark} |" in after
+
+
+def test_the_command_prints_it(capsys):
+    workshop.timetable.callback(minutes=90, renew=False)
+    assert capsys.readouterr().out == f"{shown(plan(STEPS, 90))}\n"

@@ -1,0 +1,79 @@
+"""A stranger can teach from docs/workshop: every answer has its witness, every step its part of the guide."""
+
+import json
+import re
+
+import pytest
+
+from offload_lab import manifest
+from offload_lab.engine import ROOT
+
+FOLDER = ROOT / "docs" / "workshop"
+PAGES = {path.name: path.read_text() for path in FOLDER.glob("*.md")}
+ASKED_IN_PUBLIC = {
+    "unbit/uwsgi": {"771", "2183", "1456", "2543", "515", "2425"},
+    "jrief/django-websocket-redis": {"166"},
+    "django/daphne": {"177"},
+    "fanout/django-eventstream": {"158"},
+}
+
+WITNESS = re.compile(r"\[`(test_\w+\.py)::(test_\w+)`\]\(([^)]+)\)")
+NOTEBOOK = re.compile(r"\[(?:notebook \d\d, )?\*([^*]+)\*\]\((\.\./\.\./notebooks/[^)]+)\)")
+FIGURE = re.compile(r"\]\(\.\./figures/[\w.]+\)")
+
+
+def questions():
+    """(question, answer, what measured it) of each."""
+    parts = re.split(r"^### (.+)$", PAGES["questions.md"], flags=re.MULTILINE)[1:]
+    for question, text in zip(parts[::2], parts[1::2], strict=True):
+        answer, _, measured = text.partition("**Measured by:**")
+        yield question, answer.strip(), measured.partition("\n## ")[0]
+
+
+@pytest.mark.parametrize(("question", "answer", "measured"), list(questions()), ids=lambda text: text[:30])
+def test_every_question_has_an_answer_and_what_measured_it(question, answer, measured):
+    assert answer, question
+    lines = re.findall(r"^- (.+)$", measured, re.MULTILINE)
+    assert lines
+    assert [line for line in lines if not any(kind.search(line) for kind in (WITNESS, NOTEBOOK, FIGURE))] == []
+
+
+def test_what_was_asked_in_public_is_answered_where_it_can_be_found_again():
+    linked = set(re.findall(r"github\.com/([\w-]+/[\w-]+)/(?:issues|pull)/(\d+)\)", PAGES["questions.md"]))
+    assert {(project, number) for project, numbers in ASKED_IN_PUBLIC.items() for number in numbers} <= linked
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_test_that_is_named_stands_in_the_file_that_is_linked(page):
+    for file, test, target in WITNESS.findall(PAGES[page]):
+        assert target.rpartition("/")[2] == file
+        there = re.findall(r"^(?:async )?def (test_\w+)", (FOLDER / target).read_text(), re.MULTILINE)
+        assert test in there, f"{test} is not in {target}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_part_of_a_notebook_that_is_named_stands_in_it(page):
+    for heading, target in NOTEBOOK.findall(PAGES[page]):
+        cells = json.loads((FOLDER / target).read_text())["cells"]
+        prose = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+        assert heading in re.findall(r"^#+ (.+)$", prose, re.MULTILINE), f"{heading} is not in {target}"
+
+
+@pytest.mark.parametrize("step", manifest.steps(), ids=lambda step: step.name)
+def test_the_guide_says_for_each_step_what_to_ask_what_to_show_and_where_people_stumble(step):
+    [part] = re.findall(rf"^## {step.number} · .+?(?=^## )", PAGES["guide.md"], re.MULTILINE | re.DOTALL)
+    assert f"<!-- sections {step.number} -->" in part
+    places = [part.index(f"**{word}**\n\n- ") for word in ("Ask", "Show", "Stumbling blocks")]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize("step", manifest.steps(), ids=lambda step: step.name)
+def test_every_step_has_sections_with_something_to_have_seen(step):
+    assert step.sections
+    assert all(section.landmark and section.minutes > 0 and section.cut >= 0 for section in step.sections)
+
+
+def test_the_checklist_begins_with_what_everybody_needs():
+    part = PAGES["README.md"].partition("## The day before")[2].partition("\n## ")[0]
+    commands = re.findall(r"`\./lab (\w+)", part)
+    assert commands.index("demo") < commands.index("doctor") < commands.index("notebook") < commands.index("timetable")
