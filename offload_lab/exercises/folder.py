@@ -12,7 +12,7 @@ from ..manifest import Step, Task
 from . import marks
 
 # what proves a step or tells about it is no part of what a learner edits
-NOT_THEIRS = ("test_*.py", "conftest.py", "step.toml", "README.md", ".run", "__pycache__")
+NOT_THEIRS = ("test_*.py", "*_for_tests.py", "conftest.py", "step.toml", "README.md", ".run", "__pycache__")
 NEIGHBOUR = re.compile(r"%d\.\./(?=\d\d_)")  # another step's folder in an INI: it stands elsewhere, seen from work/
 
 

@@ -1,4 +1,4 @@
-"""Stands in for Django in the tests of the fronts' lines alone: answers with the status that the path names."""
+"""Stands in for Django in the tests of the fronts' lines alone: answers with the status that cookie or path name."""
 
 import time
 
@@ -20,7 +20,7 @@ class Slow:
 
 @with_ping
 def application(environ, start_response):
-    answer = environ["PATH_INFO"].strip("/")
+    answer = environ.get("HTTP_COOKIE") or environ["PATH_INFO"].strip("/")
     if answer in ("yes", "slow"):
         start_response("200 OK", YES)
         return [b""] if answer == "yes" else Slow()

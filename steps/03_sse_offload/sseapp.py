@@ -12,6 +12,7 @@ HEADERS = [
 ]
 
 
+# >>> listen
 def application(environ, start_response):
     if not environ.get("X_OFFLOAD"):
         start_response("403 Forbidden", [("Content-Type", "text/plain")])
@@ -29,3 +30,6 @@ def bare(environ, start_response=None):
         after=last_ticket(environ.get("HTTP_LAST_EVENT_ID", "")),
         **{name[4:].lower(): value for name, value in environ.items() if name.startswith("SSE_")},
     )
+
+
+# <<<

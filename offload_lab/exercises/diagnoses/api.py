@@ -62,6 +62,7 @@ def visit(stage: Stage) -> Seen:
             zoe = exits.enter_context(subscribe(stage, cookie(stage.port, ZOE, "hopper")))
             board = exits.enter_context(Caller(stage.port, upgrade_request(stage.port, "/ws", {"Cookie": ada_cookie})))
             board.hear(lambda: IN in board.heads or user(board) is not None, lambda: stuck(stage))
+        ada.rest()
         told = listen(door) if is_called(door) else None
         logs = [process.log.read_text(errors="replace") for process in (stage.front, stage.process("sse"))]
     return Seen(facts, ada, zoe, board, stranger, told, *logs)
@@ -186,8 +187,8 @@ def two_heads(seen: Seen) -> str | None:
     if len(seen.ada.heads) < 2:
         return None
     return (
-        f"ada got {len(seen.ada.heads)} heads in one answer: first Django's own, then the clock's, as if it were the"
-        " first lines of the stream. Nothing kept Django's headers back."
+        f"ada got {len(seen.ada.heads)} heads on one connection, Django's own and the clock's: the second one stands in"
+        " the middle of the stream, as if it were a part of it. Nothing kept Django's headers back."
     )
 
 

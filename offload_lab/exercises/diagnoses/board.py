@@ -56,16 +56,15 @@ def visit(stage: Stage) -> Seen:
     with ExitStack() as exits:
         ada = exits.enter_context(come(stage, adas))
         if ada.heads == [IN]:
-            ada.say(frame(TEXT, b"here"))
-            ada.hear(lambda: b'"here"' in ada.raw)  # what else comes has come then: a second answer, if two were given
-        if ada.heads == [IN]:
             grace = exits.enter_context(come(stage, graces))
             if grace.heads == [IN]:
                 grace.say(frame(TEXT, b"hello"))
-                ada.hear(lambda: HELLO in ada.texts)
+                grace.hear(lambda: HELLO in grace.texts)
+                ada.say_and_wait()  # by then she has heard it as well, if she can
         facts = look(stage.step, stage.variant, stage.run)
         if not any(worker.busy for worker in facts.front.workers):
             stranger = exits.enter_context(come(stage, ""))
+            ada.rest()
         logs = [process.log_tail(60) for process in (stage.front, stage.processes[0])]
     return Seen(facts, ada, grace, stranger, *logs)
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import select
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -72,16 +73,27 @@ class Caller(Heard):
         self.socket.settimeout(LOOK_S)
         while not (enough() or self.closed) and deadline.left():
             try:
-                chunk = self.socket.recv(65536)
-                self.raw, self.closed = self.raw + chunk, not chunk
+                self.take()
             except TimeoutError:
                 if hopeless():
                     break
-            except OSError:
-                self.closed = True
         return enough()
 
+    def rest(self) -> None:
+        """Take what has arrived by now: all that a worker wrote, once it has answered somebody else."""
+        while not self.closed and select.select([self.socket], [], [], 0)[0]:
+            self.take()
+
+    def take(self) -> None:
+        """Raises TimeoutError where nothing comes."""
+        try:
+            chunk = self.socket.recv(65536)
+        except ConnectionError:
+            chunk = b""
+        self.raw, self.closed = self.raw + chunk, not chunk
+
     def say(self, *frames: bytes) -> None:
+        self.socket.settimeout(PATIENCE_S)
         try:
             self.socket.sendall(b"".join(frames))
         except OSError:

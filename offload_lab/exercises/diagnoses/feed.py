@@ -10,6 +10,7 @@ from ...clients.login import Visitor
 from ...clients.sse import SseClient
 from ...explain import Facts, look
 from ...stage import Stage
+from .download import last_error
 from .listening import BACKENDS, ENTRY_ID, PAST, PATIENCE_S, Cut, Heard, come_back, store_of, with_answer, worst_cut
 
 REFUSED = re.compile(r"error routing request to uwsgi server (\S+)")  # the front's words where nobody listens
@@ -32,6 +33,7 @@ class Seen:
     answers: tuple[Answer, ...]
     heard: Heard
     cut: Cut
+    raised: str  # the last error of the first backend
 
 
 def visit(stage: Stage) -> Seen:
@@ -48,7 +50,8 @@ def visit(stage: Stage) -> Seen:
         facts = look(stage.step, stage.variant, stage.run)
     with store_of(stage) as store:
         cut = with_answer(stage, worst_cut(stage, store))
-        return Seen(facts, tuple(answers), come_back(stage, store), cut)
+        heard = come_back(stage, store)
+    return Seen(facts, tuple(answers), heard, cut, last_error(stage.process(BACKENDS["a"]).log_tail(60)))
 
 
 # --- whom Django's letter leads to
@@ -127,10 +130,10 @@ def knocks_where_nobody_is(seen: Seen) -> str | None:
 
 
 def past_is_missing(seen: Seen) -> str | None:
-    if seen.heard.missing < PAST:
+    if seen.heard.missing < PAST or not seen.heard.numbers:
         return None
     return (
-        f"somebody came back to {backend_of(seen, 'a')} behind {seen.heard.behind}. {len(seen.heard.said)} events have"
+        f"somebody came back to {backend_of(seen, 'a')} behind {seen.heard.behind}. {seen.heard.said} events have"
         f" come since, and {seen.heard.missing} of them never reached the visitor, all that were said while nobody was"
         " there: nothing was read from the history."
     )
@@ -156,7 +159,7 @@ def told_twice(seen: Seen) -> str | None:
 
 
 def no_place_named(seen: Seen) -> str | None:
-    if not seen.cut.missing or seen.cut.named:
+    if not seen.cut.missing or seen.cut.named or not seen.heard.numbers:
         return None
     return (
         f"the stream of {backend_of(seen, 'b')} was cut. A browser that had {seen.cut.had} of its events sends no"
@@ -195,6 +198,12 @@ def place_behind_its_event(seen: Seen) -> str | None:
     )
 
 
+def app_raises(seen: Seen) -> str | None:
+    if seen.heard.numbers or not seen.raised:
+        return None
+    return f"whoever is handed over to {backend_of(seen, 'a')} gets no event: the app ended with: {seen.raised}"
+
+
 def backend_of(seen: Seen, letter: str) -> str:
     name = BACKENDS[letter]
     pids = [worker.pid for server in seen.facts.servers if server.name == name for worker in server.workers]
@@ -212,4 +221,5 @@ RULES = (
     no_place_in_the_feed,
     place_before_its_event,
     place_behind_its_event,
+    app_raises,
 )

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 BACKENDS = {"a": "stream_a", "b": "stream_b"}  # Django's letter, and whom it means
 PATIENCE_S = 5.0
 PAGE, PAST = 100, 150  # events: what the app reads at once of the past, and the past, which is therefore two pages
+CUT = 3  # events in a stream that is cut
 FEW = 10  # so many at once fit into any visitor's queue
 SMALL = "mind the gap"
 BIG = "x" * 20_000  # a page of these is more than a socket takes, so the app waits in the middle of it
@@ -31,15 +32,15 @@ return {id, number}
 
 @dataclass(frozen=True)
 class Heard:
-    """What somebody who came back `behind` an event was told, the numbers of `said` that came."""
+    """What somebody who came back `behind` an event was told of all that was `said`: the numbers that came."""
 
     behind: str
-    said: tuple[int, ...]
     numbers: tuple[int, ...]
+    said: int = PAST + 3
 
     @property
     def missing(self) -> int:
-        return len(set(self.said) - set(self.numbers))
+        return self.said - len(set(self.numbers))
 
     @property
     def twice(self) -> int:
@@ -55,7 +56,7 @@ class Cut:
     had: int
     missing: int
     twice: int
-    said: int = 3
+    said: int = CUT
     answer: str = ""
 
     @property
@@ -92,8 +93,11 @@ def at(stage: Stage, letter: str, **variables: str) -> HandedOver:
 
 
 def number_of(data: str) -> int:
-    """Which of the feed's events it is; 0 for a greeting."""
-    return int(json.loads(data).get("number", 0))
+    """Which of the feed's events it is; 0 for a greeting, and for what is no event of the feed."""
+    try:
+        return int(json.loads(data)["number"])
+    except (ValueError, KeyError, TypeError):
+        return 0
 
 
 def hear(visitor: SseClient, number: int) -> None:
@@ -120,7 +124,7 @@ def come_back(stage: Stage, store: "Redis") -> Heard:
             hear(visitor, said[PAST])
             said += say_before(other, store)
             hear(visitor, said[-1])
-    return Heard(behind, tuple(said), numbers_of(visitor, said))
+    return Heard(behind, numbers_of(visitor, said))
 
 
 def say_before(other: SseClient, store: "Redis", count: int = 1, text: str = SMALL) -> list[int]:
@@ -130,7 +134,7 @@ def say_before(other: SseClient, store: "Redis", count: int = 1, text: str = SMA
     return said
 
 
-def numbers_of(visitor: SseClient, said: Iterable[int]) -> tuple[int, ...]:
+def numbers_of(visitor: SseClient, said: Collection[int]) -> tuple[int, ...]:
     return tuple(number for event in visitor.events if (number := number_of(event.data)) in said)
 
 
@@ -143,9 +147,12 @@ def worst_cut(stage: Stage, store: "Redis") -> Cut:
     visitor = at(stage, "b")
     with suppress(OSError), visitor:
         visitor.next()
-        said = say(store, 3)
+        said = say(store, CUT)
         hear(visitor, max(said.values()))
-    return max(cuts(visitor.body, said), key=how_bad, default=Cut("", 0, 0, 0))
+    had = len(numbers_of(visitor, said.values()))
+    if had < CUT:  # uncut, and not all there
+        return Cut("", had, missing=CUT - had, twice=0)
+    return max(cuts(visitor.body, said), key=how_bad)
 
 
 def how_bad(cut: Cut) -> tuple[bool, bool, int]:

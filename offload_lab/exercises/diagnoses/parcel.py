@@ -15,6 +15,7 @@ from ...clients.sse import SseClient
 from ...explain import Facts, look
 from ...stage import Stage
 from ...testing import wait_for
+from .download import last_error
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -40,7 +41,7 @@ class Fetched:
 class Seen:
     """`store` is "redis" or "cache", `left` the number of parcels in it when the visitor had got an answer. `caches`
     are rows of uWSGI's stats. Of AT_ONCE who then came with one key, `had` got its parcel, and `again` says that it
-    was there for one more."""
+    was there for one more. `raised` is the desk's last error."""
 
     facts: Facts
     fetched: Fetched
@@ -49,6 +50,7 @@ class Seen:
     caches: dict[str, dict[str, Any]] = field(default_factory=dict)
     had: int = 1
     again: bool = False
+    raised: str = ""
 
     @property
     def put_off(self) -> bool:
@@ -70,7 +72,8 @@ def visit(stage: Stage) -> Seen:
     with store_of(stage) as store:
         left = len(list(store.scan_iter("parcel:*")))
         had, again = with_one_key(stage, store)
-    return Seen(facts, fetched, "redis", left, had=had, again=again)
+    raised = last_error(stage.process("redis_desk").log_tail(60))
+    return Seen(facts, fetched, "redis", left, had=had, again=again, raised=raised)
 
 
 def fetch(visitor: SseClient) -> Fetched:
@@ -198,6 +201,12 @@ def works_again(seen: Seen) -> str | None:
     )
 
 
+def desk_raises(seen: Seen) -> str | None:
+    if seen.fetched.status or not seen.raised:
+        return None
+    return f"the desk was given the key, and ended with: {seen.raised}. The visitor got an empty reply."
+
+
 RULES = (
     no_such_cache,
     block_too_small,
@@ -206,4 +215,5 @@ RULES = (
     nobody_had_it,
     several_had_it,
     works_again,
+    desk_raises,
 )

@@ -7,6 +7,7 @@ from django.http import StreamingHttpResponse
 from .gate import members_only
 
 
+# >>> say_yes
 @members_only
 def subscribe(request):
     # a streaming response, of nothing: an ordinary one would promise "Content-Length: 0" to whoever sees its headers
@@ -16,3 +17,6 @@ def subscribe(request):
     # the front takes this header away and reads it: hand the connection over, and this is the visitor's name
     response["X-Offload-to-SSE"] = quote(request.user.get_username(), safe="")
     return response
+
+
+# <<<
