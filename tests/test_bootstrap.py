@@ -4,13 +4,14 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from offload_lab.engine import ROOT
 
-TOOLS = ("sh", "env", "dirname", "readlink", "cat", "cksum", "rm")  # all that ./lab needs besides Python
+TOOLS = ("sh", "env", "dirname", "readlink", "cat", "cksum", "rm", "ln", "sleep")  # all that ./lab needs besides Python
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def repo(tmp_path):
     (root / "requirements").mkdir(parents=True)
     (root / "offload_lab").mkdir()
     shutil.copy(ROOT / "lab", root)
-    for lock in ("base", "notebooks", "dev"):
+    for lock in ("base", "notebooks", "dev", "book", "bench"):
         (root / "requirements" / f"{lock}.lock").touch()
     (root / "offload_lab" / "__main__.py").write_text("import sys; print('ran', *sys.argv[1:])\n")
     return root
@@ -43,6 +44,22 @@ def lab(command, path, *words, cwd=None, **variables):
     answer = subprocess.run([command, *words], cwd=cwd, env=env, capture_output=True, text=True, timeout=100)
     print(answer.stderr)  # shown where a test fails
     return answer
+
+
+def test_two_at_once_install_one_after_the_other(repo, path):
+    """The second would else find the first one's half-made .venv and begin anew under it."""
+    with ThreadPoolExecutor(2) as both:
+        answers = list(both.map(lambda word: lab(repo / "lab", path, word), ["demo", "list"]))
+    assert [answer.stdout for answer in answers] == ["ran demo\n", "ran list\n"]
+    assert sum(answer.stderr.count("making .venv") for answer in answers) == 1
+    assert not (repo / ".lab-turn").is_symlink()
+
+
+def test_one_that_was_killed_holds_nobody_up(repo, path):
+    with subprocess.Popen([sys.executable, "-c", ""]) as dead:
+        pass
+    (repo / ".lab-turn").symlink_to(str(dead.pid))
+    assert lab(repo / "lab", path, "demo").stdout == "ran demo\n"
 
 
 def script(path, name, text):
@@ -122,7 +139,7 @@ def test_uv_is_used_where_the_person_has_it(repo, path):
     assert "--require-hashes" in answer.stderr
 
 
-@pytest.mark.parametrize("lock", ["base", "notebooks", "dev"])
+@pytest.mark.parametrize("lock", ["base", "notebooks", "dev", "book", "bench"])
 def test_the_lock_files_pin_by_hash_and_name_no_index(lock):
     text = (ROOT / "requirements" / f"{lock}.lock").read_text()
     pins = [line for line in text.splitlines() if line and not line.startswith(" ")]
