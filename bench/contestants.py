@@ -1,0 +1,81 @@
+"""Who takes part: each folder in contestants/ with its contestant.toml, and one of them as a running server."""
+
+import importlib.util
+import shutil
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from offload_lab import engine
+from offload_lab.errors import BrokenManifest, Missing
+
+KINDS = ("ours", "python", "server", "floor")
+FOLDER = Path(__file__).with_name("contestants")
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One contestant.toml.
+
+    `kind`: "ours", "python" (Django carries its streams itself), "server" (something in front does) or "floor".
+    `shape`: which processes serve. `descriptors`: how many each stream takes in the process that has most of them.
+    `urls`, `way`: which of bench/site's URLs, and what Django does after it said yes. `advice`: settings, and who says
+    that they should be so. `needs`: what has to be there, and how to get it. `files`: configurations to be filled in.
+    `process`: name, command, and the socket whose presence tells that it listens, in the order of their start.
+    """
+
+    name: str
+    folder: Path
+    kind: str
+    title: str
+    shape: str
+    workloads: list[str]
+    descriptors: int
+    urls: str
+    way: str
+    advice: list[dict[str, str]]
+    process: list[dict[str, Any]]
+    needs: list[dict[str, str]]
+    files: list[str]
+
+    @classmethod
+    def load(cls, folder: Path) -> "Contestant":
+        """Raises BrokenManifest for a contestant.toml that lacks something or has something else."""
+        path = folder / "contestant.toml"
+        try:
+            return cls(
+                name=folder.name,
+                folder=folder,
+                **{"needs": [], "files": [], "advice": [], **tomllib.loads(path.read_text())},
+            )
+        except (OSError, tomllib.TOMLDecodeError, TypeError) as error:
+            raise BrokenManifest(f"{path} cannot be used: {error}") from error
+
+    def check(self) -> None:
+        """Raises Missing with the command that installs the first thing that is not there."""
+        for need in self.needs:
+            what = next(value for kind, value in need.items() if kind != "install")
+            if not there(need):
+                raise Missing(what, self.name, need["install"])
+
+
+def there(need: dict[str, str]) -> bool:
+    match need:
+        case {"program": name}:
+            return shutil.which(name) is not None
+        case {"module": name}:
+            return importlib.util.find_spec(name) is not None
+        case {"file": name}:
+            return Path(name).exists()
+    try:
+        engine.find(need["engine"])
+    except Missing:
+        return False
+    return True
+
+
+def load_all() -> dict[str, Contestant]:
+    """By name, in the order in which they are shown: by kind, then by name."""
+    found = [Contestant.load(path.parent) for path in FOLDER.glob("*/contestant.toml")]
+    return {one.name: one for one in sorted(found, key=lambda one: (KINDS.index(one.kind), one.name))}

@@ -1,0 +1,193 @@
+"""The pictures of a run: one message each, drawn from its file. Opaque white and colour-blind safe, as all here."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from offload_lab.figures import FREE, INK, STUCK, TRANSFER
+from offload_lab.figures_streams import frameless
+
+from . import law
+from .numbers import CPU, CPU_GIB, LAST, LATE_WORST, MEMORY, WAIT_P99, Measure, Spread, rounds, values
+from .records import Run
+from .report import FLOOR, contestants, number, parts
+
+COLOURS = {"ours": (FREE, ""), "python": (STUCK, "////"), "server": (TRANSFER, "...."), "floor": ("#999999", "")}
+KINDS = {
+    "ours": "ours",
+    "python": "Django carries the streams",
+    "server": "a server in front does",
+    "floor": "the floor",
+}
+PALETTE, MARKERS = (STUCK, TRANSFER, FREE, INK), "osD^"  # by the number of threads
+NAME_HEIGHT = 0.05  # of a name at a line's end, as a part of the picture's height
+
+Wanted = tuple[str, str, Measure, str, str]  # file's name, workload, what, the question, the unit
+BARS: tuple[Wanted, ...] = (
+    ("wait", "hold", WAIT_P99, "How long does a bystander wait beside {n} open streams?", "ms, 99 of 100 within"),
+    ("cpu", "hold", CPU, "What does an event cost, with {n} streams open?", "ms of CPU for 1,000 events"),
+    ("memory", "hold", MEMORY, "What does each of {n} open streams cost?", "KiB of memory"),
+    ("last", "broadcast", LAST, "When does the last of {n} have the event?", "ms after it was due"),
+    ("poison", "poison", LATE_WORST, "One view blocks: how late is an event at worst, with {n} streams?", "ms"),
+    ("files", "download", CPU_GIB, "What does a file for {n} slow readers cost?", "s of CPU for a GiB"),
+)
+
+
+def of(run: Run) -> Iterator[tuple[str, Figure]]:
+    """Names and pictures of all that there are numbers for."""
+    if run.about["plan"] == "law":
+        yield from of_law(run)
+        return
+    for name, workload, measure, question, unit in BARS:
+        sizes = [streams for what, streams in parts(run) if what == workload]
+        for streams in sizes:
+            if figure := bars(run, workload, streams, measure):
+                heading(figure.axes[0], question.format(n=f"{streams:,}"))
+                figure.axes[0].set_xlabel(unit, color=INK)
+                yield f"{name}-{streams}", figure
+        if len(sizes) > 2:
+            figure = growth(run, workload, sizes, measure)
+            heading(figure.axes[0], question.format(n="more and more"))
+            figure.axes[0].set_ylabel(unit, color=INK)
+            yield f"{name}-growth", figure
+
+
+def bars(run: Run, workload: str, streams: int, measure: Measure) -> Figure | None:
+    """A bar for each contestant, the median of the rounds, with a line from the least to the most."""
+    rows = []
+    for name in contestants(run, workload, streams):
+        spread = values(rounds(run.results, name, workload, streams), measure)
+        if math.isfinite(spread.middle):
+            rows.append((name, run.about["settings"][name]["kind"], spread))
+    if not rows:
+        return None
+    figure = Figure(figsize=(9, 0.42 * len(rows) + 1.5), facecolor="white", layout="constrained")
+    axes = figure.subplots()
+    for place, (_, kind, spread) in enumerate(rows):
+        colour, hatch = COLOURS[kind]
+        axes.barh(place, spread.middle, color=colour, hatch=hatch, edgecolor="white", linewidth=0, label=KINDS[kind])
+        axes.plot([spread.least, spread.most], [place, place], color=INK, linewidth=1.5)
+        axes.annotate(
+            number(spread.middle), (spread.most, place), (5, 0), textcoords="offset points", va="center", color=INK
+        )
+    axes.set_yticks(range(len(rows)), [name for name, _, _ in rows], fontsize=11)
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1.12 * max(spread.most for _, _, spread in rows))
+    axes.tick_params(left=False, colors=INK)
+    frameless(axes, "bottom")
+    handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))  # each kind once
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4, frameon=False)
+    return figure
+
+
+def heading(axes: Axes, text: str) -> None:
+    axes.set_title(text, loc="left", fontsize=12, fontweight="bold", color=INK)
+
+
+def growth(run: Run, workload: str, sizes: Sequence[int], measure: Measure) -> Figure:
+    """A line for each contestant over the number of streams, named at its end."""
+    figure = Figure(figsize=(9, 5), facecolor="white", layout="constrained")
+    axes = figure.subplots()
+    ends = []
+    for name in (name for name in run.about["contestants"] if name != FLOOR):
+        spreads = [(size, values(rounds(run.results, name, workload, size), measure)) for size in sizes]
+        seen = [(size, spread) for size, spread in spreads if math.isfinite(spread.middle) and spread.middle > 0]
+        if seen:
+            draw_line(axes, run.about["settings"][name]["kind"], seen)
+            ends.append((name, seen[-1][0], seen[-1][1].middle))
+    both_logarithmic(axes, sizes)
+    name_ends(axes, ends)
+    return figure
+
+
+def draw_line(axes: Axes, kind: str, seen: Sequence[tuple[int, Spread]]) -> None:
+    x, y = [size for size, _ in seen], [spread.middle for _, spread in seen]
+    colour = COLOURS[kind][0]
+    axes.plot(x, y, color=colour, marker="o", linewidth=2.5 if kind == "ours" else 1.2)
+    least, most = [one.least for _, one in seen], [one.most for _, one in seen]
+    axes.fill_between(x, least, most, color=colour, alpha=0.15, linewidth=0)
+
+
+def name_ends(axes: Axes, ends: Sequence[tuple[str, float, float]]) -> None:
+    """(name, x, y): each name at the right edge, at the height of its line's end or next to it, none on another."""
+    axes.autoscale_view()
+    to_fraction = axes.transScale + axes.transLimits
+    ends = sorted(ends, key=lambda end: end[2])
+    heights = apart([float(to_fraction.transform((x, y))[1]) for _, x, y in ends], NAME_HEIGHT)
+    for (name, x, y), height in zip(ends, heights, strict=True):
+        axes.annotate(
+            name, (x, y), (1.02, height), textcoords="axes fraction", va="center", fontsize=10, color=INK,
+            arrowprops={"arrowstyle": "-", "color": "#999999", "linewidth": 0.7, "relpos": (0.0, 0.5)},
+        )  # fmt: skip
+
+
+def apart(heights: Sequence[float], gap: float) -> list[float]:
+    """Growing `heights`, moved upwards and then down from the top until `gap` lies between neighbours, below 1."""
+    placed: list[float] = []
+    for height in heights:
+        placed.append(max(height, placed[-1] + gap) if placed else max(height, 0.0))
+    ceiling = 1.0
+    for place in reversed(range(len(placed))):
+        placed[place] = min(placed[place], ceiling)
+        ceiling = placed[place] - gap
+    return placed
+
+
+def both_logarithmic(axes: Axes, sizes: Sequence[int]) -> None:
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
+    axes.set_xticks([], minor=True)
+    axes.yaxis.set_major_formatter(lambda value, _: number(value))
+    axes.set_xlabel("streams open", color=INK)
+    axes.tick_params(colors=INK)
+    axes.grid(axis="y", color="#dddddd")
+    frameless(axes, "bottom")
+
+
+LAWS: tuple[tuple[str, Callable[[law.Point], float], str, str], ...] = (
+    (
+        "law-cpu",
+        lambda one: one.front_us,
+        "What does an event cost the front?",
+        "µs of CPU; dotted: the line that fits best",
+    ),
+    ("law-last", lambda one: one.last_ms, "When does the last stream have the event?", "ms after it was due"),
+    ("law-memory", lambda one: one.kib_each, "What does each open stream cost?", "KiB of memory"),
+    ("law-wait", lambda one: one.wait_p99_ms, "How long does a bystander wait?", "ms, 99 of 100 within"),
+)
+
+
+def of_law(run: Run) -> Iterator[tuple[str, Figure]]:
+    """One worker only: the second one's series stands in the table."""
+    found = {name: some for name, some in law.points(run.results).items() if name[2] == 1}
+    for contestant in sorted({name[0] for name in found}):
+        mine = {threads: some for (who, threads, _), some in found.items() if who == contestant}
+        for name, measure, question, unit in LAWS:
+            figure = lines(mine, measure, fitted=name == "law-cpu")
+            heading(figure.axes[0], f"{contestant}: {question}")
+            figure.axes[0].set_ylabel(unit, color=INK)
+            yield f"{name}-{contestant}", figure
+
+
+def lines(by_threads: dict[int, list[law.Point]], measure: Callable[[law.Point], float], fitted: bool) -> Figure:
+    """A line for each number of threads over the number of streams."""
+    figure = Figure(figsize=(9, 4.5), facecolor="white", layout="constrained")
+    axes = figure.subplots()
+    ends = []
+    for (threads, some), colour, marker in zip(by_threads.items(), PALETTE, MARKERS, strict=False):
+        x, y = [one.streams for one in some], [measure(one) for one in some]
+        axes.plot(x, y, color=colour, marker=marker, linewidth=2)
+        if fitted and len(x) > 1:
+            a, b = law.line(list(zip(x, y, strict=True)))
+            axes.plot([0, x[-1]], [a, a + b * x[-1]], color=colour, linestyle=":", linewidth=1.5)
+        ends.append((f"{threads} thread{'s' * (threads > 1)}", x[-1], y[-1]))
+    axes.set_ylim(bottom=0)
+    name_ends(axes, ends)
+    axes.set_xlabel("streams open", color=INK)
+    axes.tick_params(colors=INK)
+    axes.grid(axis="y", color="#dddddd")
+    frameless(axes, "bottom")
+    return figure

@@ -1,0 +1,111 @@
+"""How the cost of ours grows: with the streams, for each number of offload threads. From a run of the plan "law"."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from statistics import median
+from typing import Any
+
+from rich import box
+from rich.table import Table
+
+from .plan import Cell
+from .records import Run, has_numbers
+
+
+@dataclass(frozen=True)
+class Point:
+    """Medians over the rounds. CPU in µs for each event: of the front's threads, which carry, and of the app behind.
+
+    `last_ms`: until the last of all streams had the event. `wait_p99_ms`: a bystander's.
+    """
+
+    streams: int
+    carry_us: float
+    front_us: float
+    events_us: float
+    kib_each: float
+    first_ms: float
+    last_ms: float
+    wait_p99_ms: float
+    opened_per_s: float
+
+
+Series = tuple[str, int, int]  # contestant, threads, workers
+
+
+def points(results: Mapping[Cell, Mapping[str, Any]]) -> dict[Series, list[Point]]:
+    """By contestant, threads and workers, with growing numbers of streams; only where every stream was opened."""
+    found: dict[Series, list[Point]] = {}
+    whole = [(cell, one) for cell, one in results.items() if has_numbers(one) and not one["failures"]]
+    whole.sort(key=lambda it: (series(it[0]), it[0].streams))
+    for (name, streams), some in groupby(whole, key=lambda it: (series(it[0]), it[0].streams)):
+        found.setdefault(name, []).append(point(streams, [one for _, one in some]))
+    return found
+
+
+def series(cell: Cell) -> Series:
+    return cell.contestant, cell.threads, cell.workers
+
+
+def point(streams: int, some: Sequence[Mapping[str, Any]]) -> Point:
+    def middle(of: Any) -> float:
+        return float(median(map(of, some)))
+
+    return Point(
+        streams,
+        carry_us=middle(lambda it: 1e6 * it["threads_cpu_s"]["front"] / it["counted_events"]),
+        front_us=middle(lambda it: 1e6 * it["cpu_s"]["front"] / it["counted_events"]),
+        events_us=middle(lambda it: 1e6 * it["cpu_s"]["events"] / it["counted_events"]),
+        kib_each=middle(lambda it: sum(it["kib_each"].values())),
+        first_ms=middle(lambda it: it["first_ms"]),
+        last_ms=middle(lambda it: it["last_ms"]),
+        wait_p99_ms=middle(lambda it: it["wait_p99_ms"] or float("inf")),
+        opened_per_s=middle(lambda it: it["established"] / it["opened_s"]),
+    )
+
+
+def line(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """(a, b) of the straight line a + b x that fits best, by least squares. Raises ValueError for fewer than two x."""
+    if len({x for x, _ in pairs}) < 2:
+        raise ValueError(f"a line needs two different x, not {pairs}")
+    mean_x, mean_y = (sum(column) / len(pairs) for column in zip(*pairs, strict=True))
+    b = sum((x - mean_x) * (y - mean_y) for x, y in pairs) / sum((x - mean_x) ** 2 for x, _ in pairs)
+    return mean_y - b * mean_x, b
+
+
+def growth(some: Sequence[Point]) -> tuple[float, float]:
+    """The front's CPU for one event: (µs that every event costs, µs more for each 1,000 streams open besides)."""
+    a, b = line([(one.streams / 1000, one.front_us) for one in some])
+    return a, b
+
+
+def tables(run: Run) -> Iterator[Table | str]:
+    for name, some in points(run.results).items():
+        contestant, threads, workers = name
+        plural = ("s" * (threads > 1), "s" * (workers > 1))
+        yield f"{contestant}: {threads} offload thread{plural[0]}, {workers} worker{plural[1]}"
+        yield table(some)
+        if len(some) > 1:
+            a, b = growth(some)
+            yield f"front, for each event: {a:.1f} µs, and {b:.2f} µs more for each 1,000 streams that are open\n"
+
+
+def table(some: Sequence[Point]) -> Table:
+    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    headings = (
+        "streams",
+        "front\nµs/event",
+        "app\nµs/event",
+        "KiB\neach",
+        "first\nms",
+        "last\nms",
+        "wait\np99",
+        "open\n/s",
+    )
+    for heading in headings:
+        drawn.add_column(heading, justify="right")
+    for one in some:
+        cells = (one.front_us, one.events_us, one.kib_each, one.first_ms, one.last_ms, one.wait_p99_ms)
+        drawn.add_row(f"{one.streams:,}", *(f"{cell:.1f}" for cell in cells), f"{one.opened_per_s:,.0f}")
+    return drawn

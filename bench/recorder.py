@@ -1,0 +1,58 @@
+"""Takes a run: each cell of its plan in turn, each written down as soon as it is finished."""
+
+import time
+from collections.abc import Collection, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from offload_lab.engine import ROOT
+
+from . import machine
+from .cells import measure, prepared, raise_limits
+from .contestants import Contestant
+from .plan import PLANS, Cell
+from .records import Run
+from .tally import Result
+
+RESULTS = ROOT / "results" / "bench"
+
+
+def new(plan: str, contestants: Mapping[str, Contestant], names: Collection[str] = ()) -> Run:
+    """A new file in results/bench, named after the plan and the time. `names`: the only peers that are wanted."""
+    raise_limits()
+    chosen = {name: one for name, one in contestants.items() if PLANS[plan].takes(one, names)}
+    now = datetime.now(UTC)
+    path = RESULTS / f"{plan}-{now:%Y%m%d-%H%M%S}.jsonl"
+    return Run.begin(path, machine.about(plan, chosen, now.isoformat(timespec="seconds")))
+
+
+def go_on(run: Run, contestants: Mapping[str, Contestant]) -> Iterator[tuple[int, int, Cell, Result | None]]:
+    """Measure what is left of `run`. Yields how many of how many cells are done, and a cell: as it begins without a
+    result, as it ends with it."""
+    raise_limits()
+    plan = PLANS[run.about["plan"]]
+    cells = list(plan.cells(contestants[name] for name in run.about["contestants"]))
+    left = run.left(cells)
+    if not left:
+        return
+    with prepared() as folder:
+        for done, cell in enumerate(left, len(cells) - len(left)):
+            yield done, len(cells), cell, None
+            began = time.monotonic()
+            result = measure(cell, contestants[cell.contestant], plan.timing, folder)
+            result["took_s"] = time.monotonic() - began
+            run.add(cell, result)
+            yield done + 1, len(cells), cell, result
+
+
+def draw(run: Run) -> Path:
+    """Draw the pictures into a folder beside the file and of its name; that folder."""
+    from offload_lab.figures import save  # matplotlib takes a second to import
+
+    from . import figures
+
+    folder = run.path.with_suffix("")
+    for name, figure in figures.of(run):
+        for kind in ("svg", "png"):
+            save(figure, folder / f"{name}.{kind}")
+    return folder

@@ -1,0 +1,57 @@
+"""A run's file: one JSON object a line, first what was measured where, then each cell as soon as it is finished."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from offload_lab.errors import LabError
+
+from .plan import Cell
+
+SCHEMA = 1
+
+
+@dataclass
+class Run:
+    """`about`: plan, machine, versions, limits, settings. `results`: numbers, or "missing" or "failed" and why."""
+
+    path: Path
+    about: dict[str, Any]
+    results: dict[Cell, dict[str, Any]] = field(default_factory=dict)
+
+    @classmethod
+    def begin(cls, path: Path, about: dict[str, Any]) -> "Run":
+        run = cls(path, {"schema": SCHEMA, **about})
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(run.about) + "\n")
+        return run
+
+    @classmethod
+    def load(cls, path: Path) -> "Run":
+        """A line that was cut in the middle, by a power cut or a full disk, is taken away. Raises LabError."""
+        try:
+            whole, _, cut = path.read_text().rpartition("\n")
+            about, *lines = map(json.loads, whole.splitlines())
+            if about["schema"] != SCHEMA:
+                raise LabError(f"{path} has schema {about['schema']}, this version reads {SCHEMA}; record it again")
+            results = {Cell(**line["cell"]): line["result"] for line in lines}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise LabError(f"{path} is no recording of ./lab bench: {error!r}") from error
+        if cut:
+            path.write_text(whole + "\n")
+        return cls(path, about, results)
+
+    def add(self, cell: Cell, result: dict[str, Any]) -> None:
+        self.results[cell] = result
+        with self.path.open("a") as file:
+            file.write(json.dumps({"cell": asdict(cell), "result": result}) + "\n")
+
+    def left(self, cells: Iterable[Cell]) -> list[Cell]:
+        """Those that are not there yet, or came to nothing: what was missing may be there now."""
+        return [cell for cell in cells if not has_numbers(self.results.get(cell, {"missing": ""}))]
+
+
+def has_numbers(result: dict[str, Any]) -> bool:
+    return not {"missing", "failed"} & set(result)

@@ -1,0 +1,1 @@
+"""The Django that every contestant runs, and the events that every stream carries."""

@@ -1,0 +1,57 @@
+"""What every contestant sends. Ten feeds speak once a second, a tenth of a second apart; "all" speaks to everybody.
+
+Each event says when it was due, on the clock that all processes of a machine share (CLOCK_MONOTONIC), so that whoever
+receives it knows how late it is. It is encoded once, however many listen. Standard library only.
+"""
+
+import json
+import math
+import time
+from collections.abc import AsyncIterator, Iterator
+from functools import lru_cache
+
+FEEDS = tuple("0123456789")
+EVERY_S = 1.0
+ALL, ALL_EVERY_S = "all", 2.0
+FILE = "parcel.bin"  # in the run folder
+SLOW_S = 2  # the view that blocks
+WELCOME = b": welcome\n\n"
+TEXT = "the parcel that you are waiting for has left the counter and is on the belt"
+
+
+def due_after(feed: str, moment: float) -> float:
+    """When `feed` speaks next after `moment`, both in seconds of `time.monotonic`."""
+    every_s, offset = (ALL_EVERY_S, 0.0) if feed == ALL else (EVERY_S, FEEDS.index(feed) / len(FEEDS))
+    return (math.floor((moment - offset) / every_s + 1e-6) + 1) * every_s + offset
+
+
+@lru_cache(maxsize=64)
+def message(feed: str, due: float) -> str:
+    return json.dumps({"due": round(due, 6), "feed": feed, "text": TEXT})
+
+
+@lru_cache(maxsize=64)
+def event(feed: str, due: float) -> bytes:
+    return f"data: {message(feed, due)}\n\n".encode()
+
+
+def listen(feed: str) -> Iterator[bytes]:
+    """For a thread or a greenlet of its own. No event is left out: who falls behind is late."""
+    yield WELCOME
+    due = time.monotonic()
+    while True:
+        due = due_after(feed, due)
+        time.sleep(max(0.0, due - time.monotonic()))
+        yield event(feed, due)
+
+
+async def alisten(feed: str) -> AsyncIterator[bytes]:
+    """The same for asyncio."""
+    import asyncio
+
+    yield WELCOME
+    due = time.monotonic()
+    while True:
+        due = due_after(feed, due)
+        await asyncio.sleep(max(0.0, due - time.monotonic()))
+        yield event(feed, due)

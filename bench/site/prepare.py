@@ -1,0 +1,29 @@
+"""Once for all contestants: a database with the demo users, a visitor who has logged in through Django's form, a file.
+
+``BENCH_RUN=folder python -m bench.site.prepare`` fills the folder; each contestant starts with a copy of it.
+"""
+
+from django.test import Client
+
+from offload_lab.site import make_file, run_folder
+from offload_lab.site.wsgi import DEMO_USERS, prepare_database
+
+from . import wsgi  # noqa: F401 (sets Django up)
+from .feeds import FILE
+
+COOKIE = "cookie"
+FILE_MIB = 64
+
+
+def main() -> None:
+    prepare_database(run_folder() / "prepare.lock")
+    visitor = Client(headers={"host": "127.0.0.1"})
+    name = "ada"
+    answer = visitor.post("/accounts/login/", {"username": name, "password": DEMO_USERS[name]})
+    assert answer.status_code == 302, answer
+    (run_folder() / COOKIE).write_text(f"sessionid={visitor.cookies['sessionid'].value}")
+    make_file(run_folder() / FILE, FILE_MIB)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,13 @@
+"""The views for a server that speaks WSGI."""
+
+from django.urls import include, path
+
+from . import views
+
+urlpatterns = [
+    path("ping", views.ping),
+    path("subscribe", views.subscribe),
+    path("file", views.file),
+    path("slow", views.slow),
+    path("", include("offload_lab.site.urls")),
+]

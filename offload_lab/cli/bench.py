@@ -1,0 +1,45 @@
+"""./lab bench: the same work for this project's offload and for its peers."""
+
+from pathlib import Path
+
+import click
+
+from ..errors import Unknown
+from ..manifest import nearest
+from .console import out
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[CONTESTANT]...")
+@click.option("--quick", "plan", flag_value="quick", help="4,000 streams, one round, within three minutes.")
+@click.option("--law", "plan", flag_value="law", help="How ours grows with streams and offload threads instead.")
+@click.option(
+    "--resume",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Go on with a run that was stopped; a finished one is shown again.",
+)
+def bench(names: tuple[str, ...], plan: str | None, resume: Path | None) -> None:
+    """Give the same work to ours and to its peers, all or those named, and compare.
+
+    Without an option: every workload, three rounds, about an hour and a half. Each measurement is written down as soon
+    as it is finished.
+    """
+    from bench import recorder, report  # it stands beside this package, not in it
+    from bench.contestants import load_all
+    from bench.records import Run
+
+    contestants = load_all()
+    if unknown := next((name for name in names if name not in contestants), None):
+        raise Unknown("contestant", unknown, list(contestants), nearest(unknown, list(contestants)))
+    run = Run.load(resume) if resume else recorder.new(plan or "full", contestants, names)
+    out.print(*report.settings(run), "", sep="\n")
+    with out.status("") as status:
+        for done, of, cell, result in recorder.go_on(run, contestants):
+            if result is None:
+                status.update(f"{done + 1} of {of}: {cell}")
+            else:
+                out.print(f"{done:>3}/{of}  {report.of_one(cell, result)}", markup=False, soft_wrap=True)
+    for part in report.whole(run, out.width):
+        out.print(part, markup=False)
+    out.print(f"pictures: {recorder.draw(run)}/", soft_wrap=True)
+    out.print(f"recording: {run.path}", soft_wrap=True)
