@@ -1,15 +1,22 @@
 """How the tests are shared out where pytest-xdist runs them side by side (``./lab test`` does)."""
 
+import re
+
 import pytest
 
+STEP_OR_NOTEBOOK = re.compile(r"\[(\d\d_\w+)")
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config, items):
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
     """The tests of one file share their stages, so they stay together. Where a file goes through the notebooks or the
     steps, those of each of them do."""
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
-    for item in items:
-        params = item.callspec.params if hasattr(item, "callspec") else {}
-        one = params.get("notebook") or params.get("step")
-        item.add_marker(pytest.mark.xdist_group(f"{item.path}{getattr(one, 'name', one) or ''}"))
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Together(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            file, _, test = nodeid.partition("::")
+            one = STEP_OR_NOTEBOOK.search(test)
+            return f"{file}{one[1] if one else ''}"
+
+    return Together(config, log)

@@ -57,8 +57,11 @@ def offloaded(recording: Recording) -> int:
     return totals[-1] - totals[0] if totals else 0
 
 
-def table(recordings: Sequence[Recording]) -> Table:
-    """One row a recording; the ratio is to the median wait of the recording marked as reference, if one is."""
+def table(recordings: Sequence[Recording], narrow: bool = False) -> Table:
+    """One row a recording; the ratio is to the median wait of the recording marked as reference, if one is.
+
+    The whole table is 80 columns wide; a `narrow` one fits into 60, without what can be told from the median.
+    """
     rows = [summarise(recording) for recording in recordings]
     base = next((row for row, recording in zip(rows, recordings, strict=True) if recording.reference), None)
     drawn = Table(
@@ -66,17 +69,23 @@ def table(recordings: Sequence[Recording]) -> Table:
     )
     drawn.add_column("variant", no_wrap=True)
     against = f"wait vs\n{base.variant}" if base else "wait vs\n-"
-    for heading in ("answered\nmeanwhile", "median\nms", "worst\nms", against, "worker's\npeak MiB", "off-\nloaded"):
-        drawn.add_column(heading, justify="right")
+    told = {"worst\nms", against} if narrow else set()
+    headings = ("answered\nmeanwhile", "median\nms", "worst\nms", against, "worker's\npeak MiB", "off-\nloaded")
+    for heading in headings:
+        if heading not in told:
+            drawn.add_column(heading, justify="right")
     for row in rows:
-        drawn.add_row(
-            f"{row.step.partition('_')[0]} {row.variant}",
+        cells = (
             f"{row.answered_meanwhile} of {row.asked}",
             f"{row.median_ms:,.1f}",
             f"{row.worst_ms:,.1f}",
             f"{row.median_ms / base.median_ms:,.0f} x" if base else "",
             f"{row.peak_mib:,.0f}",
             str(row.offloaded),
+        )
+        drawn.add_row(
+            f"{row.step.partition('_')[0]} {row.variant}",
+            *(cell for heading, cell in zip(headings, cells, strict=True) if heading not in told),
             style="" if row.answered_meanwhile == row.asked else "bold red",
         )
     return drawn

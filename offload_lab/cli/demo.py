@@ -31,7 +31,7 @@ def demo(steps: tuple[str, ...], engine_name: str | None) -> None:
     uwsgi = engine.find(engine_name)
     out.print("For three seconds somebody stays: a slow download, or open streams. Somebody else asks every 0.1 s.\n")
     recordings = record_all(chosen, uwsgi)
-    out.print(table(recordings))
+    out.print(table(recordings, narrow=out.width < 80))
     out.print(
         "[bold red]Red[/]: whoever came meanwhile waited for the end. Elsewhere nobody noticed it.\n"
         f"uWSGI {uwsgi.version} ({uwsgi.name}); worker's peak is {recordings[0].memory_is};"

@@ -13,6 +13,7 @@ from .console import out
 def doctor() -> None:
     """What this machine has, and the command that gets what is missing. Fails only if nothing could run."""
     table = Table("", "part", "for", "found, or how to get it", box=None, header_style="bold")
+    table.columns[-1].overflow = "fold"  # a path is read whole, or it is of no use
     findings = list(examine())
     for finding in findings:
         there = finding.found is not None

@@ -7,9 +7,7 @@ import click
 
 from .. import manifest
 from ..explain import describe, find_run, look
-from .console import out
-
-WIDTH = 80
+from .console import WIDEST, out
 
 
 @click.command()
@@ -25,6 +23,7 @@ def explain(step: str, variant: str, run_folder: Path | None) -> None:
     """Say where each connection of a running STEP VARIANT is, and why. Starts nothing, changes nothing."""
     found = manifest.find(step)
     chosen = found.variant(variant)
+    width = min(WIDEST, out.width)
     for sentence in describe(look(found, chosen, run_folder or find_run(found, chosen))):
-        text = textwrap.fill(sentence, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+        text = textwrap.fill(sentence, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
         out.print(text, markup=False, soft_wrap=True)

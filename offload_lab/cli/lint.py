@@ -12,13 +12,12 @@ from rich.text import Text
 
 from ..lint import RULES, Finding, UnusableConfig, parse
 from ..lint import lint as judge
-from .console import err, out
+from .console import WIDEST, err, out
 
 PITFALLS = "steps/07_pitfalls"
 LARGEST = 2**20  # bytes; a configuration has some thousand
 COLOURS = {"error": "bold red", "warning": "yellow"}
 FINDINGS, UNUSABLE = 1, 2
-WIDTH = 80
 
 
 @click.command()
@@ -108,8 +107,9 @@ def show(files: tuple[str, ...], findings: list[Finding], unusable: list[Unusabl
 
 def print_wrapped(label: str, text: str) -> None:
     start = f"  {label}"
+    width = min(WIDEST, out.width)
     for line in textwrap.wrap(
-        text, WIDTH, initial_indent=start, subsequent_indent=" " * len(start), break_on_hyphens=False
+        text, width, initial_indent=start, subsequent_indent=" " * len(start), break_on_hyphens=False
     ):
         out.print(Text.assemble((line[: len(start)], "dim"), line[len(start) :]), soft_wrap=True)
 

@@ -1,25 +1,38 @@
 """The command group, and the one place where an error becomes a sentence and an exit status."""
 
 import sys
+from io import TextIOWrapper
 
 import click
 
 from ..errors import LabError, Unknown
 from ..manifest import nearest
+from .bench import bench
 from .console import err
 from .demo import demo
 from .doctor import doctor
+from .exercises import check, reset, start, watch
 from .explain import explain
+from .hints import hint, show_progress, solution
 from .lint import lint
 from .listing import list_steps
+from .publish import book, slides
 from .run import run
 from .tools import engine, notebook, test
+from .workshop import pack, timetable
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
 class Commands(click.Group):
-    """A group that answers a wrong word with the nearest right one."""
+    """A group that answers a wrong word with the nearest right one, and tells the commands whole, in their order."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, one.get_short_help_str(limit=200)) for name, one in self.commands.items()])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -39,12 +52,17 @@ def lab() -> None:
     """
 
 
-for command in (demo, run, explain, lint, test, notebook, engine, doctor, list_steps):
+EXERCISES = (start, check, watch, hint, solution, reset, show_progress)
+TEACHING = (timetable, pack, book, slides)
+for command in (demo, run, *EXERCISES, bench, explain, lint, test, notebook, engine, doctor, list_steps, *TEACHING):
     lab.add_command(command)
 
 
 def main() -> None:
     """Exit status: 0 fine, 1 an error, 2 a wrong word or option, 130 Ctrl-C."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that knows no arrow shows a question mark
     try:
         lab.main(prog_name="./lab", standalone_mode=False)
     except click.exceptions.Exit as error:

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import sys
+from pathlib import Path
 
 import click
 
@@ -11,7 +12,9 @@ from ..errors import Missing, Unknown
 from ..manifest import nearest
 
 NOTEBOOKS = ROOT / "notebooks"
-SIDE_BY_SIDE = ("--numprocesses=3", "--dist=loadgroup")  # see conftest.py
+# else JupyterLab's first words are a question about its own news, and it looks for newer versions of itself
+NO_NEWS = f"--LabApp.app_settings_dir={Path(__file__).with_name('jupyterlab')}"
+SIDE_BY_SIDE = ("--numprocesses=3", "--dist=loadscope")  # see conftest.py
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
@@ -36,12 +39,19 @@ def engine(words: tuple[str, ...]) -> None:
 @click.argument("number", default="00")
 def notebook(number: str) -> None:
     """Open JupyterLab on notebook NUMBER (00, where it starts)."""
-    names = sorted(path.name for path in NOTEBOOKS.glob("*.ipynb"))
-    name = next((name for name in names if name.startswith(number.zfill(2))), None)
-    if name is None:
-        raise Unknown("notebook", number, names, nearest(number, names))
+    path = find_notebook(number)
     if importlib.util.find_spec("jupyterlab") is None:
         raise Missing("JupyterLab", "the notebooks", "pip install -e '.[notebooks]'")
     os.chdir(NOTEBOOKS)
     root = ["--allow-root"] if os.geteuid() == 0 else []  # in a container; it listens on the loopback only
-    os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", "--ip=127.0.0.1", *root, name])  # noqa: S606
+    words = ["-m", "jupyterlab", "--ip=127.0.0.1", NO_NEWS, *root, path.name]
+    os.execv(sys.executable, [sys.executable, *words])  # noqa: S606
+
+
+def find_notebook(number: str) -> Path:
+    """The notebook that `number` (``3`` or ``03``) begins. Raises Unknown with the nearest match."""
+    names = sorted(path.name for path in NOTEBOOKS.glob("*.ipynb"))
+    name = next((name for name in names if name.startswith(number.zfill(2))), None)
+    if name is None:
+        raise Unknown("notebook", number, names, nearest(number, names))
+    return NOTEBOOKS / name

@@ -20,7 +20,13 @@ def run_folder() -> Path:
     """
     if len(sys.argv) < 2:
         raise RuntimeError("no run folder: the INI needs `pyargv = %(run)`")
-    return Path(sys.argv[1])
+    folder = Path(sys.argv[1])
+    if not folder.is_dir():
+        raise RuntimeError(
+            f"no run folder {folder}: uWSGI cuts pyargv at spaces, so it has to be somewhere without; put this before"
+            ' --ini: --set-placeholder run="$(mktemp -d)"'
+        )
+    return folder
 
 
 def secret_key(path: Path) -> str:

@@ -1,0 +1,76 @@
+"""./lab book, slides: the course for those who only read, and for those who stand in front of a class."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+import click
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Column
+
+from ..errors import Missing
+from .console import out
+from .tools import NOTEBOOKS, find_notebook
+
+NEEDED = ("furo", "ipykernel", "myst_nb", "nbclient", "sphinx_revealjs")
+
+
+@click.command()
+@click.option("--no-run", is_flag=True, help="Take the notebooks as they are, without results: quick, for writers.")
+def book(no_run: bool) -> None:
+    """Make the book: all documents and the executed notebooks, as a site in results/book."""
+    check_tools()
+    from ..publish.book import build
+
+    notebooks = sorted(NOTEBOOKS.glob("*.ipynb"))
+    tell(build({path.name: path if no_run else executed(path) for path in notebooks}))
+
+
+@click.command()
+@click.argument("numbers", nargs=-1, metavar="[NUMBER]...")
+def slides(numbers: tuple[str, ...]) -> None:
+    """Make slides of each notebook, or of those named (00 …), in results/slides."""
+    check_tools()
+    from ..publish.slides import write
+
+    notebooks = [find_notebook(number) for number in numbers] or sorted(NOTEBOOKS.glob("*.ipynb"))
+    decks = [write(path.stem, executed(path)) for path in notebooks]
+    for deck in decks:
+        out.print(f"deck: {deck}", soft_wrap=True)
+    out.print("\nkeys: arrows and space · [bold]S[/] the speaker's notes · F full screen · O all slides · ? the rest")
+    tell(decks[0])
+
+
+def check_tools() -> None:
+    """Raises Missing."""
+    if any(find_spec(module) is None for module in NEEDED):
+        raise Missing("Sphinx or one of its parts", "the book and the slides", "pip install -e '.[book]'")
+
+
+def executed(notebook: Path) -> Path:
+    from ..publish import executed as runs
+
+    with progress_of(notebook.stem) as progress:
+        return runs.executed(notebook, progress=progress)
+
+
+@contextmanager
+def progress_of(name: str) -> Iterator[Callable[[float], None]]:
+    """A bar on a terminal, a line elsewhere."""
+    if not out.is_terminal:
+        out.print(name)
+        yield lambda share: None
+        return
+    columns = TextColumn("{task.description:<16}"), BarColumn(20, table_column=Column(min_width=20))
+    with Progress(*columns, console=out) as bars:
+        task = bars.add_task(name, total=1.0)
+        yield lambda share: bars.update(task, completed=share)
+        bars.update(task, completed=1.0)
+
+
+def tell(page: Path) -> None:
+    """Where it is, and how to look at it."""
+    out.print(f"\nopen in a browser: [bold]{page}[/]", soft_wrap=True)
+    folder = page.parent.relative_to(NOTEBOOKS.parent)
+    out.print(f"or: python3 -m http.server --bind 127.0.0.1 --directory {folder}", soft_wrap=True)

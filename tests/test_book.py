@@ -1,0 +1,302 @@
+"""The book and the slides: whole, without a broken link, without anything from elsewhere, and readable."""
+
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from importlib.util import find_spec
+from pathlib import Path
+from types import SimpleNamespace
+
+import psutil
+import pytest
+
+from offload_lab.engine import ROOT
+from offload_lab.testing import require
+
+CHROMIUM = Path("/usr/bin/chromium")
+ARGUMENTS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+LOADED = {"script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src"}
+NEEDED = ("furo", "ipykernel", "myst_nb", "nbclient", "sphinx_revealjs")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tools():
+    for module in NEEDED:
+        require(find_spec(module) is not None, module, "./lab test, or: pip install -e '.[book]'")
+
+
+# --- the book
+
+
+class Page(HTMLParser):
+    """What a page loads, where it leads, and the places in it that others can lead to."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.loads, self.leads, self.places = [], [], set()
+        self.feed(path.read_text())
+
+    def handle_starttag(self, tag, attrs):
+        attributes = dict(attrs)
+        self.loads += [attributes[LOADED[tag]]] if attributes.get(LOADED.get(tag)) else []
+        self.leads += [attributes["href"]] if tag == "a" and attributes.get("href") else []
+        self.places.add(attributes.get("id"))
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """All documents, and the notebooks without results, as a site: its folder."""
+    from offload_lab.publish.book import build
+
+    notebooks = {path.name: path for path in (ROOT / "notebooks").glob("*.ipynb")}
+    return build(notebooks, tmp_path_factory.mktemp("book") / "site").parent
+
+
+@pytest.fixture(scope="module")
+def book(site):
+    """The site's pages by their paths."""
+    return {path: Page(path) for path in site.rglob("*.html") if "_static" not in path.parts}
+
+
+def test_every_document_and_every_notebook_is_a_page(site, book):
+    documents = [*ROOT.glob("*.md"), *ROOT.glob("steps/*/*.md"), *ROOT.glob("notebooks/*.ipynb")]
+    pages = [site / path.relative_to(ROOT).with_suffix(".html") for path in documents]
+    assert [page for page in pages if page not in book] == []
+
+
+def test_no_page_loads_anything_from_elsewhere(site, book):
+    elsewhere = {load for page in book.values() for load in page.loads if re.match(r"(\w+:)?//", load)}
+    assert elsewhere == set()
+    assert [
+        path for path in site.rglob("*.css") if re.search(r"(url\(|@import)\s*[\"']?(\w+:)?//", path.read_text())
+    ] == []
+
+
+def test_every_link_of_every_page_leads_somewhere(book):
+    broken = []
+    for path, page in book.items():
+        for link in [*page.leads, *page.loads]:
+            if re.match(r"\w+:", link):
+                continue
+            file, _, place = link.partition("#")
+            target = (path.parent / file.partition("?")[0]).resolve() if file else path
+            if not target.is_file() or (place and target in book and place not in book[target].places):
+                broken.append(f"{path.name}: {link}")
+    assert broken == []
+
+
+def test_a_link_that_leads_nowhere_stops_the_build(tmp_path, monkeypatch):
+    from offload_lab.publish import book
+
+    broken = tmp_path / "99_broken.ipynb"
+    write(broken, ["# Broken\n\n[to nowhere](no_such_page.md)"])
+    monkeypatch.setattr(book, "lay", lay_only(broken))
+    with pytest.raises(book.BrokenBook, match=r"notebooks/99_broken.*no_such_page"):
+        book.build({broken.name: broken}, tmp_path / "site")
+
+
+def lay_only(notebook):
+    """A tree with a first page and `notebook`: seconds less than with everything."""
+
+    def lay(tree, notebooks):
+        (tree / "notebooks").mkdir(parents=True)
+        (tree / "index.md").write_text("# Book\n\n```{toctree}\n:glob:\n\nnotebooks/*\n```\n")
+        (tree / "notebooks" / notebook.name).write_text(notebook.read_text())
+
+    return lay
+
+
+# --- executed copies
+
+
+def write(path, sources):
+    """A notebook: Markdown where a source begins with #, else code."""
+    import nbformat
+    from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+    kinds = [new_markdown_cell if source.startswith("#") else new_code_cell for source in sources]
+    cells = [kind(source, id=f"cell-{at}") for at, (kind, source) in enumerate(zip(kinds, sources, strict=True))]
+    nbformat.write(new_notebook(cells=cells), path)
+
+
+def test_a_notebook_runs_once_until_it_changes(tmp_path):
+    from offload_lab.publish.executed import executed
+
+    notebook = tmp_path / "99_short.ipynb"
+    write(notebook, ["# Short", "from offload_lab import notebook as lab\nwith lab.progress('long'): print(6 * 7)"])
+    shares = []
+    first = executed(notebook, tmp_path / "kept", shares.append)
+    assert '"42\\n"' in first.read_text()
+    assert "█" not in first.read_text(), "progress is of no interest afterwards"
+    assert shares == sorted(shares)
+    assert shares
+    assert executed(notebook, tmp_path / "kept", pytest.fail) == first
+    write(notebook, ["# Short", "print(6 * 8)"])
+    second = executed(notebook, tmp_path / "kept")
+    assert list((tmp_path / "kept").iterdir()) == [second]
+    assert '"48\\n"' in second.read_text()
+    assert not [one for one in psutil.Process().children(recursive=True) if "ipykernel" in " ".join(one.cmdline())]
+
+
+def test_a_cell_that_fails_stops_it_and_is_named(tmp_path):
+    from offload_lab.publish.executed import NotebookFailed, executed
+
+    notebook = tmp_path / "99_broken.ipynb"
+    write(notebook, ["# Broken", "tickets = {}\ntickets['lost']"])
+    with pytest.raises(NotebookFailed) as caught:
+        executed(notebook, tmp_path / "kept")
+    assert re.search(r"99_broken.ipynb, cell cell-1: .*KeyError: 'lost'", str(caught.value), re.DOTALL)
+    assert "./lab notebook 99" in str(caught.value)
+    assert "\x1b" not in str(caught.value)
+    assert not (tmp_path / "kept").exists()
+
+
+# --- slides
+
+
+def cell(kind, source, *shown):
+    from nbformat.v4 import new_output
+
+    outputs = [new_output("display_data", {"text/plain": text}) for text in shown]
+    return SimpleNamespace(cell_type=kind, id="any", source=source, outputs=outputs)
+
+
+PRINTED = """
+ Somebody who stays
+
+  variant      worker's   thread that
+               peak MiB   waits on it
+ ─────────────────────────────────────
+  naive              70   the worker
+                          itself
+  offload             6   an offload
+                          thread
+"""
+
+
+def test_a_printed_table_becomes_one_with_its_wrapped_cells_whole():
+    from offload_lab.publish.pieces import printed_table
+
+    [table] = printed_table(PRINTED)
+    cells = re.findall(r"<t[hd](?: [^>]*)?>(.*?)</t[hd]>", table.html)
+    assert cells[:3] == ["variant", "worker&#x27;s peak MiB", "thread that waits on it"]
+    assert cells[3:] == ["naive", "70", "the worker itself", "offload", "6", "an offload thread"]
+    assert table.html.count('class="number"') == 3
+
+
+def test_what_is_long_becomes_several_pieces_that_fit_and_code_says_what_it_leaves_out():
+    from offload_lab.publish.pieces import ROOM, code, table
+
+    lines = [f"line {number}" for number in range(50)]
+    rows = table(["number"], [[line] for line in lines])
+    assert len(rows) > 2
+    assert re.findall(r"line \d+", "".join(piece.html for piece in rows)) == lines
+    pieces = code("\n".join(lines))
+    text = "".join(piece.html for piece in pieces)
+    shown = re.findall(r"line \d+", text)
+    assert len(pieces) == 2
+    assert shown == lines[: len(shown)]
+    assert f"⋯ and {len(lines) - len(shown)} lines more" in text
+    assert all(piece.height <= ROOM for piece in [*pieces, *rows])
+    [whole] = code("\n".join(lines[:10]))
+    assert "more" not in whole.html
+
+
+def test_headings_begin_slides_and_long_prose_is_for_the_speaker():
+    from offload_lab.publish.slides import deck
+
+    long = "A clerk who carries a parcel cannot sell. " + "And so the queue grows. " * 10
+    slides = deck([cell("markdown", f"# The hall\n\n## What\n\n{long}\n\n- a clerk\n- a belt\n\n## Why\n\nShort.")])
+    assert [slide.title for slide in slides] == ["The hall", "What", "Why"]
+    shown = "".join(piece.html for piece in slides[1].pieces)
+    assert "A clerk who carries a parcel cannot sell." in shown
+    assert "the queue grows" not in shown
+    assert "the queue grows" in slides[1].notes[0]
+    assert "a belt" in shown
+
+
+def test_the_guess_stays_whole_and_a_diff_keeps_its_lines_but_not_its_comments():
+    from offload_lab.publish.slides import deck
+
+    question = "Somebody comes with a bad line, and takes what he ordered, piece by piece. " * 3 + "**How long?**"
+    diff = "steps/01: a.ini → b.ini\n  master = true\n+ ; the belt\n+ offload-threads = 1\n"
+    cells = [
+        cell("markdown", "# The hall"),
+        cell("markdown", f"## Guess\n\n{question}"),
+        cell("code", "guess_ms = None"),
+        cell("markdown", "## Read"),
+        cell("code", "lab.show_diff()", diff),
+    ]
+    _, guess, read = deck(cells)
+    shown = "".join(piece.html for piece in guess.pieces)
+    assert "piece by piece" in shown
+    assert "guess_ms = None" in shown
+    [lines] = read.pieces
+    assert '<div class="new">+ offload-threads = 1</div>' in lines.html
+    assert "the belt" not in lines.html
+    assert "show_diff" not in lines.html
+
+
+TOO_HIGH_OR_SMALL = """() => {
+  const slide = Reveal.getCurrentSlide(), faults = []
+  if (slide.scrollHeight > slide.clientHeight + 1 || slide.scrollWidth > slide.clientWidth + 1) faults.push('overflows')
+  for (const one of slide.querySelectorAll('*')) {
+    const words = [...one.childNodes].some(node => node.nodeType == 3 && node.textContent.trim())
+    if (words && !one.closest('.notes') && parseFloat(getComputedStyle(one).fontSize) < 24) faults.push(one.outerHTML)
+  }
+  return faults
+}"""
+
+
+def test_no_slide_overflows_or_is_written_small_and_nothing_is_loaded_from_elsewhere(tmp_path):
+    require(find_spec("playwright") is not None, "Playwright", "pip install playwright")
+    require(CHROMIUM.exists(), "Chromium", "apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    from offload_lab.publish.slides import write as write_deck
+
+    longest = max((ROOT / "notebooks").glob("*.ipynb"), key=lambda path: path.stat().st_size)
+    deck = write_deck("deck", with_outputs(longest, tmp_path), tmp_path)
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS) as browser,
+    ):
+        page = browser.new_page(viewport={"width": 1280, "height": 720})
+        asked, errors = [], []
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("pageerror", lambda error: errors.append(error))
+        page.goto(deck.as_uri())
+        page.wait_for_function("Reveal.isReady()")
+        slides = page.evaluate("Reveal.getTotalSlides()")
+        assert slides > 20
+        for number in range(slides):
+            assert page.evaluate("Reveal.getIndices().h") == number
+            assert page.evaluate(TOO_HIGH_OR_SMALL) == [], f"slide {number + 1} of {slides}"
+            page.keyboard.press("ArrowRight")
+    assert errors == []
+    assert {url.partition(":")[0] for url in asked} <= {"file", "data", "blob"}
+
+
+def with_outputs(notebook, folder):
+    """The notebook as if it had run: the real tables and diffs need processes, these are as long and as wide."""
+    import nbformat
+
+    content = nbformat.read(notebook, as_version=4)
+    width = "  ".join(f"{'column ' + str(number):<18}" for number in range(6))
+    table = f"\n {width}\n {'─' * len(width)}\n" + f" {width}\n" * 30
+    long = (
+        "steps/01_file_wrapper: a.ini → b.ini\n" + "+ response-route-if-not = empty:${X_OFFLOAD} disableheaders:\n" * 30
+    )
+    for number, one in enumerate(cell for cell in content.cells if cell.cell_type == "code"):
+        one.outputs = [nbformat.v4.new_output("display_data", {"text/plain": [table, long][number % 2]})]
+    path = folder / notebook.name
+    nbformat.write(content, path)
+    return path
+
+
+def test_a_missing_part_is_named_with_what_installs_it():
+    code = "import sys; sys.modules['furo'] = None; from offload_lab.cli.main import main; main()"
+    answer = subprocess.run([sys.executable, "-c", code, "book"], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert answer.returncode == 1
+    assert "pip install -e '.[book]'" in " ".join(answer.stderr.split())
