@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Build the uWSGI on which uwsgi.route() works, prove that it does, and only then put it in place.
+"""Build uWSGI with the patches in this folder, prove that it does what they promise, and only then put it in place.
 
     python engine/build.py [--force]
 
@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(prog="engine", description="build the uWSGI on which uwsgi.route() works")
+    made = argparse.ArgumentParser(prog="engine", description="build uWSGI with this folder's patches")
     made.add_argument("--force", action="store_true", help="build again even if nothing has changed")
     made.add_argument("--root", type=Path, default=HERE.parent, help="the project's folder, for tests")
     return made

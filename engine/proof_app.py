@@ -1,5 +1,6 @@
 """The two apps with which prove.py tries a uWSGI: a clerk at the counter, and a belt behind it that takes over."""
 
+import contextlib
 import importlib
 import os
 from collections.abc import Callable, Iterable
@@ -23,6 +24,8 @@ def belt(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     """The backend, on gevent: shakes hands on /handshake (needs TLS's SHA-1), names its greenlet elsewhere."""
     if environ["PATH_INFO"] == "/handshake":
         uwsgi.websocket_handshake()
+        with contextlib.suppress(OSError):  # they leave
+            uwsgi.websocket_recv()
         return []
     gevent = importlib.import_module("gevent")
     return say(start_response, f"belt in a {type(gevent.getcurrent()).__name__}")

@@ -29,11 +29,14 @@ UPGRADE = (
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 )
 ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="  # RFC 6455's own example for that key
+CONTINUES_NOTHING = b"\x80\x81\0\0\0\0x"
 CLAIMS = {
     "pcre": "a route's $1 reached the app",
     "gevent": "requests run in greenlets",
     "ssl": "websocket_handshake() gives RFC 6455's own example",
     "route": "uwsgi.route() answers with the backend's words and the worker lives on",
+    "refusal": "who cannot be handed over gets 503",
+    "websocket": "a WebSocket frame that continues nothing ends its own connection only",
 }
 Seen = tuple[bool, str]  # whether it is as claimed, and what came
 
@@ -50,6 +53,7 @@ def prove(command: list[str]) -> dict[str, str]:
         run = Path(name)
         with pair(command, run) as log:
             tried = {"pcre": pcre(run), "gevent": gevent(run), "ssl": ssl(run), "route": route(run, log)}
+            tried |= {"refusal": refusal(run), "websocket": websocket(run)}
     failed = [f"{ability}: {seen}" for ability, (fine, seen) in tried.items() if not fine]
     if failed:
         raise ProofFailed("; ".join(failed))
@@ -61,7 +65,7 @@ def pair(command: list[str], run: Path) -> Iterator[Path]:
     """A backend and a front in front of it, both answering; yields the front's log."""
     belt = ["--socket", f"{run}/belt", "--http-socket", f"{run}/direct", "--gevent", "4", "--module", "proof_app:belt"]
     front = ["--http-socket", f"{run}/front", "--offload-threads", "1", "--module", "proof_app:clerk"]
-    rule = ["--route", r"^/ticket/(\d+)$ addvar:TICKET=$1"]
+    rule = ["--route", r"^/ticket/(\d+)$ addvar:TICKET=$1", "--route", f"^/nobody uwsgi:{run}/nobody,0,0"]
     with server(command, belt, run, "belt", "direct"):
         if "unrecognized option" in (said := ask(command, [*rule, "--version"])):
             raise ProofFailed(f"pcre: {said.strip().splitlines()[0]}")
@@ -105,13 +109,13 @@ def wait_until_it_answers(child: "subprocess.Popen[bytes]", path: Path, log: Pat
     raise ProofFailed(f"starts: no answer within {DEADLINE_S:g} s; its log ends: {tail(log)}")
 
 
-def get(path: Path, url: str, headers: str = "") -> str:
-    """The whole answer to one GET over a UNIX socket; empty where the connection is cut."""
+def get(path: Path, url: str, headers: str = "", then: bytes = b"") -> str:
+    """The whole answer to one GET, and to what follows it, over a UNIX socket; empty where the connection is cut."""
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(DEADLINE_S)
         try:
             client.connect(str(path))
-            client.sendall(f"GET {url} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n".encode())
+            client.sendall(f"GET {url} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n".encode() + then)
             if headers:
                 client.shutdown(socket.SHUT_WR)  # a WebSocket stays open until we leave
             return b"".join(iter(lambda: client.recv(65536), b"")).decode(errors="replace")
@@ -148,6 +152,18 @@ def route(run: Path, log: Path) -> Seen:
     fine = answer.endswith("belt in a Greenlet") and before == after and pid(answer) not in ("", before) and not crash
     told = crash.group() if crash else "no crash in its log"
     return fine, f"answer {answer!r}, worker {before} before and {after} after, {told}"
+
+
+def refusal(run: Path) -> Seen:
+    answer = get(run / "front", "/nobody")
+    return answer.startswith("HTTP/1.1 503 "), f"answer {answer!r} where nobody listens behind"
+
+
+def websocket(run: Path) -> Seen:
+    before = pid(get(run / "direct", "/"))
+    answer = get(run / "direct", "/handshake", UPGRADE, CONTINUES_NOTHING)
+    after = pid(get(run / "direct", "/"))
+    return ACCEPT in answer and before == after, f"answer {answer!r}, worker {before} before and {after} after"
 
 
 def pid(answer: str) -> str:

@@ -52,6 +52,13 @@ def native():
         yield stage
 
 
+@pytest.fixture(scope="module")
+def native_stock():
+    """On a uWSGI as it is released: the one that the project builds has cured what is shown there."""
+    with Board("native", engine=engine.find("wheel")) as stage:
+        yield stage
+
+
 @pytest.fixture
 def built():
     try:

@@ -5,6 +5,7 @@ from functools import cache
 
 import pytest
 
+from offload_lab import engine
 from offload_lab.clients.login import Visitor
 from offload_lab.clients.sse import SseClient
 from offload_lab.stage import Stage
@@ -33,7 +34,9 @@ def stage_of():
 
     @cache
     def start(variant):
-        stages.append(Hall(STEP, variant, placeholders=FAST).__enter__())
+        # what is broken is so on uWSGI as it is released; the one that the project builds cures some of it
+        chosen = engine.find("wheel") if variant.endswith("_broken") else None
+        stages.append(Hall(STEP, variant, placeholders=FAST, engine=chosen).__enter__())
         return stages[-1]
 
     yield start

@@ -6,6 +6,7 @@ import selectors
 import socket
 from contextlib import ExitStack, contextmanager
 
+from offload_lab import engine
 from offload_lab.clients import ping
 from offload_lab.clients.sse import SseClient, Streams, request_bytes
 from offload_lab.stage import Stage
@@ -140,7 +141,8 @@ def test_queue_full_broken_loses_the_worker_for_good_to_a_moment_in_which_its_th
 
 
 def test_queue_full_broken_with_harakiri_gets_a_new_worker_and_cuts_off_all_whom_the_old_one_carried():
-    with Stage(STEP, "queue_full_broken", options=["--harakiri", "2"]) as stage, ExitStack() as exits:
+    wheel = engine.find("wheel")
+    with Stage(STEP, "queue_full_broken", options=["--harakiri", "2"], engine=wheel) as stage, ExitStack() as exits:
         [old] = stage.workers()
         visitors = lose_the_worker(stage, exits)
         assert ping(stage.port, TIMEOUT_S).pid != old.pid
