@@ -89,12 +89,14 @@ class Visitor:
             case Ping():
                 self.send(event.response())
             case TextMessage():
+                # >>> pieces
                 self.message.write(event.data)
                 if self.message.tell() > MESSAGE_LIMIT:
                     return CloseConnection(CloseReason.MESSAGE_TOO_BIG, f"at most {MESSAGE_LIMIT} characters")
                 if event.message_finished:
                     BOARD.post(self.user, self.message.getvalue())
                     self.message = StringIO()
+                # <<<
             case BytesMessage():
                 return CloseConnection(CloseReason.UNSUPPORTED_DATA, "text only")
             case CloseConnection():  # the visitor's own, or wsproto's verdict on a broken rule: the answer is the same

@@ -18,11 +18,13 @@ MESSAGE_TOO_BIG = 1009
 
 @dataclass(frozen=True)
 class Seen:
-    """What ada heard. `cut_off` is when grace was, as `talk` has it; `raised`: what the board's app ended with."""
+    """What ada heard. `cut_off` is when grace was, as `talk` has it, with `code`; `raised`: what the board's app ended
+    with."""
 
     facts: Facts
     ada: Heard
     cut_off: str
+    code: int | None
     raised: str
 
     @property
@@ -42,7 +44,7 @@ def visit(stage: Stage) -> Seen:
         ada, grace = (exits.enter_context(come(stage, cookie(stage.port, *who))) for who in guests)
         facts = look(stage.step, stage.variant, stage.run)
         cut_off = talk(ada, grace)
-        return Seen(facts, ada, cut_off, last_error(stage.processes[0].log_tail(60)))
+        return Seen(facts, ada, cut_off, grace.code, last_error(stage.processes[0].log_tail(60)))
 
 
 def talk(ada: Caller, grace: Caller) -> str:
@@ -53,10 +55,10 @@ def talk(ada: Caller, grace: Caller) -> str:
     grace.say_and_wait(frame(CONTINUATION, PIECES[1].encode()), frame(TEXT, AFTER.encode()))
     ada.hear(lambda: any(text.endswith(AFTER) for _, text in ada.texts))
     grace.say_and_wait(frame(TEXT, HALF.encode(), final=False), frame(CONTINUATION, HALF.encode(), final=False))
-    if grace.code == MESSAGE_TOO_BIG:
+    if grace.code is not None:
         return "early"
     grace.say_and_wait(frame(CONTINUATION))
-    return "late" if grace.code == MESSAGE_TOO_BIG else "never"
+    return "never" if grace.code is None else "late"
 
 
 # --- rules: words where they match
@@ -109,11 +111,20 @@ def no_limit(seen: Seen) -> str | None:
 
 
 def limit_too_late(seen: Seen) -> str | None:
-    if not seen.whole or seen.cut_off != "late":
+    if not seen.whole or seen.cut_off != "late" or seen.code != MESSAGE_TOO_BIG:
         return None
     return (
         f"grace sent {2 * len(HALF):,} characters of a message that was not finished, and the board kept them. It"
         f" closed with {MESSAGE_TOO_BIG} only when the last piece came: somebody who never sends it is never stopped."
+    )
+
+
+def another_code(seen: Seen) -> str | None:
+    if not seen.whole or seen.code in (None, MESSAGE_TOO_BIG):
+        return None
+    return (
+        f"grace's message was too long, and the board closed with {seen.code}: only {MESSAGE_TOO_BIG} tells her browser"
+        " that it was the size."
     )
 
 
@@ -130,5 +141,6 @@ RULES = (
     never_published,
     no_limit,
     limit_too_late,
+    another_code,
     board_raises,
 )

@@ -66,7 +66,9 @@ def is_allowed(origin: str | None, own: str) -> bool:
 
     They always say where. So nobody may come without an origin: a program that is no browser can set ours.
     """
+    # >>> origin
     return origin is not None and origin.lower() in [own.lower(), *settings.BOARD_ORIGINS]
+    # <<<
 
 
 def upgrade_required(reason: str) -> HttpResponse:

@@ -29,13 +29,17 @@ def websocket(request):
 
 def hand_over(request, name: str) -> HttpResponse:
     """Give the connection to the server called `name`. Variables go with it; clients can set only HTTP_… ones."""
+    # >>> name
     uwsgi.add_var("OFFLOAD_VISITOR", visitor(request))
+    # <<<
     server = settings.OFFLOAD_SERVERS[name]
     if settings.OFFLOAD_BY == "route":
         uwsgi.add_var("OFFLOADED", "y")  # before the next line: from there on the connection is not ours
         uwsgi.route("uwsgi", f"{server},0,0")
     else:
+        # >>> server
         uwsgi.add_var("OFFLOAD_SERVER", server)
         # last: add_var() raises if the request's buffer is full, and then nothing happens
         uwsgi.add_var("OFFLOAD", "y")
+        # <<<
     return HttpResponse()  # empty: a body would be written into somebody else's conversation
