@@ -4,16 +4,20 @@ Opaque white and colour-blind safe like the signature picture, so that they read
 """
 
 import math
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from .figures import FREE, INK, STUCK, TRANSFER
+from .guesses import Guess
 
 LOG_FROM_RATIO = 20  # from here on two numbers on a linear axis no longer show both
 CLOSE_RATIO = 1.5  # nobody guesses better than that
 HATCHES = ("////", "", "..")
+QUESTION_WIDTH, QUESTION_PT = 46, 290  # characters, and the room for them beside the axis
+LEAST_RANGE = 20  # times, on both sides of what was measured
 
 
 def number(value: float) -> str:
@@ -100,3 +104,61 @@ def memory(peaks: Mapping[str, Mapping[int, float]]) -> Figure:
         axes.spines[side].set_visible(False)
     axes.legend(frameon=False, fontsize=11, labelcolor=INK, loc="upper left")
     return figure
+
+
+def all_guesses(rows: Sequence[Guess]) -> Figure:
+    """A row for each guess, the furthest off on top: how many times what was measured, on a logarithmic axis.
+
+    A guess of nothing, or of something where nothing was measured, stands at the edge.
+    """
+    rows = sorted(rows, key=lambda one: one.off)
+    figure = Figure(figsize=(10, 0.8 * len(rows) + 1.6), facecolor="white", layout="constrained")
+    axes = figure.subplots()
+    edge = 3 * max([LEAST_RANGE, *(one.off for one in rows if math.isfinite(one.off))])
+    axes.set_xscale("log")
+    axes.set_xlim(1 / edge / 2, edge * 2)
+    axes.set_ylim(-0.6, len(rows) - 0.4)
+    axes.axvspan(1 / CLOSE_RATIO, CLOSE_RATIO, color=FREE, alpha=0.15, linewidth=0)
+    axes.axvline(1, color=FREE, linewidth=2)
+    for height, one in enumerate(rows):
+        draw_guess(axes, height, one, edge)
+    axes.set_yticks(range(len(rows)), [asked(one) for one in rows], fontsize=11, color=INK, ha="left")
+    axes.tick_params(axis="y", left=False, pad=QUESTION_PT)
+    axes.minorticks_off()
+    axes.xaxis.set_major_formatter(lambda ratio, _: "measured" if ratio == 1 else times(ratio))
+    axes.set_xlabel("◀  too small        your guess, compared with what was measured        too large  ▶", color=INK)
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    small, large = (sum(one.off > CLOSE_RATIO and (one.ratio < 1) == way for one in rows) for way in (True, False))
+    right = len(rows) - small - large
+    title = f"{len(rows)} guesses: {small} too small, {right} about right, {large} too large"
+    figure.suptitle(title, x=0.01, ha="left", fontsize=13, fontweight="bold", color=INK)
+    return figure
+
+
+def draw_guess(axes: Axes, height: int, one: Guess, edge: float) -> None:
+    place = min(max(one.ratio, 1 / edge), edge)
+    close = one.off <= CLOSE_RATIO
+    colour = FREE if close else STUCK
+    shape = "o" if close else "D" if math.isfinite(one.off) else "<" if place < 1 else ">"
+    axes.plot([1, place], [height, height], color=colour, linewidth=3, solid_capstyle="butt")
+    axes.plot([place], [height], marker=shape, markersize=11, color=colour)
+    if not close:
+        way, side = (-10, "right") if place < 1 else (10, "left")
+        axes.annotate(
+            times(one.off), (place, height), (way, 0), textcoords="offset points",
+            ha=side, va="center", fontsize=11, color=INK,
+        )  # fmt: skip
+
+
+def asked(one: Guess) -> str:
+    """Two or three lines: the question, and both numbers."""
+    measured = number(one.measured) if math.isfinite(one.measured) else "no end of"
+    lines = textwrap.wrap(f"{one.notebook.partition('_')[0]} · {one.question}", QUESTION_WIDTH)
+    return "\n".join([*lines, f"you said {number(one.guess)}, measured {measured} {one.unit}"])
+
+
+def times(ratio: float) -> str:
+    """The factor by which two numbers differ, either way."""
+    off = max(ratio, 1 / ratio)
+    return "∞" if math.isinf(off) else f"{number(round(off) if off >= 10 else off)} times"

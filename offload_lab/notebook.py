@@ -1,24 +1,17 @@
-"""What a notebook needs to drive the stages and to show what they did; the only module that knows Jupyter."""
+"""What a notebook needs to drive the stages and to show what they did; it and notebook_* alone know Jupyter."""
 
 import ast
 import difflib
 import html
-import io
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from IPython.core.getipython import get_ipython
-from IPython.display import display
 from matplotlib.figure import Figure
-from pygments import highlight  # type: ignore[import-untyped]
-from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]
-from pygments.lexers import get_lexer_for_filename  # type: ignore[import-untyped]
-from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from . import doctor, figures, figures_lesson, manifest, measure, report
@@ -26,36 +19,22 @@ from .altered import altered as altered
 from .clients import ping
 from .engine import ROOT
 from .errors import LabError, Unknown
-from .guesses import counts_as_guess, keep_guess, results
+from .exercises import marks
+from .guesses import counts_as_guess, keep_guess
 from .manifest import Step
+from .notebook_exercises import magic
+from .notebook_exercises import show_gap as show_gap
+from .notebook_show import DIFF_STYLES, framed, progress, show, show_bundle, show_source, show_table
+from .notebook_show import screenshot as screenshot
 from .recording import Recording
 from .stage import Stage
 from .uwsgi import LOOPBACK
 
-DPI = 200
-BAR_CELLS = 40
 GET_IN_S = 5.0
 CONTEXT_LINES = 1
-# both on white, with signs as well as colours: the same in a light and in a dark JupyterLab, and on paper
-FRAME = "background:#ffffff;color:#222222;border:1px solid #bbbbbb;padding:8px 12px;margin:0;overflow-x:auto;"
-MONO = "font-family:'DejaVu Sans Mono',Menlo,Consolas,monospace;font-size:13px;line-height:1.45;white-space:pre;"
-DIFF_STYLES = {"+": "background:#cfe8fc;color:#002f4d;", "-": "background:#fbe0cc;color:#5c2300;", " ": ""}
 
 
 # --- run
-
-
-@contextmanager
-def progress(title: str) -> Iterator[Callable[[float], None]]:
-    """A bar of text under the cell, that works wherever a notebook is executed: call it with the share done, 0 to 1."""
-
-    def line(share: float) -> dict[str, str]:
-        done = round(share * BAR_CELLS)
-        return {"text/plain": f"{title:<28} {'█' * done}{'░' * (BAR_CELLS - done)} {share:4.0%}"}
-
-    bar = show_bundle(line(0), display_id=True)
-    yield lambda share: bar.update(line(share), raw=True)
-    bar.update(line(1), raw=True)
 
 
 def record(
@@ -177,17 +156,15 @@ def show_code(step: str, file: str, name: str | None = None) -> None:
     folder = manifest.find(step).folder
     text = read(folder / file)
     code = text if name is None else definition(text, name)
-    coloured = highlight(code, get_lexer_for_filename(file), HtmlFormatter(noclasses=True, nowrap=True))
-    caption = f"steps/{folder.name}/{file}" + (f": {name}" if name else "")
-    show_bundle({"text/html": framed(caption, coloured), "text/plain": f"{caption}\n{code}"})
+    show_source(f"steps/{folder.name}/{file}" + (f": {name}" if name else ""), file, code)
 
 
 def read(path: Path) -> str:
-    """Raises Unknown with the nearest match for a file that is not there."""
+    """Without the marker lines of the exercises. Raises Unknown with the nearest match for a file that is not there."""
     if not path.is_file():
         known = sorted(one.name for one in path.parent.iterdir() if one.is_file())
         raise Unknown(f"file in {path.parent.name}", path.name, known, manifest.nearest(path.name, known))
-    return path.read_text()
+    return marks.unmarked(path.read_text())
 
 
 def definition(text: str, name: str) -> str:
@@ -197,46 +174,6 @@ def definition(text: str, name: str) -> str:
             first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
             return "\n".join(text.splitlines()[first - 1 : node.end_lineno])
     raise LabError(f"nothing called {name!r} is defined there")
-
-
-def framed(caption: str, body: str) -> str:
-    head = f'<div style="{FRAME}border-bottom:0;font-weight:bold;font-size:13px;">{html.escape(caption)}</div>'
-    return f'{head}<pre style="{FRAME}{MONO}">{body}</pre>'
-
-
-# --- show
-
-
-def show(figure: Figure, words: str) -> None:
-    """`figure` under the cell; `words` for those who cannot see it."""
-    image = io.BytesIO()
-    figure.savefig(image, format="png", dpi=DPI)
-    width = round(figure.get_figwidth() * 96)
-    show_bundle({"image/png": image.getvalue(), "text/plain": words}, {"image/png": {"width": width, "alt": words}})
-
-
-def screenshot(name: str, made_by: str) -> None:
-    """The picture that a browser test kept in results/screenshots, or one line that says how to get it."""
-    path = results() / "screenshots" / name
-    if not path.exists():
-        print(f"no picture yet: {made_by} keeps one (with Chromium: apt-get install chromium)")
-        return
-    show_bundle({"image/png": path.read_bytes(), "text/plain": name}, {"image/png": {"width": 760, "alt": name}})
-
-
-def show_table(rows: Table) -> None:
-    """The same table that a terminal shows, on white."""
-    console = Console(file=io.StringIO(), record=True, width=124, force_jupyter=False)
-    rows.box = box.SIMPLE_HEAD  # a browser leaves gaps between the pieces of upright lines
-    console.print(rows)
-    plain = console.export_text(clear=False).rstrip()
-    page = console.export_html(inline_styles=True, code_format="{code}").rstrip()
-    show_bundle({"text/html": f'<pre style="{FRAME}{MONO}line-height:1.2;">{page}</pre>', "text/plain": plain})
-
-
-def show_bundle(data: dict[str, Any], metadata: dict[str, Any] | None = None, **how: Any) -> Any:
-    show_it: Any = display
-    return show_it(data, metadata=metadata, raw=True, **how)
 
 
 # --- what is here
@@ -257,17 +194,19 @@ def lessons() -> None:
         notebook = f"{step.name}.ipynb"
         link = f"[{notebook}]({notebook})" if (ROOT / "notebooks" / notebook).exists() else "not yet"
         lines.append(f"| {step.number} | {step.title} | {step.minutes} | {link} |")
+    lines.append("| | Your guesses, and what was measured | 5 | [08_guesses.ipynb](08_guesses.ipynb) |")
     show_bundle({"text/markdown": "\n".join(lines), "text/plain": "\n".join(lines)})
 
 
-def show_lab_errors_plainly(shell: Any) -> None:
-    """A LabError says what to do; a traceback would hide it."""
+def set_up(shell: Any) -> None:
+    """Know ``%%your_turn``, and print a LabError alone: it says what to do, and a traceback would hide it."""
 
     def plainly(_shell: Any, _kind: type[LabError], error: LabError, _trace: Any, tb_offset: Any = None) -> None:
         print(f"{type(error).__name__}: {error}")
 
     shell.set_custom_exc((LabError,), plainly)
+    shell.register_magic_function(magic, "cell", "your_turn")
 
 
 if (shell := get_ipython()) is not None:
-    show_lab_errors_plainly(shell)
+    set_up(shell)

@@ -22,7 +22,7 @@ from .clients.sse import EventStreamParser, request_bytes
 from .engine import ROOT
 from .holder import find_holders
 from .measure_streams import received
-from .notebook import progress, show_bundle, show_table
+from .notebook_show import progress, show_bundle, show_table
 from .stage import Stage
 from .uwsgi import LOOPBACK
 

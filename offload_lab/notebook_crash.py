@@ -21,7 +21,7 @@ from .clients.login import Visitor
 from .clients.sse import SseClient
 from .engine import ROOT, Engine
 from .errors import Missing
-from .notebook import DIFF_STYLES, framed, show_bundle, show_table
+from .notebook_show import DIFF_STYLES, framed, show_bundle, show_table
 from .stage import Stage
 
 NEXT_WORKER_S = 30.0

@@ -5,13 +5,10 @@ import importlib.util
 import json
 import os
 import signal
-import socket
-import struct
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
@@ -19,13 +16,14 @@ from itertools import pairwise
 from matplotlib.figure import Figure
 
 from . import manifest
+from .clients.handed_over import HandedOver, connect, packet
 from .clients.login import Visitor
 from .clients.resuming import Subscriber, Subscribers
 from .clients.sse import Event, SseClient
 from .errors import LabError, Missing
 from .figures import FREE, INK, STUCK
 from .figures_streams import frameless
-from .notebook import progress
+from .notebook_show import progress
 from .stage import Stage
 
 STEP = "06_shared_state"
@@ -151,19 +149,6 @@ def lane_name(victim: bool) -> str:
     return "at the backend that is killed" if victim else "at the other"
 
 
-def who_answers(stage: Stage, cookie: str, visits: int = 12) -> Counter[str]:
-    """Which backend greeted how many of so many visits; "nobody" for an answer that was none."""
-
-    def backend(_: int) -> str:
-        try:
-            with SseClient(stage.port, cookie=cookie, timeout_s=5) as visitor:
-                return str(json.loads(visitor.next().data)["backend"])
-        except (OSError, ValueError):
-            return "nobody"
-
-    return Counter(backend(visit) for visit in range(visits))
-
-
 # --- the desk
 
 
@@ -184,32 +169,16 @@ def parcel_on_its_way(stage: Stage, cookie: str) -> tuple[list[str], Event]:
 
 def ask_desk(stage: Stage, key: str) -> str:
     """The status and the first event for somebody whom the front hands over with this key."""
-    desk = f"{stage.variant.name}_desk.sock"
-    variables = {"REQUEST_METHOD": "GET", "PATH_INFO": "/subscribe", "X_OFFLOAD": "ada", "X_PARCEL": key}
-    with uwsgi_request(stage, desk, (0, 0), variables) as connection:
-        raw = b""
-        while b"\n\n" not in raw.partition(b"\r\n\r\n")[2] and (chunk := connection.recv(65536)):
-            raw += chunk
-    head, _, body = raw.decode().partition("\r\n\r\n")
-    return f"{head.partition(chr(13))[0]}: {' '.join(body.split())[:100]}"
+    with HandedOver(stage.run / f"{stage.variant.name}_desk.sock", timeout_s=WAIT_S, X_PARCEL=key) as visitor:
+        first = visitor.next()
+    return f"{visitor.head.version} {visitor.head.status}: event: {first.type} data: {first.data}"[:120]
 
 
 def leave_in_cache(stage: Stage, key: str, life_s: int = 60) -> None:
     """A small parcel under `key`, through the socket where uWSGI's cache answers. Raises LabError where it says no."""
     parcel = json.dumps({"for": "ada", "departures": [{"train": 1}]}).encode()
     command = {"cmd": "set", "cache": "parcels", "key": key, "size": str(len(parcel)), "expires": str(life_s)}
-    with uwsgi_request(stage, "cache.sock", CACHE, command) as connection:
-        connection.sendall(parcel)
+    with connect(stage.run / "cache.sock", WAIT_S) as connection:
+        connection.sendall(packet(command, CACHE) + parcel)
         if b"ok" not in (answer := connection.recv(100)):
             raise LabError(f"the cache said {answer!r}")
-
-
-def uwsgi_request(stage: Stage, name: str, modifiers: tuple[int, int], variables: Mapping[str, str]) -> socket.socket:
-    """A connection with a request in uWSGI's own protocol on its way: length-prefixed names and values."""
-    halves = [half.encode() for pair in variables.items() for half in pair]
-    packed = b"".join(struct.pack("<H", len(half)) + half for half in halves)
-    connection = socket.socket(socket.AF_UNIX)
-    connection.settimeout(WAIT_S)
-    connection.connect(str(stage.run / name))
-    connection.sendall(struct.pack("<BHB", modifiers[0], len(packed), modifiers[1]) + packed)
-    return connection

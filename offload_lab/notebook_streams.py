@@ -11,7 +11,7 @@ from . import crowd as crowds
 from . import measure
 from .crowd import Crowd
 from .measure_streams import Held, held_sockets
-from .notebook import progress, show_table
+from .notebook_show import progress, show_table
 from .recording import Recording
 from .stage import Stage
 

@@ -61,12 +61,15 @@ class SseClient:
         headers: Iterable[tuple[str, str]] = (),
         timeout_s: float = 30.0,
     ) -> None:
+        request = request_bytes(port, path, cookie, headers)
+        self._begin(socket.create_connection((LOOPBACK, port), timeout_s), request)
+
+    def _begin(self, connection: socket.socket, request: bytes) -> None:
         self.body = b""
         self.events: list[Event] = []
         self.parser = EventStreamParser()
-        self._request = request_bytes(port, path, cookie, headers)
+        self._request, self._socket = request, connection
         self._handed_out = 0
-        self._socket = socket.create_connection((LOOPBACK, port), timeout_s)
 
     @property
     def address(self) -> tuple[str, int]:

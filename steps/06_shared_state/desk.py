@@ -24,7 +24,9 @@ redis = feed.connect(ADDRESS, at_most=8) if KIND == "redis" else None
 
 def take_from_redis(key):
     """Read and deleted in one step: of two who come at once, one gets it."""
+    # >>> take
     return redis.getdel(f"parcel:{key}")
+    # <<<
 
 
 def take_from_cache(key):

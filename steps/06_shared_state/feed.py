@@ -96,7 +96,9 @@ def event(type, id, *, retry_ms=None, **data):
     forgets, at the start of each stream, which id came last.
     """
     retry = f"retry: {retry_ms}\n" if retry_ms else ""
+    # >>> place
     return f"{retry}id: {id}\nevent: {type}\ndata: {json.dumps(data)}\n\n".encode()
+    # <<<
 
 
 def spread(about):

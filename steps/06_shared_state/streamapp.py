@@ -48,17 +48,19 @@ def follow(who, last_event_id):
     ends = time.monotonic() + feed.spread(LIFETIME_S)
     while not hub.ready.wait(HEARTBEAT_S):
         yield NO_REDIS
+    hello = {"retry_ms": retry_ms(), "for": who, "backend": NAME, "pid": os.getpid()}
     # First the queue: from here on nothing is missed. Then the past, up to some moment after that. Then what is in the
     # queue, without what the past had already. In another order, whatever comes between the two would be lost.
+    # >>> resume
     with hub.client() as client:
         last = client.start
-        hello = {"retry_ms": retry_ms(), "for": who, "backend": NAME, "pid": os.getpid()}
-        if not last_event_id:
-            yield feed.event("hello", last, **hello)
-        else:
+        if last_event_id:
             last = yield from past(last_event_id, hello, client.start)
+        else:
+            yield feed.event("hello", last, **hello)
         reason = yield from present(client, last, ends)
-        yield feed.event("bye", reason[1], why=reason[0], text=WHY[reason[0]])
+    # <<<
+    yield feed.event("bye", reason[1], why=reason[0], text=WHY[reason[0]])
 
 
 def past(last, hello, start):

@@ -28,9 +28,7 @@ HERE = Path(__file__).parent
 TIMEOUT_S = 40
 COUNT = 50
 CHANGES = {
-    "store": {
-        "redis_server.py %(run)": "redis_server.py %(run) --port 6379 --bind 10.77.1.1 10.77.2.1 --requirepass key"
-    },
+    "store": {'.py" "%(run)"': '.py" "%(run)" --port 6379 --bind 10.77.1.1 10.77.2.1 --requirepass key'},
     "stream_a": {"%(run)/stream_a.sock": "10.77.1.2:3031", "unix://%(run)/redis.sock": "redis://:key@10.77.1.1:6379"},
     "stream_b": {"%(run)/stream_b.sock": "10.77.2.2:3031", "unix://%(run)/redis.sock": "redis://:key@10.77.2.1:6379"},
     "stream": {
