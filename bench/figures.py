@@ -21,7 +21,6 @@ KINDS = {
     "server": "a server in front does",
     "floor": "the floor",
 }
-PALETTE, MARKERS = (STUCK, TRANSFER, FREE, INK), "osD^"  # by the number of threads
 NAME_HEIGHT = 0.05  # of a name at a line's end, as a part of the picture's height
 
 Wanted = tuple[str, str, Measure, str, str]  # file's name, workload, what, the question, the unit
@@ -150,43 +149,44 @@ def both_logarithmic(axes: Axes, sizes: Sequence[int]) -> None:
 LAWS: tuple[tuple[str, Callable[[law.Point], float], str, str], ...] = (
     (
         "law-cpu",
-        lambda one: one.front_us,
-        "What does an event cost the front?",
+        lambda one: one.event_us,
+        "What does an event cost, from the app to the visitor?",
         "µs of CPU; dotted: the line that fits best",
     ),
     ("law-last", lambda one: one.last_ms, "When does the last stream have the event?", "ms after it was due"),
     ("law-memory", lambda one: one.kib_each, "What does each open stream cost?", "KiB of memory"),
     ("law-wait", lambda one: one.wait_p99_ms, "How long does a bystander wait?", "ms, 99 of 100 within"),
 )
+LAW_COLOURS = {"ours": STUCK, "ours_built": TRANSFER, "ours_passed": FREE}
+MARKERS = "osD^vP"  # within a contestant
 
 
 def of_law(run: Run) -> Iterator[tuple[str, Figure]]:
-    """One worker only: the second one's series stands in the table."""
-    found = {name: some for name, some in law.points(run.results).items() if name[2] == 1}
-    for contestant in sorted({name[0] for name in found}):
-        mine = {threads: some for (who, threads, _), some in found.items() if who == contestant}
-        for name, measure, question, unit in LAWS:
-            figure = lines(mine, measure, fitted=name == "law-cpu")
-            heading(figure.axes[0], f"{contestant}: {question}")
-            figure.axes[0].set_ylabel(unit, color=INK)
-            yield f"{name}-{contestant}", figure
+    found = law.points(run.results)
+    for name, measure, question, unit in LAWS:
+        figure = lines(found, measure, fitted=name == "law-cpu")
+        heading(figure.axes[0], question)
+        figure.axes[0].set_ylabel(unit, color=INK)
+        yield name, figure
 
 
-def lines(by_threads: dict[int, list[law.Point]], measure: Callable[[law.Point], float], fitted: bool) -> Figure:
-    """A line for each number of threads over the number of streams."""
-    figure = Figure(figsize=(9, 4.5), facecolor="white", layout="constrained")
+def lines(found: dict[law.Series, list[law.Point]], measure: Callable[[law.Point], float], fitted: bool) -> Figure:
+    """A line for each series over the number of streams."""
+    figure = Figure(figsize=(9, 5), facecolor="white", layout="constrained")
     axes = figure.subplots()
-    ends = []
-    for (threads, some), colour, marker in zip(by_threads.items(), PALETTE, MARKERS, strict=False):
+    ends, markers = [], {name: iter(MARKERS) for name in LAW_COLOURS}
+    for name, some in found.items():
+        colour = LAW_COLOURS[name[0]]
         x, y = [one.streams for one in some], [measure(one) for one in some]
-        axes.plot(x, y, color=colour, marker=marker, linewidth=2)
+        axes.plot(x, y, color=colour, marker=next(markers[name[0]]), linewidth=0 if fitted else 1.5)
         if fitted and len(x) > 1:
             a, b = law.line(list(zip(x, y, strict=True)))
             axes.plot([0, x[-1]], [a, a + b * x[-1]], color=colour, linestyle=":", linewidth=1.5)
-        ends.append((f"{threads} thread{'s' * (threads > 1)}", x[-1], y[-1]))
+        ends.append((law.title(name), x[-1], y[-1]))
     axes.set_ylim(bottom=0)
     name_ends(axes, ends)
     axes.set_xlabel("streams open", color=INK)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.tick_params(colors=INK)
     axes.grid(axis="y", color="#dddddd")
     frameless(axes, "bottom")

@@ -1,4 +1,4 @@
-"""How the cost of ours grows: with the streams, for each number of offload threads. From a run of the plan "law"."""
+"""How the cost of ours grows with the streams, for each number of threads, workers, backends. From a run of "law"."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ from .records import Run, has_numbers
 
 @dataclass(frozen=True)
 class Point:
-    """Medians over the rounds. CPU in µs for each event: of the front's threads, which carry, and of the app behind.
+    """Medians over the rounds. CPU in µs for each event: of the front, of the app behind, of both.
 
     `last_ms`: until the last of all streams had the event. `wait_p99_ms`: a bystander's.
     """
 
     streams: int
-    carry_us: float
     front_us: float
     events_us: float
+    event_us: float
     kib_each: float
     first_ms: float
     last_ms: float
@@ -31,11 +31,11 @@ class Point:
     opened_per_s: float
 
 
-Series = tuple[str, int, int]  # contestant, threads, workers
+Series = tuple[str, int, int, int]  # contestant, threads, workers, backends
 
 
 def points(results: Mapping[Cell, Mapping[str, Any]]) -> dict[Series, list[Point]]:
-    """By contestant, threads and workers, with growing numbers of streams; only where every stream was opened."""
+    """By series, with growing numbers of streams; only where every stream was opened."""
     found: dict[Series, list[Point]] = {}
     whole = [(cell, one) for cell, one in results.items() if has_numbers(one) and not one["failures"]]
     whole.sort(key=lambda it: (series(it[0]), it[0].streams))
@@ -45,7 +45,14 @@ def points(results: Mapping[Cell, Mapping[str, Any]]) -> dict[Series, list[Point
 
 
 def series(cell: Cell) -> Series:
-    return cell.contestant, cell.threads, cell.workers
+    return cell.contestant, cell.threads, cell.workers, cell.backends
+
+
+def title(one: Series) -> str:
+    contestant, *counts = one
+    words = zip(counts, ("thread", "worker", "backend"), strict=True)
+    said = [f"{count} {word}{'s' * (count > 1)}" for count, word in words if count > 1 or word == "thread"]
+    return f"{contestant}, {', '.join(said)}"
 
 
 def point(streams: int, some: Sequence[Mapping[str, Any]]) -> Point:
@@ -54,9 +61,9 @@ def point(streams: int, some: Sequence[Mapping[str, Any]]) -> Point:
 
     return Point(
         streams,
-        carry_us=middle(lambda it: 1e6 * it["threads_cpu_s"]["front"] / it["counted_events"]),
         front_us=middle(lambda it: 1e6 * it["cpu_s"]["front"] / it["counted_events"]),
         events_us=middle(lambda it: 1e6 * it["cpu_s"]["events"] / it["counted_events"]),
+        event_us=middle(lambda it: 1e6 * sum(it["cpu_s"].values()) / it["counted_events"]),
         kib_each=middle(lambda it: sum(it["kib_each"].values())),
         first_ms=middle(lambda it: it["first_ms"]),
         last_ms=middle(lambda it: it["last_ms"]),
@@ -75,20 +82,17 @@ def line(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
 
 
 def growth(some: Sequence[Point]) -> tuple[float, float]:
-    """The front's CPU for one event: (µs that every event costs, µs more for each 1,000 streams open besides)."""
-    a, b = line([(one.streams / 1000, one.front_us) for one in some])
-    return a, b
+    """CPU for one event: (µs that every event costs, µs more for each 1,000 streams that are open)."""
+    return line([(one.streams / 1000, one.event_us) for one in some])
 
 
 def tables(run: Run) -> Iterator[Table | str]:
     for name, some in points(run.results).items():
-        contestant, threads, workers = name
-        plural = ("s" * (threads > 1), "s" * (workers > 1))
-        yield f"{contestant}: {threads} offload thread{plural[0]}, {workers} worker{plural[1]}"
+        yield title(name)
         yield table(some)
         if len(some) > 1:
             a, b = growth(some)
-            yield f"front, for each event: {a:.1f} µs, and {b:.2f} µs more for each 1,000 streams that are open\n"
+            yield f"for each event {a:.1f} µs, and {b:.2f} µs more for each 1,000 streams that are open\n"
 
 
 def table(some: Sequence[Point]) -> Table:

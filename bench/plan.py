@@ -3,15 +3,23 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from .contestants import Contestant
+from .contestants import KINDS, Contestant
 
-THREADS = (1, 2, 4, 8)
-LAW_STREAMS = (250, 500, 1000, 2000, 4000, 8000)
+# threads, workers and backends of the law's series; "ours" is the wheel
+SERIES: Mapping[str, tuple[tuple[int, int, int], ...]] = {
+    "ours": ((1, 1, 1),),
+    "ours_built": ((1, 1, 1), (2, 1, 1), (4, 1, 1), (8, 1, 1), (1, 2, 1), (1, 1, 2)),
+    "ours_passed": ((1, 1, 1), (1, 1, 2)),
+}
+USUAL = (2, 1, 1)
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One measurement. `streams` are slow readers in a download; `threads` and `workers` are the front's of ours."""
+    """One measurement. `streams` are slow readers in a download.
+
+    Of ours: `threads` and `workers` in front, `backends` are processes of the app behind.
+    """
 
     contestant: str
     workload: str
@@ -19,12 +27,12 @@ class Cell:
     round: int = 1
     threads: int = 2
     workers: int = 1
+    backends: int = 1
 
     def __str__(self) -> str:
-        usual = (self.threads, self.workers) == (2, 1)
-        return f"{self.contestant:<13} {self.workload:<9} {self.streams:>6,}" + (
-            "" if usual else f"  threads {self.threads}, workers {self.workers}"
-        )
+        shape = (self.threads, self.workers, self.backends)
+        said = "" if shape == USUAL else "  threads {}, workers {}, backends {}".format(*shape)
+        return f"{self.contestant:<13} {self.workload:<9} {self.streams:>6,}{said}"
 
 
 @dataclass(frozen=True)
@@ -32,27 +40,33 @@ class Timing:
     """Seconds, but for `broadcasts`, which counts.
 
     `idle_s`: bystanders with nothing else going on. `quiet_s`: CPU is counted, nobody else comes. `beside_s`:
-    bystanders beside what is going on. `open_within_s`: who is not answered by then counts as failed.
+    bystanders beside what is going on. `open_within_s`: who is not answered by then counts as failed. `patience_s`: for
+    so long a bystander is waited for at the end.
     """
 
     idle_s: float
     quiet_s: float
     beside_s: float
     open_within_s: float
+    patience_s: float
     broadcasts: int
 
 
 @dataclass(frozen=True)
 class Plan:
-    """`sizes`: how many streams (or slow readers) each workload is tried with, in turn with all contestants."""
+    """`sizes`: how many streams (or slow readers) each workload is tried with, in turn with all contestants.
+
+    `kinds`: who takes part.
+    """
 
     rounds: int
     timing: Timing
     sizes: tuple[tuple[str, int], ...]
+    kinds: tuple[str, ...] = KINDS
 
     def takes(self, one: Contestant, names: Collection[str]) -> bool:
         """Whether `one` takes part, where only `names` are wanted besides ours, or everybody if there are none."""
-        return one.kind in ("ours", "floor") or one.name in names or not names
+        return one.kind in self.kinds and (one.kind in ("ours", "floor") or one.name in names or not names)
 
     def cells(self, contestants: Iterable[Contestant]) -> Iterator[Cell]:
         """Contestants take turns, so that whatever else the machine does hits all of them."""
@@ -64,40 +78,43 @@ class Plan:
 
 @dataclass(frozen=True)
 class Law(Plan):
-    """Ours alone, on both uWSGIs: every number of threads with every number of streams, and then a second worker."""
-
-    def takes(self, one: Contestant, names: Collection[str]) -> bool:
-        return one.kind == "ours"
+    """Every one of SERIES with every number of streams."""
 
     def cells(self, contestants: Iterable[Contestant]) -> Iterator[Cell]:
         chosen = [one.name for one in contestants]
         for turn in range(1, self.rounds + 1):
             for workload, streams in self.sizes:
                 for name in chosen:
-                    yield from (Cell(name, workload, streams, turn, threads) for threads in THREADS)
-                    yield Cell(name, workload, streams, turn, threads=1, workers=2)
+                    yield from (Cell(name, workload, streams, turn, *shape) for shape in SERIES[name])
 
 
 PLANS: Mapping[str, Plan] = {
     "quick": Plan(
         rounds=1,
-        timing=Timing(idle_s=1.0, quiet_s=2.0, beside_s=2.0, open_within_s=20.0, broadcasts=1),
+        timing=Timing(idle_s=0.5, quiet_s=2.0, beside_s=1.5, open_within_s=10.0, patience_s=5.0, broadcasts=1),
         sizes=(("hold", 4000),),
     ),
     "full": Plan(
         rounds=3,
-        timing=Timing(idle_s=1.0, quiet_s=4.0, beside_s=4.0, open_within_s=45.0, broadcasts=2),
+        timing=Timing(idle_s=1.0, quiet_s=3.0, beside_s=3.0, open_within_s=40.0, patience_s=10.0, broadcasts=2),
         sizes=(
-            *(("hold", streams) for streams in (100, 1000, 4000, 8000)),
-            *(("broadcast", streams) for streams in (1000, 4000)),
-            *(("storm", streams) for streams in (1000, 4000)),
+            *(("hold", streams) for streams in (100, 1000, 4000, 8000, 16000)),
+            ("broadcast", 2000),
+            ("storm", 2000),
             ("poison", 1000),
             ("download", 50),
         ),
     ),
     "law": Law(
         rounds=3,
-        timing=Timing(idle_s=0.5, quiet_s=4.0, beside_s=4.0, open_within_s=45.0, broadcasts=2),
-        sizes=tuple(("broadcast", streams) for streams in LAW_STREAMS),
+        timing=Timing(idle_s=0.5, quiet_s=2.0, beside_s=2.0, open_within_s=30.0, patience_s=10.0, broadcasts=1),
+        sizes=tuple(("broadcast", streams) for streams in (500, 1000, 2000, 4000, 8000, 16000)),
+        kinds=("ours",),
+    ),
+    "storms": Plan(
+        rounds=10,
+        timing=Timing(idle_s=0.5, quiet_s=0.0, beside_s=0.0, open_within_s=8.0, patience_s=3.0, broadcasts=0),
+        sizes=(("storm", 8000),),
+        kinds=("ours",),
     ),
 }

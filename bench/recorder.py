@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from . import machine
 from .cells import measure, prepared, raise_limits
 from .contestants import Contestant
 from .plan import PLANS, Cell
-from .records import Run
+from .records import Run, has_numbers
 from .tally import Result
 
 RESULTS = ROOT / "results" / "bench"
@@ -39,10 +40,19 @@ def go_on(run: Run, contestants: Mapping[str, Contestant]) -> Iterator[tuple[int
         for done, cell in enumerate(left, len(cells) - len(left)):
             yield done, len(cells), cell, None
             began = time.monotonic()
-            result = measure(cell, contestants[cell.contestant], plan.timing, folder)
+            result = hopeless(run, cell) or measure(cell, contestants[cell.contestant], plan.timing, folder)
             result["took_s"] = time.monotonic() - began
             run.add(cell, result)
             yield done + 1, len(cells), cell, result
+
+
+def hopeless(run: Run, cell: Cell) -> Result | None:
+    """Who did not open all of fewer streams in the same round is not tried with more."""
+    for before, result in run.results.items():
+        fewer = before.streams < cell.streams and replace(before, streams=cell.streams) == cell
+        if fewer and has_numbers(result) and result["failures"]:
+            return {"failed": f"did not open all of {before.streams:,}, so that more were not tried"}
+    return None
 
 
 def draw(run: Run) -> Path:

@@ -14,8 +14,8 @@ from .numbers import COMPARED, LAST, LATE_P99, LEGEND, MEASURES, Measure, Spread
 from .plan import Cell
 from .records import Run, has_numbers
 
-BUILT, WHEEL, FLOOR = "ours_built", "ours", "floor"
-OURS = (BUILT, WHEEL)
+FLOOR = "floor"
+OURS = ("ours_passed", "ours_built", "ours")  # the first that took part is whom others are compared with
 NAME_WIDTH, NUMBER_WIDTH, RATIO_WIDTH = 15, 8, 17  # columns of the terminal
 Shown = Table | Text | str
 CLEARLY = 1.1  # less than a tenth is no difference here
@@ -41,8 +41,8 @@ def contestants(run: Run, workload: str, streams: int) -> list[str]:
 
 
 def reference(run: Run, workload: str, streams: int) -> str:
-    """Whom the others are compared with: ours on the built uWSGI where that took part, else ours on the wheel."""
-    return BUILT if rounds(run.results, BUILT, workload, streams) else WHEEL
+    """Whom the others are compared with."""
+    return next((name for name in OURS if rounds(run.results, name, workload, streams)), OURS[-1])
 
 
 def whole(run: Run, width: int) -> Iterator[Shown]:

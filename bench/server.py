@@ -87,10 +87,6 @@ class Server:
         """Of each process with all that it started, so far."""
         return {process.name: tree.total(tree.cpu_s, process.pid) for process in self.processes}
 
-    def threads_cpu_s(self) -> dict[str, float]:
-        """Of that the part of all threads but each process's first."""
-        return {process.name: tree.total(tree.threads_cpu_s, process.pid) for process in self.processes}
-
     def own_kib(self) -> dict[str, float]:
         return {process.name: tree.total(tree.own_kib, process.pid) for process in self.processes}
 
@@ -113,6 +109,7 @@ class Server:
             "streams": str(self._cell.streams + ROOM),
             "threads": str(self._cell.threads),
             "workers": str(self._cell.workers),
+            "backends": str(self._cell.backends),
             "descriptors": str(resource.getrlimit(resource.RLIMIT_NOFILE)[0]),
             "port": str(free_port()),
         }

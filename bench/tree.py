@@ -1,6 +1,6 @@
 """What all processes of a contestant have used: CPU and memory. From Linux's clocks and /proc."""
 
-import os
+import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,7 +9,6 @@ from pathlib import Path
 import psutil
 
 CPUCLOCK_SCHED = 2  # include/linux/posix-timers_types.h
-TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 
 def total(of: Callable[[int], float], leader: int) -> float:
@@ -26,23 +25,15 @@ def cpu_s(pid: int) -> float:
     return 0.0
 
 
-def threads_cpu_s(pid: int) -> float:
-    """Of that the part of all threads but the process's first, to a hundredth of a second."""
-    with suppress(OSError):
-        return sum(thread_cpu_s(task) for task in Path(f"/proc/{pid}/task").iterdir() if task.name != str(pid))
-    return 0.0
-
-
-def thread_cpu_s(task: Path) -> float:
-    with suppress(OSError):
-        fields = (task / "stat").read_text().rpartition(") ")[2].split()
-        return (int(fields[11]) + int(fields[12])) * TICK_S  # utime, stime
-    return 0.0
-
-
 def own_kib(pid: int) -> float:
     """PSS without the pages of files, which are shared with whatever else runs the same program. In KiB."""
     with suppress(OSError):
         rows = (line.split() for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines())
         return sum(float(row[1]) for row in rows if row[0] in ("Pss_Anon:", "Pss_Shmem:"))
     return 0.0
+
+
+def slab_kib() -> float:
+    """What the kernel's own objects take on the whole machine: sockets and open files above all. From /proc/meminfo."""
+    [kib] = re.findall(r"^Slab:\s+(\d+) kB$", Path("/proc/meminfo").read_text(), re.MULTILINE)
+    return float(kib)

@@ -10,6 +10,7 @@ from statistics import median
 
 from offload_lab.clients.http import fetch
 
+from . import tree
 from .crew import Crew, Opened, Streams, request
 from .plan import Cell, Timing
 from .server import Server
@@ -19,7 +20,6 @@ from .tally import GRACE_S, Late, Result, bystanders, lateness, together
 AT_ONCE = 50  # streams that may be unanswered at a time, where no storm is meant
 PING_EVERY_S = 0.01
 CALM_S = 0.5  # after many have come at once
-PATIENCE_S = 10.0  # until a bystander is given up
 RATE_MIB_S = 2.0  # of a slow reader
 
 
@@ -43,7 +43,7 @@ class Scene:
         self.bystanders.ask("come", port=self.server.port, request=request("/ping", close=True), every_s=PING_EVERY_S)
         meanwhile()
         self.bystanders.ask("stop")
-        given_up = time.monotonic() + PATIENCE_S
+        given_up = time.monotonic() + self.timing.patience_s
         while (said := self.bystanders.ask("waits"))["asked"] > len(said["waits"]) and time.monotonic() < given_up:
             time.sleep(0.05)
         return [1000 * wait for wait in said["waits"]] + [float("inf")] * (said["asked"] - len(said["waits"]))
@@ -56,7 +56,7 @@ def pause(seconds: float) -> Callable[[], None]:
 def hold(scene: Scene) -> Result:
     """All streams are open, and each has an event a second."""
     idle = scene.bystanders_wait(pause(scene.timing.idle_s))
-    before_kib = scene.server.own_kib()
+    before_kib, slab_kib = scene.server.own_kib(), tree.slab_kib()
     opened = scene.open()
     time.sleep(CALM_S)
     began = time.monotonic()
@@ -72,7 +72,7 @@ def hold(scene: Scene) -> Result:
             [some for due, some in late.items() if began <= due < began + seconds], opened.established * seconds
         ),
         **used,
-        **memory(scene, before_kib, opened.established),
+        **memory(scene, before_kib, slab_kib, opened.established),
         "lost": opened.established - scene.streams.still_open(),
     }
 
@@ -80,7 +80,7 @@ def hold(scene: Scene) -> Result:
 def broadcast(scene: Scene) -> Result:
     """All streams are open, and every two seconds all get the same event."""
     idle = scene.bystanders_wait(pause(scene.timing.idle_s))
-    before_kib = scene.server.own_kib()
+    before_kib, slab_kib = scene.server.own_kib(), tree.slab_kib()
     opened = scene.open((ALL,))
     halfway = due_after(ALL, time.monotonic()) + ALL_EVERY_S / 2
     time.sleep(halfway - time.monotonic())
@@ -95,7 +95,7 @@ def broadcast(scene: Scene) -> Result:
         "first_ms": 1000 * median(map(min, heard)) if heard else None,
         "last_ms": 1000 * median(map(max, heard)) if heard else None,
         **used,
-        **memory(scene, before_kib, opened.established),
+        **memory(scene, before_kib, slab_kib, opened.established),
         "lost": opened.established - scene.streams.still_open(),
     }
 
@@ -120,7 +120,7 @@ def storm(scene: Scene) -> Result:
         "again_s": again.opened_s,
         "again_failures": again.failures,
         **bystanders(idle, waits),
-        "answers_afterwards": scene.server.answers(PATIENCE_S),
+        "answers_afterwards": scene.server.answers(scene.timing.patience_s),
     }
 
 
@@ -149,7 +149,7 @@ def ask_for_what_blocks(port: int) -> None:
 def download(scene: Scene) -> Result:
     """Slow readers, each with a file."""
     idle = scene.bystanders_wait(pause(scene.timing.idle_s))
-    before_kib = scene.server.own_kib()
+    before_kib, slab_kib = scene.server.own_kib(), tree.slab_kib()
     scene.readers.ask(
         "open",
         port=scene.server.port,
@@ -170,7 +170,7 @@ def download(scene: Scene) -> Result:
         **bystanders(idle, waits),
         "counted_mib": mib,
         **used,
-        **memory(scene, before_kib, reading),
+        **memory(scene, before_kib, slab_kib, reading),
     }
 
 
@@ -190,13 +190,12 @@ def cost(scene: Scene, for_s: float) -> tuple[Result, Late]:
     """CPU in s that the contestant and the streams' crews use within `for_s` seconds, and the events that come then."""
     server, streams = scene.server, scene.streams
     streams.take()
-    cpu, threads, crews = server.cpu_s(), server.threads_cpu_s(), streams.cpu_s()
+    cpu, crews = server.cpu_s(), streams.cpu_s()
     time.sleep(for_s)
-    cpu_after, threads_after, crews_after = server.cpu_s(), server.threads_cpu_s(), streams.cpu_s()
+    cpu_after, crews_after = server.cpu_s(), streams.cpu_s()
     late = streams.take()
     used = {
         "cpu_s": {name: cpu_after[name] - cpu[name] for name in cpu},
-        "threads_cpu_s": {name: threads_after[name] - threads[name] for name in threads},
         "crews_cpu_s": crews_after - crews,
         "counted_events": sum(map(len, late.values())),
         "counted_s": for_s,
@@ -204,8 +203,9 @@ def cost(scene: Scene, for_s: float) -> tuple[Result, Late]:
     return used, late
 
 
-def memory(scene: Scene, before_kib: dict[str, float], streams: int) -> Result:
-    """PSS in KiB before the first stream, and what each stream added, by process."""
-    now = scene.server.own_kib()
+def memory(scene: Scene, before_kib: dict[str, float], slab_kib: float, streams: int) -> Result:
+    """KiB before the first stream, and what each added: by process; in the kernel, the visitors' ends included."""
+    now, slab_now_kib = scene.server.own_kib(), tree.slab_kib()
     each = {name: (now[name] - before_kib[name]) / streams for name in now} if streams else {}
-    return {"idle_kib": before_kib, "kib_each": each}
+    kernel = (slab_now_kib - slab_kib) / streams if streams else None
+    return {"idle_kib": before_kib, "kib_each": each, "slab_kib_each": kernel}

@@ -30,7 +30,7 @@ from offload_lab.testing import require, wait_for
 TIMEOUT_S = 30
 EVERYBODY = contestants.load_all()
 ALONE = [name for name, one in EVERYBODY.items() if one.kind != "floor"]
-BRIEF = plan.Timing(idle_s=0.1, quiet_s=1.0, beside_s=1.0, open_within_s=20.0, broadcasts=1)
+BRIEF = plan.Timing(idle_s=0.1, quiet_s=1.0, beside_s=1.0, open_within_s=20.0, patience_s=10.0, broadcasts=1)
 ABOUT = {
     "plan": "quick",
     "taken": "2026-11-24",
@@ -140,10 +140,18 @@ def test_a_contestant_gets_no_work_that_it_does_not_take():
 
 
 def test_the_law_is_about_ours():
-    it = Law(rounds=1, timing=BRIEF, sizes=(("broadcast", 10),))
+    it = Law(rounds=1, timing=BRIEF, sizes=(("broadcast", 10),), kinds=("ours",))
     chosen = [one for one in EVERYBODY.values() if it.takes(one, ())]
-    assert {one.name for one in chosen} == {"ours", "ours_built"}
+    assert {one.name for one in chosen} == {"ours", "ours_built", "ours_passed"}
     assert {cell.threads for cell in it.cells(chosen)} == {1, 2, 4, 8}
+
+
+def test_who_did_not_open_all_of_fewer_streams_is_not_tried_with_more(run):
+    run.add(Cell("uvicorn", "hold", 20), result(failures={"no answer in time": 1}))
+    run.add(Cell("ours", "hold", 20), result())
+    assert "all of 20" in recorder.hopeless(run, Cell("uvicorn", "hold", 40))["failed"]
+    for other in (Cell("ours", "hold", 40), Cell("uvicorn", "hold", 40, round=2), Cell("uvicorn", "storm", 40)):
+        assert recorder.hopeless(run, other) is None
 
 
 def test_a_run_that_was_stopped_goes_on_where_it_was(run):

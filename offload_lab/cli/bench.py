@@ -13,6 +13,7 @@ from .console import out
 @click.argument("names", nargs=-1, metavar="[CONTESTANT]...")
 @click.option("--quick", "plan", flag_value="quick", help="4,000 streams, one round, within three minutes.")
 @click.option("--law", "plan", flag_value="law", help="How ours grows with streams and offload threads instead.")
+@click.option("--storms", "plan", flag_value="storms", help="20 crowds of 8,000 for each of ours instead.")
 @click.option(
     "--resume",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -21,7 +22,7 @@ from .console import out
 def bench(names: tuple[str, ...], plan: str | None, resume: Path | None) -> None:
     """Give the same work to ours and to its peers, all or those named, and compare.
 
-    Without an option: every workload, three rounds, about an hour and a half. Each measurement is written down as soon
+    Without an option: every workload, three rounds, more than an hour. Each measurement is written down as soon
     as it is finished.
     """
     from bench import recorder, report  # it stands beside this package, not in it
