@@ -17,7 +17,8 @@ from .records import Run, has_numbers
 class Point:
     """Medians over the rounds. CPU in µs for each event: of the front, of the app behind, of both.
 
-    `last_ms`: until the last of all streams had the event. `wait_p99_ms`: a bystander's.
+    `slab_kib_each`: the kernel's, for both ends of each connection. `last_ms`: until the last of all streams had the
+    event. `wait_p99_ms`: a bystander's.
     """
 
     streams: int
@@ -25,6 +26,7 @@ class Point:
     events_us: float
     event_us: float
     kib_each: float
+    slab_kib_each: float
     first_ms: float
     last_ms: float
     wait_p99_ms: float
@@ -65,6 +67,7 @@ def point(streams: int, some: Sequence[Mapping[str, Any]]) -> Point:
         events_us=middle(lambda it: 1e6 * it["cpu_s"]["events"] / it["counted_events"]),
         event_us=middle(lambda it: 1e6 * sum(it["cpu_s"].values()) / it["counted_events"]),
         kib_each=middle(lambda it: sum(it["kib_each"].values())),
+        slab_kib_each=middle(lambda it: it["slab_kib_each"]),
         first_ms=middle(lambda it: it["first_ms"]),
         last_ms=middle(lambda it: it["last_ms"]),
         wait_p99_ms=middle(lambda it: it["wait_p99_ms"] or float("inf")),

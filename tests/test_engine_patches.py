@@ -6,113 +6,26 @@ The front is step 07's queue_full_broken: one worker, one offload thread. The ap
 import ctypes
 import os
 import selectors
-import shutil
 import socket
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
-from offload_lab import engine, manifest
-from offload_lab.clients import ping
 from offload_lab.clients.login import Visitor
-from offload_lab.clients.sse import request_bytes
 from offload_lab.clients.websocket import CONTINUATION, PING, PONG, TEXT, WebSocketClient, frame
-from offload_lab.errors import Missing
-from offload_lab.process import Deadline
-from offload_lab.stage import Stage, short_private_folder
+from offload_lab.stage import Stage
 from offload_lab.testing import require, wait_for
-from offload_lab.uwsgi import Uwsgi, free_port
 
-TIMEOUT_S = 30
+from .conftest import EVENT, HEAD, TIMEOUT_S, find, hall, hears, read, says
+
 CROWD = 250  # more than the queue in front of a thread holds
 FEW, MANY = 5, 150  # streams
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
-EVENT = b"data: the next one, please\n\n"
 SEIZE, INTERRUPT, DETACH, SINGLESTEP, SYSCALL = 0x4206, 0x4207, 17, 9, 24  # of ptrace(2)
 WALL = 0x40000000  # __WALL of waitpid(2): threads as well
 
 unpatched = pytest.mark.xfail(strict=True, raises=(AssertionError, ConnectionError), reason="what the patch cures")
 stock_fails = pytest.mark.parametrize("uwsgi", ["built", pytest.param("wheel", marks=unpatched)], scope="module")
-
-
-def find(name):
-    try:
-        return engine.find(name)
-    except Missing as missing:
-        require(False, missing.what, missing.install)
-
-
-class Hall:
-    """A front, its visitors, and the door behind it, at which the test stands in place of an app."""
-
-    def __init__(self, front, run, door, exits):
-        self.front, self.run, self.door, self.exits = front, run, door, exits
-        self.pid = front.workers()[0].pid
-        self.arrived = []  # all connections behind, whether there was a request on them or not
-
-    def knock(self, path="/subscribe"):
-        """Somebody who has asked, and waits."""
-        visitor = self.exits.enter_context(socket.create_connection(("127.0.0.1", self.front.port), TIMEOUT_S))
-        visitor.sendall(request_bytes(self.front.port, path))
-        return visitor
-
-    def accept(self):
-        self.arrived.append(self.exits.enter_context(self.door.accept()[0]))
-        return self.arrived[-1]
-
-    def requests(self):
-        """All that came behind since the last time, each answered."""
-        while hears([self.door]):
-            self.accept()
-        asking = [stream for stream in hears(self.arrived) if stream.recv(65536)]
-        for stream in asking:
-            stream.sendall(HEAD)
-        return asking
-
-    def stream(self):
-        """A stream that has begun: the visitor's end, and the one behind."""
-        visitor, behind = self.knock(), self.accept()
-        assert b"/subscribe" in behind.recv(65536)
-        behind.sendall(HEAD)
-        assert read(visitor, len(HEAD)) == HEAD
-        return visitor, behind
-
-    def serves(self):
-        """Who comes last is answered last."""
-        return ping(self.front.port, TIMEOUT_S).pid == self.pid
-
-
-@contextmanager
-def hall(uwsgi, *options, listen=1024):
-    run = short_private_folder()
-    with ExitStack() as exits:
-        exits.callback(shutil.rmtree, run)
-        door = exits.enter_context(socket.socket(socket.AF_UNIX))
-        door.bind(str(run / "sse.sock"))
-        door.listen(listen)
-        door.settimeout(TIMEOUT_S)
-        ini = manifest.find("07_pitfalls").folder / "queue_full_broken.ini"
-        options = [word.format(run=run) for word in options]
-        front = exits.enter_context(Uwsgi(ini, run, port=free_port(), engine=find(uwsgi), options=options))
-        front.wait_ready(Deadline(TIMEOUT_S))
-        yield Hall(front, run, door, exits)
-
-
-def hears(sockets):
-    """Those on which there is something to read, the end included."""
-    with selectors.DefaultSelector() as selector:
-        for one in sockets:
-            selector.register(one, selectors.EVENT_READ)
-        return [key.fileobj for key, _ in selector.select(0)]
-
-
-def read(visitor, size=10**9):
-    """So many bytes, or all until the end."""
-    came = b""
-    while len(came) < size and (chunk := visitor.recv(min(65536, size - len(came)))):
-        came += chunk
-    return came
 
 
 def ptrace(request, tid):
@@ -290,16 +203,6 @@ def visit(stage, name, password):
     visitor = Visitor(stage.port)
     visitor.log_in(name, password)
     return WebSocketClient(stage.port, headers={"Cookie": visitor.cookie}, timeout_s=TIMEOUT_S)
-
-
-def says(client, words):
-    """Whether `client` hears them before the server closes the connection. Answers pings, as one has to."""
-    while (said := client.receive()) is not None:
-        if said.opcode == PING:
-            client.send(frame(PONG, said.payload))
-        if said.opcode == TEXT and words in said.payload.decode():
-            return True
-    return False
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,8 @@ from .console import out
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Go on with a run that was stopped; a finished one is shown again.",
 )
-def bench(names: tuple[str, ...], plan: str | None, resume: Path | None) -> None:
+@click.option("--renew", is_flag=True, help="Instead, compute anew what docs/ holds of it: tables and pictures.")
+def bench(names: tuple[str, ...], plan: str | None, resume: Path | None, renew: bool) -> None:
     """Give the same work to ours and to its peers, all or those named, and compare.
 
     Without an option: every workload, three rounds, more than an hour. Each measurement is written down as soon
@@ -29,6 +30,11 @@ def bench(names: tuple[str, ...], plan: str | None, resume: Path | None) -> None
     from bench.contestants import load_all
     from bench.records import Run
 
+    if renew:
+        from bench import pages
+
+        pages.renew()
+        return
     contestants = load_all()
     if unknown := next((name for name in names if name not in contestants), None):
         raise Unknown("contestant", unknown, list(contestants), nearest(unknown, list(contestants)))
