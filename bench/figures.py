@@ -146,31 +146,60 @@ def both_logarithmic(axes: Axes, sizes: Sequence[int]) -> None:
     frameless(axes, "bottom")
 
 
-LAWS: tuple[tuple[str, Callable[[law.Point], float], str, str], ...] = (
+WHEEL, BUILT, PASSED = "ours", "ours_built", "ours_passed"
+LAW_COLOURS = {WHEEL: STUCK, BUILT: TRANSFER, PASSED: FREE}
+MARKERS = "osD^"  # within a contestant
+Law = tuple[str, Callable[[law.Point], float], str, str, tuple[law.Series, ...]]
+LAWS: tuple[Law, ...] = (
     (
         "law-cpu",
         lambda one: one.event_us,
         "What does an event cost, from the app to the visitor?",
         "µs of CPU; dotted: the line that fits best",
+        ((WHEEL, 1, 1, 1), (BUILT, 1, 1, 1), (BUILT, 8, 1, 1), (PASSED, 1, 1, 1)),
     ),
-    ("law-last", lambda one: one.last_ms, "When does the last stream have the event?", "ms after it was due"),
-    ("law-memory", lambda one: one.kib_each, "What does each open stream cost?", "KiB of memory"),
-    ("law-wait", lambda one: one.wait_p99_ms, "How long does a bystander wait?", "ms, 99 of 100 within"),
+    (
+        "law-last",
+        lambda one: one.last_ms,
+        "When does the last stream have the event?",
+        "ms after it was due",
+        ((WHEEL, 1, 1, 1), (BUILT, 1, 1, 1), (BUILT, 2, 1, 1), (PASSED, 1, 1, 1), (PASSED, 1, 1, 2)),
+    ),
+    (
+        "law-memory",
+        lambda one: one.kib_each,
+        "What does each open stream cost?",
+        "KiB of memory",
+        ((WHEEL, 1, 1, 1), (BUILT, 1, 1, 1), (PASSED, 1, 1, 1)),
+    ),
+    (
+        "law-wait",
+        lambda one: one.wait_p99_ms,
+        "More threads than cores: how long does a bystander wait?",
+        "ms, 99 of 100 within",
+        ((BUILT, 1, 1, 1), (BUILT, 2, 1, 1), (BUILT, 4, 1, 1), (BUILT, 8, 1, 1), (PASSED, 1, 1, 1)),
+    ),
 )
-LAW_COLOURS = {"ours": STUCK, "ours_built": TRANSFER, "ours_passed": FREE}
-MARKERS = "osD^vP"  # within a contestant
 
 
 def of_law(run: Run) -> Iterator[tuple[str, Figure]]:
+    """Of the series those that make the point; the tables have all."""
     found = law.points(run.results)
-    for name, measure, question, unit in LAWS:
-        figure = lines(found, measure, fitted=name == "law-cpu")
+    for name, measure, question, unit, pictured in LAWS:
+        some = {one: found[one] for one in pictured if one in found}
+        figure = lines(some, measure, logarithmic=name == "law-last", fitted=name == "law-cpu")
         heading(figure.axes[0], question)
         figure.axes[0].set_ylabel(unit, color=INK)
         yield name, figure
 
 
-def lines(found: dict[law.Series, list[law.Point]], measure: Callable[[law.Point], float], fitted: bool) -> Figure:
+def lines(
+    found: dict[law.Series, list[law.Point]],
+    measure: Callable[[law.Point], float],
+    *,
+    logarithmic: bool,
+    fitted: bool,
+) -> Figure:
     """A line for each series over the number of streams."""
     figure = Figure(figsize=(9, 5), facecolor="white", layout="constrained")
     axes = figure.subplots()
@@ -183,11 +212,14 @@ def lines(found: dict[law.Series, list[law.Point]], measure: Callable[[law.Point
             a, b = law.line(list(zip(x, y, strict=True)))
             axes.plot([0, x[-1]], [a, a + b * x[-1]], color=colour, linestyle=":", linewidth=1.5)
         ends.append((law.title(name), x[-1], y[-1]))
-    axes.set_ylim(bottom=0)
+    if logarithmic:
+        both_logarithmic(axes, sorted({one.streams for some in found.values() for one in some}))
+    else:
+        axes.set_ylim(bottom=0)
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+        axes.set_xlabel("streams open", color=INK)
+        axes.tick_params(colors=INK)
+        axes.grid(axis="y", color="#dddddd")
+        frameless(axes, "bottom")
     name_ends(axes, ends)
-    axes.set_xlabel("streams open", color=INK)
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-    axes.tick_params(colors=INK)
-    axes.grid(axis="y", color="#dddddd")
-    frameless(axes, "bottom")
     return figure

@@ -118,19 +118,19 @@ def storms(run: Run) -> str:
 
 
 def fits(run: Run) -> str:
-    """By series: the straight lines, and what does not grow."""
+    """By series: the straight line of the CPU, the power of the lateness, and what does not grow."""
     rows = []
     for name, some in law.points(run.results).items():
         a, b = law.growth(some)
-        first, each = law.line([(one.streams, one.last_ms) for one in some])
-        by_streams = {one.streams: one.event_us for one in some}
+        at_one, power = law.line([(math.log(one.streams / 1000), math.log(one.last_ms)) for one in some])
+        cpu_us = {one.streams: one.event_us for one in some}
         most = some[-1]
         rows.append(
             [
                 law.title(name),
-                f"{a:.1f} + {b:.2f} k",
-                f"{by_streams[8000] / by_streams[1000]:.2f}" if {1000, 8000} <= set(by_streams) else "-",
-                f"{first:.0f} + {1000 * each:.1f} k",
+                f"{a:.1f} {'-' if b < 0 else '+'} {abs(b):.2f} k",
+                f"{cpu_us[8000] / cpu_us[1000]:.2f} x",
+                f"{math.exp(at_one):.0f} k^{power:.2f}",
                 f"{most.kib_each:.1f}",
                 f"{most.slab_kib_each:.1f}",
                 f"{most.wait_p99_ms:.1f}",
@@ -143,12 +143,26 @@ def fits(run: Run) -> str:
         "8,000 to 1,000",
         "last event, ms",
         "KiB each",
-        "kernel's",
+        "kernel",
         "wait p99",
         "open /s",
         "up to",
     ]
     return table(["k thousand streams", *heads], rows)
+
+
+def full(run: Run) -> str:
+    """At how many events a second each part has a core for itself and no more: with most streams that were measured."""
+    last = {name: some[-1] for name, some in law.points(run.results).items()}
+    wheel, built, passed = (last[name, *ONE] for name in ("ours", "ours_built", "ours_passed"))
+    parts = (
+        (f"offload thread, wheel, {wheel.streams:,} streams", wheel.front_us),
+        (f"offload thread, built, {built.streams:,} streams", built.front_us),
+        ("backend behind offload threads", built.events_us),
+        (f"backend with sockets passed on, {passed.streams:,} streams", passed.events_us),
+    )
+    rows = [[what, f"{us:.1f}", f"{1e6 / us:,.0f}"] for what, us in parts]
+    return table(["one", "µs/event", "full at events/s"], rows)
 
 
 def pays(run: Run) -> str:
@@ -158,19 +172,11 @@ def pays(run: Run) -> str:
     for what, contestant, shape in SECONDS:
         late = {size: against_one(run, contestant, shape, size, LAST) for size in sizes}
         most = max(size for size in sizes if not math.isnan(late[size].middle))
-        from_here_on = [
-            size for size in sizes if size <= most and all(late[n].most < PAYS for n in sizes if size <= n <= most)
-        ]
-        rows.append(
-            [
-                what,
-                *(report.number(late[size].middle) for size in sizes),
-                f"{min(from_here_on):,}" if from_here_on else "never here",
-                report.number(against_one(run, contestant, shape, most, CPU).middle),
-                report.number(against_one(run, contestant, shape, most, OPENED).middle),
-            ]
-        )
-    heads = [*(f"{size:,}" for size in sizes), "pays from", "CPU", "opening"]
+        here = [f"{size:,}" for size in sizes if late[size].most < PAYS]
+        cpu, opened = (against_one(run, contestant, shape, most, measure).middle for measure in (CPU, OPENED))
+        numbers = [*(late[size].middle for size in sizes), cpu, opened]
+        rows.append([what, *map(report.number, numbers), "; ".join(here) or "nowhere here"])
+    heads = [*(f"{size:,}" for size in sizes), "CPU", "opening", "pays at"]
     return table(["last event, times that with one", *heads], rows)
 
 
@@ -207,4 +213,4 @@ def million(run: Run) -> str:
     return table(["a million needs", "arithmetic", "makes"], rows)
 
 
-BLOCKS = {"place": place, "fits": fits, "pays": pays, "million": million, "crowds": storms}
+BLOCKS = {"place": place, "fits": fits, "full": full, "pays": pays, "million": million, "crowds": storms}

@@ -1,7 +1,7 @@
 """What is to be measured: cells, and the plans made of them. No process here."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .contestants import KINDS, Contestant
 
@@ -78,14 +78,17 @@ class Plan:
 
 @dataclass(frozen=True)
 class Law(Plan):
-    """Every one of SERIES with every number of streams."""
+    """Ours alone: every one of `series` with every number of streams."""
+
+    kinds: tuple[str, ...] = ("ours",)
+    series: Mapping[str, tuple[tuple[int, int, int], ...]] = field(default_factory=lambda: SERIES)
 
     def cells(self, contestants: Iterable[Contestant]) -> Iterator[Cell]:
         chosen = [one.name for one in contestants]
         for turn in range(1, self.rounds + 1):
             for workload, streams in self.sizes:
                 for name in chosen:
-                    yield from (Cell(name, workload, streams, turn, *shape) for shape in SERIES[name])
+                    yield from (Cell(name, workload, streams, turn, *shape) for shape in self.series[name])
 
 
 PLANS: Mapping[str, Plan] = {
@@ -109,12 +112,11 @@ PLANS: Mapping[str, Plan] = {
         rounds=3,
         timing=Timing(idle_s=0.5, quiet_s=2.0, beside_s=2.0, open_within_s=30.0, patience_s=10.0, broadcasts=1),
         sizes=tuple(("broadcast", streams) for streams in (500, 1000, 2000, 4000, 8000, 16000)),
-        kinds=("ours",),
     ),
-    "storms": Plan(
+    "storms": Law(
         rounds=10,
         timing=Timing(idle_s=0.5, quiet_s=0.0, beside_s=0.0, open_within_s=8.0, patience_s=3.0, broadcasts=0),
         sizes=(("storm", 8000),),
-        kinds=("ours",),
+        series=dict.fromkeys(SERIES, ((1, 1, 1),)),
     ),
 }

@@ -140,7 +140,7 @@ def test_a_contestant_gets_no_work_that_it_does_not_take():
 
 
 def test_the_law_is_about_ours():
-    it = Law(rounds=1, timing=BRIEF, sizes=(("broadcast", 10),), kinds=("ours",))
+    it = Law(rounds=1, timing=BRIEF, sizes=(("broadcast", 10),))
     chosen = [one for one in EVERYBODY.values() if it.takes(one, ())]
     assert {one.name for one in chosen} == {"ours", "ours_built", "ours_passed"}
     assert {cell.threads for cell in it.cells(chosen)} == {1, 2, 4, 8}

@@ -103,6 +103,18 @@ def test_an_address_that_can_take_no_socket_is_refused_at_the_start():
         pass
 
 
+def test_who_is_sent_to_an_address_that_turns_out_to_be_no_unix_socket_is_carried():
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        door.settimeout(TIMEOUT_S)
+        host, port = door.getsockname()
+        actions = [f"addvar:DOOR={host}:{port}", "passuwsgi:${{DOOR}},0,0"]
+        with hall("built", *(f"--route=^/subscribe {action}" for action in actions)) as here:
+            visitor, behind = here.knock(), here.exits.enter_context(door.accept()[0])
+            assert b"/subscribe" in variables(behind)
+            behind.sendall(HEAD)
+            assert read(visitor, len(HEAD)) == HEAD
+
+
 def test_a_stock_uwsgi_does_not_start_with_it():
     with pytest.raises(ProcessDied, match=r"unable to register route .*passuwsgi"), hall("wheel", *PASS):
         pass

@@ -1,9 +1,12 @@
 """./lab bench: the same work for this project's offload and for its peers."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import click
 
+from ..engine import ROOT
 from ..errors import Unknown
 from ..manifest import nearest
 from .console import out
@@ -24,7 +27,7 @@ def bench(names: tuple[str, ...], plan: str | None, resume: Path | None, renew: 
     """Give the same work to ours and to its peers, all or those named, and compare.
 
     Without an option: every workload, three rounds, more than an hour. Each measurement is written down as soon
-    as it is finished.
+    as it is finished. The patched uWSGI is built first, where that can be done.
     """
     from bench import recorder, report  # it stands beside this package, not in it
     from bench.contestants import load_all
@@ -38,7 +41,12 @@ def bench(names: tuple[str, ...], plan: str | None, resume: Path | None, renew: 
     contestants = load_all()
     if unknown := next((name for name in names if name not in contestants), None):
         raise Unknown("contestant", unknown, list(contestants), nearest(unknown, list(contestants)))
-    run = Run.load(resume) if resume else recorder.new(plan or "full", contestants, names)
+    if resume:
+        run = Run.load(resume)
+    else:
+        # ours is compared on both uWSGIs; where this one cannot be built, its rows say so
+        subprocess.run([sys.executable, str(ROOT / "engine" / "build.py")])
+        run = recorder.new(plan or "full", contestants, names)
     out.print(*report.settings(run), "", sep="\n")
     with out.status("") as status:
         for done, of, cell, result in recorder.go_on(run, contestants):

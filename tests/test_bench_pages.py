@@ -1,0 +1,48 @@
+"""docs/comparison.md and docs/scaling.md say what the recorded runs say, and so do their pictures."""
+
+import re
+
+import pytest
+
+from bench import pages, plan, recorder
+from bench.records import has_numbers
+from offload_lab.figures import save
+
+TEXTS = re.compile("<!-- (.*) -->")  # text in a picture is drawn as outlines; each stands in a comment as well
+
+
+@pytest.fixture(scope="module")
+def runs():
+    return pages.recorded()
+
+
+@pytest.mark.parametrize("name", pages.PAGES)
+def test_a_page_says_what_the_recordings_say(name, runs):
+    text = (pages.DOCS / name).read_text()
+    marks = [match[2].split() for match in pages.MARKED.finditer(text)]
+    assert len(marks) == text.count("<!-- bench ")
+    assert pages.renewed(text, runs) == text, "renew it with: ./lab bench --renew"
+
+
+def test_the_pictures_say_what_the_recordings_say(runs, tmp_path):
+    drawn = dict(pages.pictures(runs))
+    assert {path.stem.removeprefix("bench-") for path in drawn} == set(pages.PICTURES)
+    for path, figure in drawn.items():
+        again = save(figure, tmp_path / path.name)
+        assert TEXTS.findall(path.read_text()) == TEXTS.findall(again.read_text()), path.name
+
+
+@pytest.mark.parametrize("name", pages.PLANS)
+def test_a_recorded_run_is_whole_and_was_made_on_a_machine_that_did_nothing_else(name, runs):
+    run = runs[name]
+    assert run.about["plan"] == name
+    assert run.about["machine"]["load"] < 0.5
+    rounds = {cell.round for cell, result in run.results.items() if has_numbers(result)}
+    assert rounds == set(range(1, plan.PLANS[name].rounds + 1))
+    assert all(has_numbers(result) or "missing" not in result for result in run.results.values())
+
+
+def test_who_was_spared_in_a_recorded_run_had_not_opened_all_of_fewer(runs):
+    for cell, result in runs["full"].results.items():
+        if "more were not tried" in result.get("failed", ""):
+            assert recorder.hopeless(runs["full"], cell)
