@@ -40,18 +40,25 @@ def go_on(run: Run, contestants: Mapping[str, Contestant]) -> Iterator[tuple[int
         for done, cell in enumerate(left, len(cells) - len(left)):
             yield done, len(cells), cell, None
             began = time.monotonic()
-            result = hopeless(run, cell) or measure(cell, contestants[cell.contestant], plan.timing, folder)
+            result = hopeless(run, cell, plan.timing.open_within_s) or measure(
+                cell, contestants[cell.contestant], plan.timing, folder
+            )
             result["took_s"] = time.monotonic() - began
             run.add(cell, result)
             yield done + 1, len(cells), cell, result
 
 
-def hopeless(run: Run, cell: Cell) -> Result | None:
-    """Who did not open all of fewer streams in the same round is not tried with more."""
+def hopeless(run: Run, cell: Cell, within_s: float) -> Result | None:
+    """Who did not open all of fewer streams in the same round, or would take too long for more, is not tried."""
     for before, result in run.results.items():
         fewer = before.streams < cell.streams and replace(before, streams=cell.streams) == cell
-        if fewer and has_numbers(result) and result["failures"]:
+        if not fewer or not has_numbers(result):
+            continue
+        if result["failures"]:
             return {"failed": f"did not open all of {before.streams:,}, so that more were not tried"}
+        if result.get("opened_s", 0.0) * cell.streams / before.streams > within_s:
+            took_s = f"{result['opened_s']:.0f} s"
+            return {"failed": f"took {took_s} to open {before.streams:,}, so that more were not tried"}
     return None
 
 

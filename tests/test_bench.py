@@ -149,9 +149,15 @@ def test_the_law_is_about_ours():
 def test_who_did_not_open_all_of_fewer_streams_is_not_tried_with_more(run):
     run.add(Cell("uvicorn", "hold", 20), result(failures={"no answer in time": 1}))
     run.add(Cell("ours", "hold", 20), result())
-    assert "all of 20" in recorder.hopeless(run, Cell("uvicorn", "hold", 40))["failed"]
+    assert "all of 20" in recorder.hopeless(run, Cell("uvicorn", "hold", 40), 10)["failed"]
     for other in (Cell("ours", "hold", 40), Cell("uvicorn", "hold", 40, round=2), Cell("uvicorn", "storm", 40)):
-        assert recorder.hopeless(run, other) is None
+        assert recorder.hopeless(run, other, 10) is None
+
+
+def test_who_would_take_too_long_for_more_streams_is_not_tried(run):
+    run.add(Cell("uvicorn", "hold", 20), result(opened_s=6.0))
+    assert "took 6 s" in recorder.hopeless(run, Cell("uvicorn", "hold", 40), 10)["failed"]
+    assert recorder.hopeless(run, Cell("uvicorn", "hold", 30), 10) is None
 
 
 def test_a_run_that_was_stopped_goes_on_where_it_was(run):
