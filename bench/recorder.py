@@ -49,16 +49,19 @@ def go_on(run: Run, contestants: Mapping[str, Contestant]) -> Iterator[tuple[int
 
 
 def hopeless(run: Run, cell: Cell, within_s: float) -> Result | None:
-    """Who did not open all of fewer streams in the same round, or would take too long for more, is not tried."""
-    for before, result in run.results.items():
-        fewer = before.streams < cell.streams and replace(before, streams=cell.streams) == cell
-        if not fewer or not has_numbers(result):
-            continue
-        if result["failures"]:
-            return {"failed": f"did not open all of {before.streams:,}, so that more were not tried"}
-        if result.get("opened_s", 0.0) * cell.streams / before.streams > within_s:
-            took_s = f"{result['opened_s']:.0f} s"
-            return {"failed": f"took {took_s} to open {before.streams:,}, so that more were not tried"}
+    """Who did not open all of fewer streams in the same round, or would take too long for more, is not tried.
+
+    The most that were tried before decide.
+    """
+    fewer = [it for it in run.results if it.streams < cell.streams and replace(it, streams=cell.streams) == cell]
+    tried = [it for it in sorted(fewer, key=lambda it: it.streams) if has_numbers(run.results[it])]
+    if not tried:
+        return None
+    streams, result = tried[-1].streams, run.results[tried[-1]]
+    if result["failures"]:
+        return {"failed": f"did not open all of {streams:,}, so that more were not tried"}
+    if result.get("opened_s", 0.0) * cell.streams / streams > within_s:
+        return {"failed": f"took {result['opened_s']:.0f} s to open {streams:,}, so that more were not tried"}
     return None
 
 

@@ -158,6 +158,8 @@ def test_who_would_take_too_long_for_more_streams_is_not_tried(run):
     run.add(Cell("uvicorn", "hold", 20), result(opened_s=6.0))
     assert "took 6 s" in recorder.hopeless(run, Cell("uvicorn", "hold", 40), 10)["failed"]
     assert recorder.hopeless(run, Cell("uvicorn", "hold", 30), 10) is None
+    run.add(Cell("uvicorn", "hold", 40), result(opened_s=7.0))
+    assert recorder.hopeless(run, Cell("uvicorn", "hold", 50), 10) is None
 
 
 def test_a_run_that_was_stopped_goes_on_where_it_was(run):
