@@ -115,7 +115,7 @@ PLANS: Mapping[str, Plan] = {
     ),
     "storms": Law(
         rounds=10,
-        timing=Timing(idle_s=0.5, quiet_s=0.0, beside_s=0.0, open_within_s=8.0, patience_s=3.0, broadcasts=0),
+        timing=Timing(idle_s=0.5, quiet_s=0.0, beside_s=0.0, open_within_s=6.0, patience_s=2.0, broadcasts=0),
         sizes=(("storm", 8000),),
         series=dict.fromkeys(SERIES, ((1, 1, 1),)),
     ),
