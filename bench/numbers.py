@@ -34,7 +34,7 @@ def per(what: str, amount: str, unit: float) -> Callable[[Result], float]:
 def failures(result: Result) -> float:
     """Streams that were not opened, or not kept open, and events that came more than a second late or never."""
     not_opened = [*result["failures"].values(), *result.get("again_failures", {}).values()]
-    return sum(not_opened) + result.get("lost", 0) + result.get("missed", 0)
+    return sum(not_opened) + max(0, result.get("lost", 0)) + result.get("missed", 0)
 
 
 OPENED = Measure("open\ns", lambda result: result["opened_s"] if not result["failures"] else NOTHING)

@@ -88,7 +88,7 @@ def comparison(run: Run, streams: str, *, workload: str) -> str:
         cells = [both(values(mine, what), ratios(mine, ours, what), name == against) for what in MEASURES[workload]]
         rows.append([f"`{name}`", *cells])
     heads = [report.plain(measure) for measure in MEASURES[workload]]
-    said = [*report.why_not(run, workload, count), *report.verdicts(run, workload, count)]
+    said = dict.fromkeys([*report.why_not(run, workload, count), *report.verdicts(run, workload, count)])
     return "\n".join([table(["contestant", *heads], rows), "", *(f"- {line}" for line in said)])
 
 

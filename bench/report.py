@@ -136,7 +136,7 @@ def why_not(run: Run, workload: str, streams: int) -> Iterator[str]:
 def mishaps(result: dict[str, Any]) -> Iterator[str]:
     for when in ("failures", "again_failures"):
         yield from (f"{count:,} {why}" for why, count in result.get(when, {}).items())
-    if lost := result.get("lost"):
+    if (lost := result.get("lost", 0)) > 0:
         yield f"{lost:,} streams lost"
     if missed := result.get("missed"):
         yield f"{missed:,} events more than a second late"

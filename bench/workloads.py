@@ -59,8 +59,7 @@ def hold(scene: Scene) -> Result:
     before_kib, slab_kib = scene.server.own_kib(), tree.slab_kib()
     opened = scene.open()
     time.sleep(CALM_S)
-    began = time.monotonic()
-    used, late = cost(scene, scene.timing.quiet_s)
+    used, late, began = cost(scene, scene.timing.quiet_s)
     waits = scene.bystanders_wait(pause(scene.timing.beside_s))
     time.sleep(GRACE_S)
     late = together(late, scene.streams.take())
@@ -73,7 +72,7 @@ def hold(scene: Scene) -> Result:
         ),
         **used,
         **memory(scene, before_kib, slab_kib, opened.established),
-        "lost": opened.established - scene.streams.still_open(),
+        "lost": max(0, opened.established - scene.streams.still_open()),
     }
 
 
@@ -85,7 +84,7 @@ def broadcast(scene: Scene) -> Result:
     halfway = due_after(ALL, time.monotonic()) + ALL_EVERY_S / 2
     time.sleep(halfway - time.monotonic())
     lasts_s = scene.timing.broadcasts * ALL_EVERY_S
-    used, late = cost(scene, lasts_s)
+    used, late, _ = cost(scene, lasts_s)
     waits = scene.bystanders_wait(pause(lasts_s))
     heard = list(together(late, scene.streams.take()).values())
     return {
@@ -96,7 +95,7 @@ def broadcast(scene: Scene) -> Result:
         "last_ms": 1000 * median(map(max, heard)) if heard else None,
         **used,
         **memory(scene, before_kib, slab_kib, opened.established),
-        "lost": opened.established - scene.streams.still_open(),
+        "lost": max(0, opened.established - scene.streams.still_open()),
     }
 
 
@@ -159,7 +158,7 @@ def download(scene: Scene) -> Result:
     )
     time.sleep(CALM_S)
     received = scene.readers.ask("status")["received"]
-    used, _ = cost(scene, scene.timing.quiet_s)
+    used, _, _ = cost(scene, scene.timing.quiet_s)
     mib = (scene.readers.ask("status")["received"] - received) / 2**20
     waits = scene.bystanders_wait(pause(scene.timing.beside_s))
     reading = scene.readers.ask("status")["states"].get("reading", 0)
@@ -186,10 +185,12 @@ WORKLOADS: dict[str, Callable[[Scene], Result]] = {
 # --- what it cost
 
 
-def cost(scene: Scene, for_s: float) -> tuple[Result, Late]:
-    """CPU in s that the contestant and the streams' crews use within `for_s` seconds, and the events that come then."""
+def cost(scene: Scene, for_s: float) -> tuple[Result, Late, float]:
+    """CPU in s that the contestant and the streams' crews use within `for_s` seconds, the events that come then, and
+    since when none was thrown away."""
     server, streams = scene.server, scene.streams
     streams.take()
+    began = time.monotonic()
     cpu, crews = server.cpu_s(), streams.cpu_s()
     time.sleep(for_s)
     cpu_after, crews_after = server.cpu_s(), streams.cpu_s()
@@ -200,7 +201,7 @@ def cost(scene: Scene, for_s: float) -> tuple[Result, Late]:
         "counted_events": sum(map(len, late.values())),
         "counted_s": for_s,
     }
-    return used, late
+    return used, late, began
 
 
 def memory(scene: Scene, before_kib: dict[str, float], slab_kib: float, streams: int) -> Result:
