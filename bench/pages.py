@@ -1,4 +1,4 @@
-"""docs/comparison.md and docs/scaling.md: what stands between their marks, and their pictures, from docs/recordings.
+"""What stands between the marks in README.md and docs/, and the pictures there, computed from docs/recordings.
 
 A mark is a comment, ``<!-- bench full hold 4000 -->``, and reaches to the next ``<!-- end -->``.
 """
@@ -15,11 +15,11 @@ from offload_lab.engine import ROOT
 from offload_lab.figures import save
 
 from . import figures, law, report
-from .numbers import CPU, LAST, MEASURES, OPENED, Measure, Spread, ratio, ratios, rounds, values
+from .numbers import CPU, LAST, MEASURES, MEMORY, OPENED, WAIT_P99, Measure, Spread, ratio, ratios, rounds, values
 from .records import Run, has_numbers
 
 DOCS = ROOT / "docs"
-PAGES = ("comparison.md", "scaling.md")
+PAGES = ("README.md", "docs/comparison.md", "docs/scaling.md")
 PLANS = ("full", "law", "storms")
 PICTURES = (
     *("wait-4000", "cpu-4000", "memory-4000", "wait-growth", "cpu-growth", "last-2000", "poison-1000", "files-50"),
@@ -42,7 +42,7 @@ def renew() -> None:
     """Raises LabError where a recording is not there."""
     runs = recorded()
     for name in PAGES:
-        page = DOCS / name
+        page = ROOT / name
         page.write_text(renewed(page.read_text(), runs))
     for path, figure in pictures(runs):
         save(figure, path)
@@ -90,6 +90,21 @@ def comparison(run: Run, streams: str, *, workload: str) -> str:
     heads = [report.plain(measure) for measure in MEASURES[workload]]
     said = dict.fromkeys([*report.why_not(run, workload, count), *report.verdicts(run, workload, count)])
     return "\n".join([table(["contestant", *heads], rows), "", *(f"- {line}" for line in said)])
+
+
+def short(run: Run, streams: str) -> str:
+    """What README.md shows of a hold: three numbers for each contestant."""
+    shown = (WAIT_P99, CPU, MEMORY)
+    ours = rounds(run.results, report.reference(run, "hold", int(streams)), "hold", int(streams))
+    rows = []
+    for name in report.contestants(run, "hold", int(streams)):
+        if name != report.FLOOR:
+            mine = rounds(run.results, name, "hold", int(streams))
+            cells = [both(values(mine, what), ratios(mine, ours, what), mine == ours) for what in shown]
+            rows.append([run.about["settings"][name]["title"], *cells])
+    return table(
+        ["who carries the streams", "bystander waits, p99 ms", "CPU, ms for 1,000 events", "KiB a stream"], rows
+    )
 
 
 def both(value: Spread, times: Spread, is_reference: bool) -> str:
@@ -213,4 +228,12 @@ def million(run: Run) -> str:
     return table(["a million needs", "arithmetic", "makes"], rows)
 
 
-BLOCKS = {"place": place, "fits": fits, "full": full, "pays": pays, "million": million, "crowds": storms}
+BLOCKS = {
+    "short": short,
+    "place": place,
+    "fits": fits,
+    "full": full,
+    "pays": pays,
+    "million": million,
+    "crowds": storms,
+}

@@ -1,4 +1,4 @@
-"""docs/comparison.md and docs/scaling.md say what the recorded runs say, and so do their pictures."""
+"""README.md, docs/comparison.md and docs/scaling.md say what the recorded runs say, and so do their pictures."""
 
 import re
 
@@ -18,7 +18,7 @@ def runs():
 
 @pytest.mark.parametrize("name", pages.PAGES)
 def test_a_page_says_what_the_recordings_say(name, runs):
-    text = (pages.DOCS / name).read_text()
+    text = (pages.ROOT / name).read_text()
     marks = [match[2].split() for match in pages.MARKED.finditer(text)]
     assert len(marks) == text.count("<!-- bench ")
     assert pages.renewed(text, runs) == text, "renew it with: ./lab bench --renew"
