@@ -54,26 +54,38 @@ def of(run: Run) -> Iterator[tuple[str, Figure]]:
 
 
 def bars(run: Run, workload: str, streams: int, measure: Measure) -> Figure | None:
-    """A bar for each contestant, the median of the rounds, with a line from the least to the most."""
+    """A bar for each contestant, the median of the rounds, and a line from the least to the most.
+
+    The longest bar of those that end is the measure: whatever is longer, for ever included, reaches to the edge.
+    """
     rows = []
     for name in contestants(run, workload, streams):
         spread = values(rounds(run.results, name, workload, streams), measure)
-        if math.isfinite(spread.middle):
+        if not math.isnan(spread.middle):
             rows.append((name, run.about["settings"][name]["kind"], spread))
-    if not rows:
+    ending = [spread.middle for _, _, spread in rows if math.isfinite(spread.middle)]
+    if not ending:
         return None
+    edge = 1.12 * max(ending)
     figure = Figure(figsize=(9, 0.42 * len(rows) + 1.5), facecolor="white", layout="constrained")
     axes = figure.subplots()
     for place, (_, kind, spread) in enumerate(rows):
+        most = min(spread.most, edge)
         colour, hatch = COLOURS[kind]
-        axes.barh(place, spread.middle, color=colour, hatch=hatch, edgecolor="white", linewidth=0, label=KINDS[kind])
-        axes.plot([spread.least, spread.most], [place, place], color=INK, linewidth=1.5)
-        axes.annotate(
-            number(spread.middle), (spread.most, place), (5, 0), textcoords="offset points", va="center", color=INK
+        axes.barh(
+            place,
+            min(spread.middle, edge),
+            color=colour,
+            hatch=hatch,
+            edgecolor="white",
+            linewidth=0,
+            label=KINDS[kind],
         )
+        axes.plot([min(spread.least, edge), most], [place, place], color=INK, linewidth=1.5)
+        axes.annotate(number(spread.middle), (most, place), (5, 0), textcoords="offset points", va="center", color=INK)
     axes.set_yticks(range(len(rows)), [name for name, _, _ in rows], fontsize=11)
     axes.invert_yaxis()
-    axes.set_xlim(0, 1.12 * max(spread.most for _, _, spread in rows))
+    axes.set_xlim(0, edge)
     axes.tick_params(left=False, colors=INK)
     frameless(axes, "bottom")
     handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))  # each kind once

@@ -169,7 +169,7 @@ def verdicts(run: Run, workload: str, streams: int) -> Iterator[str]:
 
 
 def said(name: str, some: list[tuple[str, Spread]]) -> list[str]:
-    words = ", ".join(f"{what} {number(spread.middle)} times" for what, spread in some)
+    words = ", ".join(f"{what} {number(it.middle)}{' times' * math.isfinite(it.middle)}" for what, it in some)
     return [f"{name} ({words})"] if words else []
 
 

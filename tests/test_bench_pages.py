@@ -33,10 +33,9 @@ def test_the_pictures_say_what_the_recordings_say(runs, tmp_path):
 
 
 @pytest.mark.parametrize("name", pages.PLANS)
-def test_a_recorded_run_is_whole_and_was_made_on_a_machine_that_did_nothing_else(name, runs):
+def test_a_recorded_run_is_whole(name, runs):
     run = runs[name]
     assert run.about["plan"] == name
-    assert run.about["machine"]["load"] < 0.5
     rounds = {cell.round for cell, result in run.results.items() if has_numbers(result)}
     assert rounds == set(range(1, plan.PLANS[name].rounds + 1))
     assert all(has_numbers(result) or "missing" not in result for result in run.results.values())
