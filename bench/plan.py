@@ -94,7 +94,7 @@ class Law(Plan):
 PLANS: Mapping[str, Plan] = {
     "quick": Plan(
         rounds=1,
-        timing=Timing(idle_s=0.5, quiet_s=2.0, beside_s=1.0, open_within_s=8.0, patience_s=5.0, broadcasts=1),
+        timing=Timing(idle_s=0.5, quiet_s=4.0, beside_s=1.0, open_within_s=8.0, patience_s=5.0, broadcasts=1),
         sizes=(("hold", 4000),),
     ),
     "full": Plan(
