@@ -38,6 +38,7 @@ def stages():
         yield cache(lambda variant: exits.enter_context(Stage(STEP, variant)))
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("variant", ["naive", "file_wrapper"])
 def test_a_bystander_is_answered_only_after_the_download_lets_the_worker_go(stages, variant):
     stage = stages(variant)
@@ -59,6 +60,7 @@ def test_a_bystander_is_answered_only_after_the_download_lets_the_worker_go(stag
     assert stage.workers()[0].offloaded == 0
 
 
+@pytest.mark.core
 def test_bystanders_are_answered_while_an_offload_thread_carries_the_download(stages):
     stage = stages("offload")
     [before] = stage.workers()

@@ -22,6 +22,7 @@ def stage():
         yield stage
 
 
+@pytest.mark.core
 def test_blocking_keeps_a_bystander_waiting_until_the_download_lets_go():
     with Stage(STEP, "blocking") as stage, SlowReader(stage.port, "/file", rate_mib_s=4) as reader:
         wait_for(lambda: stage.workers()[0].busy, 10, "the worker busy with the download")
@@ -39,6 +40,7 @@ def test_blocking_keeps_a_bystander_waiting_until_the_download_lets_go():
         assert stage.workers()[0].offloaded == 0
 
 
+@pytest.mark.core
 def test_xsendfile_answers_a_bystander_while_an_offload_thread_sends_the_file(stage):
     before = stage.workers()[0].offloaded
     with SlowReader(stage.port, "/file", rate_mib_s=4) as reader:
@@ -67,6 +69,7 @@ def test_the_visitor_sees_the_file_and_not_its_path(stage):
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
+@pytest.mark.core
 @pytest.mark.parametrize(
     "name",
     [

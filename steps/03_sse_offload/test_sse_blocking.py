@@ -27,6 +27,7 @@ def has_nothing(visitor):
     return True
 
 
+@pytest.mark.core
 def test_a_bystander_is_answered_when_the_stream_ends_and_not_before(hall):
     [before] = hall.workers()
     with hall.subscribe() as ada:

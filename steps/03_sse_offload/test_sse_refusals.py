@@ -50,6 +50,7 @@ def is_refused(hall, **how):
     assert not visitor.head.get("X-Offload-to-SSE")
 
 
+@pytest.mark.core
 @every_front
 def test_a_stranger(hall):
     is_refused(hall, cookie="")

@@ -34,6 +34,7 @@ CLIENTS = 200
 BIG = "*" * 60_000
 
 
+@pytest.mark.core
 def test_everybody_hears_what_one_says_and_who_says_it(offload):
     with offload.visit(offload.ada) as ada, offload.visit(offload.grace) as grace:
         ada.say("Anybody at counter 3? ☎")
@@ -45,6 +46,7 @@ def test_everybody_hears_the_clock(offload):
         wait_for(lambda: next_news(ada, "visitors")["visitors"] == 1, 30, "the stalled visitor gone")
 
 
+@pytest.mark.core
 def test_open_sockets_leave_the_one_worker_free(offload):
     [before] = offload.workers()
     with Crowd(offload.port, 50, {"Cookie": offload.ada}) as crowd:
@@ -144,6 +146,7 @@ def refusal(stage, headers) -> Refused:
     return caught.value
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("origin", STRANGE_ORIGINS.values(), ids=STRANGE_ORIGINS)
 def test_a_page_of_another_origin_is_refused_though_the_browser_sends_the_cookie(offload, origin):
     refused = refusal(offload, {"Cookie": offload.ada, "Origin": origin and origin.format(port=offload.port)})

@@ -205,6 +205,7 @@ def half_a_message(client, data: bytes) -> None:
         pass
 
 
+@pytest.mark.core
 def test_a_fragment_belongs_to_one_client_and_another_one_cannot_continue_it(offload):
     with offload.visit(offload.ada) as ada, offload.visit(offload.grace) as grace:
         half_a_message(ada, b"my password is ")
@@ -216,6 +217,7 @@ def test_a_fragment_belongs_to_one_client_and_another_one_cannot_continue_it(off
         assert next_news(ada, "text") == {"user": "ada", "text": "my password is mine"}
 
 
+@pytest.mark.core
 def test_on_the_native_backend_another_client_publishes_what_one_left_unfinished(native_stock):
     with native_stock.visit(native_stock.ada) as ada, native_stock.visit(native_stock.grace) as grace:
         half_a_message(ada, b"my password is ")

@@ -93,6 +93,7 @@ def key():
 PARCEL = json.dumps({"for": "ada", "departures": [{"train": 1}] * 100})
 
 
+@pytest.mark.core
 def test_what_arrives_is_more_than_variables_can_carry_and_django_is_free(desk):
     [before] = desk.stage.workers()
     with desk.stage.subscribe() as ada:
@@ -122,6 +123,7 @@ def test_a_stranger_leaves_no_parcel_behind(desk):
     assert desk.stage.workers()[0].offloaded == before.offloaded
 
 
+@pytest.mark.core
 def test_a_key_works_once(desk, key):
     desk.put(key, PARCEL)
     with desk.ask(key) as connection:

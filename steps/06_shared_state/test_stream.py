@@ -32,6 +32,7 @@ def ids(client, count):
     return [client.next().last_event_id for _ in range(count)]
 
 
+@pytest.mark.core
 def test_a_new_visitor_is_told_the_place_and_gets_what_comes_behind_it(quiet, say):
     with quiet.subscribe() as ada:
         hello = ada.next()
@@ -68,6 +69,7 @@ def test_a_stream_cut_anywhere_loses_nothing_and_repeats_nothing(quiet, say):
         assert had + behind == said
 
 
+@pytest.mark.core
 def test_whoever_comes_back_goes_on_where_they_were_at_either_backend(quiet, say):
     first, *rest = say(10)
     seen = set()
@@ -269,6 +271,7 @@ def test_an_announcement_that_is_none(quiet, form):
     assert announce(quiet, **{"text": "fine", **form}).status == 400
 
 
+@pytest.mark.core
 def test_a_stranger_neither_hears_nor_says_anything(quiet):
     with SseClient(quiet.port) as stranger:
         assert (stranger.head.status, stranger.read_all()) == (403, b"log in first\n")

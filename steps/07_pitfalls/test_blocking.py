@@ -62,6 +62,7 @@ def somebody_writes(stage):
         database.execute("ROLLBACK")
 
 
+@pytest.mark.core
 def test_gevent_django_broken_stops_everybody_for_one_write(stage_of):
     stage = stage_of("gevent_django_broken")
     cookie = stage.log_in().cookie
@@ -82,6 +83,7 @@ def test_gevent_django_broken_stops_everybody_for_one_write(stage_of):
         wait_for(lambda: b"ticket" in new_bytes(ada), TIMEOUT_S, "ada's stream going on")
 
 
+@pytest.mark.core
 def test_gevent_django_fixed_keeps_one_clerk_waiting(stage_of):
     stage = stage_of("gevent_django_fixed")
     cookie = stage.log_in().cookie
@@ -139,6 +141,7 @@ def wake(database):
     database.execute(f"SELECT pg_cancel_backend(pid) {ASLEEP}")
 
 
+@pytest.mark.core
 def test_orm_in_gevent_broken_stops_everybody_for_one_query(database_of):
     stage, database = database_of("orm_in_gevent_broken")
     with asked(stage, "/?seconds=3600") as slow:
@@ -150,6 +153,7 @@ def test_orm_in_gevent_broken_stops_everybody_for_one_query(database_of):
             is_answered(bystander)
 
 
+@pytest.mark.core
 def test_orm_in_gevent_late_broken_cannot_ask_at_all(database_of):
     """What gevent's patch replaces is in use by then: Django takes every greenlet for a thread that is not its own."""
     stage, _ = database_of("orm_in_gevent_late_broken")
@@ -158,6 +162,7 @@ def test_orm_in_gevent_late_broken_cannot_ask_at_all(database_of):
     assert "objects created in a thread can only be used in that same thread" in stage.front.log.read_text()
 
 
+@pytest.mark.core
 def test_orm_in_gevent_fixed_lets_ten_queries_wait_alone(database_of):
     stage, database = database_of("orm_in_gevent_fixed")
     with ExitStack() as exits:
