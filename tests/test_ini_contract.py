@@ -21,6 +21,7 @@ from offload_lab.errors import Missing, ProcessDied
 from offload_lab.process import Deadline, Process
 from offload_lab.stage import short_private_folder
 from offload_lab.testing import require, wait_for
+from offload_lab.timeouts import scaled
 from offload_lab.uwsgi import free_port
 
 VARIANTS = {
@@ -142,7 +143,7 @@ def engine_for(ini):
 def accepts(run, ini):
     """Whether the stats server lists a worker in its loop. A SIGTERM that comes between fork and loop would be lost."""
     with suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(5)
+        connection.settimeout(scaled(5))
         connection.connect(str(run / f"{ini.stem}-stats.sock"))
         stats = json.loads(b"".join(iter(lambda: connection.recv(65536), b"")))
         return any(worker["accepting"] for worker in stats["workers"])

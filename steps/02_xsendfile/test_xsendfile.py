@@ -9,6 +9,7 @@ from offload_lab.clients import SlowReader, fetch, ping
 from offload_lab.holder import find_holders
 from offload_lab.stage import Stage
 from offload_lab.testing import wait_for
+from offload_lab.timeouts import scaled
 
 STEP = "02_xsendfile"
 HELLO = b"the clerk is free\n"
@@ -35,7 +36,7 @@ def test_blocking_keeps_a_bystander_waiting_until_the_download_lets_go():
                 bystander.recv(1)
             assert not reader.done.is_set()
             reader.hurry()
-            bystander.settimeout(30)
+            bystander.settimeout(scaled(30))
             assert bystander.recv(12) == b"HTTP/1.0 200"
         assert stage.workers()[0].offloaded == 0
 

@@ -9,12 +9,13 @@ import pytest
 
 from offload_lab.clients.websocket import upgrade_request
 from offload_lab.testing import wait_for
+from offload_lab.timeouts import scaled
 
 from .conftest import Board
 
 
 def ask(stage, request: bytes) -> socket.socket:
-    connection = socket.create_connection(("127.0.0.1", stage.port), timeout=30)
+    connection = socket.create_connection(("127.0.0.1", stage.port), timeout=scaled(30))
     connection.sendall(request)
     return connection
 

@@ -27,6 +27,7 @@ from offload_lab.clients.websocket import (
 )
 from offload_lab.holder import find_holders
 from offload_lab.testing import require, wait_for
+from offload_lab.timeouts import scaled
 
 from .conftest import next_news
 
@@ -112,7 +113,7 @@ def test_a_client_of_the_websockets_package_talks_to_it_and_closes_cleanly(offlo
     address, cookie = f"127.0.0.1:{offload.port}", {"Cookie": offload.ada}
     with connect(f"ws://{address}/ws", origin=f"http://{address}", additional_headers=cookie, proxy=None) as ada:
         ada.send(["in ", "three ", "fragments"])
-        while (news := json.loads(ada.recv(timeout=30))).get("text") != "in three fragments":
+        while (news := json.loads(ada.recv(timeout=scaled(30)))).get("text") != "in three fragments":
             assert "time" in news
     assert ada.close_code == 1000
 
@@ -196,7 +197,7 @@ def test_origins_in_the_settings_are_allowed_besides_our_own():
     )
     step = Path(__file__).parent
     answer = subprocess.run(
-        [sys.executable, "-c", code], cwd=step, capture_output=True, text=True, timeout=30, check=True
+        [sys.executable, "-c", code], cwd=step, capture_output=True, text=True, timeout=scaled(30), check=True
     )
     assert answer.stdout.split() == ["True", "True", "False"]
 
@@ -208,7 +209,7 @@ def test_lists_and_capitals_in_the_upgrade_headers_are_fine(offload):
 
 
 def test_a_post_is_not_handed_over(offload):
-    connection = http.client.HTTPConnection("127.0.0.1", offload.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", offload.port, timeout=scaled(30))
     connection.request("POST", "/ws", headers={"Cookie": offload.ada, "Connection": "close"})
     assert connection.getresponse().status == 403  # no CSRF token
     connection.close()

@@ -13,6 +13,7 @@ from offload_lab.clients.login import TOKEN
 from offload_lab.clients.resuming import Subscribers
 from offload_lab.clients.sse import EventStreamParser, SseClient, Streams, request_bytes
 from offload_lab.testing import wait_for
+from offload_lab.timeouts import scaled
 
 TIMEOUT_S = 30
 FORGED = ["1", "-", "+", "$", "*", "1-1", "0-0", "1-1; DROP", "٣-٣", "9" * 25 + "-0", "99999999999999999-0", "a" * 3000]
@@ -151,7 +152,7 @@ def test_every_browser_is_told_another_time_to_wait(quiet):
 def test_whoever_takes_nothing_is_sent_away_with_a_word_and_gets_the_rest_on_return(quiet, say):
     big = "x" * 200_000
     with socket.socket() as lazy:
-        lazy.settimeout(TIMEOUT_S)
+        lazy.settimeout(scaled(TIMEOUT_S))
         lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         lazy.connect(("127.0.0.1", quiet.port))
         lazy.sendall(request_bytes(quiet.port, "/subscribe", quiet.ada.cookie))

@@ -12,6 +12,7 @@ from offload_lab import doctor
 from offload_lab.clients import fetch, ping
 from offload_lab.holder import read_syscall
 from offload_lab.testing import require, wait_for
+from offload_lab.timeouts import scaled
 
 from .conftest import TIMEOUT_S
 
@@ -21,7 +22,7 @@ SLEEPS = {35, 230, 101, 115}  # nanosleep and clock_nanosleep, on x86_64 and on 
 @contextmanager
 def asked(stage, path, cookie=""):
     """A visitor who has asked and waits for the answer."""
-    with socket.create_connection(("127.0.0.1", stage.port), timeout=TIMEOUT_S) as visitor:
+    with socket.create_connection(("127.0.0.1", stage.port), timeout=scaled(TIMEOUT_S)) as visitor:
         visitor.sendall(f"GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\nCookie: {cookie}\r\n\r\n".encode())
         yield visitor
 
@@ -35,7 +36,7 @@ def new_bytes(visitor):
             came += chunk
     except BlockingIOError:
         pass
-    visitor.settimeout(TIMEOUT_S)
+    visitor.settimeout(scaled(TIMEOUT_S))
     return came
 
 
@@ -56,7 +57,9 @@ def sleeps_in_c(pid):
 @contextmanager
 def somebody_writes(stage):
     """Another process has begun to write. Until it ends, every other writer waits: in SQLite, in C."""
-    with closing(sqlite3.connect(stage.run / "django.sqlite3", isolation_level=None, timeout=TIMEOUT_S)) as database:
+    with closing(
+        sqlite3.connect(stage.run / "django.sqlite3", isolation_level=None, timeout=scaled(TIMEOUT_S))
+    ) as database:
         database.execute("BEGIN IMMEDIATE")
         yield
         database.execute("ROLLBACK")

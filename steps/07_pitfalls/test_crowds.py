@@ -13,6 +13,7 @@ from offload_lab.clients import ping
 from offload_lab.clients.sse import SseClient, Streams, request_bytes
 from offload_lab.stage import Stage
 from offload_lab.testing import require, wait_for
+from offload_lab.timeouts import scaled
 
 from .conftest import STEP, TIMEOUT_S
 
@@ -30,7 +31,7 @@ def is_refused(stage) -> bool:
 
 def knock(stage, exits, path="/subscribe") -> socket.socket:
     """Somebody who has asked, and waits."""
-    visitor = exits.enter_context(socket.create_connection(("127.0.0.1", stage.port), timeout=TIMEOUT_S))
+    visitor = exits.enter_context(socket.create_connection(("127.0.0.1", stage.port), timeout=scaled(TIMEOUT_S)))
     visitor.sendall(request_bytes(stage.port, path))
     return visitor
 

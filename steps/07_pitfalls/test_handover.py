@@ -13,13 +13,14 @@ from offload_lab.clients import fetch, ping
 from offload_lab.clients.sse import SseClient, Streams, request_bytes
 from offload_lab.process import Deadline
 from offload_lab.testing import wait_for
+from offload_lab.timeouts import scaled
 
 from .conftest import TIMEOUT_S
 
 
 def knock(stage, path="/subscribe") -> socket.socket:
     """Somebody who has asked, and waits."""
-    visitor = socket.create_connection(("127.0.0.1", stage.port), timeout=TIMEOUT_S)
+    visitor = socket.create_connection(("127.0.0.1", stage.port), timeout=scaled(TIMEOUT_S))
     visitor.sendall(request_bytes(stage.port, path))
     return visitor
 
