@@ -1,4 +1,4 @@
-"""The tests of this repository: one factor for all timeouts, two tiers, every variant in the quick one.
+"""For all tests: one factor for their timeouts, two tiers, and skips where something is missing that can be got.
 
 Tests in ``steps/`` belong to the full tier unless they are marked `core`; tests in ``tests/`` belong to the quick one
 unless they are marked `full`. ``./lab test`` chooses the tier; pytest alone runs everything.
@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from . import manifest
+from .errors import Missing
 from .stage import Stage
+from .testing import require
 from .timeouts import VARIABLE, factor_for_load, scaled
 
 QUICK = "not full"  # the quick tier, as an expression for pytest's -m
@@ -92,3 +94,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if in_a_step(item.path) and item.get_closest_marker("core") is None:
             item.add_marker("full")
+
+
+def skipped_where_missing() -> Generator[None, object, object]:
+    try:
+        return (yield)
+    except Missing as missing:
+        require(False, missing.what, missing.install)
+        raise
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Generator[None, object, object]:
+    return (yield from skipped_where_missing())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, object, object]:
+    return (yield from skipped_where_missing())

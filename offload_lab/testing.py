@@ -4,8 +4,7 @@ import os
 import time
 from collections.abc import Callable
 
-import pytest
-
+from . import programs
 from .timeouts import scaled
 
 
@@ -13,10 +12,19 @@ def require(available: bool, what: str, install: str) -> None:
     """Skip the test where `what` is missing and say how to get it; fail instead under ``LAB_REQUIRE=all``."""
     if available:
         return
+    import pytest  # not there for who only runs stages
+
     message = f"{what} is missing; install it with: {install}"
     if os.environ.get("LAB_REQUIRE") == "all":
         pytest.fail(message)
     pytest.skip(message)
+
+
+def require_program(name: str) -> str:
+    """The path of the program called `name` in `offload_lab.programs`; as `require` where it is missing."""
+    found = programs.find(name)
+    require(found is not None, programs.PROGRAMS[name].title, programs.install(name))
+    return str(found)
 
 
 def wait_for(condition: Callable[[], bool], timeout_s: float, what: str) -> None:

@@ -5,17 +5,15 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 from importlib.util import find_spec
-from pathlib import Path
 from types import SimpleNamespace
 
 import psutil
 import pytest
 
 from offload_lab.engine import ROOT
-from offload_lab.testing import require
+from offload_lab.testing import require, require_program
 from offload_lab.timeouts import scaled
 
-CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 LOADED = {"script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src"}
 NEEDED = ("furo", "ipykernel", "myst_nb", "nbclient", "sphinx_revealjs")
@@ -251,8 +249,8 @@ TOO_HIGH_OR_SMALL = """() => {
 
 
 def test_no_slide_overflows_or_is_written_small_and_nothing_is_loaded_from_elsewhere(tmp_path):
-    require(find_spec("playwright") is not None, "Playwright", "pip install playwright")
-    require(CHROMIUM.exists(), "Chromium", "apt-get install chromium")
+    require(find_spec("playwright") is not None, "Playwright", "./lab install test")
+    chromium = require_program("chromium")
     from playwright.sync_api import sync_playwright
 
     from offload_lab.publish.slides import write as write_deck
@@ -261,7 +259,7 @@ def test_no_slide_overflows_or_is_written_small_and_nothing_is_loaded_from_elsew
     deck = write_deck("deck", with_outputs(longest, tmp_path), tmp_path)
     with (
         sync_playwright() as playwright,
-        playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS) as browser,
+        playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS) as browser,
     ):
         page = browser.new_page(viewport={"width": 1280, "height": 720})
         asked, errors = [], []

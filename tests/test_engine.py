@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from offload_lab.testing import require, wait_for
+from offload_lab.testing import require, require_program, wait_for
 from offload_lab.timeouts import scaled
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -120,7 +120,7 @@ class Toy:
 
 @pytest.fixture
 def toy(tmp_path: Path) -> Toy:
-    require(shutil.which("patch") is not None, "patch", "apt-get install patch")
+    require_program("patch")
     return Toy(tmp_path)
 
 

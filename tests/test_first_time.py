@@ -10,14 +10,13 @@ import subprocess
 import sys
 from contextlib import ExitStack
 from itertools import takewhile
-from pathlib import Path
 
 import pytest
 
+from offload_lab import programs
 from offload_lab.clients import ping
 from offload_lab.engine import ROOT
 from offload_lab.recording import Recording
-from offload_lab.testing import require
 from offload_lab.timeouts import scaled
 from offload_lab.uwsgi import free_port
 
@@ -112,9 +111,8 @@ def test_a_letter_beyond_ascii_in_the_path_stops_no_command_in_a_c_locale(elsewh
 
 def test_stages_run_at_a_path_with_spaces(elsewhere):
     """One of each kind: those of steps 06 and 07 start scripts of their own, by a shell."""
-    require(bool(shutil.which("redis-server")), "redis-server", "apt-get install redis-server")
-    postgres = shutil.which("pg_ctl") or list(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
-    require(bool(postgres), "PostgreSQL", "apt-get install postgresql")
+    for name in ("redis-server", "postgresql"):
+        programs.require(name)
     env = {**BARE, "PATH": os.environ["PATH"], "HOME": str(elsewhere)}
     with ExitStack() as stack:
         running = []

