@@ -40,6 +40,7 @@ class StartedVariants:
     def __init__(self, config: pytest.Config) -> None:
         self.variants: set[tuple[str, str]] = set()
         self.skipped: set[str] = set()
+        self.missing: list[str] = []
         self.is_worker = hasattr(config, "workerinput")
         patch = pytest.MonkeyPatch()
         enter = Stage.__enter__
@@ -61,18 +62,18 @@ class StartedVariants:
         if report.skipped:
             self.skipped.update(step.name for step in manifest.steps() if f"/{step.name}/" in report.nodeid)
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None]:
-        yield
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
         if self.is_worker:
             session.config.workeroutput["variants"] = sorted(self.variants)  # type: ignore[attr-defined]
-        elif session.exitstatus == pytest.ExitCode.OK and never_started(self.variants, self.skipped):
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        elif session.exitstatus == pytest.ExitCode.OK and not session.config.option.collectonly:
+            self.missing = never_started(self.variants, self.skipped)
+            if self.missing:
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        if missing := never_started(self.variants, self.skipped):
+        if self.missing:
             terminalreporter.section("variants that no quick test started: mark a test of each `core`", red=True)
-            terminalreporter.line("\n".join(missing))
+            terminalreporter.line("\n".join(self.missing))
 
 
 @pytest.hookimpl(tryfirst=True)

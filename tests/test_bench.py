@@ -294,6 +294,7 @@ def a_stream(server, visitor, open_ones):
     return opened[0]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", ALONE)
 def test_every_contestant_asks_django_and_carries_what_it_said_yes_to(name, prepared):
     contestant = EVERYBODY[name]
@@ -331,6 +332,7 @@ def test_more_streams_than_descriptors_are_not_even_tried(prepared):
     assert f"the limit is {limit:,}" in said["failed"]
 
 
+@pytest.mark.full
 def test_a_small_run_from_the_command_to_the_pictures_and_again(monkeypatch, tmp_path):
     """Two contestants, 20 streams, a second: all of them open, all events there, nothing measured twice."""
     monkeypatch.setattr(recorder, "RESULTS", tmp_path)

@@ -58,6 +58,7 @@ def book(site):
     return {path: Page(path) for path in site.rglob("*.html") if "_static" not in path.parts}
 
 
+@pytest.mark.full
 def test_every_document_and_every_notebook_is_a_page(site, book):
     documents = [*ROOT.glob("*.md"), *ROOT.glob("steps/*/*.md"), *ROOT.glob("notebooks/*.ipynb")]
     pages = [site / path.relative_to(ROOT).with_suffix(".html") for path in documents]
@@ -85,6 +86,7 @@ def test_every_link_of_every_page_leads_somewhere(book):
     assert broken == []
 
 
+@pytest.mark.full
 def test_a_link_that_leads_nowhere_stops_the_build(tmp_path, monkeypatch):
     from offload_lab.publish import book
 
@@ -119,6 +121,7 @@ def write(path, sources):
     nbformat.write(new_notebook(cells=cells), path)
 
 
+@pytest.mark.full
 def test_a_notebook_runs_once_until_it_changes(tmp_path):
     from offload_lab.publish.executed import executed
 
@@ -248,6 +251,7 @@ TOO_HIGH_OR_SMALL = """() => {
 }"""
 
 
+@pytest.mark.full
 def test_no_slide_overflows_or_is_written_small_and_nothing_is_loaded_from_elsewhere(tmp_path):
     require(find_spec("playwright") is not None, "Playwright", "./lab install test")
     chromium = require_program("chromium")

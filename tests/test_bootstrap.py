@@ -47,6 +47,7 @@ def lab(command, path, *words, cwd=None, **variables):
     return answer
 
 
+@pytest.mark.full
 def test_two_at_once_install_one_after_the_other(repo, path):
     """The second would else find the first one's half-made .venv and begin anew under it."""
     with ThreadPoolExecutor(2) as both:
@@ -56,6 +57,7 @@ def test_two_at_once_install_one_after_the_other(repo, path):
     assert not (repo / ".lab-turn").is_symlink()
 
 
+@pytest.mark.full
 def test_one_that_was_killed_holds_nobody_up(repo, path):
     with subprocess.Popen([sys.executable, "-c", ""]) as dead:
         pass
@@ -69,6 +71,7 @@ def script(path, name, text):
     (path / name).chmod(0o755)
 
 
+@pytest.mark.full
 def test_it_installs_once_and_runs_from_anywhere(repo, path, tmp_path):
     first = lab(repo / "lab", path, "demo", "01", cwd=tmp_path)
     assert (first.returncode, first.stdout) == (0, "ran demo 01\n")
@@ -79,6 +82,7 @@ def test_it_installs_once_and_runs_from_anywhere(repo, path, tmp_path):
     assert (again.returncode, again.stdout, again.stderr) == (0, "ran list\n", "")
 
 
+@pytest.mark.full
 def test_each_command_installs_only_what_it_needs_and_again_when_that_changes(repo, path):
     assert "base.lock" in lab(repo / "lab", path, "demo").stderr
     assert "dev.lock" in lab(repo / "lab", path, "test").stderr
@@ -87,6 +91,7 @@ def test_each_command_installs_only_what_it_needs_and_again_when_that_changes(re
     assert "base.lock" in lab(repo / "lab", path, "demo").stderr
 
 
+@pytest.mark.full
 def test_a_moved_or_half_made_environment_is_made_anew(repo, path, tmp_path):
     (repo / ".venv" / "bin").mkdir(parents=True)
     assert "making .venv" in lab(repo / "lab", path, "list").stderr
@@ -120,6 +125,7 @@ def test_a_python_without_venv_is_named_with_the_package(repo, path):
     assert f"apt-get install python3.{sys.version_info.minor}-venv" in answer.stderr
 
 
+@pytest.mark.full
 def test_without_a_network_it_says_so_and_the_next_try_works(repo, path):
     lock = repo / "requirements" / "base.lock"
     lock.write_text(f"click==8.2.1 --hash=sha256:{'0' * 64}\n")

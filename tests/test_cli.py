@@ -113,6 +113,7 @@ def demo(tmp_path_factory):
 ROW = re.compile(r"^ ?(\d\d) (\w+) +(\d+) of (\d+) +([\d,.]+) +([\d,.]+) +([\d,]+) x +([\d,]+) +(\d+) *$", re.MULTILINE)
 
 
+@pytest.mark.full
 def test_demo_shows_blocking_against_offloaded(demo):
     assert demo.returncode == 0, demo.stderr
     rows = {f"{step} {variant}": rest for step, variant, *rest in ROW.findall(demo.stdout)}
@@ -133,6 +134,7 @@ def test_demo_draws_a_picture_a_step_and_says_where(demo):
         assert path.with_suffix(".svg").read_text().startswith("<?xml")
 
 
+@pytest.mark.full
 def test_nothing_outlives_a_killed_demo():
     with subprocess.Popen([*LAB, "demo", "01"], cwd=ROOT, stdout=subprocess.DEVNULL) as process:
         family = psutil.Process(process.pid)

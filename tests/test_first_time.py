@@ -92,6 +92,7 @@ def elsewhere(tmp_path):
     return copy
 
 
+@pytest.mark.full
 def test_a_letter_beyond_ascii_in_the_path_stops_no_command_in_a_c_locale(elsewhere, tmp_path):
     """Python reads the .pth file that leads to offload_lab in the locale's encoding, before 3.13 at least."""
     (elsewhere / "requirements" / "base.lock").write_text("")
@@ -109,6 +110,7 @@ def test_a_letter_beyond_ascii_in_the_path_stops_no_command_in_a_c_locale(elsewh
     assert answer.stderr == "", "the second time nothing is made again"
 
 
+@pytest.mark.full
 def test_stages_run_at_a_path_with_spaces(elsewhere):
     """One of each kind: those of steps 06 and 07 start scripts of their own, by a shell."""
     for name in ("redis-server", "postgresql"):
@@ -163,6 +165,7 @@ def test_the_container_and_binder_have_the_packages_of_ci():
     assert packages((ROOT / "binder" / "apt.txt").read_text()) == wanted - NOT_FOR_NOTEBOOKS
 
 
+@pytest.mark.full
 def test_the_container_is_named_by_tag_and_starts_with_commands_that_exist(tmp_path):
     container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text())
     dockerfile = ROOT / ".devcontainer" / container["build"]["dockerfile"]

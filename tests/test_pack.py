@@ -18,6 +18,8 @@ from offload_lab.engine import ROOT
 from offload_lab.pack import DownloadFailed, NoClone, find_pip, other_patches, pack
 from offload_lab.testing import require, require_program
 
+pytestmark = pytest.mark.full
+
 MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
 LOCKS = ("base", "dev", "notebooks")
 TOOLS = ("sh", "env", "dirname", "readlink", "cat", "cksum", "rm", "ln", "sleep")  # all that ./lab needs besides Python
