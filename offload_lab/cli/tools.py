@@ -10,6 +10,7 @@ import click
 from ..engine import ROOT
 from ..errors import Missing, Unknown
 from ..manifest import nearest
+from .needs import needs
 
 NOTEBOOKS = ROOT / "notebooks"
 # else JupyterLab's first words are a question about its own news, and it looks for newer versions of itself
@@ -21,6 +22,7 @@ SIDE_BY_SIDE = ("--numprocesses=3", "--dist=loadscope")  # see conftest.py
 @click.argument("pytest_args", nargs=-1, type=click.UNPROCESSED)
 def test(pytest_args: tuple[str, ...]) -> None:
     """Run the tests; all further words go to pytest (paths count from the repository)."""
+    needs("test")
     os.chdir(ROOT)
     # all of them, side by side: they mostly wait for processes. A few named ones: in one process, easier to read
     words = pytest_args or (SIDE_BY_SIDE if importlib.util.find_spec("xdist") else ())
@@ -40,8 +42,9 @@ def engine(words: tuple[str, ...]) -> None:
 def notebook(number: str) -> None:
     """Open JupyterLab on notebook NUMBER (00, where it starts)."""
     path = find_notebook(number)
+    needs("notebook")
     if importlib.util.find_spec("jupyterlab") is None:
-        raise Missing("JupyterLab", "the notebooks", "pip install -e '.[notebooks]'")
+        raise Missing("JupyterLab", "the notebooks", "./lab install notebook")
     os.chdir(NOTEBOOKS)
     root = ["--allow-root"] if os.geteuid() == 0 else []  # in a container; it listens on the loopback only
     words = ["-m", "jupyterlab", "--ip=127.0.0.1", NO_NEWS, *root, path.name]
