@@ -6,7 +6,7 @@
 import os
 import sys
 
-NOT_TOLD = "not told here: only Linux says which thread waits on a connection"
+NOT_TOLD = "not told here, only Linux's /proc says it"
 
 
 def is_linux() -> bool:

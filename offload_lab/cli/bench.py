@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 
 from ..engine import ROOT
-from ..errors import Unknown
+from ..errors import LabError, Unknown
 from ..manifest import nearest
+from ..system import is_linux
 from .console import out
 from .needs import needs
 
@@ -35,6 +36,8 @@ def bench(names: tuple[str, ...], plan: str | None, resume: Path | None, renew: 
     contestants = load_all()
     if unknown := next((name for name in names if name not in contestants), None):
         raise Unknown("contestant", unknown, list(contestants), nearest(unknown, list(contestants)))
+    if not is_linux():
+        raise LabError("./lab bench runs on Linux only: it waits with epoll and reads /proc; see docs/systems.md")
     needs("bench")
     from bench import recorder, report
     from bench.records import Run
