@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from . import engine, programs
 from .errors import LabError
+from .system import NOT_TOLD, is_linux
 
 DESCRIPTORS_WANTED = 10_000  # for a few thousand offloaded streams: two each in the front, one in the backend
 
@@ -28,6 +29,9 @@ def examine() -> Iterator[Finding]:
     yield uwsgi("wheel", "all steps but 05's route", engine.INSTALL, needed=True)
     yield uwsgi("built", "uwsgi.route(), uWSGI's own WebSocket handshake", "./lab engine", needed=False)
     yield descriptors()
+    yield Finding(
+        "/proc", "which thread waits for what", "Linux" if is_linux() else None, f"{NOT_TOLD}: docs/systems.md"
+    )
     for name in ("redis-server", "postgresql", "chromium", "nginx", "pushpin", "node", "uv", "cc"):
         yield program(name)
     yield header("Python headers", "Python.h", programs.PYTHON_HEADERS)

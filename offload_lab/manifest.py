@@ -26,8 +26,8 @@ class Variant:
     says: str
     demo: bool = True
     needs: tuple[str, ...] = ()  # abilities of uWSGI that not every build has: "route"
-    programs: tuple[str, ...] = ()  # other programs that its INIs start, by their names in offload_lab.programs
     reference: bool = False  # what the other variants of a demo are compared with
+    programs: tuple[str, ...] = ()  # other programs that its INIs start, by their names in offload_lab.programs
 
 
 @dataclass(frozen=True)
@@ -176,8 +176,8 @@ def parse(folder: Path, data: dict[str, Any]) -> Step:
 
 
 def parse_variant(name: str, row: dict[str, Any]) -> Variant:
-    inis, needs, programs = (tuple(row.pop(key, ())) for key in ("inis", "needs", "programs"))
-    return Variant(name=name, inis=inis, needs=needs, programs=programs, **row)
+    lists = {key: tuple(row.pop(key, ())) for key in ("needs", "programs")}
+    return Variant(name=name, inis=tuple(row.pop("inis")), **{**lists, **row})
 
 
 def parse_task(row: dict[str, Any]) -> Task:

@@ -25,8 +25,7 @@ class Program:
     """`names`: what it is called, the best first. `install`: the command by package manager.
 
     `beside`: folders in which it may be, as patterns seen from a folder of the path. `brought_by`: a Python package and
-    the folder in it. `modules`: the Python packages without which a stage cannot talk to it, which
-    ``requirements/<lock>.lock`` installs.
+    the folder in it. `modules`: the Python packages without which a stage cannot talk to it.
     """
 
     title: str
@@ -36,7 +35,6 @@ class Program:
     beside: tuple[str, ...] = ()
     brought_by: tuple[str, str] | None = None
     modules: tuple[str, ...] = ()
-    lock: str | None = None
 
 
 def packages(apt: str, dnf: str, brew: str) -> dict[str, str]:
@@ -73,7 +71,6 @@ PROGRAMS = {
         packages("postgresql", "postgresql-server", "postgresql@17"),
         beside=("../lib/postgresql/*/bin", "../pgsql-*/bin", "../opt/postgresql@*/bin"),
         modules=("psycopg", "psycopg2"),
-        lock="postgresql",
     ),
     "chromium": Program(
         "Chromium",
@@ -162,5 +159,5 @@ def require(name: str, purpose: str | None = None) -> str:
         raise Missing(program.title, purpose, install(name))
     for module in program.modules:
         if importlib.util.find_spec(module) is None:
-            raise Missing(f"the Python package {module}", purpose, f"./lab install {program.lock}")
+            raise Missing(f"the Python package {module}", purpose, f"./lab install {name}")
     return path

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 
 from . import programs
+from .system import is_linux
 from .timeouts import scaled
 
 
@@ -18,6 +19,14 @@ def require(available: bool, what: str, install: str) -> None:
     if os.environ.get("LAB_REQUIRE") == "all":
         pytest.fail(message)
     pytest.skip(message)
+
+
+def require_linux(what: str) -> None:
+    """Skip the test where the system is not Linux, or is told that it is not: `what` is what only Linux has."""
+    import pytest
+
+    if not is_linux():
+        pytest.skip(f"{what}: only Linux has it")
 
 
 def require_program(name: str) -> str:

@@ -318,6 +318,7 @@ def test_every_contestant_asks_django_and_carries_what_it_said_yes_to(name, prep
             assert fetch(server.port, "/file").status == 403
 
 
+@pytest.mark.full
 def test_a_contestant_that_falls_over_is_a_result_that_says_why(prepared):
     broken = replace(EVERYBODY["floor"], process=[{"name": "floor", "command": ["@python@", "-c", "exit('no luck')"]}])
     said = cells.measure(Cell("floor", "hold", 20), broken, BRIEF, prepared)
@@ -326,6 +327,7 @@ def test_a_contestant_that_falls_over_is_a_result_that_says_why(prepared):
     assert "make one" in cells.measure(Cell("floor", "hold", 20), absent, BRIEF, prepared)["missing"]
 
 
+@pytest.mark.full
 def test_more_streams_than_descriptors_are_not_even_tried(prepared):
     limit = cells.raise_limits()
     said = cells.measure(Cell("ours", "hold", limit), EVERYBODY["ours"], BRIEF, prepared)

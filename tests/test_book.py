@@ -65,6 +65,7 @@ def test_every_document_and_every_notebook_is_a_page(site, book):
     assert [page for page in pages if page not in book] == []
 
 
+@pytest.mark.full
 def test_no_page_loads_anything_from_elsewhere(site, book):
     elsewhere = {load for page in book.values() for load in page.loads if re.match(r"(\w+:)?//", load)}
     assert elsewhere == set()
@@ -73,6 +74,7 @@ def test_no_page_loads_anything_from_elsewhere(site, book):
     ] == []
 
 
+@pytest.mark.full
 def test_every_link_of_every_page_leads_somewhere(book):
     broken = []
     for path, page in book.items():

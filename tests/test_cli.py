@@ -126,6 +126,7 @@ def test_demo_shows_blocking_against_offloaded(demo):
         assert (int(peak) > 64) == (name == "01 naive")
 
 
+@pytest.mark.full
 def test_demo_draws_a_picture_a_step_and_says_where(demo):
     pictures = [Path(path) for path in re.findall(r"picture: (.*\.png)", demo.stdout)]
     assert [path.stem for path in pictures] == ["01_file_wrapper", "02_xsendfile"]

@@ -180,11 +180,13 @@ def test_a_failure_is_one_line_and_leaves_the_earlier_engine(
     assert not list(toy.tmp.iterdir())
 
 
+@pytest.mark.full
 def test_a_failure_with_no_earlier_engine_installs_nothing(toy: Toy) -> None:
     assert toy.build().returncode == 1
     assert not (toy.root / ".engine").exists()
 
 
+@pytest.mark.full
 def test_the_log_of_a_failed_compilation_is_kept_whole(toy: Toy) -> None:
     toy.put_on_shelf(compile_with="import sys; print('\\n'.join(map(str, range(50)))); sys.exit(1)")
     toy.build()

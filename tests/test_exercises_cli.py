@@ -144,6 +144,7 @@ class Foreground:
         self.process.communicate()
 
 
+@pytest.mark.full
 def test_ctrl_c_in_a_check_leaves_nothing_running(lab, place):
     lab("start", "01")
     with Foreground(place, "check", "01") as check:
@@ -168,6 +169,7 @@ def test_a_watch_checks_at_each_save_and_ends_with_ctrl_c(lab, place):
         watch.end()
 
 
+@pytest.mark.full
 def test_a_learners_stage_runs_in_the_foreground(lab, place):
     lab("start", "01")
     folder, port = Path(place["LAB_WORK"]) / "01_file_wrapper", free_port()

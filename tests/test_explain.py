@@ -23,10 +23,11 @@ from offload_lab.explain.look import named_in
 from offload_lab.explain.threads import blocked_threads
 from offload_lab.manifest import Variant
 from offload_lab.stage import Stage
+from offload_lab.system import is_linux
 from offload_lab.testing import wait_for
 from offload_lab.timeouts import scaled
 
-linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a thread waits for: proc(5)")
+linux = pytest.mark.skipif(not is_linux(), reason="only Linux tells what a thread waits for: proc(5)")
 DOWNLOAD = Request("GET", "/file", 12)
 SUBSCRIBED = Request("GET", "/subscribe", 12)
 

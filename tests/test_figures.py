@@ -57,6 +57,7 @@ STATES = {
 }
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("ending", ["png", "svg"])
 def test_every_state_is_drawn(tmp_path, ending):
     path = figures.save(figures.signature(list(STATES.values())), tmp_path / "new folder" / f"picture.{ending}")
