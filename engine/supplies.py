@@ -13,9 +13,20 @@ import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.append(str(ROOT))  # for another Python than .venv's, which is told below what it lacks
+
+from offload_lab import programs  # noqa: E402
+
 COMPILER = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "gcc")  # as uWSGI's own build chooses
-WHEELS = Path(__file__).resolve().parent.parent / "wheels"  # there, if this folder came out of `./lab pack`
-PYTHON_DEV = f"python{sys.version_info.major}.{sys.version_info.minor}-dev"
+WHEELS = ROOT / "wheels"  # there, if this folder came out of `./lab pack`
+
+DEBIAN = sys.base_prefix == "/usr"  # another Python does not get its headers from Debian's package
+SUPPLIES = (  # by the names that apt, dnf and brew have for them
+    "gcc libc6-dev patch libpcre2-dev libssl-dev" + (f" {programs.PYTHON}-dev" if DEBIAN else ""),
+    "gcc patch pcre2-devel openssl-devel python3-devel",
+    "gpatch pcre2 openssl",
+)
 
 
 class EngineError(Exception):
@@ -24,14 +35,12 @@ class EngineError(Exception):
 
 def check_tools() -> None:
     """Find out now, not after half a minute, what is missing. Raises EngineError with the line that installs it."""
-    debian = sys.base_prefix == "/usr"  # another Python does not get its headers from Debian's package
-    headers = ["pcre2.h", "openssl/ssl.h", *(["Python.h"] if debian else [])]
-    packages = ["gcc", "libc6-dev", "patch", "libpcre2-dev", "libssl-dev", *([PYTHON_DEV] if debian else [])]
+    headers = ["pcre2.h", "openssl/ssl.h", *(["Python.h"] if DEBIAN else [])]
     missing = [tool for tool in (COMPILER[0], "patch", "pcre2-config") if shutil.which(tool) is None]
     if COMPILER[0] not in missing:
         missing += [header for header in headers if not includes(header)]
     if missing:
-        line = f"apt-get install {' '.join(packages)}"
+        line = programs.command_here(programs.packages(*SUPPLIES))
         raise EngineError(f"cannot build without {', '.join(missing)}; install with: {line}")
     if not includes("Python.h"):
         raise EngineError(

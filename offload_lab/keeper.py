@@ -23,9 +23,14 @@ from pathlib import Path
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
 
 
+def is_linux() -> bool:
+    """As in offload_lab/system.py, which cannot be imported here."""
+    return sys.platform == "linux" and os.environ.get("LAB_PRETEND_SYSTEM", "linux") == "linux"
+
+
 def prctl(option: int, value: int) -> None:
     """Linux only, and best effort elsewhere: what it adds is for accidents that the rest does not cover."""
-    if sys.platform == "linux":
+    if is_linux():
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
@@ -36,6 +41,8 @@ def die_with_keeper() -> None:
 
 def children() -> list[int]:
     """Direct children, grandchildren that left their group included: as a subreaper we inherit every orphan."""
+    if not is_linux():
+        return []
     with suppress(OSError):
         return [int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
     return []

@@ -10,6 +10,7 @@ from typing import Any
 
 from .engine import ROOT
 from .errors import BrokenManifest, Unknown
+from .programs import PROGRAMS
 
 STEPS = Path(os.environ.get("LAB_STEPS") or ROOT / "steps")  # LAB_STEPS: copies, whose tasks a learner has solved
 KEYS = ("title", "minutes", "path", "scenario", "try", "variants", "sections", "tasks")
@@ -26,6 +27,7 @@ class Variant:
     demo: bool = True
     needs: tuple[str, ...] = ()  # abilities of uWSGI that not every build has: "route"
     reference: bool = False  # what the other variants of a demo are compared with
+    programs: tuple[str, ...] = ()  # other programs that its INIs start, by their names in offload_lab.programs
 
 
 @dataclass(frozen=True)
@@ -144,10 +146,9 @@ def parse(folder: Path, data: dict[str, Any]) -> Step:
         raise BrokenManifest(
             f"{folder / 'step.toml'}: unknown: {', '.join(sorted(unknown))}; there are: {', '.join(KEYS)}"
         )
-    variants = tuple(
-        Variant(name=name, inis=tuple(row.pop("inis")), needs=tuple(row.pop("needs", ())), **row)
-        for name, row in data["variants"].items()
-    )
+    variants = tuple(parse_variant(name, row) for name, row in data["variants"].items())
+    if strange := {name for variant in variants for name in variant.programs} - PROGRAMS.keys():
+        raise BrokenManifest(f"{folder / 'step.toml'}: programs.py knows no {', '.join(sorted(strange))}")
     missing = [ini for variant in variants for ini in variant.inis if not (folder / ini).exists()]
     if missing:
         raise BrokenManifest(f"{folder / 'step.toml'}: no such INI file: {', '.join(missing)}")
@@ -172,6 +173,11 @@ def parse(folder: Path, data: dict[str, Any]) -> Step:
         sections=sections,
         tasks=tasks,
     )
+
+
+def parse_variant(name: str, row: dict[str, Any]) -> Variant:
+    lists = {key: tuple(row.pop(key, ())) for key in ("needs", "programs")}
+    return Variant(name=name, inis=tuple(row.pop("inis")), **{**lists, **row})
 
 
 def parse_task(row: dict[str, Any]) -> Task:

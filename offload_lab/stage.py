@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from . import manifest
+from . import manifest, programs
 from .engine import Engine
 from .errors import PortBusy
 from .manifest import Step, Variant
@@ -33,7 +33,8 @@ class Stage:
 
     `port` is chosen by the kernel unless given. `placeholders` reach every INI of the stage, `options` are
     further words of the front's command line. Raises Unknown for a
-    wrong name, ProcessDied, NotReady or PortBusy when a process does not come up.
+    wrong name, Missing where a program of the variant is, ProcessDied, NotReady or PortBusy when a process does not
+    come up.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Stage:
 
     def _start(self) -> None:
         self.processes.clear()
+        folders = [os.path.dirname(programs.require(name, "this variant")) for name in self.variant.programs]
         with ExitStack() as exits:  # undoes what was done if a later line fails
             self.run = short_private_folder()
             exits.callback(shutil.rmtree, self.run, ignore_errors=True)
@@ -77,6 +79,7 @@ class Stage:
                     engine=self._engine,
                     placeholders=self._placeholders,
                     options=self._options if is_front else (),
+                    path=folders,
                 )
                 exits.enter_context(process)
                 self.processes.append(process)

@@ -294,6 +294,7 @@ def a_stream(server, visitor, open_ones):
     return opened[0]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", ALONE)
 def test_every_contestant_asks_django_and_carries_what_it_said_yes_to(name, prepared):
     contestant = EVERYBODY[name]
@@ -317,6 +318,7 @@ def test_every_contestant_asks_django_and_carries_what_it_said_yes_to(name, prep
             assert fetch(server.port, "/file").status == 403
 
 
+@pytest.mark.full
 def test_a_contestant_that_falls_over_is_a_result_that_says_why(prepared):
     broken = replace(EVERYBODY["floor"], process=[{"name": "floor", "command": ["@python@", "-c", "exit('no luck')"]}])
     said = cells.measure(Cell("floor", "hold", 20), broken, BRIEF, prepared)
@@ -325,12 +327,14 @@ def test_a_contestant_that_falls_over_is_a_result_that_says_why(prepared):
     assert "make one" in cells.measure(Cell("floor", "hold", 20), absent, BRIEF, prepared)["missing"]
 
 
+@pytest.mark.full
 def test_more_streams_than_descriptors_are_not_even_tried(prepared):
     limit = cells.raise_limits()
     said = cells.measure(Cell("ours", "hold", limit), EVERYBODY["ours"], BRIEF, prepared)
     assert f"the limit is {limit:,}" in said["failed"]
 
 
+@pytest.mark.full
 def test_a_small_run_from_the_command_to_the_pictures_and_again(monkeypatch, tmp_path):
     """Two contestants, 20 streams, a second: all of them open, all events there, nothing measured twice."""
     monkeypatch.setattr(recorder, "RESULTS", tmp_path)

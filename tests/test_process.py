@@ -11,6 +11,7 @@ import pytest
 
 from offload_lab.errors import CannotStart, NotReady, ProcessDied
 from offload_lab.process import Deadline, Process
+from offload_lab.system import is_linux
 from offload_lab.testing import wait_for
 
 FOREVER = "import signal; signal.pause()"
@@ -128,7 +129,7 @@ DAEMON = """
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux hands orphans to the keeper: prctl(2), subreaper")
+@pytest.mark.skipif(not is_linux(), reason="only Linux hands orphans to the keeper: prctl(2), subreaper")
 def test_a_daemon_that_left_the_group_and_ignores_sigterm_goes_too(python):
     with python(DAEMON, grace_s=0.2) as process:
         process.wait_until(lambda: process.log_tail().isdigit(), Deadline(20))
@@ -185,7 +186,7 @@ def test_nothing_outlives_an_owner_that_is_killed(tmp_path, number):
         wait_for(lambda: not (tmp_path / "scratch").exists(), 20, "the scratch folder removed")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="prctl(2), parent death signal")
+@pytest.mark.skipif(not is_linux(), reason="prctl(2), parent death signal")
 def test_a_child_ends_even_if_its_keeper_is_killed(python):
     with python(FOREVER) as process:
         psutil.Process(process.pid).parent().kill()

@@ -17,6 +17,7 @@ from ..recording import Recording
 from ..report import table
 from ..stage import Stage
 from .console import out
+from .needs import needs
 
 RESULTS = ROOT / "results" / "demo"
 
@@ -29,6 +30,7 @@ def demo(steps: tuple[str, ...], engine_name: str | None) -> None:
     chosen = [manifest.find(word) for word in steps] or manifest.steps()
     chosen = [step for step in chosen if step.scenario in SCENARIOS]
     uwsgi = engine.find(engine_name)
+    needs("demo")
     out.print("For three seconds somebody stays: a slow download, or open streams. Somebody else asks every 0.1 s.\n")
     recordings = record_all(chosen, uwsgi)
     out.print(table(recordings, narrow=out.width < 80))

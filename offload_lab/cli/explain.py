@@ -7,7 +7,8 @@ import click
 
 from .. import manifest
 from ..explain import describe, find_run, look
-from .console import WIDEST, out
+from ..system import NOT_TOLD, is_linux
+from .console import WIDEST, out, say
 
 
 @click.command()
@@ -27,3 +28,5 @@ def explain(step: str, variant: str, run_folder: Path | None) -> None:
     for sentence in describe(look(found, chosen, run_folder or find_run(found, chosen))):
         text = textwrap.fill(sentence, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
         out.print(text, markup=False, soft_wrap=True)
+    if not is_linux():
+        say(f"Which thread waits for what, and who waits in the listen queue: {NOT_TOLD} (docs/systems.md)")

@@ -14,6 +14,7 @@ from ..errors import ProcessDied
 from ..exercises.folder import shown
 from ..stage import Stage
 from .console import out
+from .needs import LOCKS, needs
 
 COLOURS = ("cyan", "magenta", "yellow", "green", "blue")
 DEFAULT_PORT = 9090  # as in the INI files
@@ -32,6 +33,7 @@ def run(step: str, variant: str | None, port: int, engine_name: str | None) -> N
     chosen = found.variant(variant) if variant else found.variants[-1]
     uwsgi = engine.find(engine_name)
     uwsgi.check(chosen.needs)
+    needs(*(name for name in chosen.programs if name in LOCKS))
     with Stage(found, chosen.name, port=port, engine=uwsgi) as stage:
         out.print(f"[bold]{found.name} {chosen.name}[/]: {chosen.says}")
         out.print(

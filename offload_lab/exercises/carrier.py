@@ -5,6 +5,7 @@ from contextlib import suppress
 from ..clients import SlowReader
 from ..explain import Connection, Facts, Worker, look
 from ..stage import Stage
+from ..system import is_linux
 from ..testing import wait_for
 
 SETTLED_S = 5.0
@@ -13,14 +14,17 @@ SETTLED_S = 5.0
 def look_for_carrier(stage: Stage, reader: SlowReader) -> tuple[Facts, Connection | None]:
     """The facts, and the visitor's connection among them, once a thread waits on its socket. None: it was closed.
 
-    A worker that is busy proves nothing: it is so for a moment with every request, the offloaded ones too.
+    A worker that is busy proves nothing: it is so for a moment with every request, the offloaded ones too. Where the
+    system tells of no threads, a worker that is free does: then only an offload thread can have the connection.
     """
     found: list[Facts] = []
 
     def settled() -> bool:
         found[:] = [look(stage.step, stage.variant, stage.run)]
         held = connection(found[0], reader.port)
-        return reader.done.is_set() or bool(held and held.tid)
+        worker = worker_of(found[0], held)
+        is_free = not is_linux() and worker is not None and not worker.busy
+        return reader.done.is_set() or bool(held and held.tid) or is_free
 
     with suppress(TimeoutError):
         wait_for(settled, SETTLED_S, "a thread that waits on the visitor's socket")
@@ -43,6 +47,6 @@ def carried_by(facts: Facts, held: Connection | None) -> str:
     worker = worker_of(facts, held)
     if worker is None or held is None:
         return "nobody: the connection was closed"
-    if held.tid in worker.offload_tids:
+    if held.tid in worker.offload_tids or (not is_linux() and not worker.busy):
         return "an offload thread"
     return f"worker {worker.pid} itself, which is busy with it"

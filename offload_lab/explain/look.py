@@ -182,10 +182,17 @@ def visitors(port: int, threads: dict[int, dict[int, Blocked]]) -> list[Connecti
             for one in psutil.Process(pid).net_connections("tcp"):
                 if at_port(one, port):
                     found[one.raddr] = Connection(address(one), pid, watching.get(one.fd), has_left(one))
-    for any_one in psutil.net_connections("tcp"):
+    for any_one in all_connections():
         if at_port(any_one, port) and any_one.raddr not in found and any_one.pid is None:
             found[any_one.raddr] = Connection(address(any_one), left=has_left(any_one))
     return list(found.values())
+
+
+def all_connections() -> list[Any]:
+    """The whole machine's, those that no process has accepted among them; none where only root may ask (macOS)."""
+    with suppress(psutil.AccessDenied):
+        return list(psutil.net_connections("tcp"))
+    return []
 
 
 def at_port(one: Any, port: int) -> bool:
