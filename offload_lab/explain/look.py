@@ -14,8 +14,8 @@ import psutil
 
 from ..errors import LabError
 from ..lint import Config, parse
-from ..lint.looks import LOOPS, OFFLOAD, offload_threads
 from ..lint.routes import routes
+from ..lint.servers import LOOPS, OFFLOAD, offload_threads
 from ..manifest import Step, Variant
 from .facts import Connection, End, Facts, Request, Server, Wait, Worker
 from .threads import Blocked, blocked_threads, thread_ids
