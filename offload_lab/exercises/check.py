@@ -86,7 +86,7 @@ def try_out(copy: Step, tasks: Sequence[str]) -> list[Verdict]:
         scratch=root,
         env={**inherited, "LAB_STEPS": str(copy.folder.parent), "TMPDIR": str(root)},  # whatever ends it, all goes
     ) as trial:
-        trial.wait_until(lambda: trial.status() is not None, Deadline((TIMEOUT_S + 10) * len(tasks)))
+        trial.wait_ended(Deadline((TIMEOUT_S + 10) * len(tasks)))
         said = json.loads((root / "result.json").read_text()) if (root / "result.json").exists() else {}
         missing = [name for name in tasks if name not in said]
         if missing:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from ..engine import ROOT
-from ..errors import NotReady, ProcessDied
+from ..errors import NotReady, ProcessDied, ending
 from ..testing import Unexpected
 from .check import PREFIX, TIMEOUT_S
 
@@ -45,7 +45,7 @@ def said(error: BaseException) -> list[str]:
         case Unexpected():
             return [f"called {error.called}", f"got {error.got}", f"expected {error.expected}"]
         case ProcessDied() | NotReady():
-            what = f"it ended with status {error.status}" if isinstance(error, ProcessDied) else "it never answered"
+            what = f"it {ending(error.status)}" if isinstance(error, ProcessDied) else "it never answered"
             return [f"called the start of {error.name}.ini", f"got {what}", "expected a server that answers"]
     return [f"{type(error).__name__}: {error}"]
 
