@@ -1,6 +1,5 @@
 """A running stage into facts."""
 
-import json
 import os
 import socket
 import time
@@ -17,6 +16,7 @@ from ..lint import Config, parse
 from ..lint.looks import LOOPS, OFFLOAD, offload_threads
 from ..lint.routes import routes
 from ..manifest import Step, Variant
+from ..uwsgi import read_stats
 from .facts import Connection, End, Facts, Request, Server, Wait, Worker
 from .threads import Blocked, blocked_threads, thread_ids
 
@@ -62,19 +62,14 @@ def named_in(words: list[str], cwd: Path, step: Step) -> Iterator[tuple[Path, Pa
 
 def answers(run: Path, ini: Path) -> bool:
     try:
-        read_stats(run, ini)
-    except (OSError, ValueError):
+        read_stats(stats_socket(run, ini))
+    except OSError:
         return False
     return True
 
 
-def read_stats(run: Path, ini: Path) -> dict[str, Any]:
-    """Raises OSError while nothing listens there, ValueError while it has nothing to say."""
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(5)
-        connection.connect(str(run / f"{ini.stem}-stats.sock"))
-        answer: dict[str, Any] = json.loads(b"".join(iter(lambda: connection.recv(65536), b"")))
-    return answer
+def stats_socket(run: Path, ini: Path) -> Path:
+    return run / f"{ini.stem}-stats.sock"
 
 
 # --- what it does
@@ -87,8 +82,8 @@ def look(step: Step, variant: Variant, run: Path) -> Facts:
     for name in variant.inis:
         ini = step.folder / name
         try:
-            stats = read_stats(run, ini)
-        except (OSError, ValueError) as error:
+            stats = read_stats(stats_socket(run, ini))
+        except OSError as error:
             reason = getattr(error, "strerror", None) or error
             raise LabError(f"{name} of {step.name} {variant.name} does not answer in {run}: {reason}") from error
         config = parse(str(ini), lambda path: Path(path).read_text(errors="replace"), os.environ)
