@@ -119,10 +119,8 @@ class CannotCheck(LabError):
 
 def ending(status: int | None) -> str:
     """How a process ended, in words; `status` is negative for a signal."""
-    if status is not None and status < 0:
-        names = {number.value: number.name for number in signal.Signals}
-        return f"was ended by {names.get(-status, f'signal {-status}')}"
-    return f"ended with status {status}"
+    names = {-number.value: number.name for number in signal.Signals}
+    return f"ended with status {status}" + (f" ({names[status]})" if status in names else "")
 
 
 def indent(text: str) -> str:

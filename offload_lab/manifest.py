@@ -91,8 +91,15 @@ class Step:
     def number(self) -> str:
         return self.name.partition("_")[0]
 
-    def variant(self, word: str) -> Variant:
-        """Raises Unknown with the nearest match."""
+    @property
+    def default(self) -> Variant:
+        """The variant that is meant where none is named: the one the others are compared with, else the last."""
+        return next((variant for variant in self.variants if variant.reference), self.variants[-1])
+
+    def variant(self, word: str | None) -> Variant:
+        """The variant that `word` names, the default for None. Raises Unknown with the nearest match."""
+        if word is None:
+            return self.default
         known = [variant.name for variant in self.variants]
         if word not in known:
             raise Unknown(f"variant in {self.name}", word, known, nearest(word, known))
@@ -148,6 +155,8 @@ def parse(folder: Path, data: dict[str, Any]) -> Step:
         Variant(name=name, inis=tuple(row.pop("inis")), needs=tuple(row.pop("needs", ())), **row)
         for name, row in data["variants"].items()
     )
+    if not variants or not all(variant.inis for variant in variants):
+        raise BrokenManifest(f"{folder / 'step.toml'}: needs at least one variant, each with at least one INI file")
     missing = [ini for variant in variants for ini in variant.inis if not (folder / ini).exists()]
     if missing:
         raise BrokenManifest(f"{folder / 'step.toml'}: no such INI file: {', '.join(missing)}")

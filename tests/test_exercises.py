@@ -12,6 +12,7 @@ from offload_lab import manifest
 from offload_lab.engine import ROOT
 from offload_lab.errors import BrokenMarks, CannotCheck, NotReady, ProcessDied, Unknown, WorkInTheWay
 from offload_lab.exercises import diagnosis, folder, hints, marks, progress
+from offload_lab.exercises.check import answered
 from offload_lab.exercises.scratch import inspect, scratch, solutions
 from offload_lab.testing import Unexpected, expect
 
@@ -189,6 +190,44 @@ def test_a_file_that_no_process_could_read_is_named_before_any_is_started(step, 
         (target / file).write_text(content)
     with pytest.raises((CannotCheck, BrokenMarks), match=says):
         inspect(step)
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("file_wrapper.py", b"def application(:\n"),
+        ("file_wrapper.py", b"\xff\xfe"),
+        ("file_wrapper.py", b"# no marker left\n"),
+        ("file_wrapper.py", None),
+        ("naive.py", b"import nowhere ("),
+        ("naive.ini", None),
+    ],
+)
+def test_only_a_tasks_own_file_matters_for_it(step, file, content):
+    target, _ = folder.start(step, solved=True)
+    if content is None:
+        (target / file).unlink()
+    else:
+        (target / file).write_bytes(content)
+    inspect(step, step.task("belt"))
+    with answered(step, step.task("belt")) as copy:
+        assert (copy.folder / file).read_bytes() == (step.folder / file).read_bytes()
+    if file == "file_wrapper.py":
+        with pytest.raises((CannotCheck, BrokenMarks), match=r"file_wrapper\.py"):
+            inspect(step, step.task("handover"))
+
+
+def test_a_tasks_own_file_is_the_learners_outside_of_the_marks_too(step):
+    target, _ = folder.start(step)
+    with (target / "offload.ini").open("a") as ini:
+        ini.write("; mine\n")
+    (target / "mine.py").write_text("helps = True\n")
+    with answered(step, step.task("belt")) as copy:
+        text = (copy.folder / "offload.ini").read_text()
+        assert text.endswith("; mine\n")
+        assert marks.body(text, "belt") == folder.untouched(step.task("belt"))
+        assert marks.body(text, "app") == solutions(step)["app"]
+        assert (copy.folder / "mine.py").exists()
 
 
 def test_an_ini_that_names_another_step_names_it_from_the_learners_folder_too(step, work, tmp_path):

@@ -10,7 +10,6 @@ import click
 from rich.text import Text
 
 from .. import engine, manifest
-from ..errors import ProcessDied
 from ..exercises.folder import shown
 from ..stage import Stage
 from .console import out
@@ -27,9 +26,9 @@ DEFAULT_PORT = 9090  # as in the INI files
 )
 @click.option("--engine", "engine_name", envvar="LAB_UWSGI", help="wheel (default), built, or a path.")
 def run(step: str, variant: str | None, port: int, engine_name: str | None) -> None:
-    """Run STEP's VARIANT (its last, if you name none) until Ctrl-C."""
+    """Run STEP's VARIANT until Ctrl-C; without one, that which the others are compared with, else the last."""
     found = manifest.find(step)
-    chosen = found.variant(variant) if variant else found.variants[-1]
+    chosen = found.variant(variant)
     uwsgi = engine.find(engine_name)
     uwsgi.check(chosen.needs)
     with Stage(found, chosen.name, port=port, engine=uwsgi) as stage:
@@ -54,10 +53,10 @@ def follow(stage: Stage) -> None:
         prefix = Text(f"{process.name:<{width}} │ ", style=colour)
         threading.Thread(target=tail, args=(log, prefix), daemon=True).start()
     out.print("\nCtrl-C ends it.\n", style="dim")
-    while all(process.status() is None for process in stage.processes):
+    while True:
+        for process in stage.processes:
+            process.check_lives()
         time.sleep(0.1)
-    dead = next(process for process in stage.processes if process.status() is not None)
-    raise ProcessDied(dead.name, dead.status(), dead.log_tail())
 
 
 def tail(log: TextIO, prefix: Text) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from ..errors import CannotCheck
@@ -40,10 +41,10 @@ def check(step: Step, only: Task | None = None) -> Iterator[Verdict]:
 
     Raises CannotCheck or BrokenMarks where the folder cannot be tried.
     """
-    inspect(step)
+    inspect(step, only)
     all_passed = True
     for task in [only] if only else step.tasks:
-        with scratch(step, folder.folder(step), others(step, task)) as copy:
+        with answered(step, task) as copy:
             [verdict] = try_out(copy, [task.name])
         all_passed = all_passed and verdict.passed
         yield verdict
@@ -51,9 +52,11 @@ def check(step: Step, only: Task | None = None) -> Iterator[Verdict]:
         yield together(step)
 
 
-def others(step: Step, task: Task) -> dict[str, str]:
-    """What to fill in so that only the learner's answer to `task` is tried."""
-    return {name: lines for name, lines in solutions(step).items() if name != task.name}
+def answered(step: Step, task: Task) -> AbstractContextManager[Step]:
+    """A copy of the step in which only the file of `task` is the learner's, with the other tasks' solutions in it."""
+    beside = {one.name for one in step.tasks if one.file == task.file and one.name != task.name}
+    answers = {name: lines for name, lines in solutions(step).items() if name in beside}
+    return scratch(step, folder.folder(step), answers, only=task.file)
 
 
 def together(step: Step) -> Verdict:
@@ -67,7 +70,7 @@ def together(step: Step) -> Verdict:
 
 def diagnose_answer(step: Step, task: Task) -> Diagnosis:
     """What the learner's answer to `task` makes the processes do, beside the other tasks' solutions."""
-    with scratch(step, folder.folder(step), others(step, task)) as copy:
+    with answered(step, task) as copy:
         return diagnose(copy, copy.task(task.name))
 
 

@@ -11,15 +11,20 @@ from pathlib import Path
 
 from ..engine import ROOT
 from ..errors import CannotCheck
-from ..manifest import STEPS, Step, find
+from ..manifest import STEPS, Step, Task, find
 from ..stage import short_private_folder
 from . import folder, marks
 
 
 @contextmanager
-def scratch(step: Step, source: Path | None = None, answers: Mapping[str, str] | None = None) -> Iterator[Step]:
+def scratch(
+    step: Step, source: Path | None = None, answers: Mapping[str, str] | None = None, only: str = ""
+) -> Iterator[Step]:
     """The step in a copy of `source` (its own folder unless given) whose regions hold `answers`, for as long as the
-    block lasts. Its other steps are the repository's own."""
+    block lasts. Its other steps are the repository's own.
+
+    `only`: of the step's files, take this one alone from `source`; a file that the step does not have is taken too.
+    """
     root = short_private_folder()
     try:
         (root / "offload_lab").symlink_to(ROOT / "offload_lab")
@@ -30,6 +35,9 @@ def scratch(step: Step, source: Path | None = None, answers: Mapping[str, str] |
                 (steps / other.parent.name).symlink_to(other.parent)
         ignored = shutil.ignore_patterns(".run", "__pycache__")
         shutil.copytree(source or step.folder, steps / step.name, ignore=ignored)
+        if source and only:
+            shutil.copytree(step.folder, steps / step.name, ignore=ignored, dirs_exist_ok=True)
+            shutil.copy(source / only, steps / step.name / only)
         shutil.copy(step.folder / "step.toml", steps / step.name)
         for name, lines in (answers or {}).items():
             path = steps / step.name / step.task(name).file
@@ -44,20 +52,27 @@ def solutions(step: Step) -> dict[str, str]:
     return {task.name: marks.body((step.folder / task.file).read_text(), task.name) for task in step.tasks}
 
 
-def inspect(step: Step) -> None:
-    """See that the learner's folder can be tried. Raises CannotCheck or BrokenMarks, each with what to do."""
-    for task in step.tasks:
-        folder.read(step, task)
+def inspect(step: Step, only: Task | None = None) -> None:
+    """See that the learner's folder can be tried, or what counts for the task `only`: its own file. Raises CannotCheck
+    or BrokenMarks, each with what to do."""
     theirs = folder.folder(step)
-    for ini in sorted({ini for variant in step.variants for ini in variant.inis}):
+    for task in [only] if only else step.tasks:
+        folder.read(step, task)
+    inis = {ini for variant in step.variants for ini in variant.inis} if only is None else ()
+    for ini in sorted(inis):
         if not (theirs / ini).exists():
             raise CannotCheck(
                 f"{folder.shown(theirs / ini)} is gone; get it back with: ./lab reset {step.number} (it keeps a copy)"
             )
-    for path in sorted(theirs.rglob("*.py")):
-        try:
-            ast.parse(path.read_bytes())
-        except (SyntaxError, ValueError) as error:
-            line = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
-            what = error.msg if isinstance(error, SyntaxError) else error
-            raise CannotCheck(f"{folder.shown(path)}{line}: Python cannot read it: {what}; mend that first") from None
+    for path in sorted(theirs.rglob("*.py")) if only is None else [theirs / only.file]:
+        if path.suffix == ".py":
+            see_that_python_reads(path)
+
+
+def see_that_python_reads(path: Path) -> None:
+    try:
+        ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError) as error:
+        line = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+        what = error.msg if isinstance(error, SyntaxError) else error
+        raise CannotCheck(f"{folder.shown(path)}{line}: Python cannot read it: {what}; mend that first") from None

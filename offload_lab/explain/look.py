@@ -115,26 +115,34 @@ def bound_socket(stats: dict[str, Any]) -> dict[str, Any]:
 def worker(row: dict[str, Any], config: Config, port: int | None, threads: dict[int, Blocked]) -> Worker:
     pid = row["pid"]
     others = thread_ids(pid)[1:]
-    number = offload_threads_of(pid, config)
+    number = offload_threads_of(command_line(pid), config)
+    unknown = number is None or len(others) < number  # the second where the system does not list threads
     main = threads.get(pid)
     return Worker(
         pid,
         row["status"] == "busy",
         cores=len(row["cores"]),
         requests=tuple(request(core) for core in row["cores"] if core["in_request"]),
-        offload_tids=tuple(others[:number]),
+        offload_tids=() if unknown else tuple(others[:number]),
         wait=wait_of(main, ends(pid, port)) if main else None,
+        threads_unknown=unknown,
     )
 
 
-def offload_threads_of(pid: int, config: Config) -> int | None:
-    """What the command line says counts after the file; None where only uWSGI knows."""
-    with suppress(psutil.Error):
-        words = psutil.Process(pid).cmdline()
-        for option, value in pairwise(words):
-            if option.removeprefix("--") in OFFLOAD and value.isdigit():
-                return int(value)
+def offload_threads_of(words: list[str], config: Config) -> int | None:
+    """What the command line says, in `words`, counts after the file; None where only uWSGI knows the number."""
+    for word, after in pairwise([*words, ""]):
+        option, is_here, value = word.removeprefix("--").partition("=")
+        if word.startswith("--") and option in OFFLOAD:
+            value = value if is_here else after
+            return int(value) if value.isdecimal() else None
     return offload_threads(config)
+
+
+def command_line(pid: int) -> list[str]:
+    with suppress(psutil.Error):
+        return psutil.Process(pid).cmdline()
+    return []
 
 
 def request(core: dict[str, Any]) -> Request:
@@ -177,9 +185,10 @@ def visitors(port: int, threads: dict[int, dict[int, Blocked]]) -> list[Connecti
             for one in psutil.Process(pid).net_connections("tcp"):
                 if at_port(one, port):
                     found[one.raddr] = Connection(address(one), pid, watching.get(one.fd), has_left(one))
-    for any_one in psutil.net_connections("tcp"):
-        if at_port(any_one, port) and any_one.raddr not in found and any_one.pid is None:
-            found[any_one.raddr] = Connection(address(any_one), left=has_left(any_one))
+    with suppress(psutil.AccessDenied):  # macOS lists other processes' for root only
+        for any_one in psutil.net_connections("tcp"):
+            if at_port(any_one, port) and any_one.raddr not in found and any_one.pid is None:
+                found[any_one.raddr] = Connection(address(any_one), left=has_left(any_one))
     return list(found.values())
 
 
