@@ -14,6 +14,7 @@ from .clients.sse import Streams
 from .errors import LabError
 from .measure import memory_mib, named
 from .stage import Stage
+from .uwsgi import Uwsgi
 
 OPEN_WITHIN_S = 60.0
 SPARE_DESCRIPTORS = 100  # for everything that is no stream
@@ -85,7 +86,8 @@ def record_crowd(
     with named(stage):
         visitor = Visitor(stage.port)
         visitor.log_in()
-    pids = {process.name: process.workers()[0].pid for process in stage.processes}
+    with named(stage):
+        pids = {process.name: a_worker(process) for process in stage.processes}
     before = {name: Worker.of(pid) for name, pid in pids.items()}
     alone = waits(stage, watch_s, every_s)
     progress(0.3)
@@ -101,6 +103,14 @@ def record_crowd(
     return Crowd(
         streams, opened_s, watch_s, alone, beside, {name: (before[name], first[name], last[name]) for name in pids}
     )
+
+
+def a_worker(process: Uwsgi) -> int:
+    """The process id of one of its workers. Raises ConnectionError while it has none."""
+    workers = process.workers()
+    if not workers:
+        raise ConnectionError(f"{process.name} has no worker just now")
+    return workers[0].pid
 
 
 def waits(stage: Stage, for_s: float, every_s: float) -> list[float]:
