@@ -83,7 +83,11 @@ class Stage:
                 process.wait_ready(Deadline(READY_S))
             for process in self.processes:
                 process.check_lives()  # a backend may have ended while the front was started
+            self.prepare()
             self._exits = exits.pop_all()
+
+    def prepare(self) -> None:
+        """For subclasses: what they need of a stage that answers. If it raises, nothing of the stage is left."""
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None

@@ -104,6 +104,12 @@ def test_run_ends_with_an_error_when_its_uwsgi_is_killed():
     assert "offload ended with status -9 (SIGKILL)" in output
 
 
+def test_demo_of_a_step_without_a_measurement_says_which_have_one():
+    answer = lab("demo", "07")
+    assert answer.returncode == 1
+    assert "07_pitfalls has nothing that the demo measures; these steps have: 01, 02" in answer.stderr
+
+
 def test_run_and_explain_without_a_variant_mean_the_one_that_others_are_compared_with():
     with Foreground("run", "03") as front:
         assert "03_sse_offload header: " in front.said

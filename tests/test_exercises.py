@@ -199,11 +199,11 @@ def test_a_file_that_no_process_could_read_is_named_before_any_is_started(step, 
         ("file_wrapper.py", b"\xff\xfe"),
         ("file_wrapper.py", b"# no marker left\n"),
         ("file_wrapper.py", None),
-        ("naive.py", b"import nowhere ("),
+        ("naive.py", None),
         ("naive.ini", None),
     ],
 )
-def test_only_a_tasks_own_file_matters_for_it(step, file, content):
+def test_another_tasks_file_or_a_missing_one_does_not_matter_for_a_task(step, file, content):
     target, _ = folder.start(step, solved=True)
     if content is None:
         (target / file).unlink()
@@ -215,6 +215,13 @@ def test_only_a_tasks_own_file_matters_for_it(step, file, content):
     if file == "file_wrapper.py":
         with pytest.raises((CannotCheck, BrokenMarks), match=r"file_wrapper\.py"):
             inspect(step, step.task("handover"))
+
+
+def test_a_file_of_no_task_matters_for_each(step):
+    target, _ = folder.start(step)
+    (target / "naive.py").write_text("def application(:\n")
+    with pytest.raises(CannotCheck, match=r"naive\.py, line 1"):
+        inspect(step, step.task("belt"))
 
 
 def test_a_tasks_own_file_is_the_learners_outside_of_the_marks_too(step):

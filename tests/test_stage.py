@@ -16,7 +16,7 @@ from offload_lab import engine, measure
 from offload_lab.background import Background
 from offload_lab.clients import SlowReader, ping
 from offload_lab.engine import ROOT
-from offload_lab.errors import LabError, PathTooLong, PortBusy, ProcessDied, Unknown
+from offload_lab.errors import LabError, Missing, PathTooLong, PortBusy, ProcessDied, Unknown
 from offload_lab.manifest import Step, Variant
 from offload_lab.measure import Sampler
 from offload_lab.process import Deadline
@@ -50,6 +50,19 @@ def test_a_failing_block_leaves_nothing_either():
         1 / 0  # noqa: B018
     assert not running.run.exists()
     assert running.front.pids() == []
+
+
+def test_a_preparation_that_fails_leaves_nothing_either():
+    class Unprepared(Stage):
+        def prepare(self):
+            assert ping(self.port, timeout_s=20).status == 200
+            raise ZeroDivisionError
+
+    stage = Unprepared("01", "offload", placeholders=SMALL)
+    with pytest.raises(ZeroDivisionError), stage:
+        pass
+    assert not stage.run.exists()
+    assert stage.front.pids() == []
 
 
 def test_two_stages_run_at_once():
@@ -159,6 +172,35 @@ def test_an_engine_that_is_not_there_is_named(monkeypatch):
     monkeypatch.setenv("LAB_UWSGI", "wheal")
     with pytest.raises(Unknown, match=r"'wheal'.* wheel, built"):
         engine.find()
+
+
+PROGRAMS = {
+    "silent": ("#!/bin/sh\nexit 0\n", "says nothing to --help"),
+    "no program": ("not a program", "cannot be run: Exec format error"),
+    "hangs": ("#!/bin/sh\nread -r never < fifo\n", r"did not answer --help within 0\.5 s"),
+}
+
+
+@pytest.mark.parametrize("kind", PROGRAMS)
+def test_a_program_that_is_no_uwsgi_is_named(tmp_path, monkeypatch, kind):
+    text, says = PROGRAMS[kind]
+    program = tmp_path / "uwsgi"
+    program.write_text(text)
+    program.chmod(0o755)
+    os.mkfifo(tmp_path / "fifo")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(engine, "ASK_S", 0.5 if kind == "hangs" else 30.0)
+    with pytest.raises(LabError, match=rf"{program} {says}"):
+        engine.find(str(program))
+
+
+@pytest.mark.parametrize("stamp", ["", "{}", "[]", '{"inputs": {"python": 3}}'])
+def test_a_stamp_that_was_torn_is_a_missing_engine(tmp_path, monkeypatch, stamp):
+    (tmp_path / "uwsgi").touch()
+    (tmp_path / "engine.json").write_text(stamp)
+    monkeypatch.setattr(engine, "BUILT", tmp_path)
+    with pytest.raises(Missing, match=r"engine\.json cannot be read.*\./lab engine --force"):
+        engine.find("built")
 
 
 def test_nothing_outlives_a_killed_stage(tmp_path):

@@ -53,10 +53,11 @@ def check(step: Step, only: Task | None = None) -> Iterator[Verdict]:
 
 
 def answered(step: Step, task: Task) -> AbstractContextManager[Step]:
-    """A copy of the step in which only the file of `task` is the learner's, with the other tasks' solutions in it."""
+    """A copy of the learner's folder in which only their answer to `task` is tried: other tasks' files are the step's,
+    and where they share its file the solutions stand in it."""
     beside = {one.name for one in step.tasks if one.file == task.file and one.name != task.name}
     answers = {name: lines for name, lines in solutions(step).items() if name in beside}
-    return scratch(step, folder.folder(step), answers, only=task.file)
+    return scratch(step, folder.folder(step), answers, only=task)
 
 
 def together(step: Step) -> Verdict:

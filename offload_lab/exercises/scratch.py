@@ -18,12 +18,12 @@ from . import folder, marks
 
 @contextmanager
 def scratch(
-    step: Step, source: Path | None = None, answers: Mapping[str, str] | None = None, only: str = ""
+    step: Step, source: Path | None = None, answers: Mapping[str, str] | None = None, only: Task | None = None
 ) -> Iterator[Step]:
     """The step in a copy of `source` (its own folder unless given) whose regions hold `answers`, for as long as the
     block lasts. Its other steps are the repository's own.
 
-    `only`: of the step's files, take this one alone from `source`; a file that the step does not have is taken too.
+    `only`: the task whose answer is tried. What stands in other tasks' files, or is missing, is the step's own then.
     """
     root = short_private_folder()
     try:
@@ -35,9 +35,8 @@ def scratch(
                 (steps / other.parent.name).symlink_to(other.parent)
         ignored = shutil.ignore_patterns(".run", "__pycache__")
         shutil.copytree(source or step.folder, steps / step.name, ignore=ignored)
-        if source and only:
-            shutil.copytree(step.folder, steps / step.name, ignore=ignored, dirs_exist_ok=True)
-            shutil.copy(source / only, steps / step.name / only)
+        if only:
+            put_in_place_of_others(step, only, steps / step.name)
         shutil.copy(step.folder / "step.toml", steps / step.name)
         for name, lines in (answers or {}).items():
             path = steps / step.name / step.task(name).file
@@ -47,14 +46,28 @@ def scratch(
         shutil.rmtree(root, ignore_errors=True)
 
 
+def put_in_place_of_others(step: Step, task: Task, target: Path) -> None:
+    """Fill `target` with the step's own files where they are another task's or missing."""
+    for path in step.folder.rglob("*"):
+        name = path.relative_to(step.folder)
+        if path.is_file() and (str(name) in other_files(step, task) or not (target / name).exists()):
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target / name)
+
+
+def other_files(step: Step, task: Task) -> set[str]:
+    """The files of the step's other tasks."""
+    return {one.file for one in step.tasks} - {task.file}
+
+
 def solutions(step: Step) -> dict[str, str]:
     """Each task's lines, as the step has them."""
     return {task.name: marks.body((step.folder / task.file).read_text(), task.name) for task in step.tasks}
 
 
 def inspect(step: Step, only: Task | None = None) -> None:
-    """See that the learner's folder can be tried, or what counts for the task `only`: its own file. Raises CannotCheck
-    or BrokenMarks, each with what to do."""
+    """See that the learner's folder can be tried; for the task `only`, all but other tasks' files and what is missing.
+    Raises CannotCheck or BrokenMarks, each with what to do."""
     theirs = folder.folder(step)
     for task in [only] if only else step.tasks:
         folder.read(step, task)
@@ -64,8 +77,9 @@ def inspect(step: Step, only: Task | None = None) -> None:
             raise CannotCheck(
                 f"{folder.shown(theirs / ini)} is gone; get it back with: ./lab reset {step.number} (it keeps a copy)"
             )
-    for path in sorted(theirs.rglob("*.py")) if only is None else [theirs / only.file]:
-        if path.suffix == ".py":
+    others = other_files(step, only) if only else set()
+    for path in sorted(theirs.rglob("*.py")):
+        if str(path.relative_to(theirs)) not in others:
             see_that_python_reads(path)
 
 

@@ -23,10 +23,8 @@ class Board(Stage):
     def __init__(self, variant: str, *, ping_s: float = 30, **how) -> None:
         super().__init__("04_websocket", variant, placeholders={"tick_s": "0.1", "ping_s": str(ping_s)}, **how)
 
-    def __enter__(self):
-        super().__enter__()
+    def prepare(self):
         self.ada, self.grace = (logged_in(self.port, *who) for who in (("ada", "lovelace"), ("grace", "hopper")))
-        return self
 
     def visit(self, cookie: str, **how) -> WebSocketClient:
         return WebSocketClient(self.port, headers={"Cookie": cookie}, **how)
