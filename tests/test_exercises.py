@@ -1,6 +1,7 @@
 """The exercises without a process: regions of text, the learner's folder, hints, and the record of progress."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 
@@ -14,6 +15,7 @@ from offload_lab.errors import BrokenMarks, CannotCheck, NotReady, ProcessDied, 
 from offload_lab.exercises import diagnosis, folder, hints, marks, progress
 from offload_lab.exercises.check import answered
 from offload_lab.exercises.scratch import inspect, scratch, solutions
+from offload_lab.explain import look
 from offload_lab.testing import Unexpected, expect
 
 INI = """\
@@ -261,6 +263,19 @@ def test_a_scratch_copy_has_the_repositorys_shape_and_goes_away(step):
         assert [one.name for one in manifest.steps(copy.folder.parent)] == [one.name for one in manifest.steps()]
     assert not copy.folder.parents[1].exists()
     assert (ROOT / "offload_lab" / "exercises" / "scratch.py").exists(), "links were removed, not what they lead to"
+
+
+def test_a_look_that_is_cut_short_says_so_with_the_logs_last_error(step, monkeypatch):
+    def cut_short(stage):
+        with stage.front.log.open("a") as log:
+            log.write("*** failed to mend ***\n")
+        return stage.front.stats_socket.unlink() or look(stage.step, stage.variant, stage.run)
+
+    monkeypatch.setattr("offload_lab.exercises.diagnoses.download.visit", cut_short)
+    said = diagnosis.diagnose(step, step.task("belt"))
+    assert said.findings == ()
+    assert re.search(r"cut short: offload\.ini of 01_file_wrapper offload does not answer", said.seen[0])
+    assert said.seen[1] == "the log of offload says: *** failed to mend ***"
 
 
 # --- hints and progress

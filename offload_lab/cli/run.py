@@ -4,12 +4,15 @@ import itertools
 import os
 import threading
 import time
+from contextlib import ExitStack
+from functools import partial
 from typing import TextIO
 
 import click
 from rich.text import Text
 
 from .. import engine, manifest
+from ..background import Background
 from ..exercises.folder import shown
 from ..stage import Stage
 from .console import out
@@ -47,20 +50,29 @@ def run(step: str, variant: str | None, port: int, engine_name: str | None) -> N
 def follow(stage: Stage) -> None:
     """Print every process's log as it grows. Raises ProcessDied when one ends by itself."""
     width = max(len(process.name) for process in stage.processes)
-    for process, colour in zip(stage.processes, itertools.cycle(COLOURS), strict=False):
-        log = process.log.open(errors="replace")
-        log.seek(0, os.SEEK_END)  # what was said while starting would stand in the error, had there been one
-        prefix = Text(f"{process.name:<{width}} │ ", style=colour)
-        threading.Thread(target=tail, args=(log, prefix), daemon=True).start()
-    out.print("\nCtrl-C ends it.\n", style="dim")
-    while True:
-        for process in stage.processes:
-            process.check_lives()
-        time.sleep(0.1)
+    ended = threading.Event()
+    with ExitStack() as exits:
+        tails = []
+        for process, colour in zip(stage.processes, itertools.cycle(COLOURS), strict=False):
+            log = exits.enter_context(process.log.open(errors="replace"))
+            log.seek(0, os.SEEK_END)  # what was said while starting would stand in the error, had there been one
+            prefix = Text(f"{process.name:<{width}} │ ", style=colour)
+            work = partial(tail, log, prefix, ended)
+            tails.append(exits.enter_context(Background(f"the log of {process.name}", work, ended.set)))
+        out.print("\nCtrl-C ends it.\n", style="dim")
+        while True:
+            for process, its_tail in zip(stage.processes, tails, strict=True):
+                process.check_lives()
+                its_tail.check()
+            time.sleep(0.1)
 
 
-def tail(log: TextIO, prefix: Text) -> None:
+def tail(log: TextIO, prefix: Text, ended: threading.Event) -> None:
+    """Print the lines of `log` as they come, until it has `ended`."""
     while True:
+        last_look = ended.is_set()
         for line in log:
             out.print(prefix + line.rstrip("\n"), soft_wrap=True)
-        time.sleep(0.1)
+        if last_look:
+            return
+        ended.wait(0.1)
