@@ -11,7 +11,6 @@ from typing import Any
 from .engine import ROOT
 from .errors import BrokenManifest, Unknown
 
-STEPS = Path(os.environ.get("LAB_STEPS") or ROOT / "steps")  # LAB_STEPS: copies, whose tasks a learner has solved
 KEYS = ("title", "minutes", "path", "scenario", "try", "variants", "sections", "tasks")
 TASK_KINDS = ("config", "fix", "code")  # fill in a line, mend a wrong one, write the view or the app
 
@@ -119,12 +118,17 @@ def nearest(word: str, known: list[str]) -> str | None:
     return next(iter(difflib.get_close_matches(word, known, n=1, cutoff=0.4)), None)
 
 
-def steps(folder: Path = STEPS) -> list[Step]:
+def steps_folder() -> Path:
+    """Where the steps are; LAB_STEPS names copies, whose tasks a learner has solved."""
+    return Path(os.environ.get("LAB_STEPS") or ROOT / "steps")
+
+
+def steps(folder: Path | None = None) -> list[Step]:
     """All steps, in their order: every folder with a manifest."""
-    return [load(path) for path in sorted(folder.glob("*/step.toml"))]
+    return [load(path) for path in sorted((folder or steps_folder()).glob("*/step.toml"))]
 
 
-def find(word: str, folder: Path = STEPS) -> Step:
+def find(word: str, folder: Path | None = None) -> Step:
     """The step that `word` names: its number (``3`` or ``03``), its name with or without the number; or a path with a
     slash, that of a copy, which runs instead of the original. Raises Unknown."""
     if "/" in word and (copy := Path(word).resolve()).is_dir():

@@ -156,3 +156,11 @@ def test_the_default_variant_is_the_one_that_others_are_compared_with_else_the_l
 def test_a_step_without_anything_to_start_is_named(hall, variants):
     with pytest.raises(BrokenManifest, match="needs at least one variant, each with at least one INI file"):
         manifest.load(hall(GOOD.partition("[variants")[0] + variants))
+
+
+def test_where_the_steps_are_is_asked_when_they_are_looked_for(hall, tmp_path, monkeypatch):
+    hall()
+    monkeypatch.setenv("LAB_STEPS", str(tmp_path))
+    assert [step.name for step in manifest.steps()] == ["01_hall"]
+    monkeypatch.delenv("LAB_STEPS")
+    assert manifest.find("01").name == "01_file_wrapper"

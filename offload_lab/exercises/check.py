@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from ..errors import CannotCheck
-from ..manifest import STEPS, Step, Task
+from ..manifest import Step, Task, steps_folder
 from ..process import Deadline, Process
 from . import folder
 from .diagnosis import Diagnosis, diagnose
@@ -81,7 +81,7 @@ def try_out(copy: Step, tasks: Sequence[str]) -> list[Verdict]:
     Raises CannotCheck with pytest's words where a test did not run at all.
     """
     root = copy.folder.parents[1]
-    tests = [f"{STEPS / copy.name / 'test_tasks.py'}::{PREFIX}{name}" for name in tasks]
+    tests = [f"{steps_folder() / copy.name / 'test_tasks.py'}::{PREFIX}{name}" for name in tasks]
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     with Process(
         "the check",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..engine import ROOT
 from ..errors import CannotCheck
-from ..manifest import STEPS, Step, Task, find
+from ..manifest import Step, Task, find, steps_folder
 from ..stage import short_private_folder
 from . import folder, marks
 
@@ -30,7 +30,7 @@ def scratch(
         (root / "offload_lab").symlink_to(ROOT / "offload_lab")
         steps = root / "steps"
         steps.mkdir()
-        for other in STEPS.glob("*/step.toml"):
+        for other in steps_folder().glob("*/step.toml"):
             if other.parent.name != step.name:
                 (steps / other.parent.name).symlink_to(other.parent)
         ignored = shutil.ignore_patterns(".run", "__pycache__")

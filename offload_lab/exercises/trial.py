@@ -1,6 +1,6 @@
 """Run some of a step's task tests and write down what each said.
 
-``python -m offload_lab.exercises.trial RESULT TEST…`` is a process of its own, since ``LAB_STEPS`` decides at import
+``python -m offload_lab.exercises.trial RESULT TEST…`` is a process of its own, since ``LAB_STEPS`` says there
 whose steps are tested, and so that it can be ended with all that it started.
 """
 
