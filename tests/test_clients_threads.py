@@ -4,6 +4,7 @@ import socket
 import struct
 import threading
 from contextlib import contextmanager, suppress
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,6 +14,7 @@ from offload_lab.clients.event_stream import EventStreamParser
 from offload_lab.clients.resuming import AT_ONCE, Subscribers
 from offload_lab.clients.sse import SseClient, Streams
 from offload_lab.clients.websocket import PING, TEXT, Crowd, Frames, Refused, WebSocketClient
+from offload_lab.measure_streams import noting
 from offload_lab.testing import wait_for
 
 TIMEOUT_S = 30
@@ -284,6 +286,21 @@ def test_bystanders_who_cannot_be_sent_are_an_error(monkeypatch):
     monkeypatch.setattr("offload_lab.clients.bystanders.Bystander", breaks)
     with pytest.raises(ZeroDivisionError), Bystanders(1, every_s=0.001):
         wait_for(lambda: has_ended("the source"), TIMEOUT_S, "the end of the thread")
+
+
+def test_notes_that_cannot_be_taken_are_an_error():
+    class Fickle:
+        """Its events can be read once."""
+
+        reads = 0
+
+        @property
+        def events(self):
+            self.reads += 1
+            return self.reads if self.reads < 2 else breaks()
+
+    with pytest.raises(ZeroDivisionError), noting(SimpleNamespace(all=[Fickle()])):
+        wait_for(lambda: has_ended("the notes"), TIMEOUT_S, "the end of the thread")
 
 
 def test_a_helper_thread_that_does_not_end_is_named():
