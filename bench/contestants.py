@@ -10,6 +10,7 @@ from typing import Any
 from offload_lab import engine
 from offload_lab.errors import BrokenManifest, Missing
 
+NEEDS = ("program", "module", "file", "engine")
 KINDS = ("ours", "python", "server", "floor")
 FOLDER = Path(__file__).with_name("contestants")
 
@@ -44,18 +45,22 @@ class Contestant:
         """Raises BrokenManifest for a contestant.toml that lacks something or has something else."""
         path = folder / "contestant.toml"
         try:
-            return cls(
+            told = cls(
                 name=folder.name,
                 folder=folder,
                 **{"needs": [], "files": [], "advice": [], **tomllib.loads(path.read_text())},
             )
-        except (OSError, tomllib.TOMLDecodeError, TypeError) as error:
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, TypeError) as error:
             raise BrokenManifest(f"{path} cannot be used: {error}") from error
+        for need in told.needs:
+            if "install" not in need or len(need) != 2 or not need.keys() & NEEDS:
+                raise BrokenManifest(f"{path}: {need} needs one of {', '.join(NEEDS)}, and install")
+        return told
 
     def check(self) -> None:
         """Raises Missing with the command that installs the first thing that is not there."""
         for need in self.needs:
-            what = next(value for kind, value in need.items() if kind != "install")
+            [what] = (value for kind, value in need.items() if kind != "install")
             if not there(need):
                 raise Missing(what, self.name, need["install"])
 

@@ -23,6 +23,7 @@ from .uwsgi import LOOPBACK
 
 LEFT_S = 0.6  # between the visitors' leaving and the end of the board
 PATIENCE_S = 1.0  # of a bystander who cannot know that nobody will come
+CONNECT_S = 30.0
 
 
 class Board(Stage):
@@ -101,7 +102,7 @@ def load(board: Board, visitors: int, watch_s: float = 1.5) -> Load:
 
 def load_without_belt(board: Board, watch_s: float = 1.0) -> Load:
     """One visitor, where nobody is sure to be answered: no handshake is waited for."""
-    with socket.create_connection((LOOPBACK, board.port)) as visitor:
+    with socket.create_connection((LOOPBACK, board.port), CONNECT_S) as visitor:
         visitor.sendall(upgrade_request(board.port, "/ws", {"Cookie": board.cookie()}))
         with Bystanders(board.port, every_s=0.05, timeout_s=PATIENCE_S) as bystanders:
             raw = received(visitor, time.monotonic() + watch_s)
@@ -143,7 +144,7 @@ def record_open(board: Board, count: int, open_s: float, done: Callable[[float],
         watch.wait(BEFORE_S)
         began = watch.clock()
         for _ in range(count):  # nobody waits for an answer: without a belt only the first is ever served
-            visitor = hall.enter_context(socket.create_connection((LOOPBACK, board.port)))
+            visitor = hall.enter_context(socket.create_connection((LOOPBACK, board.port), CONNECT_S))
             visitor.sendall(upgrade_request(board.port, "/ws", {"Cookie": cookie}))
             watch.sampler.client_port = watch.sampler.client_port or visitor.getsockname()[1]
         watch.wait(began + open_s)

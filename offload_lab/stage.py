@@ -11,8 +11,8 @@ from typing import Self
 
 from . import manifest, programs
 from .engine import Engine
-from .errors import PortBusy
-from .manifest import Step, Variant
+from .errors import PortBusy, Unknown
+from .manifest import Step, Variant, nearest
 from .process import Deadline
 from .uwsgi import LOOPBACK, SOCKET_PATH_LIMIT, Uwsgi, Worker, free_port
 
@@ -84,7 +84,13 @@ class Stage:
                 exits.enter_context(process)
                 self.processes.append(process)
                 process.wait_ready(Deadline(READY_S))
+            for process in self.processes:
+                process.check_lives()  # a backend may have ended while the front was started
+            self.prepare()
             self._exits = exits.pop_all()
+
+    def prepare(self) -> None:
+        """For subclasses: what they need of a stage that answers. If it raises, nothing of the stage is left."""
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
@@ -102,8 +108,12 @@ class Stage:
         return f"http://{LOOPBACK}:{self.port}"
 
     def process(self, name: str) -> Uwsgi:
-        """The process whose INI is called `name`, without its ending."""
-        return next(process for process in self.processes if process.name == name)
+        """The process whose INI is called `name`, without its ending. Raises Unknown with the nearest match."""
+        by_name = {process.name: process for process in self.processes}
+        if name not in by_name:
+            kind = f"process in {self.step.name} {self.variant.name}"
+            raise Unknown(kind, name, list(by_name), nearest(name, list(by_name)))
+        return by_name[name]
 
     def workers(self) -> list[Worker]:
         """The front's workers."""

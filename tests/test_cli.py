@@ -102,7 +102,20 @@ def test_run_ends_with_an_error_when_its_uwsgi_is_killed():
         uwsgi[0].kill()
         output = front.process.communicate(timeout=scaled(30))[0]
     assert front.process.returncode == 1
-    assert "offload ended with status -9" in output
+    assert "offload ended with status -9 (SIGKILL)" in output
+
+
+def test_demo_of_a_step_without_a_measurement_says_which_have_one():
+    answer = lab("demo", "07")
+    assert answer.returncode == 1
+    assert "07_pitfalls has nothing that the demo measures; these steps have: 01, 02" in answer.stderr
+
+
+def test_run_and_explain_without_a_variant_mean_the_one_that_others_are_compared_with():
+    with Foreground("run", "03") as front:
+        assert "03_sse_offload header: " in front.said
+        answer = lab("explain", "03")
+    assert "03_sse_offload header: the front header listens on" in answer.stdout
 
 
 @pytest.fixture(scope="module")

@@ -49,4 +49,6 @@ def carried_by(facts: Facts, held: Connection | None) -> str:
         return "nobody: the connection was closed"
     if held.tid in worker.offload_tids or (not is_linux() and not worker.busy):
         return "an offload thread"
+    if worker.threads_unknown and held.tid != worker.pid:
+        return "a thread that may or may not be an offload thread: offload-threads is no number that can be read"
     return f"worker {worker.pid} itself, which is busy with it"

@@ -35,7 +35,7 @@ class Seen:
 
     @property
     def carried_by_worker(self) -> bool:
-        return bool(self.worker and self.held and self.worker.busy and self.held.tid not in self.worker.offload_tids)
+        return bool(self.worker and self.held and self.worker.busy and self.worker.is_its_own(self.held.tid))
 
     @property
     def in_memory(self) -> bool:
@@ -82,7 +82,7 @@ def last_error(log: str) -> str:
 
 def nobody_carries(seen: Seen) -> str | None:
     worker = seen.worker
-    if not (worker and seen.carried_by_worker) or worker.offload_tids or seen.in_memory:
+    if not (worker and seen.carried_by_worker) or worker.may_offload or seen.in_memory:
         return None
     if worker.cores > 1 or len(seen.facts.front.workers) > 1:
         return None
@@ -94,7 +94,7 @@ def nobody_carries(seen: Seen) -> str | None:
 
 def another_python_thread(seen: Seen) -> str | None:
     worker = seen.worker
-    if not (worker and seen.carried_by_worker) or worker.offload_tids or worker.cores == 1:
+    if not (worker and seen.carried_by_worker) or worker.may_offload or worker.cores == 1:
         return None
     return (
         f"worker {worker.pid} has {worker.cores} threads that run the app, and one of them sends GET {seen.path} by"
@@ -105,7 +105,7 @@ def another_python_thread(seen: Seen) -> str | None:
 
 def another_worker(seen: Seen) -> str | None:
     workers = seen.facts.front.workers
-    if not (seen.worker and seen.carried_by_worker) or seen.worker.offload_tids or len(workers) == 1:
+    if not (seen.worker and seen.carried_by_worker) or seen.worker.may_offload or len(workers) == 1:
         return None
     return (
         f"there are {len(workers)} workers, {', '.join(str(one.pid) for one in workers)}, and {seen.worker.pid} sends"
