@@ -69,6 +69,11 @@ def test_the_first_line_makes_a_misspelt_option_an_error():
     assert [name(ini) for ini in INIS if options(ini)[0] != ("strict", "true")] == []
 
 
+def test_a_front_sends_at_once():
+    """A UNIX socket has nothing to wait for."""
+    assert [name(ini) for ini in INIS if values(ini, "tcp-nodelay") != (["true"] if ini in FRONTS else [])] == []
+
+
 def test_the_run_folder_has_a_default_and_so_has_a_fronts_port():
     has = {ini: placeholders(ini) for ini in INIS}
     assert [name(ini) for ini in INIS if has[ini].get("run") != "%d.run"] == []
