@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from .errors import Missing, Unknown
+from .timeouts import scaled
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILT = ROOT / ".engine"  # where engine/build.py puts its work: the program and what was proved of it
@@ -104,5 +105,5 @@ def has(options: str, option: str) -> bool:
 
 
 def ask(command: tuple[str, ...], question: str) -> str:
-    answer = subprocess.run([*command, question], capture_output=True, text=True, timeout=30)
+    answer = subprocess.run([*command, question], capture_output=True, text=True, timeout=scaled(30))
     return answer.stdout + answer.stderr

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from .errors import CannotStart, NotReady, ProcessDied
+from .timeouts import scaled
 
 KEEPER = Path(__file__).with_name("keeper.py")
 GRACE_S = 5.0  # between SIGTERM and SIGKILL
@@ -16,11 +17,11 @@ TAIL_BYTES = 8192  # read from the log's end, however much the child wrote
 
 
 class Deadline:
-    """One monotonic deadline per operation, passed down. `seconds` counts from now."""
+    """One monotonic deadline per operation, passed down. `seconds`, scaled, count from now."""
 
     def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self._ends = time.monotonic() + seconds
+        self.seconds = scaled(seconds)
+        self._ends = time.monotonic() + self.seconds
 
     def left(self) -> float:
         """Seconds left, never below zero."""

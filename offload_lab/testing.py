@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
+from .timeouts import scaled
+
 
 def require(available: bool, what: str, install: str) -> None:
     """Skip the test where `what` is missing and say how to get it; fail instead under ``LAB_REQUIRE=all``."""
@@ -18,11 +20,11 @@ def require(available: bool, what: str, install: str) -> None:
 
 
 def wait_for(condition: Callable[[], bool], timeout_s: float, what: str) -> None:
-    """Poll until `condition` holds. Raises TimeoutError naming `what` otherwise."""
-    deadline = time.monotonic() + timeout_s
+    """Poll until `condition` holds. Raises TimeoutError naming `what` after `timeout_s`, scaled."""
+    deadline = time.monotonic() + scaled(timeout_s)
     while not condition():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{what}: not seen within {timeout_s:g} s")
+            raise TimeoutError(f"{what}: not seen within {scaled(timeout_s):g} s")
         time.sleep(0.02)
 
 

@@ -15,6 +15,7 @@ from .clients import ping
 from .engine import Engine
 from .errors import PathTooLong, PortBusy, ProcessDied
 from .process import Deadline, Process
+from .timeouts import scaled
 
 SOCKET_PATH_LIMIT = 107  # sockaddr_un.sun_path less its closing NUL, unix(7)
 LOOPBACK = "127.0.0.1"
@@ -126,7 +127,7 @@ class Uwsgi(Process):
     def stats(self) -> dict[str, Any]:
         """The stats server's answer, whole. Raises OSError while nothing listens there."""
         with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(5)
+            connection.settimeout(scaled(5))
             connection.connect(str(self.stats_socket))
             answer: dict[str, Any] = json.loads(
                 b"".join(iter(lambda: connection.recv(65536), b"")) or b'{"workers": []}'

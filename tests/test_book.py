@@ -13,6 +13,7 @@ import pytest
 
 from offload_lab.engine import ROOT
 from offload_lab.testing import require
+from offload_lab.timeouts import scaled
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -297,6 +298,8 @@ def with_outputs(notebook, folder):
 
 def test_a_missing_part_is_named_with_what_installs_it():
     code = "import sys; sys.modules['furo'] = None; from offload_lab.cli.main import main; main()"
-    answer = subprocess.run([sys.executable, "-c", code, "book"], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    answer = subprocess.run(
+        [sys.executable, "-c", code, "book"], cwd=ROOT, capture_output=True, text=True, timeout=scaled(60)
+    )
     assert answer.returncode == 1
     assert "pip install -e '.[book]'" in " ".join(answer.stderr.split())

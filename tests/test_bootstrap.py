@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from offload_lab.engine import ROOT
+from offload_lab.timeouts import scaled
 
 TOOLS = ("sh", "env", "dirname", "readlink", "cat", "cksum", "rm", "ln", "sleep")  # all that ./lab needs besides Python
 
@@ -41,7 +42,7 @@ def path(tmp_path):
 
 def lab(command, path, *words, cwd=None, **variables):
     env = {"PATH": str(path), "HOME": os.environ.get("HOME", "/"), **variables}
-    answer = subprocess.run([command, *words], cwd=cwd, env=env, capture_output=True, text=True, timeout=100)
+    answer = subprocess.run([command, *words], cwd=cwd, env=env, capture_output=True, text=True, timeout=scaled(100))
     print(answer.stderr)  # shown where a test fails
     return answer
 

@@ -13,13 +13,14 @@ import pytest
 from offload_lab.clients import ping
 from offload_lab.engine import ROOT
 from offload_lab.testing import wait_for
+from offload_lab.timeouts import scaled
 from offload_lab.uwsgi import free_port
 
 LAB = [sys.executable, "-m", "offload_lab"]
 
 
 def lab(*words):
-    return subprocess.run([*LAB, *words], cwd=ROOT, capture_output=True, text=True, timeout=100)
+    return subprocess.run([*LAB, *words], cwd=ROOT, capture_output=True, text=True, timeout=scaled(100))
 
 
 @pytest.mark.parametrize(
@@ -83,7 +84,7 @@ def test_run_says_what_to_try_prefixes_each_line_and_ends_with_ctrl_c():
         assert ping(front.port, timeout_s=20).status == 200
         assert re.match(r"offload │ .*GET /ping", next(line for line in front.process.stdout if "/ping" in line))
         front.process.send_signal(signal.SIGINT)
-        front.process.communicate(timeout=30)
+        front.process.communicate(timeout=scaled(30))
     assert front.process.returncode == 130
     assert not any(process.is_running() for process in front.family)
 
@@ -99,7 +100,7 @@ def test_run_ends_with_an_error_when_its_uwsgi_is_killed():
     with Foreground("run", "01", "offload") as front:
         uwsgi = [process for process in front.family if "keeper.py" not in " ".join(process.cmdline())]
         uwsgi[0].kill()
-        output = front.process.communicate(timeout=30)[0]
+        output = front.process.communicate(timeout=scaled(30))[0]
     assert front.process.returncode == 1
     assert "offload ended with status -9" in output
 

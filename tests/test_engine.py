@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from offload_lab.testing import require, wait_for
+from offload_lab.timeouts import scaled
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILT = ROOT / ".engine" / "uwsgi"
@@ -102,7 +103,7 @@ class Toy:
 
     def build(self, *options: str, **env: str) -> "subprocess.CompletedProcess[str]":
         process = self.start(*options, **env)
-        out, err = process.communicate(timeout=100)
+        out, err = process.communicate(timeout=scaled(100))
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     def good_engine(self) -> dict[str, bytes]:
@@ -221,7 +222,7 @@ def test_stopping_it_ends_the_compiler_and_leaves_nothing(toy: Toy, tmp_path: Pa
     try:
         wait_for(lambda: note.exists() and note.read_text().endswith(" "), 60, "the compiler starts")
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=scaled(60))
     finally:
         process.kill()
     assert process.returncode == 130
@@ -282,7 +283,7 @@ def test_it_is_built_again_when_something_differs(working: Toy, change: str) -> 
 
 def prove(*command: str) -> "subprocess.CompletedProcess[str]":
     prover = [sys.executable, str(ROOT / "engine/prove.py"), *command]
-    return subprocess.run(prover, capture_output=True, text=True, timeout=100)
+    return subprocess.run(prover, capture_output=True, text=True, timeout=scaled(100))
 
 
 def test_the_built_engine_does_all_that_its_stamp_claims() -> None:

@@ -15,6 +15,7 @@ from offload_lab.clients import ping
 from offload_lab.engine import ROOT
 from offload_lab.exercises import marks
 from offload_lab.testing import wait_for
+from offload_lab.timeouts import scaled
 from offload_lab.uwsgi import free_port
 
 LAB = [sys.executable, "-m", "offload_lab"]
@@ -32,7 +33,9 @@ def place(tmp_path):
 @pytest.fixture
 def lab(place):
     def run(*words, status=0):
-        answer = subprocess.run([*LAB, *words], cwd=ROOT, env=place, capture_output=True, text=True, timeout=100)
+        answer = subprocess.run(
+            [*LAB, *words], cwd=ROOT, env=place, capture_output=True, text=True, timeout=scaled(100)
+        )
         assert answer.returncode == status, answer.stdout + answer.stderr
         if words[0] != "solution":  # code and paths keep their lines
             assert [line for line in answer.stdout.splitlines() if len(line) > 60 and "/" not in line] == []
@@ -123,7 +126,7 @@ class Foreground:
         """Everything that ran below it when it was told to end; asks that nothing of it is left."""
         below = self.family.children(recursive=True)
         self.process.send_signal(signal.SIGINT)
-        said = self.process.communicate(timeout=60)[0]
+        said = self.process.communicate(timeout=scaled(60))[0]
         # Python itself ends by the signal where it came within an exec(), as dataclasses do while a module is imported
         assert self.process.returncode in (130, -signal.SIGINT), said
         assert "nothing is left running" in said

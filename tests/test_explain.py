@@ -24,6 +24,7 @@ from offload_lab.explain.threads import blocked_threads
 from offload_lab.manifest import Variant
 from offload_lab.stage import Stage
 from offload_lab.testing import wait_for
+from offload_lab.timeouts import scaled
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a thread waits for: proc(5)")
 DOWNLOAD = Request("GET", "/file", 12)
@@ -143,7 +144,7 @@ def test_a_run_folder_is_read_from_a_command_line(tmp_path):
 @contextmanager
 def asking(port, path, cookie=""):
     """Somebody who asked and would wait for the answer: their address."""
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=scaled(30)) as connection:
         connection.sendall(f"GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\nCookie: {cookie}\r\n\r\n".encode())
         yield "{}:{}".format(*connection.getsockname())
 
@@ -311,7 +312,7 @@ def test_the_command_says_it_and_a_wrong_folder_is_named(tmp_path):
         code = "from offload_lab.cli.explain import explain; explain()"
         return subprocess.run(
             [sys.executable, "-c", code, *map(str, words)],
-            cwd=ROOT, env={**os.environ, "COLUMNS": "80"}, capture_output=True, text=True, timeout=60,
+            cwd=ROOT, env={**os.environ, "COLUMNS": "80"}, capture_output=True, text=True, timeout=scaled(60),
         )  # fmt: skip
 
     with Stage("01", "offload") as stage:

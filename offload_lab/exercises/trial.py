@@ -16,6 +16,7 @@ import pytest
 from ..engine import ROOT
 from ..errors import NotReady, ProcessDied
 from ..testing import Unexpected
+from ..timeouts import scaled
 from .check import PREFIX, TIMEOUT_S
 
 QUIET = ("-q", "--no-header", "--tb=short", "-p", "no:cacheprovider", "-p", "pytest_timeout")
@@ -54,7 +55,7 @@ def main(result: str, tests: list[str]) -> None:
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # loading them takes longer than the tests do
     recorder = Recorder()
     where = ("--rootdir", str(ROOT), "-c", str(ROOT / "pyproject.toml"), "--basetemp", f"{result}.tmp")
-    pytest.main([*QUIET, *where, f"--timeout={TIMEOUT_S}", *tests], plugins=[recorder])
+    pytest.main([*QUIET, *where, f"--timeout={scaled(TIMEOUT_S)}", *tests], plugins=[recorder])
     Path(result).write_text(json.dumps(recorder.verdicts))
 
 

@@ -9,6 +9,7 @@ from offload_lab.clients import SlowReader, fetch, ping
 from offload_lab.holder import find_holders
 from offload_lab.stage import Stage
 from offload_lab.testing import wait_for
+from offload_lab.timeouts import scaled
 
 STEP = "02_xsendfile"
 HELLO = b"the clerk is free\n"
@@ -22,6 +23,7 @@ def stage():
         yield stage
 
 
+@pytest.mark.core
 def test_blocking_keeps_a_bystander_waiting_until_the_download_lets_go():
     with Stage(STEP, "blocking") as stage, SlowReader(stage.port, "/file", rate_mib_s=4) as reader:
         wait_for(lambda: stage.workers()[0].busy, 10, "the worker busy with the download")
@@ -34,11 +36,12 @@ def test_blocking_keeps_a_bystander_waiting_until_the_download_lets_go():
                 bystander.recv(1)
             assert not reader.done.is_set()
             reader.hurry()
-            bystander.settimeout(30)
+            bystander.settimeout(scaled(30))
             assert bystander.recv(12) == b"HTTP/1.0 200"
         assert stage.workers()[0].offloaded == 0
 
 
+@pytest.mark.core
 def test_xsendfile_answers_a_bystander_while_an_offload_thread_sends_the_file(stage):
     before = stage.workers()[0].offloaded
     with SlowReader(stage.port, "/file", rate_mib_s=4) as reader:
@@ -67,6 +70,7 @@ def test_the_visitor_sees_the_file_and_not_its_path(stage):
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
+@pytest.mark.core
 @pytest.mark.parametrize(
     "name",
     [

@@ -8,6 +8,7 @@ import pytest
 from offload_lab.guesses import results
 from offload_lab.process import Deadline
 from offload_lab.testing import require
+from offload_lab.timeouts import scaled
 
 from .conftest import TIMEOUT_S
 
@@ -33,7 +34,7 @@ def browser(tmp_path_factory):
             args=ARGUMENTS,
             viewport=WINDOW,
         )
-        context.set_default_timeout(TIMEOUT_S * 1000)
+        context.set_default_timeout(scaled(TIMEOUT_S) * 1000)
         yield context
         context.close()
 

@@ -22,6 +22,7 @@ from offload_lab.measure_streams import held_sockets
 from offload_lab.process import Deadline
 from offload_lab.stage import Stage, short_private_folder
 from offload_lab.testing import expect, wait_for
+from offload_lab.timeouts import scaled
 from offload_lab.uwsgi import Uwsgi
 
 from .conftest import FAST, TIMEOUT_S, altered
@@ -48,7 +49,7 @@ def test_task_belt(tmp_path):
     route = ["--response-route", "^/belt uwsgi:%(run)/sse.sock,0,0"]
     with front("header", tmp_path, *route) as stage, trap(stage) as listener:
         before = {one.fd for one in held_sockets(stage)}
-        with closing(socket.create_connection(("127.0.0.1", stage.port), TIMEOUT_S)) as visitor:
+        with closing(socket.create_connection(("127.0.0.1", stage.port), scaled(TIMEOUT_S))) as visitor:
             visitor.sendall(raw(stage, "/belt", [("Cookie", "200")]))
             with accepted(listener):
                 carriers = []
@@ -94,10 +95,13 @@ def test_task_type(tmp_path):
 
 def ask(stage, cookie, headers=()):
     """All that a visitor gets, and what the app behind is told of her: the variables, or None if it is not asked."""
-    with trap(stage) as listener, closing(socket.create_connection(("127.0.0.1", stage.port), TIMEOUT_S)) as visitor:
+    with (
+        trap(stage) as listener,
+        closing(socket.create_connection(("127.0.0.1", stage.port), scaled(TIMEOUT_S))) as visitor,
+    ):
         visitor.sendall(raw(stage, "/subscribe", [("Cookie", cookie), *headers]))
         got, told = b"", None
-        while ready := select.select([visitor, listener], [], [], TIMEOUT_S / 3)[0]:
+        while ready := select.select([visitor, listener], [], [], scaled(TIMEOUT_S / 3))[0]:
             if listener in ready:
                 with accepted(listener) as connection:
                     packet = connection.recv(65536)
@@ -145,7 +149,7 @@ def connect(server, **told):
     words = [word.encode() for pair in {**request, **told}.items() for word in pair]
     packet = b"".join(len(word).to_bytes(2, "little") + word for word in words)
     connection = socket.socket(socket.AF_UNIX)
-    connection.settimeout(TIMEOUT_S / 3)
+    connection.settimeout(scaled(TIMEOUT_S / 3))
     connection.connect(str(server.run / "sse.sock"))
     connection.sendall(b"\0" + len(packet).to_bytes(2, "little") + b"\0" + packet)
     return closing(connection)
@@ -211,7 +215,7 @@ def test_task_say_yes(tmp_path):
         ada = Visitor(stage.port)
         ada.log_in()
         rename(stage.run, ADA)
-        with closing(socket.create_connection(("127.0.0.1", stage.port), TIMEOUT_S)) as visitor:
+        with closing(socket.create_connection(("127.0.0.1", stage.port), scaled(TIMEOUT_S))) as visitor:
             visitor.sendall(raw(stage, "/subscribe", [("Cookie", ada.cookie)]))
             got = b""
             while b"\n\n" not in got and (chunk := visitor.recv(65536)):

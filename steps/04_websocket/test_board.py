@@ -27,6 +27,7 @@ from offload_lab.clients.websocket import (
 )
 from offload_lab.holder import find_holders
 from offload_lab.testing import require, wait_for
+from offload_lab.timeouts import scaled
 
 from .conftest import next_news
 
@@ -34,6 +35,7 @@ CLIENTS = 200
 BIG = "*" * 60_000
 
 
+@pytest.mark.core
 def test_everybody_hears_what_one_says_and_who_says_it(offload):
     with offload.visit(offload.ada) as ada, offload.visit(offload.grace) as grace:
         ada.say("Anybody at counter 3? ☎")
@@ -45,6 +47,7 @@ def test_everybody_hears_the_clock(offload):
         wait_for(lambda: next_news(ada, "visitors")["visitors"] == 1, 30, "the stalled visitor gone")
 
 
+@pytest.mark.core
 def test_open_sockets_leave_the_one_worker_free(offload):
     [before] = offload.workers()
     with Crowd(offload.port, 50, {"Cookie": offload.ada}) as crowd:
@@ -110,7 +113,7 @@ def test_a_client_of_the_websockets_package_talks_to_it_and_closes_cleanly(offlo
     address, cookie = f"127.0.0.1:{offload.port}", {"Cookie": offload.ada}
     with connect(f"ws://{address}/ws", origin=f"http://{address}", additional_headers=cookie, proxy=None) as ada:
         ada.send(["in ", "three ", "fragments"])
-        while (news := json.loads(ada.recv(timeout=30))).get("text") != "in three fragments":
+        while (news := json.loads(ada.recv(timeout=scaled(30)))).get("text") != "in three fragments":
             assert "time" in news
     assert ada.close_code == 1000
 
@@ -144,6 +147,7 @@ def refusal(stage, headers) -> Refused:
     return caught.value
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("origin", STRANGE_ORIGINS.values(), ids=STRANGE_ORIGINS)
 def test_a_page_of_another_origin_is_refused_though_the_browser_sends_the_cookie(offload, origin):
     refused = refusal(offload, {"Cookie": offload.ada, "Origin": origin and origin.format(port=offload.port)})
@@ -193,7 +197,7 @@ def test_origins_in_the_settings_are_allowed_besides_our_own():
     )
     step = Path(__file__).parent
     answer = subprocess.run(
-        [sys.executable, "-c", code], cwd=step, capture_output=True, text=True, timeout=30, check=True
+        [sys.executable, "-c", code], cwd=step, capture_output=True, text=True, timeout=scaled(30), check=True
     )
     assert answer.stdout.split() == ["True", "True", "False"]
 
@@ -205,7 +209,7 @@ def test_lists_and_capitals_in_the_upgrade_headers_are_fine(offload):
 
 
 def test_a_post_is_not_handed_over(offload):
-    connection = http.client.HTTPConnection("127.0.0.1", offload.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", offload.port, timeout=scaled(30))
     connection.request("POST", "/ws", headers={"Cookie": offload.ada, "Connection": "close"})
     assert connection.getresponse().status == 403  # no CSRF token
     connection.close()

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from offload_lab.testing import require
+from offload_lab.timeouts import scaled
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
@@ -28,7 +29,7 @@ def browser():
 
 def log_in(browser, stage, name, password):
     page = browser.new_context(viewport={"width": 320, "height": 640}).new_page()
-    page.set_default_timeout(TIMEOUT_S * 1000)
+    page.set_default_timeout(scaled(TIMEOUT_S) * 1000)
     page.goto(stage.url)
     page.get_by_label("User name").fill(name)
     page.get_by_label("Password").fill(password)

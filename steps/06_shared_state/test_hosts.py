@@ -20,6 +20,7 @@ from offload_lab.clients.resuming import Subscribers
 from offload_lab.process import Deadline
 from offload_lab.stage import short_private_folder
 from offload_lab.testing import require, wait_for
+from offload_lab.timeouts import scaled
 from offload_lab.uwsgi import Uwsgi, free_port
 
 from .conftest import at_once
@@ -42,7 +43,7 @@ HOSTS = {"store": "middle", "stream_a": "a", "stream_b": "b", "stream": "middle"
 
 
 def ip(*words):
-    return subprocess.run(["ip", *words], capture_output=True, text=True, timeout=TIMEOUT_S)
+    return subprocess.run(["ip", *words], capture_output=True, text=True, timeout=scaled(TIMEOUT_S))
 
 
 def can_make_hosts():

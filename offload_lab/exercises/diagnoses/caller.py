@@ -15,6 +15,7 @@ from ...clients.websocket import CLOSE, PING, PONG, TEXT, Frame, Frames, frame
 from ...explain import Server, Worker, look
 from ...process import Deadline
 from ...stage import Stage
+from ...timeouts import scaled
 from ...uwsgi import LOOPBACK
 
 PATIENCE_S = 5.0  # for an answer, by somebody who may never get one
@@ -64,7 +65,7 @@ class Caller(Heard):
 
     def __init__(self, port: int, request: bytes) -> None:
         super().__init__()
-        self.socket = socket.create_connection((LOOPBACK, port), timeout=PATIENCE_S)
+        self.socket = socket.create_connection((LOOPBACK, port), timeout=scaled(PATIENCE_S))
         self.socket.sendall(request)
 
     def hear(self, enough: Callable[[], bool], hopeless: Callable[[], object] = lambda: False) -> bool:
@@ -93,7 +94,7 @@ class Caller(Heard):
         self.raw, self.closed = self.raw + chunk, not chunk
 
     def say(self, *frames: bytes) -> None:
-        self.socket.settimeout(PATIENCE_S)
+        self.socket.settimeout(scaled(PATIENCE_S))
         try:
             self.socket.sendall(b"".join(frames))
         except OSError:
