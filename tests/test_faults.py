@@ -7,6 +7,7 @@ import pytest
 
 from offload_lab import nginx
 from offload_lab.errors import Missing
+from offload_lab.guesses import results
 from offload_lab.testing import require
 
 from .peers import table
@@ -32,6 +33,7 @@ def run():
                 runs[step] = Run(trial, step)
                 for fault in faults_of(step):
                     runs[step].suffer(fault)
+                runs[step].record(results() / f"faults-{step}.json")
         return runs[step]
 
     return once

@@ -17,6 +17,7 @@ from offload_lab.testing import require
 
 DRIVERS = Path(__file__).with_name("drivers")
 NODE = Path(__file__).with_name("node")
+INSTALLED = ROOT / ".node"
 CHROMIUM = ["chromium", "chromium-browser"]
 NPM_S = 300
 PYTHON = ("h2", "httpx_sse", "requests", "sseclient", "websockets")
@@ -32,7 +33,7 @@ class Client:
 
     def missing(self) -> tuple[str, str] | None:
         """What is not there, and the command that installs it."""
-        if self.driver.endswith(".mjs"):
+        if self.driver.endswith(".mjs") or "wscat" in self.driver:
             return missing_node()
         if "chromium" in self.driver:
             if not any(map(shutil.which, CHROMIUM)):
@@ -59,22 +60,29 @@ EVENT_SOURCES = (
 WEB_SOCKETS = (
     Client("Chromium", "with_chromium.py", ("h1",)),
     Client("ws", "with_ws.mjs", ("h1",)),
+    Client("wscat", "with_wscat.py", ("h1",)),
     Client("websockets", "with_websockets.py", ("h1",)),
 )
 
 
 @cache
 def missing_node() -> tuple[str, str] | None:
-    """Node's packages are installed, from node/package-lock.json, when they are asked for first."""
+    """The packages of node/package-lock.json are installed in .node when they are asked for first."""
     if not shutil.which("npm"):
         return "Node.js", "apt-get install nodejs npm"
-    with (NODE / ".lock").open("w") as lock:
+    INSTALLED.mkdir(exist_ok=True)
+    with (INSTALLED / "lock").open("a+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two test processes may ask at once
-        if not (NODE / "node_modules" / "ws").exists():
+        lock.seek(0)
+        wanted = (NODE / "package-lock.json").read_text()
+        if lock.read() != wanted:
+            shutil.copytree(NODE, INSTALLED, dirs_exist_ok=True)
             command = ["npm", "ci", "--no-audit", "--no-fund"]
-            installed = subprocess.run(command, cwd=NODE, capture_output=True, text=True, timeout=NPM_S)
-            if installed.returncode:
-                return f"eventsource or ws: {installed.stderr[-200:]}", f"npm ci --prefix {NODE}"
+            npm = subprocess.run(command, cwd=INSTALLED, capture_output=True, text=True, timeout=NPM_S)
+            if npm.returncode:
+                return f"eventsource, ws or wscat: {npm.stderr[-200:]}", f"cd {INSTALLED} && npm ci"
+            lock.truncate(0)
+            lock.write(wanted)
     return None
 
 
@@ -88,7 +96,7 @@ class Driven(Process):
             "LAB_COOKIE": cookie,
             "LAB_CA": str(trust),
             "LAB_TYPES": types,
-            "LAB_NODE": str(NODE),
+            "LAB_NODE": str(INSTALLED),
             "LAB_CHROMIUM": next(filter(None, map(shutil.which, CHROMIUM)), ""),
             "NODE_EXTRA_CA_CERTS": str(trust),
             "PYTHONPATH": str(ROOT),

@@ -7,8 +7,9 @@ import signal
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import redis
 
@@ -163,6 +164,10 @@ class Run:
             in_vain = one.attempts_in_vain(places[one])
             outcome = Outcome(how, code, lost, twice, in_vain, back_s.get(one, math.inf))
             self.outcomes[fault, one.client, one.route] = outcome
+
+    def record(self, path: Path) -> None:
+        """How soon each client was back, for docs/field-notes.md."""
+        path.write_text(json.dumps([[*key, asdict(outcome)] for key, outcome in self.outcomes.items()], indent=1))
 
     def _announce(self, listening: list[Connection]) -> str:
         """Returns once everyone listening has heard it: its id on 06, its text on 04. Step 03 has nothing to say."""

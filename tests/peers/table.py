@@ -34,7 +34,7 @@ class Cell:
 
     @property
     def code(self) -> int | None:
-        return None
+        return 1006 if self.step == "04" and self.how == "back" else None  # nobody is left to send a Close frame
 
     def __str__(self) -> str:
         return f"{self.how}, {self.code}" if self.code else self.how

@@ -18,7 +18,7 @@ from offload_lab.uwsgi import Uwsgi, free_port
 
 from .clients import EVENT_SOURCES, WEB_SOCKETS, Client, Driven
 
-TIMEOUT_S = 150  # for each thing that is waited for; how soon it comes is recorded, not judged
+TIMEOUT_S = 120  # for each thing that is waited for; how soon it comes is recorded, not judged
 WAYS = ("proxy_pass", "uwsgi_pass")
 CONF = Path(__file__).with_name("nginx.conf")
 ANOTHER_SOCKET = Path(__file__).with_name("another_socket.ini")
