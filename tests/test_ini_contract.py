@@ -75,6 +75,12 @@ def test_the_run_folder_has_a_default_and_so_has_a_fronts_port():
     assert [name(ini) for ini in INIS if has[ini].get("port") != ("9090" if ini in FRONTS else None)] == []
 
 
+def test_a_front_of_long_lived_connections_sends_at_once():
+    """A UNIX socket has nothing to wait for. In 01 and 02 every response ends its connection, which sends the rest."""
+    wanted = {ini: ["true"] if ini in FRONTS and ini.parent.name > "03" else [] for ini in INIS}
+    assert [name(ini) for ini in INIS if values(ini, "tcp-nodelay") != wanted[ini]] == []
+
+
 def test_the_run_folder_is_made_before_anything_else_and_for_our_user_only():
     assert [name(ini) for ini in INIS if values(ini, "umask") != ["077"]] == []
     assert [name(ini) for ini in INIS if values(ini, "exec-asap")[0] != "mkdir -p %(run)"] == []
