@@ -99,6 +99,11 @@ def test_sigterm_is_set_to_end_it(ini):
     assert values(ini, "die-on-term") == ["true"]
 
 
+@every(ENDING)
+def test_sighup_is_set_to_reload_it_inside_a_virtual_environment_too(ini):
+    assert values(ini, "binary-path") == ["@(/proc/self/cmdline)"]
+
+
 @every(INIS)
 def test_a_stats_server_listens_in_the_run_folder(ini):
     assert values(ini, "stats")[-1:] == [f"%(run)/{ini.stem}-stats.sock"]
