@@ -167,6 +167,7 @@ class Run:
 
     def record(self, path: Path) -> None:
         """How soon each client was back, for docs/field-notes.md."""
+        path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps([[*key, asdict(outcome)] for key, outcome in self.outcomes.items()], indent=1))
 
     def _announce(self, listening: list[Connection]) -> str:

@@ -34,12 +34,15 @@ class Cell:
 
     @property
     def code(self) -> int | None:
-        return 1006 if self.step == "04" and self.how == "back" else None  # nobody is left to send a Close frame
+        if self.step != "04" or self.how == "stays":
+            return None
+        return GOING_AWAY if self.fault == "backend stopped, started" else NO_CLOSE_FRAME
 
     def __str__(self) -> str:
         return f"{self.how}, {self.code}" if self.code else self.how
 
 
+GOING_AWAY, NO_CLOSE_FRAME = 1001, 1006  # RFC 6455, section 7.4.1
 # httpx takes nginx's GOAWAY, "no new requests on this connection", for the end of the streams that are open
 ENDS_EARLY = {("httpx-sse", "h2", "nginx reloaded")}
 
