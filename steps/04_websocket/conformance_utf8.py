@@ -88,7 +88,7 @@ def utf8() -> list[Case]:
 
 
 def fail_fast() -> list[Case]:
-    """The rest of the message does not come, and yet the server must say 1007 at the first byte that cannot be right."""
+    """The rest of the message does not come. The server must say 1007 at the first byte that cannot be right."""
     whole = text(GOOD + BAD_PART + REST)
     head = len(whole) - len(GOOD + BAD_PART + REST)
     frames = text(GOOD, final=False), more(BAD_PART, final=False)

@@ -69,7 +69,7 @@ def conduct(stage, case: Case) -> tuple[tuple, int, str]:
 
 
 def how_it_ends(client: WebSocketClient) -> str:
-    """What comes after both Close frames. The board would wait for minutes: who closes only then, has not closed here."""
+    """What comes after both Close frames. The board would wait for minutes: closing only then is not seen here."""
     try:
         following = client.receive()
     except TimeoutError:

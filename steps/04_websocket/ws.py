@@ -16,7 +16,7 @@ import uwsgi
 from board import Board
 from frames import CloseFinder
 from gevent import socket
-from gevent.queue import Full, Queue
+from gevent.queue import Queue
 from upgrade import switch_protocols
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Event, Ping, TextMessage
@@ -25,6 +25,7 @@ from wsproto.frame_protocol import CloseReason
 MESSAGE_LIMIT = 64 * 1024  # characters in one message, however many frames carry it
 OUTBOX_LIMIT = 64  # frames that wait for one visitor; whoever lets more pile up does not read
 READ_BYTES = 64 * 1024
+PONG = b""  # stands in an outbox for the pong that waits
 GOING_AWAY = Connection(ConnectionType.SERVER).send(CloseConnection(CloseReason.GOING_AWAY, "the board stops"))
 
 PING_S = float(sys.argv[3])  # silence after which we ask "are you there?"; as long again without a word is the end
@@ -38,9 +39,10 @@ class Visitor:
     def __init__(self, sock: socket.socket, user: str) -> None:
         self.sock, self.user = sock, user
         self.ws = Connection(ConnectionType.SERVER)
-        self.close_frame = CloseFinder()
+        self.close_finder = CloseFinder()
         self.message = StringIO()  # the fragments of a message that is not finished
-        self.outbox = Queue(OUTBOX_LIMIT)  # frames, ready to send; None ends the writer
+        self.outbox = Queue()  # frames, ready to send, and PONG; None ends the writer
+        self.pong = b""  # the one that waits
         self.is_sending = False
         sock.settimeout(PING_S)
 
@@ -61,8 +63,8 @@ class Visitor:
         with gevent.Timeout(CLOSE_S, False):
             self.outbox.put(self.ws.send(farewell))
             self.outbox.put(None)
-            writer.join()
             self.drain()
+            writer.join()
 
     def read(self) -> CloseConnection | None:
         """The farewell this visit ends with; none where the connection broke."""
@@ -75,14 +77,14 @@ class Visitor:
                     print(f"{self.user}: dropped, no answer to a ping")
                     return CloseConnection(CloseReason.INTERNAL_ERROR, "no answer to a ping")
                 asked = True
-                self.outbox.put(self.ws.send(Ping()))
+                self.send(self.ws.send(Ping()))
                 continue
             except OSError:
                 return None
             if not data:
                 return None
             asked = False
-            self.close_frame.feed(data)
+            self.close_finder.feed(data)
             self.ws.receive_data(data)
             for event in self.ws.events():
                 farewell = self.answer(event)
@@ -93,8 +95,10 @@ class Visitor:
     def answer(self, event: Event) -> CloseConnection | None:
         """React to what the visitor sent. Returns a farewell if that ends the visit."""
         match event:
-            case Ping():  # a flood of them waits here: its sender is not read before it has read the answers
-                self.outbox.put(self.ws.send(event.response()))
+            case Ping():  # only the latest is answered if they come faster than pongs leave (RFC 6455, section 5.5.3)
+                waiting, self.pong = self.pong, self.ws.send(event.response())
+                if not waiting:
+                    self.send(PONG)
             case TextMessage():
                 # >>> pieces
                 self.message.write(event.data)
@@ -111,26 +115,30 @@ class Visitor:
         return None
 
     def tell(self, text: str) -> None:
-        """Never waits: a visitor who does not read must not hold up the board."""
-        try:
-            self.outbox.put_nowait(text_frame(text))
-        except Full:
+        self.send(text_frame(text))
+
+    def send(self, frame: bytes) -> None:
+        """Never waits, which would hold up the board. Nor may the reader wait here: an offload thread that cannot write
+        to us does not read from us either."""
+        if self.outbox.qsize() < OUTBOX_LIMIT:
+            self.outbox.put(frame)
+        else:
             print(f"{self.user}: dropped, does not read")
             self.hang_up()
 
     def write(self) -> None:
         try:
             for frame in iter(self.outbox.get, None):
+                if frame is PONG:
+                    frame, self.pong = self.pong, b""
                 self.is_sending = True
                 self.sock.sendall(frame)
                 self.is_sending = False
         except OSError:  # gone, or PING_S went by and the frame did not
             self.hang_up()
-            for _ in iter(self.outbox.get, None):  # the reader may be waiting for room
-                pass
 
     def go_away(self) -> None:
-        """Without waiting for anything. A frame that is half sent gets no other one inside, so then without the 1001."""
+        """Without waiting for anything; without the 1001 where it would stand inside a frame that is half sent."""
         if not self.is_sending:
             self.sock.settimeout(0)
             with suppress(OSError):
@@ -146,13 +154,13 @@ class Visitor:
     def drain(self) -> None:
         """Read until the client's Close frame: to close with bytes unread would destroy our last frame on its way."""
         with suppress(OSError):
-            while not self.close_frame.found and (data := self.sock.recv(READ_BYTES)):
-                self.close_frame.feed(data)
+            while not self.close_finder.found and (data := self.sock.recv(READ_BYTES)):
+                self.close_finder.feed(data)
 
 
 @lru_cache(maxsize=1)
 def text_frame(text: str) -> bytes:
-    """The same bytes for every client, since a server masks nothing: a broadcast is in memory once, however many wait."""
+    """The same bytes for every client, since a server masks nothing: however many wait for it, it is kept once."""
     return Connection(ConnectionType.SERVER).send(TextMessage(text))
 
 
@@ -161,7 +169,8 @@ def close_all() -> None:
         BOARD.visitors.pop().go_away()
 
 
-# uWSGI stops or reloads the worker by these, and does not wait, or for 60 s; in greenlets, so that its own handlers come first
+# uWSGI stops a worker with the one and waits for nobody, reloads it with the other and waits for everybody, for 60 s.
+# In greenlets, since these start after it has set its own handlers.
 for number in (signal.SIGINT, signal.SIGHUP):
     gevent.spawn(gevent.signal_handler, number, close_all)
 
