@@ -10,6 +10,7 @@ from typing import Self
 import redis
 
 from offload_lab.clients.login import Visitor
+from offload_lab.manifest import STEPS
 from offload_lab.nginx import CERTIFICATE, KEY, Nginx
 from offload_lab.process import Deadline
 from offload_lab.stage import Stage
@@ -20,11 +21,10 @@ from .clients import EVENT_SOURCES, WEB_SOCKETS, Client, Driven
 
 TIMEOUT_S = 120  # for each thing that is waited for; how soon it comes is recorded, not judged
 WAYS = ("proxy_pass", "uwsgi_pass")
-CONF = Path(__file__).with_name("nginx.conf")
+KEPT = re.compile(r"\bproxy_(buffering|read_timeout|intercept_errors)\b")  # uwsgi_pass knows them by its own name
 ANOTHER_SOCKET = Path(__file__).with_name("another_socket.ini")
 # spelt out, since nginx's own file of this name is elsewhere on every system
 UWSGI_PARAMS = """
-        uwsgi_buffering off;
         uwsgi_param REQUEST_METHOD $request_method;
         uwsgi_param REQUEST_URI $request_uri;
         uwsgi_param PATH_INFO $document_uri;
@@ -46,6 +46,7 @@ class Plan:
     step: str
     variant: str
     backends: tuple[str, ...]
+    conf: str = "03_sse_offload/nginx.conf"  # 06's streams need nothing else
     clients: tuple[Client, ...] = EVENT_SOURCES
     path: str = "/subscribe"
     types: str = ""  # of its events, since an EventSource has to name them
@@ -54,7 +55,15 @@ class Plan:
 
 PLANS = {
     "03": Plan("03_sse_offload", "header", ("sse",), types="ticket", placeholders={"tick_s": "0.1"}),
-    "04": Plan("04_websocket", "offload", ("ws",), clients=WEB_SOCKETS, path="/ws", placeholders={"tick_s": "0.1"}),
+    "04": Plan(
+        "04_websocket",
+        "offload",
+        ("ws",),
+        conf="04_websocket/nginx.conf",
+        clients=WEB_SOCKETS,
+        path="/ws",
+        placeholders={"tick_s": "0.1"},
+    ),
     "06": Plan(
         "06_shared_state",
         "stream",
@@ -143,7 +152,7 @@ class Trial:
         """Each in a folder of its own, with the same certificate."""
         run = self.stage.run / way
         run.mkdir()
-        text = CONF.read_text()
+        text = (STEPS / self.plan.conf).read_text()
         if way == "uwsgi_pass":
             text = by_uwsgi(text, self.stage.run / "front.sock")
         conf = run / "source.conf"
@@ -199,5 +208,6 @@ class Trial:
 def by_uwsgi(text: str, socket: Path) -> str:
     """The same nginx.conf, which asks the front in uWSGI's own protocol."""
     text = text.replace("proxy_pass http://127.0.0.1:9090;", f"uwsgi_pass unix:{socket};")
-    text = re.sub(r"(?m)^ *proxy_(?!temp_path).*\n", "", text)
+    text = KEPT.sub(r"uwsgi_\1", text)
+    text = re.sub(r"(?m)^ *proxy_(http_version|set_header).*\n", "", text)
     return re.sub(r"(?m)(^ *ssl_certificate_key .*\n)", rf"\1{UWSGI_PARAMS}", text)
