@@ -73,6 +73,8 @@ def environment(path: Sequence[str]) -> dict[str, str]:
     folders = [*path, os.path.dirname(sys.executable), *os.get_exec_path()]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("UWSGI_")}
     return {**kept, "PATH": os.pathsep.join(dict.fromkeys(folders))}
+
+
 def read_stats(path: Path, within_s: float = 5.0) -> dict[str, Any]:
     """The answer of the stats server at the UNIX socket `path`, whole.
 

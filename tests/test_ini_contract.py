@@ -96,6 +96,10 @@ def test_sigterm_is_set_to_end_it():
     assert [name(ini) for ini in ENDING if values(ini, "die-on-term") != ["true"]] == []
 
 
+def test_sighup_is_set_to_reload_it_inside_a_virtual_environment_too():
+    assert [name(ini) for ini in ENDING if values(ini, "binary-path") != ["@(/proc/self/cmdline)"]] == []
+
+
 def test_a_stats_server_listens_in_the_run_folder():
     assert [name(ini) for ini in INIS if values(ini, "stats")[-1:] != [f"%(run)/{ini.stem}-stats.sock"]] == []
 
