@@ -141,18 +141,19 @@ class Process:
         Raises NotStopped where even that did not end them within REAP_S.
         """
         self.ask_to_stop()
-        if self._keeper is None:
+        if (keeper := self._keeper) is None:
             return
-        keeper, self._keeper = self._keeper, None
         try:
+            # Ctrl-C ends this wait: the keeper goes on, as it has been told, and another `stop` waits for it again
             keeper.wait(self._grace_s + REAP_S)
         except subprocess.TimeoutExpired as late:
+            keeper.kill()  # the child gets a SIGTERM by that (keeper.die_with_keeper)
+            keeper.wait(KILLED_S)
             raise NotStopped(self.name, self.pid, late.timeout) from None
         finally:
-            if keeper.returncode is None:  # too late, or Ctrl-C while it was waited for
-                keeper.kill()  # the child gets a SIGTERM by that (keeper.die_with_keeper)
-                keeper.wait(KILLED_S)
-            if keeper.stdout is not None:
+            if keeper.returncode is not None:
+                self._keeper = None
+                assert keeper.stdout is not None
                 keeper.stdout.close()
 
     def log_tail(self, lines: int = 20) -> str:

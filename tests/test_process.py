@@ -158,6 +158,22 @@ def test_a_keeper_that_does_not_stop_is_given_up_with_the_command_that_finds_the
     wait_for(lambda: gone(process.pid) and not its_keeper.is_running(), 20, "both ended")
 
 
+def test_ctrl_c_while_it_is_waited_for_leaves_the_rest_to_the_keeper(python, monkeypatch):
+    def interrupted(self, timeout=None):
+        raise KeyboardInterrupt
+
+    process = python(FOREVER)
+    process.start()
+    its_keeper = psutil.Process(process.pid).parent()
+    with monkeypatch.context() as patch:
+        patch.setattr(subprocess.Popen, "wait", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            process.stop()
+    process.stop()
+    assert gone(process.pid)
+    assert not its_keeper.is_running()
+
+
 def test_what_survives_sigkill_does_not_keep_the_keeper(monkeypatch, capfd):
     monkeypatch.setattr(keeper, "KILL_S", 0.0)
     monkeypatch.setattr(keeper, "reap", lambda leader: False)  # as if it slept in the kernel, uninterruptible
