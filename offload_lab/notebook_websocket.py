@@ -2,6 +2,7 @@
 
 import json
 import socket
+import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ import psutil
 from .clients import Bystanders
 from .clients.login import Visitor
 from .clients.websocket import CLOSE, PING, PONG, TEXT, Crowd, Frames, WebSocketClient, frame, upgrade_request
+from .manifest import Step
 from .measure import AFTER_S, BEFORE_S, Watch
 from .measure_streams import received
 from .recording import Recording, Transfer
@@ -27,10 +29,10 @@ CONNECT_S = 30.0
 
 
 class Board(Stage):
-    """A variant of step 04, and the cookies of its two users."""
+    """A variant of step 04, or of that step `altered`, and the cookies of its two users."""
 
-    def __init__(self, variant: str, **how: Any) -> None:
-        super().__init__("04_websocket", variant, **how)
+    def __init__(self, variant: str, step: str | Step = "04_websocket", **how: Any) -> None:
+        super().__init__(step, variant, **how)
         self._cookies: dict[str, str] = {}
 
     def cookie(self, name: str = "ada") -> str:
@@ -50,6 +52,18 @@ def is_read(client: WebSocketClient) -> None:
     client.send(frame(PING))
     while (came := client.receive()) is not None and came.opcode != PONG:
         pass
+
+
+def echo_ms(client: WebSocketClient, characters: int, times: int = 9) -> float:
+    """The median time until `client` hears its own message of so many characters, in ms."""
+    waits = []
+    for _ in range(times):
+        start = time.perf_counter()
+        client.say("*" * characters)
+        while (came := client.receive()) is not None and b'"text"' not in came.payload:
+            pass  # the clock
+        waits.append((time.perf_counter() - start) * 1000)
+    return statistics.median(waits)
 
 
 def what_comes(client: WebSocketClient, within_s: float = 2.0) -> str:
