@@ -20,9 +20,10 @@ from .errors import LabError
 from .holder import find_holders
 from .recording import Recording, Sample, Transfer
 from .stage import Stage
+from .timeouts import scaled
 
 BEFORE_S = 0.5  # bystanders alone, to see the idle wait
-LAST_ANSWER_S = 0.1  # for the last bystander, who came just before the visitor stopped being slow
+LAST_ANSWER_S = 0.3  # at most, for bystanders who came just before the visitor stopped being slow
 AFTER_S = 0.3  # to see the worker come back
 FINISH_S = 60.0  # for the rest of a download, once it is taken as fast as it comes
 EVERY_S = 0.1  # a new bystander, and a new sample
@@ -129,6 +130,15 @@ class Watch:
                 self._progress(min(1.0, now / self._lasts_s))
             time.sleep(min(0.1, until - now))
 
+    def close_bystanders(self) -> None:
+        """No new ones; returns once all are answered, or cannot be expected to be."""
+        self.bystanders.close()
+        latest = self.clock() + scaled(LAST_ANSWER_S)
+        while any(one.answered is None and one.error is None for one in self.bystanders.all):
+            if (now := self.clock()) > latest:
+                return
+            self.wait(now + 0.02)
+
     def __enter__(self) -> Self:
         with ExitStack() as exits:  # undoes what was done if a later line fails
             exits.enter_context(self.sampler)
@@ -176,8 +186,7 @@ def record_download(
         with SlowReader(stage.port, stage.step.path, rate_mib_s) as reader:
             watch.sampler.client_port = reader.port
             watch.wait(began + slow_s)
-            watch.bystanders.close()
-            watch.wait(watch.clock() + LAST_ANSWER_S)
+            watch.close_bystanders()
             too_early = reader.done.is_set()
             hurried = watch.clock()
             reader.hurry()
@@ -220,8 +229,7 @@ def record_streams(
             began = watch.clock()
             watch.sampler.client_port = streams.first_port
             watch.wait(began + open_s)
-            watch.bystanders.close()
-            watch.wait(watch.clock() + LAST_ANSWER_S)
+            watch.close_bystanders()
             hurried = watch.clock()
         watch.wait(hurried + AFTER_S)
     return watch.recording(Transfer(stage.step.path, 0.0, began, hurried, hurried, 0.0, kind="stream", count=count))
