@@ -18,7 +18,8 @@ TASK_KINDS = ("config", "fix", "code")  # fill in a line, mend a wrong one, writ
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to run a step: its INI files in the order in which they start, the front last."""
+    """One way to run a step: its INI files in the order in which they start, the front last; then the nginx.conf of the
+    proxy before it, where there is one."""
 
     name: str
     inis: tuple[str, ...]
@@ -26,6 +27,7 @@ class Variant:
     demo: bool = True
     needs: tuple[str, ...] = ()  # abilities of uWSGI that not every build has: "route"
     reference: bool = False  # what the other variants of a demo are compared with
+    proxy: str = ""
 
 
 @dataclass(frozen=True)
@@ -151,6 +153,9 @@ def parse(folder: Path, data: dict[str, Any]) -> Step:
     missing = [ini for variant in variants for ini in variant.inis if not (folder / ini).exists()]
     if missing:
         raise BrokenManifest(f"{folder / 'step.toml'}: no such INI file: {', '.join(missing)}")
+    confs = [variant.proxy for variant in variants if variant.proxy and not (folder / variant.proxy).exists()]
+    if confs:
+        raise BrokenManifest(f"{folder / 'step.toml'}: no such nginx.conf: {', '.join(confs)}")
     sections = tuple(Section(**row) for row in data.get("sections", ()))
     if sections and sum(section.minutes for section in sections) != data["minutes"]:
         raise BrokenManifest(f"{folder / 'step.toml'}: the sections' minutes do not add up to {data['minutes']}")

@@ -37,26 +37,32 @@ def run(step: str, variant: str | None, port: int, engine_name: str | None) -> N
         out.print(
             f"{stage.url}   config: {', '.join(shown(found.folder / ini) for ini in chosen.inis)}", soft_wrap=True
         )
+        if stage.proxy:
+            out.print(f"{stage.proxy_url}   through nginx, config: {shown(stage.proxy.conf)}", soft_wrap=True)
         out.print(f"sockets and logs: {stage.run}", soft_wrap=True)
         if found.try_it:
             out.print("\nin a second terminal:")
         for line in found.try_it:
-            out.print(f"  {line.format(url=stage.url, run=stage.run)}", markup=False, soft_wrap=True)
+            out.print(
+                f"  {line.format(url=stage.url, proxy_url=stage.proxy_url, run=stage.run)}",
+                markup=False,
+                soft_wrap=True,
+            )
         follow(stage)
 
 
 def follow(stage: Stage) -> None:
     """Print every process's log as it grows. Raises ProcessDied when one ends by itself."""
-    width = max(len(process.name) for process in stage.processes)
-    for process, colour in zip(stage.processes, itertools.cycle(COLOURS), strict=False):
+    width = max(len(process.name) for process in stage.everything)
+    for process, colour in zip(stage.everything, itertools.cycle(COLOURS), strict=False):
         log = process.log.open(errors="replace")
         log.seek(0, os.SEEK_END)  # what was said while starting would stand in the error, had there been one
         prefix = Text(f"{process.name:<{width}} │ ", style=colour)
         threading.Thread(target=tail, args=(log, prefix), daemon=True).start()
     out.print("\nCtrl-C ends it.\n", style="dim")
-    while all(process.status() is None for process in stage.processes):
+    while all(process.status() is None for process in stage.everything):
         time.sleep(0.1)
-    dead = next(process for process in stage.processes if process.status() is not None)
+    dead = next(process for process in stage.everything if process.status() is not None)
     raise ProcessDied(dead.name, dead.status(), dead.log_tail())
 
 
