@@ -75,6 +75,13 @@ def test_the_first_line_makes_a_misspelt_option_an_error(ini):
 
 
 @every(INIS)
+def test_a_front_of_long_lived_connections_sends_at_once(ini):
+    """A UNIX socket has nothing to wait for. In 01 and 02 every response ends its connection, which sends the rest."""
+    long_lived = ini in FRONTS and ini.parent.name > "03"
+    assert values(ini, "tcp-nodelay") == (["true"] if long_lived else [])
+
+
+@every(INIS)
 def test_the_run_folder_has_a_default_and_so_has_a_fronts_port(ini):
     has = placeholders(ini)
     assert (has.get("run"), has.get("port")) == ("%d.run", "9090" if ini in FRONTS else None)

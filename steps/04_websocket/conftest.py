@@ -20,8 +20,9 @@ def logged_in(port: int, name: str, password: str) -> str:
 class Board(Stage):
     """A stage with the Cookie headers of its two users. Its clock ticks fast, so that nobody waits long for news."""
 
-    def __init__(self, variant: str, *, ping_s: float = 30, **how) -> None:
-        super().__init__("04_websocket", variant, placeholders={"tick_s": "0.1", "ping_s": str(ping_s)}, **how)
+    def __init__(self, variant: str, *, ping_s: float = 30, tick_s: float = 0.1, **how) -> None:
+        placeholders = {"tick_s": str(tick_s), "ping_s": str(ping_s)}
+        super().__init__("04_websocket", variant, placeholders=placeholders, **how)
 
     def __enter__(self):
         super().__enter__()
