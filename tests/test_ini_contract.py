@@ -33,6 +33,9 @@ INIS = list(VARIANTS)
 FRONTS = [ini for ini, variants in VARIANTS.items() if any(ini.name == variant.inis[-1] for variant in variants)]
 LESSONS = [ini for ini in FRONTS if not ini.stem.endswith(("_broken", "_fixed"))]  # a pitfall may be about just that
 ENDING = [ini for ini in INIS if ini.stem != "sigterm_reloads_broken"]  # that pitfall is SIGTERM itself
+HOLDING = [
+    ini for ini in INIS if ini.stem != "store" and not ini.stem.startswith("buffer_size_")
+]  # that pitfall is the size
 READ_OR_WRITTEN_BY_OTHERS = 0o066
 MISSING = re.compile(r"(\S.*) is missing; install it with: (.+)")  # said by an INI that needs a Redis, for example
 BINDS = ("socket", "http", "https", "stats", "stats-server", "fastrouter", "rawrouter", "mule-msg-socket")
@@ -75,10 +78,16 @@ def test_the_first_line_makes_a_misspelt_option_an_error(ini):
 
 
 @every(INIS)
-def test_a_front_of_long_lived_connections_sends_at_once(ini):
-    """A UNIX socket has nothing to wait for. In 01 and 02 every response ends its connection, which sends the rest."""
-    long_lived = ini in FRONTS and ini.parent.name > "03"
-    assert values(ini, "tcp-nodelay") == (["true"] if long_lived else [])
+def test_a_front_sends_at_once(ini):
+    """A UNIX socket has nothing to wait for."""
+    assert values(ini, "tcp-nodelay") == (["true"] if ini in FRONTS else [])
+
+
+@every(HOLDING)
+def test_all_that_a_client_may_send_fits_into_the_buffer(ini):
+    """What does not fit is an empty reply, or a variable that is missing. A backend must take all that its front takes."""
+    assert values(ini, "buffer-size") == ["65535"]
+    assert values(ini, "max-vars") == (["4096"] if ini in FRONTS else [])
 
 
 @every(INIS)
