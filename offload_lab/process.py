@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from .errors import CannotStart, NotReady, ProcessDied
+from .text import printable
 
 KEEPER = Path(__file__).with_name("keeper.py")
 GRACE_S = 5.0  # between SIGTERM and SIGKILL
@@ -103,12 +104,13 @@ class Process:
                 pass
 
     def log_tail(self, lines: int = 20) -> str:
-        """The log's last lines, at most 8 KiB of them."""
+        """The log's last lines, at most 8 KiB of them, safe to print."""
         if not self.log.exists():
             return ""
         with self.log.open("rb") as log:
             log.seek(max(0, self.log.stat().st_size - TAIL_BYTES))
-            return "\n".join(log.read().decode(errors="replace").splitlines()[-lines:])
+            text = log.read().decode(errors="replace").removesuffix("\n")
+        return "\n".join(printable(line) for line in text.split("\n")[-lines:])
 
     def __enter__(self) -> Self:
         self.start()

@@ -13,6 +13,7 @@ from .. import engine, manifest
 from ..errors import ProcessDied
 from ..exercises.folder import shown
 from ..stage import Stage
+from ..text import printable
 from .console import out
 
 COLOURS = ("cyan", "magenta", "yellow", "green", "blue")
@@ -55,7 +56,7 @@ def follow(stage: Stage) -> None:
     """Print every process's log as it grows. Raises ProcessDied when one ends by itself."""
     width = max(len(process.name) for process in stage.everything)
     for process, colour in zip(stage.everything, itertools.cycle(COLOURS), strict=False):
-        log = process.log.open(errors="replace")
+        log = process.log.open(errors="replace", newline="\n")
         log.seek(0, os.SEEK_END)  # what was said while starting would stand in the error, had there been one
         prefix = Text(f"{process.name:<{width}} │ ", style=colour)
         threading.Thread(target=tail, args=(log, prefix), daemon=True).start()
@@ -69,5 +70,5 @@ def follow(stage: Stage) -> None:
 def tail(log: TextIO, prefix: Text) -> None:
     while True:
         for line in log:
-            out.print(prefix + line.rstrip("\n"), soft_wrap=True)
+            out.print(prefix + printable(line.rstrip("\n")), soft_wrap=True)
         time.sleep(0.1)

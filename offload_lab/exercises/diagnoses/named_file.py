@@ -37,7 +37,7 @@ OUTSIDE = {
 @dataclass(frozen=True)
 class Seen(download.Seen):
     """`said`: the path on the app's slip; `kept`: what the routes had of it; `shown`: the headers by which the visitor
-    read it, with the routes off. `outside`: what came of each name in OUTSIDE: a status, "secret" or REFUSED_BY_UWSGI."""
+    read it, with the routes off. `outside`: for each name in OUTSIDE a status, "secret" or REFUSED_BY_UWSGI."""
 
     said: str
     kept: str
@@ -201,9 +201,9 @@ def uwsgi_has_to_refuse(seen: Seen) -> str | None:
     if not refused or not seen.arrived or "secret" in seen.outside.values():
         return None
     return (
-        f"asked for {' and for '.join(refused)}, the app named the file all the same. uWSGI refused that path by itself,"
-        " since a link that leads elsewhere is the one thing that it stops; the app's own answer to HEAD said 200, and how"
-        " long the file is."
+        f"asked for {' and for '.join(refused)}, the app named the file all the same. uWSGI refused that path by"
+        " itself, since a link that leads elsewhere is the one thing that it stops; the app's own answer to HEAD said"
+        " 200, and how long the file is."
     )
 
 
