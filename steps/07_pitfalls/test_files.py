@@ -1,4 +1,4 @@
-"""What wsgi.file_wrapper makes of things that are no whole file."""
+"""What wsgi.file_wrapper makes of things that are no whole file; and a socket file that is open to others."""
 
 import gzip
 import socket
@@ -87,3 +87,23 @@ def test_file_wrapper_fixed_sends_a_packed_file_as_what_it_is(stage_of):
     answer = fetch(stage_of("file_wrapper_fixed").port, "/packed")
     assert answer.headers["Content-Encoding"] == "gzip"
     assert gzip.decompress(answer.body) == REPORT
+
+
+def open_to_others(stage):
+    return sorted(path.name for path in stage.run.glob("*.sock") if path.stat().st_mode & 0o002)
+
+
+def test_open_stats_broken_shows_a_running_requests_cookie_to_everybody(stage_of):
+    stage = stage_of("open_stats_broken")
+    assert open_to_others(stage) == ["open_stats_broken-stats.sock", "proxy.sock"]
+    with socket.create_connection(("127.0.0.1", stage.port), timeout=TIMEOUT_S) as client:
+        client.sendall(b"POST / HTTP/1.0\r\nCookie: sessionid=secret\r\nContent-Length: 1\r\n\r\n")
+        wait_for(lambda: stage.workers()[0].busy, TIMEOUT_S, "the worker waiting for the body")
+        [core] = stage.front.stats()["workers"][0]["cores"]
+        assert "HTTP_COOKIE=sessionid=secret" in core["vars"]
+        client.sendall(b".")
+        assert client.recv(12) == b"HTTP/1.0 200"
+
+
+def test_open_stats_fixed_opens_the_proxys_socket_and_no_other(stage_of):
+    assert open_to_others(stage_of("open_stats_fixed")) == ["proxy.sock"]
