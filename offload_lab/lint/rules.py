@@ -186,6 +186,7 @@ RULES = (
         looks.open_socket,
         "any local program speaks to the app as any visitor it likes",
         "chmod-socket = 660 and a group that you share with the front, or no chmod-socket at all",
+        "open_stats",
     ),
     Rule(
         "no-need-app",
