@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from .errors import CannotStart, NotReady, NotStopped, ProcessDied, StillRunning
+from .text import printable
 from .timeouts import scaled
 
 KEEPER = Path(__file__).with_name("keeper.py")
@@ -157,12 +158,13 @@ class Process:
                 keeper.stdout.close()
 
     def log_tail(self, lines: int = 20) -> str:
-        """The log's last lines, at most 8 KiB of them."""
+        """The log's last lines, at most 8 KiB of them, safe to print."""
         if not self.log.exists():
             return ""
         with self.log.open("rb") as log:
             log.seek(max(0, self.log.stat().st_size - TAIL_BYTES))
-            return "\n".join(log.read().decode(errors="replace").splitlines()[-lines:])
+            text = log.read().decode(errors="replace").removesuffix("\n")
+        return "\n".join(printable(line) for line in text.split("\n")[-lines:])
 
     def __enter__(self) -> Self:
         self.start()

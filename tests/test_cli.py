@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from offload_lab.clients import ping
+from offload_lab.clients.http import fetch_raw
 from offload_lab.engine import ROOT
 from offload_lab.testing import wait_for
 from offload_lab.timeouts import scaled
@@ -87,6 +88,15 @@ def test_run_says_what_to_try_prefixes_each_line_and_ends_with_ctrl_c():
         front.process.communicate(timeout=scaled(30))
     assert front.process.returncode == 130
     assert not any(process.is_running() for process in front.family)
+
+
+def test_run_shows_a_clients_control_characters_and_markup_as_they_were_sent():
+    with Foreground("run", "01", "offload") as front:
+        fetch_raw(front.port, "GET /\x1b]0;title\x07[bold]\u202e\x9b?\rover HTTP/1.1\r\n\r\n".encode())
+        line = next(line for line in front.process.stdout if "title" in line)
+        front.process.send_signal(signal.SIGINT)
+        front.process.communicate(timeout=30)
+    assert r" GET /\x1b]0;title\x07[bold]\u202e\x9b?\rover => " in line
 
 
 def test_run_on_a_busy_port_says_so():

@@ -15,6 +15,7 @@ from .. import engine, manifest
 from ..background import Background
 from ..exercises.folder import shown
 from ..stage import Stage
+from ..text import printable
 from .console import out
 from .needs import LOCKS, needs
 
@@ -62,7 +63,7 @@ def follow(stage: Stage) -> None:
     with ExitStack() as exits:
         tails = []
         for process, colour in zip(stage.everything, itertools.cycle(COLOURS), strict=False):
-            log = exits.enter_context(process.log.open(errors="replace"))
+            log = exits.enter_context(process.log.open(errors="replace", newline="\n"))
             log.seek(0, os.SEEK_END)  # what was said while starting would stand in the error, had there been one
             prefix = Text(f"{process.name:<{width}} │ ", style=colour)
             work = partial(tail, log, prefix, ended)
@@ -80,7 +81,7 @@ def tail(log: TextIO, prefix: Text, ended: threading.Event) -> None:
     while True:
         last_look = ended.is_set()
         for line in log:
-            out.print(prefix + line.rstrip("\n"), soft_wrap=True)
+            out.print(prefix + printable(line.rstrip("\n")), soft_wrap=True)
         if last_look:
             return
         ended.wait(0.1)
