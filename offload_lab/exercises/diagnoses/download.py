@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import psutil
 
 from ...clients import SlowReader
-from ...clients.download import LOOPBACK
 from ...explain import Connection, Facts, Worker, look
 from ...measure import memory_mib
 from ...stage import Stage
+from ...uwsgi import LOOPBACK
 from ..carrier import look_for_carrier, position_of_open_file, worker_of
 
 RATE_MIB_S = 1.0  # slow enough that the file outlasts the look
