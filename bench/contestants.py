@@ -9,7 +9,7 @@ from typing import Any
 from offload_lab import engine, programs
 from offload_lab.errors import BrokenManifest, Missing
 
-NEEDS = ("program", "module", "file", "engine")
+NEEDS = ("module", "file", "engine")  # each with the command that installs it; a program's is in offload_lab.programs
 KINDS = ("ours", "python", "server", "floor")
 FOLDER = Path(__file__).with_name("contestants")
 
@@ -53,8 +53,8 @@ class Contestant:
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, TypeError) as error:
             raise BrokenManifest(f"{path} cannot be used: {error}") from error
         for need in told.needs:
-            if "install" not in need or len(need) != 2 or not need.keys() & NEEDS:
-                raise BrokenManifest(f"{path}: {need} needs one of {', '.join(NEEDS)}, and install")
+            if need.keys() != {"program"} and (len(need) != 2 or "install" not in need or not need.keys() & {*NEEDS}):
+                raise BrokenManifest(f"{path}: {need} needs a program, or one of {', '.join(NEEDS)} and install")
         return told
 
     def check(self) -> None:

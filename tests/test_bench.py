@@ -227,7 +227,7 @@ def test_a_crew_that_does_not_end_is_ended(monkeypatch):
 def test_a_need_of_a_contestant_that_names_nothing_is_named(tmp_path, need):
     text = (contestants.FOLDER / "nchan" / "contestant.toml").read_text()
     (tmp_path / "contestant.toml").write_text(text.replace("[[needs]]", f"[[needs]]\n{need}\n[[needs]]", 1))
-    with pytest.raises(BrokenManifest, match="needs one of program, module, file, engine, and install"):
+    with pytest.raises(BrokenManifest, match="needs a program, or one of module, file, engine and install"):
         contestants.Contestant.load(tmp_path)
 
 
