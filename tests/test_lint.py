@@ -27,19 +27,26 @@ NAMED = {
     "07_pitfalls/queue_full_broken": {"one-offload-thread"},
     "07_pitfalls/recycle_cuts_broken": {"recycling-cuts"},
     "07_pitfalls/sigterm_reloads_broken": {"sigterm-reloads"},
+    "07_pitfalls/open_stats_broken": {"open-socket", "open-stats"},
 }
 # broken ones whose cause is code: their configuration is as good as the cured one's
 CODE = {
     f"07_pitfalls/{name}_broken"
     for name in (
-        "anonymous_user", "backend_down", "cross_site_websocket", "dead_clients", "greenlet_ceiling", "orm_in_gevent",
+        "anonymous_user", "backend_down", "cross_site_websocket", "dead_clients", "file_wrapper", "greenlet_ceiling",
+        "id_alone",
+        "middleware_gzip", "orm_in_gevent",
         "shared_fragments", "sse_never_flushes",
     )
 }  # fmt: skip
 INIS = {str(path.relative_to(STEPS).with_suffix("")): path for path in sorted(STEPS.glob("*/*.ini"))}
 
 
-GENERAL = {"01_file_wrapper/naive": {"no-offload-threads"}, "01_file_wrapper/file_wrapper": {"no-offload-threads"}}
+GENERAL = {
+    "01_file_wrapper/naive": {"no-offload-threads"},
+    "01_file_wrapper/file_wrapper": {"no-offload-threads"},
+    "02_xsendfile/x_accel": {"no-offload-threads"},
+}
 HARAKIRI = {  # fronts that free a stuck worker, and are told what it costs
     *(
         f"03_sse_offload/{name}"
@@ -243,6 +250,7 @@ def test_every_rule_says_enough():
 def test_the_page_and_the_proof_of_a_rule_exist(rule):
     page, _, heading = rule.page.partition("#")
     text = (ROOT / page).read_text()
+    assert rule.effect[1:] in (ROOT / "docs/lint.md").read_text(), "docs/lint.md says something else"
     assert not heading or f"### {heading}\n" in text
     file, _, name = rule.seen.partition("::")
     assert (ROOT / file).exists()

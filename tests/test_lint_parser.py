@@ -13,6 +13,7 @@ from offload_lab.lint import UnusableConfig, lint, parse
 from offload_lab.lint.config import Config
 from offload_lab.lint.reader import IMPORTS, PLACEHOLDERS
 from offload_lab.lint.routes import routes
+from offload_lab.timeouts import scaled
 
 
 def loader(files):
@@ -80,7 +81,7 @@ def as_uwsgi_reads(folder):
     """Every option that uWSGI has in the end, from its own --show-config."""
     command = [*engine.find().command, "--show-config", "--no-server", "--ini", "front.ini"]
     answer = subprocess.run(
-        command, cwd=folder, env=ENVIRON, capture_output=True, text=True, errors="replace", timeout=60
+        command, cwd=folder, env=ENVIRON, capture_output=True, text=True, errors="replace", timeout=scaled(60)
     )
     text = answer.stderr + answer.stdout
     shown = re.search(r"\[uwsgi\]\n(.*);end of configuration", text, re.DOTALL)
@@ -208,13 +209,13 @@ def test_what_is_wrong_in_a_file_does_not_keep_the_rest_from_being_read(files, k
     assert config.on("vacuum")
 
 
-@pytest.mark.timeout(10)
+@pytest.mark.timeout(scaled(10))
 def test_many_lines_and_long_lines_are_read():
     text = "[uwsgi]\nset-ph = long=" + "x" * 10**6 + "\n" + "pythonpath = %(long)\n" * 3 + "a = 1\n" * 20_000
     assert len(read(text).options) == 20_005
 
 
-@pytest.mark.timeout(30)
+@pytest.mark.timeout(scaled(30))
 @pytest.mark.parametrize(
     "text",
     [

@@ -7,6 +7,7 @@ import pytest
 
 from offload_lab.clients.sse import request_bytes
 from offload_lab.testing import wait_for
+from offload_lab.timeouts import scaled
 
 from .conftest import TIMEOUT_S
 
@@ -14,7 +15,7 @@ pytestmark = pytest.mark.parametrize("hall", ["blocking"], indirect=True)
 
 
 def asks(hall, path, cookie=""):
-    visitor = socket.create_connection(("127.0.0.1", hall.port), TIMEOUT_S)
+    visitor = socket.create_connection(("127.0.0.1", hall.port), scaled(TIMEOUT_S))
     visitor.sendall(request_bytes(hall.port, path, cookie))
     return closing(visitor)
 
@@ -23,10 +24,11 @@ def has_nothing(visitor):
     visitor.setblocking(False)
     with pytest.raises(BlockingIOError):
         visitor.recv(1)
-    visitor.settimeout(TIMEOUT_S)
+    visitor.settimeout(scaled(TIMEOUT_S))
     return True
 
 
+@pytest.mark.core
 def test_a_bystander_is_answered_when_the_stream_ends_and_not_before(hall):
     [before] = hall.workers()
     with hall.subscribe() as ada:
@@ -55,5 +57,5 @@ def test_the_second_stream_begins_when_the_first_has_ended(hall):
 def test_the_stream_is_the_same_that_the_gevent_app_sends(hall):
     with hall.subscribe() as ada:
         ada.next()
-    assert ada.body.startswith(b'retry: 1000\n\nid: 1\n\nevent: ticket\ndata: {\ndata:  "for": "ada",\n')
+    assert ada.body.startswith(b'retry: 1000\nid: 1\nevent: ticket\ndata: {\ndata:  "for": "ada",\n')
     assert ada.head.get("Content-Type") == ["text/event-stream"]

@@ -37,10 +37,10 @@ def test_the_stream_is_right_to_the_byte(hall):
         json.dumps({"for": "ada", "number": number, **ADDED.get(hall.variant.name, {})}, indent=1).encode()
         for number in (1, 2)
     )
-    expected = b"retry: 1000\n\n"
+    expected = b"retry: 1000\n"
     for number, data in ((1, first), (2, second)):
-        expected += b"id: %d\n\nevent: ticket\ndata: %s\n\n" % (number, data.replace(b"\n", b"\ndata: "))
-    assert ada.body.replace(": ♥\n\n".encode(), b"").startswith(expected)
+        expected += b"id: %d\nevent: ticket\ndata: %s\n\n" % (number, data.replace(b"\n", b"\ndata: "))
+    assert ada.body.replace(": ♥\n".encode(), b"").startswith(expected)
 
 
 @each_front
@@ -59,6 +59,7 @@ def test_there_is_one_set_of_headers_and_it_does_not_show_the_handover(hall):
     assert b"HTTP/1" not in ada.body
 
 
+@pytest.mark.core
 @each_front
 def test_fifty_streams_are_open_and_a_bystander_is_answered_by_the_same_worker(hall):
     [before] = hall.workers()
