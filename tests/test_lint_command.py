@@ -62,6 +62,12 @@ def test_findings_are_readable_in_80_columns_and_without_colour():
     assert answer.stdout.endswith("0 errors, 1 warning, 1 note in 2 files\n")
 
 
+def test_the_caret_stands_below_a_value_that_was_expanded(tmp_path):
+    write(tmp_path, app="host = 0.0.0.0\nsocket = %(host):3031\n")
+    shown = run("app.ini", cwd=tmp_path).stdout.splitlines()
+    assert shown[1:3] == ["    socket = %(host):3031", "             ^^^^^^^^^^^^"]
+
+
 def test_colour_where_it_is_wanted():
     assert "\x1b[33mwarning" in run(BLOCKING, FORCE_COLOR="1", TERM="xterm").stdout
 
@@ -71,9 +77,8 @@ def test_general_advice_is_one_line_and_no_finding(tmp_path):
     answer = run("app.ini", cwd=tmp_path)
     assert answer.returncode == 0
     shown = " ".join(answer.stdout.removeprefix("  general: ").partition("\n0 errors")[0].split())
-    assert shown == (
-        "no-die-on-term; no-need-app; no-offload-threads; no-strict; before strict, make set-placeholder of: base"
-    )
+    advice = "no-die-on-term; no-need-app; no-offload-threads; no-strict; with own names: "
+    assert shown == f"{advice}set-placeholder = base=/srv; then strict = true"
 
 
 @pytest.mark.parametrize(
