@@ -143,6 +143,7 @@ def test_a_notebook_runs_once_until_it_changes(tmp_path):
     assert not [one for one in psutil.Process().children(recursive=True) if "ipykernel" in " ".join(one.cmdline())]
 
 
+@pytest.mark.full
 def test_a_cell_that_fails_stops_it_and_is_named(tmp_path):
     from offload_lab.publish.executed import NotebookFailed, executed
 
