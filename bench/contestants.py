@@ -1,13 +1,12 @@
 """Who takes part: each folder in contestants/ with its contestant.toml, and one of them as a running server."""
 
 import importlib.util
-import shutil
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from offload_lab import engine
+from offload_lab import engine, programs
 from offload_lab.errors import BrokenManifest, Missing
 
 KINDS = ("ours", "python", "server", "floor")
@@ -21,7 +20,8 @@ class Contestant:
     `kind`: "ours", "python" (Django carries its streams itself), "server" (something in front does) or "floor".
     `shape`: which processes serve. `descriptors`: how many each stream takes in the process that has most of them.
     `urls`, `way`: which of bench/site's URLs, and what Django does after it said yes. `advice`: settings, and who says
-    that they should be so. `needs`: what has to be there, and how to get it. `files`: configurations to be filled in.
+    that they should be so. `needs`: what has to be there, and how to get it; programs are those of
+    offload_lab.programs. `files`: configurations to be filled in.
     `process`: name, command, and the socket whose presence tells that it listens, in the order of their start.
     """
 
@@ -55,6 +55,9 @@ class Contestant:
     def check(self) -> None:
         """Raises Missing with the command that installs the first thing that is not there."""
         for need in self.needs:
+            if "program" in need:
+                programs.require(need["program"], self.name)
+                continue
             what = next(value for kind, value in need.items() if kind != "install")
             if not there(need):
                 raise Missing(what, self.name, need["install"])
@@ -62,8 +65,6 @@ class Contestant:
 
 def there(need: dict[str, str]) -> bool:
     match need:
-        case {"program": name}:
-            return shutil.which(name) is not None
         case {"module": name}:
             return importlib.util.find_spec(name) is not None
         case {"file": name}:

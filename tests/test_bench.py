@@ -323,7 +323,7 @@ def test_a_contestant_that_falls_over_is_a_result_that_says_why(prepared):
     broken = replace(EVERYBODY["floor"], process=[{"name": "floor", "command": ["@python@", "-c", "exit('no luck')"]}])
     said = cells.measure(Cell("floor", "hold", 20), broken, BRIEF, prepared)
     assert "no luck" in said["failed"]
-    absent = replace(broken, needs=[{"program": "no-such-program", "install": "make one"}])
+    absent = replace(broken, needs=[{"file": "/no/such/file", "install": "make one"}])
     assert "make one" in cells.measure(Cell("floor", "hold", 20), absent, BRIEF, prepared)["missing"]
 
 

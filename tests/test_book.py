@@ -307,4 +307,4 @@ def test_a_missing_part_is_named_with_what_installs_it():
         [sys.executable, "-c", code, "book"], cwd=ROOT, capture_output=True, text=True, timeout=scaled(60)
     )
     assert answer.returncode == 1
-    assert "pip install -e '.[book]'" in " ".join(answer.stderr.split())
+    assert "./lab install book" in " ".join(answer.stderr.split())

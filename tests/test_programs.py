@@ -1,6 +1,8 @@
 """Where external programs are found, and which command gets them."""
 
+import os
 import shutil
+import subprocess
 import sys
 from importlib.util import find_spec
 
@@ -8,6 +10,7 @@ import psutil
 import pytest
 
 from offload_lab import programs
+from offload_lab.engine import ROOT
 from offload_lab.errors import Missing, Unknown
 from offload_lab.stage import Stage
 
@@ -115,3 +118,16 @@ def test_a_stage_runs_on_the_redis_that_a_package_brings(tmp_path, monkeypatch):
         children = psutil.Process(stage.process("store").pid).children()
         servers = [child.exe() for child in children if child.name() == "redis-server"]
     assert servers == [packaged]
+
+
+@pytest.mark.parametrize(("required", "outcome"), [("", "1 skipped"), ("all", "1 failed")])
+def test_what_is_missing_skips_the_test_that_meets_it_unless_all_is_required(tmp_path, required, outcome):
+    (tmp_path / "test_it.py").write_text(
+        "from offload_lab.errors import Missing\n\n\ndef test_it():\n    raise Missing('a thing', 'it', 'make one')\n"
+    )
+    words = ["-c", str(ROOT / "pyproject.toml"), "--rootdir", str(tmp_path), "-p", "no:cacheprovider", "-rs"]
+    env = {**os.environ, "LAB_REQUIRE": required}
+    command = [sys.executable, "-m", "pytest", *words, str(tmp_path / "test_it.py")]
+    said = subprocess.run(command, env=env, capture_output=True, text=True, timeout=100).stdout
+    assert outcome in said
+    assert "a thing is missing; install it with: make one" in said
