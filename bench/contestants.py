@@ -9,6 +9,7 @@ from typing import Any
 from offload_lab import engine, programs
 from offload_lab.errors import BrokenManifest, Missing
 
+NEEDS = ("module", "file", "engine")  # each with the command that installs it; a program's is in offload_lab.programs
 KINDS = ("ours", "python", "server", "floor")
 FOLDER = Path(__file__).with_name("contestants")
 
@@ -44,13 +45,17 @@ class Contestant:
         """Raises BrokenManifest for a contestant.toml that lacks something or has something else."""
         path = folder / "contestant.toml"
         try:
-            return cls(
+            told = cls(
                 name=folder.name,
                 folder=folder,
                 **{"needs": [], "files": [], "advice": [], **tomllib.loads(path.read_text())},
             )
-        except (OSError, tomllib.TOMLDecodeError, TypeError) as error:
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, TypeError) as error:
             raise BrokenManifest(f"{path} cannot be used: {error}") from error
+        for need in told.needs:
+            if need.keys() != {"program"} and (len(need) != 2 or "install" not in need or not need.keys() & {*NEEDS}):
+                raise BrokenManifest(f"{path}: {need} needs a program, or one of {', '.join(NEEDS)} and install")
+        return told
 
     def check(self) -> None:
         """Raises Missing with the command that installs the first thing that is not there."""
@@ -58,7 +63,7 @@ class Contestant:
             if "program" in need:
                 programs.require(need["program"], self.name)
                 continue
-            what = next(value for kind, value in need.items() if kind != "install")
+            [what] = (value for kind, value in need.items() if kind != "install")
             if not there(need):
                 raise Missing(what, self.name, need["install"])
 

@@ -69,8 +69,11 @@ def versions() -> dict[str, str]:
 
 
 def said(words: list[str]) -> str:
-    """What a program prints when asked for its version: the last word of its first line."""
-    answer = subprocess.run(words, capture_output=True, text=True, timeout=10)
+    """What a program prints when asked for its version: the last word of its first line; empty where it says none."""
+    try:
+        answer = subprocess.run(words, capture_output=True, text=True, errors="replace", timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
     lines = (answer.stdout + answer.stderr).split("\n") if answer.returncode == 0 else [""]
     return lines[0].rpartition(" ")[2].removeprefix("nginx/")
 

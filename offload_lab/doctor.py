@@ -32,7 +32,19 @@ def examine() -> Iterator[Finding]:
     yield Finding(
         "/proc", "which thread waits for what", "Linux" if is_linux() else None, f"{NOT_TOLD}: docs/systems.md"
     )
-    for name in ("redis-server", "postgresql", "chromium", "nginx", "pushpin", "node", "uv", "cc"):
+    for name in (
+        "redis-server",
+        "postgresql",
+        "chromium",
+        "nginx",
+        "openssl",
+        "curl",
+        "npm",
+        "pushpin",
+        "node",
+        "uv",
+        "cc",
+    ):
         yield program(name)
     yield header("Python headers", "Python.h", programs.PYTHON_HEADERS)
     yield header("PCRE2 headers", "pcre2.h", programs.PCRE2_HEADERS)

@@ -93,7 +93,7 @@ def read_syscall(pid: int, tid: int) -> list[int]:
         words = Path(f"/proc/{pid}/task/{tid}/syscall").read_text().split()
     except OSError:
         return [-1]
-    return [-1] if words[0] == "running" else [int(word, 0) for word in words]
+    return [-1] if words[:1] in ([], ["running"]) else [int(word, 0) for word in words]
 
 
 def polled(pid: int, address: int, count: int) -> set[int]:

@@ -78,7 +78,10 @@ PROGRAMS = {
         ("chromium", "chromium-browser", "google-chrome"),
         packages("chromium", "chromium", "--cask chromium"),
     ),
-    "nginx": Program("nginx", "./lab bench", ("nginx",), packages("nginx", "nginx", "nginx"), beside=("../sbin",)),
+    "nginx": Program(
+        "nginx", "stages behind a proxy", ("nginx",), packages("nginx", "nginx", "nginx"), beside=("../sbin",)
+    ),
+    "openssl": Program("OpenSSL", "a proxy's certificate", ("openssl",), packages("openssl", "openssl", "openssl")),
     "pushpin": Program(
         "Pushpin",
         "./lab bench",

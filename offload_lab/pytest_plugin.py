@@ -21,7 +21,7 @@ QUICK = "not full"  # the quick tier, as an expression for pytest's -m
 
 
 def in_a_step(path: Path) -> bool:
-    return manifest.STEPS in path.parents
+    return manifest.steps_folder() in path.parents
 
 
 def never_started(started: set[tuple[str, str]], skipped: set[str]) -> list[str]:
@@ -47,7 +47,7 @@ class StartedVariants:
 
         def recorded(stage: Stage) -> Stage:
             entered = enter(stage)
-            if stage.step.folder.parent == manifest.STEPS:
+            if stage.step.folder.parent == manifest.steps_folder():
                 self.variants.add((stage.step.name, stage.variant.name))
             return entered
 

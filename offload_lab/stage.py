@@ -11,9 +11,10 @@ from typing import Self
 
 from . import manifest, programs
 from .engine import Engine
-from .errors import PortBusy
-from .manifest import Step, Variant
-from .process import Deadline
+from .errors import PortBusy, Unknown
+from .manifest import Step, Variant, nearest
+from .nginx import Nginx
+from .process import Deadline, Process
 from .uwsgi import LOOPBACK, SOCKET_PATH_LIMIT, Uwsgi, Worker, free_port
 
 READY_S = 30.0  # for each process; Django's first start runs its migrations
@@ -30,6 +31,8 @@ def short_private_folder() -> Path:
 class Stage:
     """``with Stage("03_sse_offload", "header") as stage:`` starts the variant's processes in order, the front last,
     and yields once it answers. Leaving the block leaves no process, socket or file behind.
+
+    A variant with an nginx.conf has an nginx before its front, as `proxy`, which starts after it.
 
     `port` is chosen by the kernel unless given. `placeholders` reach every INI of the stage, `options` are
     further words of the front's command line. Raises Unknown for a
@@ -50,6 +53,7 @@ class Stage:
         self.step = manifest.find(step) if isinstance(step, str) else step
         self.variant: Variant = self.step.variant(variant)
         self.processes: list[Uwsgi] = []
+        self.proxy: Nginx | None = None
         self._port, self._engine, self._placeholders, self._options = port, engine, placeholders, options
         self._exits = ExitStack()
 
@@ -66,6 +70,7 @@ class Stage:
     def _start(self) -> None:
         self.processes.clear()
         folders = [os.path.dirname(programs.require(name, "this variant")) for name in self.variant.programs]
+        self.proxy = None
         with ExitStack() as exits:  # undoes what was done if a later line fails
             self.run = short_private_folder()
             exits.callback(shutil.rmtree, self.run, ignore_errors=True)
@@ -84,12 +89,22 @@ class Stage:
                 exits.enter_context(process)
                 self.processes.append(process)
                 process.wait_ready(Deadline(READY_S))
+            if self.variant.proxy:
+                conf = self.step.folder / self.variant.proxy
+                self.proxy = exits.enter_context(Nginx(conf, self.run, port=free_port(), front_port=self.port))
+                self.proxy.wait_ready(Deadline(READY_S))
+            for running in self.everything:
+                running.check_lives()  # a backend may have ended while the front was started
+            self.prepare()
             self._exits = exits.pop_all()
+
+    def prepare(self) -> None:
+        """For subclasses: what they need of a stage that answers. If it raises, nothing of the stage is left."""
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for process in self.processes:
+        for process in self.everything:
             process.ask_to_stop()  # all at once: some wait for others that they started
         self._exits.close()
 
@@ -98,12 +113,27 @@ class Stage:
         return self.processes[-1]
 
     @property
+    def everything(self) -> list[Process]:
+        """All processes in the order in which they started."""
+        return [*self.processes, *([self.proxy] if self.proxy else [])]
+
+    @property
     def url(self) -> str:
+        """The front's address, also where a proxy stands before it."""
         return f"http://{LOOPBACK}:{self.port}"
 
+    @property
+    def proxy_url(self) -> str:
+        """The proxy's address; the front's where there is none."""
+        return self.proxy.url if self.proxy else self.url
+
     def process(self, name: str) -> Uwsgi:
-        """The process whose INI is called `name`, without its ending."""
-        return next(process for process in self.processes if process.name == name)
+        """The process whose INI is called `name`, without its ending. Raises Unknown with the nearest match."""
+        by_name = {process.name: process for process in self.processes}
+        if name not in by_name:
+            kind = f"process in {self.step.name} {self.variant.name}"
+            raise Unknown(kind, name, list(by_name), nearest(name, list(by_name)))
+        return by_name[name]
 
     def workers(self) -> list[Worker]:
         """The front's workers."""
@@ -111,4 +141,4 @@ class Stage:
 
     def logs(self) -> str:
         """The end of every process's log, one after the other."""
-        return "\n".join(f"--- {process.name}\n{process.log_tail(40)}" for process in self.processes)
+        return "\n".join(f"--- {process.name}\n{process.log_tail(40)}" for process in self.everything)

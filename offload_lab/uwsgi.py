@@ -15,8 +15,7 @@ from . import engine as engines
 from .clients import ping
 from .engine import Engine
 from .errors import PathTooLong, PortBusy, ProcessDied
-from .process import Deadline, Process
-from .timeouts import scaled
+from .process import Deadline, Process, readable
 
 SOCKET_PATH_LIMIT = 107  # sockaddr_un.sun_path less its closing NUL, unix(7)
 LOOPBACK = "127.0.0.1"
@@ -74,6 +73,30 @@ def environment(path: Sequence[str]) -> dict[str, str]:
     folders = [*path, os.path.dirname(sys.executable), *os.get_exec_path()]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("UWSGI_")}
     return {**kept, "PATH": os.pathsep.join(dict.fromkeys(folders))}
+
+
+def read_stats(path: Path, within_s: float = 5.0) -> dict[str, Any]:
+    """The answer of the stats server at the UNIX socket `path`, whole.
+
+    Raises OSError where nothing listens there or nothing whole comes: TimeoutError after `within_s`, ConnectionError
+    for an answer that is empty, cut, or no JSON.
+    """
+    deadline = Deadline(within_s)
+    answer = b""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(deadline.seconds)
+        connection.connect(str(path))
+        while True:
+            if not readable(connection, deadline.left()):
+                raise TimeoutError(f"the stats server at {path} did not end its answer within {within_s:g} s")
+            if not (chunk := connection.recv(65536)):
+                break
+            answer += chunk
+    try:
+        stats: dict[str, Any] = json.loads(answer)
+    except ValueError:
+        raise ConnectionError(f"the stats server at {path} answered {answer[:80]!r}, which is not whole") from None
+    return stats
 
 
 class Uwsgi(Process):
@@ -135,14 +158,8 @@ class Uwsgi(Process):
             return False
 
     def stats(self) -> dict[str, Any]:
-        """The stats server's answer, whole. Raises OSError while nothing listens there."""
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(scaled(5))
-            connection.connect(str(self.stats_socket))
-            answer: dict[str, Any] = json.loads(
-                b"".join(iter(lambda: connection.recv(65536), b"")) or b'{"workers": []}'
-            )
-        return answer
+        """The stats server's answer, whole. Raises OSError where there is none."""
+        return read_stats(self.stats_socket)
 
     def workers(self) -> list[Worker]:
         return parse_workers(self.stats())

@@ -82,6 +82,13 @@ def test_a_mistake_is_named_by_what_it_does_and_taken_back_with_reset(lab, place
     assert re.search(r"its only thread sends", lab("check", "01", "belt", status=1))
 
 
+def test_another_tasks_broken_file_is_not_blamed(lab, place):
+    lab("start", "01", "--from-solution")
+    (Path(place["LAB_WORK"]) / "01_file_wrapper" / "file_wrapper.py").write_text("def application(:\n")
+    assert "belt: passed" in lab("check", "01", "belt")
+    assert "file_wrapper.py" in lab("check", "01", "handover", status=1)
+
+
 @pytest.mark.full
 def test_what_fails_only_beside_ones_own_other_answers_is_said(lab, place):
     """A task is tried beside the others' solutions; in the end all of the learner's own are tried together."""

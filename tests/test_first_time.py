@@ -149,7 +149,16 @@ def packages(text):
     return set(re.findall(r"(?<!\S)[a-z][a-z0-9.+-]*(?!\S)", text))
 
 
-NOT_FOR_NOTEBOOKS = {"chromium", "nginx", "libnginx-mod-nchan", "pushpin"}  # Binder's Ubuntu has not all of them
+NOT_FOR_NOTEBOOKS = {
+    "chromium",
+    "nginx",
+    "libnginx-mod-nchan",
+    "pushpin",
+    "curl",
+    "openssl",
+    "nodejs",
+    "npm",
+}  # Binder's Ubuntu has not all of them
 
 
 def installed(path):

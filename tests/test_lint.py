@@ -20,6 +20,7 @@ NAMED = {
     "01_file_wrapper/naive": {"no-offload-threads"},
     "01_file_wrapper/file_wrapper": {"no-offload-threads"},
     "02_xsendfile/blocking": {"hand-over-in-worker"},
+    "02_xsendfile/x_accel": {"no-offload-threads"},  # nothing in it says that an nginx sends its files
     "03_sse_offload/blocking": {"nothing-handed-over"},
     "04_websocket/blocking": {"hand-over-in-worker"},
     "07_pitfalls/buffer_size_broken": {"small-buffer"},
@@ -34,12 +35,15 @@ NAMED = {
     "07_pitfalls/queue_full_broken": {"one-offload-thread"},
     "07_pitfalls/recycle_cuts_broken": {"recycling-cuts"},
     "07_pitfalls/sigterm_reloads_broken": {"sigterm-reloads"},
+    "07_pitfalls/open_stats_broken": {"open-socket"},
 }
 # broken ones whose cause is code: their configuration is as good as the cured one's
 CODE = {
     f"07_pitfalls/{name}_broken"
     for name in (
-        "anonymous_user", "backend_down", "cross_site_websocket", "dead_clients", "greenlet_ceiling", "orm_in_gevent",
+        "anonymous_user", "backend_down", "cross_site_websocket", "dead_clients", "file_wrapper", "greenlet_ceiling",
+        "id_alone",
+        "middleware_gzip", "orm_in_gevent",
         "shared_fragments", "sse_never_flushes",
     )
 }  # fmt: skip
@@ -258,7 +262,7 @@ def test_findings_are_readable_in_80_columns_and_without_colour():
     assert (answer.returncode, answer.stderr) == (1, "")
     assert "\x1b" not in answer.stdout
     assert max(map(len, answer.stdout.splitlines())) <= 80
-    assert "steps/02_xsendfile/blocking.ini:25  error  hand-over-in-worker" in answer.stdout
+    assert "steps/02_xsendfile/blocking.ini:37  error  hand-over-in-worker" in answer.stdout
     for part in (
         "users: the worker carries",
         "cure:  offload-threads = 2",
@@ -285,7 +289,7 @@ def test_json_for_machines():
     assert document["files"] == ["steps/02_xsendfile/blocking.ini", "nowhere.ini"]
     [finding] = document["findings"]
     assert finding["file"] == "steps/02_xsendfile/blocking.ini"
-    assert finding["line"] == 25
+    assert finding["line"] == 37
     assert finding["rule"] == "hand-over-in-worker"
     assert finding["level"] == "error"
     assert finding["pitfall"] == "steps/07_pitfalls/no_offload_threads.md"

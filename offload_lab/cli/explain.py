@@ -13,15 +13,18 @@ from .console import WIDEST, out, say
 
 @click.command()
 @click.argument("step")
-@click.argument("variant")
+@click.argument("variant", required=False)
 @click.option(
     "--run",
     "run_folder",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Its run folder, where the variant runs more than once.",
 )
-def explain(step: str, variant: str, run_folder: Path | None) -> None:
-    """Say where each connection of a running STEP VARIANT is, and why. Starts nothing, changes nothing."""
+def explain(step: str, variant: str | None, run_folder: Path | None) -> None:
+    """Say where each connection of a running STEP VARIANT is, and why; without VARIANT, of that which ./lab run takes.
+
+    Starts nothing, changes nothing.
+    """
     found = manifest.find(step)
     chosen = found.variant(variant)
     width = min(WIDEST, out.width)

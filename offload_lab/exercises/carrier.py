@@ -1,6 +1,9 @@
 """Who carries a slow visitor: looked at until it can be told."""
 
+import os
+import re
 from contextlib import suppress
+from pathlib import Path
 
 from ..clients import SlowReader
 from ..explain import Connection, Facts, Worker, look
@@ -42,6 +45,17 @@ def worker_of(facts: Facts, held: Connection | None) -> Worker | None:
     return next((worker for worker in facts.front.workers if worker.pid == pid), None)
 
 
+def position_of_open_file(pid: int, folder: Path) -> int:
+    """At which byte the file in `folder` that `pid` has open stands, by proc(5); 0 where there is none, or no /proc."""
+    with suppress(OSError):
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            path = os.readlink(descriptor)
+            if path.startswith(f"{folder}/") and not path.endswith((".log", ".sock")):
+                told = Path(f"/proc/{pid}/fdinfo/{descriptor.name}").read_text()
+                return int(re.findall(r"pos:\s+(\d+)", told)[0])
+    return 0
+
+
 def carried_by(facts: Facts, held: Connection | None) -> str:
     """In words, for a test of a task: "an offload thread" where all is well."""
     worker = worker_of(facts, held)
@@ -49,4 +63,6 @@ def carried_by(facts: Facts, held: Connection | None) -> str:
         return "nobody: the connection was closed"
     if held.tid in worker.offload_tids or (not is_linux() and not worker.busy):
         return "an offload thread"
+    if worker.threads_unknown and held.tid != worker.pid:
+        return "a thread that may or may not be an offload thread: offload-threads is no number that can be read"
     return f"worker {worker.pid} itself, which is busy with it"

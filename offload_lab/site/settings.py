@@ -49,12 +49,19 @@ LOGOUT_REDIRECT_URL = "login"
 USE_TZ = True
 TIME_ZONE = "UTC"
 
-# A stage speaks plain HTTP, so its cookies lack Secure; behind HTTPS set SESSION_COOKIE_SECURE and CSRF_COOKIE_SECURE.
+# Behind an nginx.conf with TLS; it sets this header itself, and only this machine reaches a stage without it.
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+# A stage also speaks plain HTTP, so its cookies lack Secure; behind HTTPS set SESSION_COOKIE_SECURE and
+# CSRF_COOKIE_SECURE.
 
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "handlers": {"stderr": {"class": "logging.StreamHandler"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler"}, "none": {"class": "logging.NullHandler"}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
-    "loggers": {"django": {"handlers": ["stderr"], "level": "WARNING", "propagate": False}},
+    "loggers": {
+        "django": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
+        # a Host that is not ours: Django answers 400, and uWSGI's line in the log is enough
+        "django.security.DisallowedHost": {"handlers": ["none"], "propagate": False},
+    },
 }

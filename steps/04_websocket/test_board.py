@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from websockets.exceptions import ConnectionClosedError
 from websockets.sync.client import connect
 
 from offload_lab.clients import ping
@@ -115,6 +116,21 @@ def test_a_client_of_the_websockets_package_talks_to_it_and_closes_cleanly(offlo
         while (news := json.loads(ada.recv(timeout=scaled(30)))).get("text") != "in three fragments":
             assert "time" in news
     assert ada.close_code == 1000
+
+
+def test_a_client_of_the_websockets_package_goes_without_compression_and_learns_the_limit(offload):
+    address, cookie = f"127.0.0.1:{offload.port}", {"Cookie": offload.ada}
+    with connect(f"ws://{address}/ws", origin=f"http://{address}", additional_headers=cookie, proxy=None) as ada:
+        assert "permessage-deflate" in ada.request.headers["Sec-WebSocket-Extensions"]
+        assert ada.protocol.extensions == []
+        ada.send("☎" * 65_536)
+        while "text" not in (news := json.loads(ada.recv(timeout=30))):
+            pass
+        assert news["text"] == "☎" * 65_536
+        ada.send("*" * 65_537)
+        with pytest.raises(ConnectionClosedError) as closed:
+            list(ada)
+        assert (closed.value.rcvd.code, closed.value.sent.code) == (1009, 1009)
 
 
 def test_a_name_of_any_characters_arrives_whole(offload):
