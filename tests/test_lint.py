@@ -39,7 +39,8 @@ NAMED = {
 CODE = {
     f"07_pitfalls/{name}_broken"
     for name in (
-        "anonymous_user", "backend_down", "cross_site_websocket", "dead_clients", "greenlet_ceiling", "orm_in_gevent",
+        "anonymous_user", "backend_down", "cross_site_websocket", "dead_clients", "greenlet_ceiling", "id_alone",
+        "middleware_gzip", "orm_in_gevent",
         "shared_fragments", "sse_never_flushes",
     )
 }  # fmt: skip

@@ -49,7 +49,10 @@ LOGOUT_REDIRECT_URL = "login"
 USE_TZ = True
 TIME_ZONE = "UTC"
 
-# A stage speaks plain HTTP, so its cookies lack Secure; behind HTTPS set SESSION_COOKIE_SECURE and CSRF_COOKIE_SECURE.
+# Behind an nginx.conf with TLS; it sets this header itself, and only this machine reaches a stage without it.
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+# A stage also speaks plain HTTP, so its cookies lack Secure; behind HTTPS set SESSION_COOKIE_SECURE and
+# CSRF_COOKIE_SECURE.
 
 LOGGING = {
     "version": 1,

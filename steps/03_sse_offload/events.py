@@ -7,26 +7,37 @@ from itertools import count
 
 from sse import Sse
 
-# seconds: between two tickets, between two signs of life, and until the visitor has to ask Django again
+# seconds: between two tickets, between two heartbeats, and until the client has to ask Django again
 TICK_S, HEARTBEAT_S, LIFETIME_S = (float(word) for word in sys.argv[-3:])
-HEARTBEAT = ": ♥\n\n".encode()
+# a line, without the blank one that would end an event: strict clients would see an event without data
+HEARTBEAT = ": ♥\n".encode()
 
 
 def tickets(who, after=0, **details):
-    """Yield the stream for `who` as bytes: first how soon to reconnect, then the tickets that follow number `after`."""
+    """Yield the stream for `who` as bytes: the tickets that follow number `after`, and first how soon to reconnect."""
     session = Sse(default_retry=1000)
     ends = time.monotonic() + LIFETIME_S
     for number in count(after + 1):
         session.set_event_id(str(number))
         session.add_message("ticket", json.dumps({"for": who, "number": number, **details}, indent=1))
-        yield "".join(session).encode()  # iterating empties the session; str(session) would send it all again and again
+        yield one_block(session)
         yield from wait(TICK_S)
         if time.monotonic() > ends:
             return  # the browser comes back by itself, and Django is asked whether it still may
 
 
+def one_block(session):
+    """All that `session` holds as one event, and empty it: iterating does so, str(session) would not.
+
+    `sse` 1.2 ends `retry:` and `id:` with a blank line each. But a blank line ends the event, so a client that reads
+    to the letter gets an id without an event, then an event without an id.
+    """
+    lines = "".join(session).split("\n")
+    return ("\n".join(line for line in lines if line) + "\n\n").encode()
+
+
 def wait(seconds):
-    """Sleep, with a comment now and then: only a write that fails tells that the visitor has left."""
+    """Sleep, with a comment now and then: only a write that fails tells that the client has left."""
     until = time.monotonic() + seconds
     while (left := until - time.monotonic()) > HEARTBEAT_S:
         time.sleep(HEARTBEAT_S)
@@ -35,5 +46,5 @@ def wait(seconds):
 
 
 def last_ticket(header):
-    """The number in a Last-Event-ID header, which a visitor may send or forge: digits, and not too many."""
+    """The number in a Last-Event-ID header, which a client may send or forge: digits, and not too many."""
     return int(header) if header.isascii() and header.isdigit() and len(header) < 10 else 0

@@ -57,5 +57,5 @@ def test_the_second_stream_begins_when_the_first_has_ended(hall):
 def test_the_stream_is_the_same_that_the_gevent_app_sends(hall):
     with hall.subscribe() as ada:
         ada.next()
-    assert ada.body.startswith(b'retry: 1000\n\nid: 1\n\nevent: ticket\ndata: {\ndata:  "for": "ada",\n')
+    assert ada.body.startswith(b'retry: 1000\nid: 1\nevent: ticket\ndata: {\ndata:  "for": "ada",\n')
     assert ada.head.get("Content-Type") == ["text/event-stream"]

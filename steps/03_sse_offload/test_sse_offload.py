@@ -37,10 +37,10 @@ def test_the_stream_is_right_to_the_byte(hall):
         json.dumps({"for": "ada", "number": number, **ADDED.get(hall.variant.name, {})}, indent=1).encode()
         for number in (1, 2)
     )
-    expected = b"retry: 1000\n\n"
+    expected = b"retry: 1000\n"
     for number, data in ((1, first), (2, second)):
-        expected += b"id: %d\n\nevent: ticket\ndata: %s\n\n" % (number, data.replace(b"\n", b"\ndata: "))
-    assert ada.body.replace(": ♥\n\n".encode(), b"").startswith(expected)
+        expected += b"id: %d\nevent: ticket\ndata: %s\n\n" % (number, data.replace(b"\n", b"\ndata: "))
+    assert ada.body.replace(": ♥\n".encode(), b"").startswith(expected)
 
 
 @each_front

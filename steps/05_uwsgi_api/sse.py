@@ -13,6 +13,9 @@ TICK_S = float(sys.argv[2])
 def application(environ, start_response):
     user = unquote(environ["OFFLOAD_VISITOR"])
     start_response("200 OK", [("Content-Type", "text/event-stream"), ("Cache-Control", "no-cache")])
+    yield b"retry: 1000\n"  # milliseconds until a client comes back; a line of the first event, so no blank one
     while True:
-        yield f"data: {json.dumps({'user': user, 'time': time.strftime('%H:%M:%S')})}\n\n".encode()
+        now = time.time()
+        data = json.dumps({"user": user, "time": time.strftime("%H:%M:%S", time.localtime(now))})
+        yield f"id: {now:.3f}\ndata: {data}\n\n".encode()
         gevent.sleep(TICK_S)

@@ -18,7 +18,6 @@ HEADERS = [
 # The status tells a browser not to come back, the event tells a person why. One answer for all three cases: more would
 # tell somebody who guesses how near he is
 REFUSAL = b"event: refused\ndata: this key was used before, has expired, or never was\n\n"
-NOT_NOW = b"retry: 2000\n: the store does not answer\n"
 redis = feed.connect(ADDRESS, at_most=8) if KIND == "redis" else None
 
 
@@ -44,7 +43,7 @@ def application(environ, start_response):
         parcel = take(key) if KEY.fullmatch(key) else None
     except feed.PASSING:
         start_response("200 OK", HEADERS)  # a stream of nothing: the browser comes back, and gets a new key from Django
-        return [NOT_NOW]
+        return [f"retry: {feed.spread(2000):.0f}\n: the store does not answer\n".encode()]
     if parcel is None:
         start_response("410 Gone", HEADERS)
         return [REFUSAL]

@@ -220,7 +220,7 @@ def test_without_any_backend_a_browser_comes_again_and_again_until_there_is_one(
         before = [one.connections for one in visitors.all]
         [missed] = say()
         with quiet.subscribe() as ada:
-            assert (ada.head.status, ada.head.get("Content-Type")) == (200, ["text/event-stream"])
+            assert (ada.head.status, ada.head.get("Content-Type")) == (200, ["text/event-stream; charset=utf-8"])
             assert ada.read_all().startswith(b"retry: ")
             assert b"\n\n" not in ada.body
         wait_for(

@@ -25,6 +25,6 @@ def wait_for_news(environ, start_response, heartbeat_s):
         news.clear()
         return
     start_response("200 OK", HEADERS)
-    yield b": welcome\n\n"
+    yield b": welcome\n"
     while True:  # until a write fails, which is how uWSGI learns that the visitor has left
-        yield b"data: news\n\n" if news.wait(heartbeat_s) else b": still here\n\n"
+        yield b"data: news\n\n" if news.wait(heartbeat_s) else b": still here\n"

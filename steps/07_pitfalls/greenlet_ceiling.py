@@ -13,7 +13,7 @@ def application(environ, start_response):
     """A generator, so that looking and sitting down happen in one go: no other greenlet comes in between."""
     global taken
     if taken >= SEATS:
-        yield from not_now(start_response, b"all seats are taken")
+        yield from not_now(start_response, "all seats are taken")
         return
     taken += 1
     try:

@@ -1,10 +1,9 @@
-"""The answer to whoever cannot be carried at the moment."""
+"""The answer to a client whose stream cannot be offloaded at the moment."""
 
-import random
+from offload_lab.site.backend import AGAIN_HEADERS, again
 
 
-def not_now(start_response, why: bytes) -> list[bytes]:
-    """503, and when to come back: not the same for everybody, else all come back at once."""
-    again = str(random.randint(2, 6))  # noqa: S311
-    start_response("503 Service Unavailable", [("Retry-After", again), ("Content-Type", "text/plain")])
-    return [why + b"\n"]
+def not_now(start_response, why: str) -> list[bytes]:
+    """An event stream of nothing, with a time to reconnect: after a 503 an EventSource would never come back."""
+    start_response("200 OK", list(AGAIN_HEADERS.items()))
+    return [again(why)]

@@ -11,10 +11,11 @@ import struct
 import termios
 from functools import cache
 
-from backend_down import somebody_is_there
+from backend_down import BACKEND
 from not_now import not_now
 
 from offload_lab.site import with_ping
+from offload_lab.site.backend import is_ready
 
 FULL = 0.5  # at 1 the worker would carry the visitor by itself, and be lost
 
@@ -43,7 +44,7 @@ def load(end: socket.socket) -> float:
 
 @with_ping
 def application(environ, start_response):
-    if max(map(load, queues()), default=1.0) > FULL or not somebody_is_there():
-        return not_now(start_response, b"too many at once")
+    if max(map(load, queues()), default=1.0) > FULL or not is_ready(BACKEND):
+        return not_now(start_response, "too many at once")
     start_response("200 OK", [("X-Offload-to-SSE", "ada")])
     return []

@@ -28,7 +28,7 @@ def remembers(environ, start_response):
 
 
 def calls(after):
-    yield b"retry: 1000\n\n"
+    yield b"retry: 1000\n"  # a line of the first event: a blank one here would end an event without data
     for number in count(after + 1):
         time.sleep(max(0.0, OPENED + number * TICK_S - time.time()))
         yield f"id: {number}\ndata: number {number}, please\n\n".encode()

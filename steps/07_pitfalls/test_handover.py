@@ -83,39 +83,47 @@ def fixed(stage_of):
 
 def is_carried(stage) -> bool:
     with SseClient(stage.port) as visitor:
-        return visitor.head.status == 200
+        return b"event:" in visitor.body + visitor.read()
 
 
-def is_refused(stage) -> bool:
-    """Whether a visitor is told that it does not work now, and when to come back."""
+def is_told_to_come_back(stage) -> bool:
+    """Whether a client gets an event stream of nothing with a time to retry, and Django offloads nothing."""
+    [before] = stage.workers()
     with SseClient(stage.port) as visitor:
-        return visitor.head.status == 503 and 2 <= int(visitor.head.get("Retry-After")[0]) <= 6
+        if visitor.head.get("Content-Type") != ["text/event-stream; charset=utf-8"]:
+            return False
+        visitor.read_all()
+    [after] = stage.workers()
+    stays = (after.pid, after.offloaded) == (before.pid, before.offloaded)
+    return (
+        stays and visitor.head.status == 200 and not visitor.events and 1000 <= (visitor.parser.retry_ms or 0) <= 3000
+    )
 
 
 @pytest.mark.core
-def test_backend_down_fixed_says_503_while_nobody_is_there(fixed):
+def test_backend_down_fixed_says_200_and_retry_while_nobody_is_there(fixed):
     fixed.process("sse").stop()
-    assert is_refused(fixed)
+    assert is_told_to_come_back(fixed)
 
 
-def test_backend_down_fixed_says_503_while_a_dead_ones_socket_lies_around(fixed):
+def test_backend_down_fixed_says_200_and_retry_while_a_dead_ones_socket_lies_around(fixed):
     behind = fixed.process("sse")
     os.kill(behind.pid, signal.SIGKILL)
     wait_for(lambda: behind.status() is not None, TIMEOUT_S, "its end")
     assert (fixed.run / "sse.sock").exists()
-    assert is_refused(fixed)
+    assert is_told_to_come_back(fixed)
 
 
-def test_backend_down_fixed_says_503_while_nobody_answers_although_the_kernel_takes_connections(fixed):
+def test_backend_down_fixed_says_200_and_retry_while_nobody_answers_although_the_kernel_takes_connections(fixed):
     [worker] = fixed.process("sse").workers()
     os.kill(worker.pid, signal.SIGSTOP)
     try:
-        assert is_refused(fixed)
+        assert is_told_to_come_back(fixed)
     finally:
         os.kill(worker.pid, signal.SIGCONT)
 
 
-def test_backend_down_fixed_says_503_while_all_greenlets_are_taken(fixed):
+def test_backend_down_fixed_says_200_and_retry_while_all_greenlets_are_taken(fixed):
     with Streams(fixed.port, 100) as streams:  # of sse.ini
-        wait_for(lambda: is_refused(fixed), TIMEOUT_S, "no greenlet free")
+        wait_for(lambda: is_told_to_come_back(fixed), TIMEOUT_S, "no greenlet free")
         assert streams.open > 90  # a ping of its own takes one for a moment

@@ -1,8 +1,11 @@
 """Two sets of headers, or none: what a front does with Django's when the app behind has its own."""
 
+import gzip
 import http.client
 
+import httpx
 import pytest
+from httpx_sse import connect_sse
 
 from offload_lab.clients import fetch, fetch_raw
 
@@ -69,3 +72,41 @@ def test_headers_lost_fixed_refuses_with_all_of_djangos_headers(stage_of):
     answer = fetch(stage_of("headers_lost_fixed").port, "/subscribe")
     assert (answer.status, answer.body) == (403, b"log in first\n")
     assert DJANGOS.items() <= dict(answer.headers).items()
+
+
+def asks_for_gzip(stage):
+    return stage.subscribe(cookie=stage.log_in().cookie, headers=[("Accept-Encoding", "gzip")])
+
+
+def test_middleware_gzip_broken_promises_gzip_and_sends_text(stage_of):
+    stage = stage_of("middleware_gzip_broken")
+    with asks_for_gzip(stage) as ada:
+        while b"event: ticket" not in ada.body:
+            ada.read()
+    assert ada.head.get("Content-Encoding") == ["gzip"]
+    with pytest.raises(gzip.BadGzipFile):
+        gzip.decompress(ada.body)
+
+
+def test_middleware_gzip_broken_gives_a_client_that_believes_it_no_event(stage_of):
+    stage = stage_of("middleware_gzip_broken")
+    with pytest.raises(httpx.DecodingError):
+        first_event(stage)
+
+
+def test_middleware_gzip_fixed_sends_the_stream_as_it_is(stage_of):
+    stage = stage_of("middleware_gzip_fixed")
+    with asks_for_gzip(stage) as ada:
+        ada.next()
+    assert not ada.head.get("Content-Encoding")
+    assert ada.body.startswith(b"retry: 1000\nid: 1\n")
+    assert first_event(stage).id == "1"
+
+
+def first_event(stage):
+    headers = {"Cookie": stage.log_in().cookie, "Accept-Encoding": "gzip"}
+    with (
+        httpx.Client(timeout=30) as http,
+        connect_sse(http, "GET", f"{stage.url}/subscribe", headers=headers) as source,
+    ):
+        return next(source.iter_sse())

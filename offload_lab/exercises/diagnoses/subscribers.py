@@ -76,7 +76,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Seen:
-    """`ada` is the first of the crowd, `heard` tells of each of them whether anything came.
+    """`ada` is the first of the crowd, `heard` tells of each of them whether a ticket came.
 
     `told` are the variables with which one of them reached the app behind, `threads` is what the threads of that app's
     worker wait for. `slip_taken`: the front had one variable more when Django had answered ada. `not_reached` is an
@@ -167,7 +167,7 @@ def visit(stage: Stage) -> Seen:
         stranger=stranger,
         forger=forger,
         ada=Answer(crowd[0].raw, crowd[0].ended, asked),
-        heard=tuple(bool(one.raw) for one in crowd),
+        heard=tuple(one.tickets() > 0 for one in crowd),
         told=told,
         threads=threads,
         slip_taken=slip_taken(front, stage.step.path),

@@ -8,6 +8,8 @@ from django.http import HttpResponse, HttpResponseForbidden
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
+from offload_lab.site.backend import AGAIN_HEADERS, again, is_ready
+
 
 @login_required
 @require_GET
@@ -19,6 +21,8 @@ def page(request):
 def subscribe(request):
     if not request.user.is_authenticated:
         return HttpResponseForbidden("log in first\n", content_type="text/plain")
+    if not is_ready(f"uwsgi:{settings.OFFLOAD_SERVERS['clock']}"):
+        return HttpResponse(again("the clock does not answer"), headers=AGAIN_HEADERS)
     return hand_over(request, "clock")
 
 

@@ -3,9 +3,10 @@
 from functools import wraps
 from urllib.parse import quote
 
-import feed
-from django.http import HttpResponse, HttpResponseForbidden, HttpResponseNotAllowed, StreamingHttpResponse
+from django.http import HttpResponse, HttpResponseForbidden, HttpResponseNotAllowed
 from django.views.decorators.csrf import csrf_exempt
+
+from offload_lab.site.backend import AGAIN_HEADERS, again
 
 
 def members_only(view):
@@ -25,7 +26,7 @@ def members_only(view):
 
 def hand_over(request, **headers):
     """Yes: the front takes the headers away, reads them, and hands the connection over."""
-    response = StreamingHttpResponse([b""], content_type="text/event-stream")  # an ordinary one has a Content-Length
+    response = HttpResponse(content_type="text/event-stream")  # empty: no middleware finds anything to compress
     response["X-Offload-to-SSE"] = quote(request.user.get_username(), safe="")
     for name, value in headers.items():
         response[f"X-Offload-{name}"] = value
@@ -34,5 +35,4 @@ def hand_over(request, **headers):
 
 def not_now(why):
     """A stream that ends at once. A browser comes back to it by itself; to a 503 it never would."""
-    body = f"retry: {feed.spread(2000):.0f}\n: {why}\n"  # no blank line: no event, and the last id stays as it is
-    return HttpResponse(body, content_type="text/event-stream", headers={"Cache-Control": "no-store"})
+    return HttpResponse(again(why), headers=AGAIN_HEADERS)

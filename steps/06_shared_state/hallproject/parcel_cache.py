@@ -8,13 +8,18 @@ from django.http import HttpResponse
 from django.urls import path
 from django.views.generic import TemplateView
 
+from offload_lab.site.backend import is_ready
+
 from .answers import hand_over, members_only, not_now
 
-LIFE_S, DEPARTURES, BLOCK_BYTES = (int(word) for word in settings.HALL_ARGUMENTS)
+DESK, *NUMBERS = settings.HALL_ARGUMENTS
+LIFE_S, DEPARTURES, BLOCK_BYTES = map(int, NUMBERS)
 
 
 @members_only
 def subscribe(request):
+    if not is_ready(DESK):
+        return not_now("the backend does not answer")
     key = parcels.new_key()
     parcel = parcels.pack(request.user.get_username(), DEPARTURES).encode()
     if len(parcel) > BLOCK_BYTES:

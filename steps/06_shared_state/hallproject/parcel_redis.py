@@ -7,14 +7,18 @@ from django.contrib.auth.decorators import login_required
 from django.urls import path
 from django.views.generic import TemplateView
 
+from offload_lab.site.backend import is_ready
+
 from .answers import hand_over, members_only, not_now
 
-REDIS, LIFE_S, DEPARTURES = settings.HALL_ARGUMENTS
+DESK, REDIS, LIFE_S, DEPARTURES = settings.HALL_ARGUMENTS
 redis = feed.connect(REDIS, timeout_s=1)
 
 
 @members_only
 def subscribe(request):
+    if not is_ready(DESK):
+        return not_now("the backend does not answer")
     key = parcels.new_key()
     parcel = parcels.pack(request.user.get_username(), int(DEPARTURES))
     try:

@@ -1,8 +1,6 @@
 """The views of stream.ini: who may listen, at which of the backends, and what the hall announces."""
 
 import random
-import socket
-from contextlib import closing
 
 import feed
 from django.conf import settings
@@ -12,6 +10,8 @@ from django.urls import path
 from django.views.decorators.http import require_POST
 from django.views.generic import TemplateView
 
+from offload_lab.site.backend import is_ready
+
 from .answers import hand_over, members_only, not_now
 
 REDIS, *BACKENDS, TICK_S, HISTORY = settings.HALL_ARGUMENTS
@@ -19,22 +19,13 @@ TEXT_LIMIT = 200  # characters; what one visitor writes, all others have to take
 redis = feed.connect(REDIS, timeout_s=1)
 
 
-def accepts(address):
-    """Whether somebody listens at `address`, a socket's path or host:port. Says nothing about whether they answer."""
-    host, colon, port = address.rpartition(":")
-    inet = bool(colon) and port.isdigit()
-    with closing(socket.socket(socket.AF_INET if inet else socket.AF_UNIX)) as knock:
-        knock.settimeout(0.5)
-        return not knock.connect_ex((host, int(port)) if inet else address)
-
-
 @members_only
 def subscribe(request):
     """Any backend will do, since each can serve any visitor from any place in the feed."""
     for number in random.sample(range(len(BACKENDS)), len(BACKENDS)):
-        if accepts(BACKENDS[number]):
+        if is_ready(BACKENDS[number]):
             return hand_over(request, Backend="ab"[number])
-    return not_now("no backend is running")
+    return not_now("no backend answers")
 
 
 @login_required

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from django.http import HttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import last_modified
 from sseproject.gate import members_only
@@ -16,6 +16,14 @@ def anybody(request):
 
 
 article = members_only(anybody)  # headers_twice: the same, for those who are logged in
+
+
+@members_only
+def streaming(request):
+    """middleware_gzip: a streaming response, so that its headers promise no length. Others see a body to work on."""
+    response = StreamingHttpResponse([b""], content_type="text/event-stream")
+    response["X-Offload-to-SSE"] = request.user.get_username()
+    return response
 
 
 @last_modified(lambda request: datetime(2026, 1, 1, tzinfo=UTC))
