@@ -5,7 +5,6 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from io import TextIOWrapper
 
 from .machine import to_json, to_sarif
@@ -79,6 +78,8 @@ def status(report: Report) -> int:
 
 
 def own_version() -> str:
+    from importlib.metadata import PackageNotFoundError, version  # takes longer than linting a file
+
     try:
         return version("offload-lab")
     except PackageNotFoundError:  # run from the repository

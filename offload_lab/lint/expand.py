@@ -41,6 +41,8 @@ class Expander:
                 try:
                     self._options[index] = replace(option, value=put_in(option.value, symbol, hook))
                 except Endless:
+                    if self.problems:
+                        continue  # it speaks of the one that was named
                     what = f"{option.name} refers to itself: uWSGI puts in for ever"
                     self.problems.append(Problem("endless-value", option, what))
 

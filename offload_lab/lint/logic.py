@@ -13,7 +13,6 @@ CONDITIONS = {
     "if-plugin", "if-not-plugin", "ifplugin", "if-file", "if-not-file", "if-dir", "if-not-dir", "ifdir", "if-directory",
 }  # fmt: skip
 STARTS = LOOPS | CONDITIONS
-MOST_TIMES = 100_000
 
 
 @dataclass(frozen=True)
@@ -33,8 +32,8 @@ def below(condition: Option, option: Option, world: World) -> Iterator[Option]:
         case "for":
             yield from (with_item(option, word) for word in condition.value.split(" ") if word)
         case "for-times":
-            times = min(to_int(condition.value), MOST_TIMES)
-            yield from (with_item(option, str(number)) for number in range(1, times + 1))
+            times = range(1, to_int(condition.value) + 1)
+            yield from (with_item(option, str(number)) for number in times)
         case "for-glob":
             found = world.glob(condition.value) if world.glob else []
             yield from (with_item(replace(option, maybe=True), path) for path in found or ["%(_)"])

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 
 HERE = "dpsnecox0123456789"  # letters about the file; the machine's are left as they stand
-MACHINE = "vhtTVkuUgGbijIJ["
+MACHINE = "vhtTVkuUgGbijIJ"
 TEMPLATE = r"\{%.*?%\}|\{\{.*?\}\}|\{#.*?#\}|<%.*?%>"  # another program replaces these before uWSGI reads the file
 PERCENT = re.compile(TEMPLATE + r"|%(.)|%$", re.DOTALL)
 
@@ -20,7 +20,7 @@ def magic_of(path: str, section: str) -> dict[str, str]:
         **dict.fromkeys(HERE, ""),
         **{str(number): part for number, part in enumerate(parts[:10])},
         "o": path, "p": full, "s": name, "d": folder.rstrip("/") + "/", "n": stem if dot else name,
-        "e": ending if dot else "", "c": parts[-1], "x": section, "%": "%", "(": "%(",
+        "e": ending if dot else "", "c": parts[-1], "x": section, "%": "%", "(": "%(", "[": "\x1b",
     }  # fmt: skip
 
 

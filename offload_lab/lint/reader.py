@@ -133,8 +133,6 @@ class Reader:
 
     def add(self, option: Option, chain: Chain) -> None:
         """The next line, as uWSGI's add_exported_option() takes it."""
-        if len(self.options) > MOST_OPTIONS or self._read > MOST_IMPORTS:
-            raise UnusableConfig(option.place, "too many imports, or loops that are too long")
         if self._below:
             return self._take(option, chain)
         if option.name in logic.ENDS:
@@ -153,6 +151,8 @@ class Reader:
         return logic.below(condition, option, world)
 
     def _take(self, option: Option, chain: Chain) -> None:
+        if len(self.options) > MOST_OPTIONS or self._read > MOST_IMPORTS:
+            raise UnusableConfig(option.place, "too many imports, or loops that are too long")
         if option.name in logic.STARTS:
             return self._start(option)
         name = option.name

@@ -104,16 +104,16 @@ def collected(config: Config) -> dict[str, Option]:
 
 
 def django(config: Config) -> Option | None:
-    """The line that names a Django project: its settings, or <package>/wsgi.py as startproject makes it."""
-    for option in config.all(*APPS, "env"):
+    """The line that says so: Django's settings, or the option of that name. See `may_be_django`."""
+    settings = (option for option in config.all("env") if option.value.startswith("DJANGO_SETTINGS_MODULE="))
+    return next(settings, None) or config.last("django")
+
+
+def may_be_django(config: Config) -> Option | None:
+    """A line that names an app as startproject does: <package>/wsgi.py. Others call theirs so as well."""
+    for option in config.all(*APPS):
         folder, name = os.path.split(option.value)
         beside = os.path.abspath(folder) == os.path.dirname(os.path.abspath(option.file))
-        if option.name == "env":
-            found = option.value.startswith("DJANGO_SETTINGS_MODULE=")
-        elif name == "wsgi.py":
-            found = bool(folder) and not beside
-        else:
-            found = re.search(r"\w\.wsgi(:\w+)?$", option.value) is not None
-        if found:
+        if re.search(r"\w\.wsgi(:\w+)?$", option.value) or (name == "wsgi.py" and folder and not beside):
             return option
-    return None
+    return django(config)

@@ -116,6 +116,8 @@ def json_text(value: str | float | bool | None) -> str:
 
 def read_xml(text: str, section: str, path: str, magic: Mapping[str, str]) -> Page:
     """The elements below ``<uwsgi>``, the one whose id was asked for if any has it. An empty element is a yes."""
+    if "<%" in text or "{%" in text:
+        raise UnusableConfig(path, "is a template of XML: lint what it makes")
     page = Page()
     text = substitute(text, magic)
     lines = text.split("\n")
@@ -131,7 +133,9 @@ def read_xml(text: str, section: str, path: str, magic: Mapping[str, str]) -> Pa
             return
         if stack and stack[-1] == "uwsgi":
             number = parser.CurrentLineNumber
-            element.update(name=name, line=number, text="")
+            app = name == "app"  # uWSGI makes a mount of it
+            begin = attributes.get("mountpoint", "") + "=" if app else ""
+            element.update(name="mount" if app else name, line=number, text=begin)
         stack.append(name)
 
     def end(name: str) -> None:

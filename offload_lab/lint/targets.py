@@ -45,13 +45,15 @@ def examine(names: list[str], environ: Mapping[str, str], join: bool | None = No
     """Each of `names` as a server of its own, and between them as front and backend. `join`: all as one configuration;
     None: if that is what they are."""
     report = Report(names)
-    paths = [path for name in names for path in expand(name, report)]
-    report.configs = [config for path in paths if (config := attempt(path, environ, report))]
+    paths: list[str] = []
+    for name in names:
+        for path in expand(name, report):
+            paths.append(path)
+            report.configs += attempt(path, environ, report)
     if join or (join is None and complete_each_other(report.configs) and not report.unusable):
         report.configs, report.joined = [], len(paths) > 1
         report.unusable.clear()
-        if config := attempt(paths, environ, report):
-            report.configs = [config]
+        report.configs += attempt(paths, environ, report)
     for config in list(report.configs):
         report.configs += vassals_of(config, environ, report)
     found = [finding for config in report.configs for finding in lint(config)] + lint_sides(report.configs)
@@ -62,13 +64,14 @@ def examine(names: list[str], environ: Mapping[str, str], join: bool | None = No
     return report
 
 
-def attempt(path: str | list[str], environ: Mapping[str, str], report: Report) -> Config | None:
+def attempt(path: str | list[str], environ: Mapping[str, str], report: Report) -> list[Config]:
+    """The configuration; none where it cannot be read, which the report then says."""
     try:
-        return parse(path, read, environ, sorted_glob)
+        return [parse(path, read, environ, sorted_glob)]
     except UnusableConfig as error:
         if not any((known.where, known.why) == (error.where, error.why) for known in report.unusable):
             report.unusable.append(error)
-        return None
+        return []
 
 
 def sorted_glob(pattern: str) -> list[str]:
@@ -112,7 +115,7 @@ def vassals_in(folder: str) -> list[str]:
 def vassals_of(config: Config, environ: Mapping[str, str], report: Report) -> list[Config]:
     """The servers that an ``emperor =`` line starts, where its folder is on this machine too."""
     read_already = {one.file for one in report.configs}
-    found = []
+    found: list[Config] = []
     for option in config.all("emperor"):
         folder = option.value.removeprefix("dir://").removeprefix("glob://")
         paths = (
@@ -121,7 +124,5 @@ def vassals_of(config: Config, environ: Mapping[str, str], report: Report) -> li
             else [path for path in sorted_glob(folder) if os.path.isfile(path)]
         )
         for path in paths:
-            vassal = attempt(path, environ, report)
-            if vassal and vassal.file not in read_already:
-                found.append(vassal)
+            found += [vassal for vassal in attempt(path, environ, report) if vassal.file not in read_already]
     return found

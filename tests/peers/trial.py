@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,7 @@ from .clients import EVENT_SOURCES, WEB_SOCKETS, Client, Driven
 TIMEOUT_S = 120  # for each thing that is waited for; how soon it comes is recorded, not judged
 WAYS = ("proxy_pass", "uwsgi_pass")
 KEPT = re.compile(r"\bproxy_(buffering|read_timeout|intercept_errors)\b")  # uwsgi_pass knows them by its own name
+RECENT = 400  # reports in which an announcement is looked for
 ANOTHER_SOCKET = Path(__file__).with_name("another_socket.ini")
 # spelt out, since nginx's own file of this name is elsewhere on every system
 UWSGI_PARAMS = """
@@ -91,11 +93,6 @@ class Connection:
     def count(self, *kinds: str, since: int = 0) -> int:
         return sum(report["is"] in kinds for report in self.reports[since:])
 
-    @property
-    def is_open(self) -> bool:
-        """Whether the last thing that it reported is an open stream, or something from one."""
-        return bool(self.reports) and self.reports[-1]["is"] in ("open", "event")
-
     def kinds(self, since: int) -> str:
         """What it reported since then, a letter each: o open, e event, c closed, f failed, g given up."""
         return "".join(report["is"][0] for report in self.reports[since:])
@@ -108,12 +105,8 @@ class Connection:
         return len(re.findall("f|oc", self.kinds(since)))
 
     def hears(self, text: str) -> bool:
-        """Whether there was an event with this id, or a message with this text."""
-        return any(
-            text == report.get("id") or text in report["data"]
-            for report in self.reports[-400:]
-            if report["is"] == "event"
-        )
+        """Whether there was an event with this id, or a message with this text, lately."""
+        return any(text == event.get("id") or text in event["data"] for event in self.events(-RECENT))
 
     @property
     def given_up(self) -> bool:
@@ -183,7 +176,7 @@ class Trial:
         for driven in self._driven:
             driven.read()
 
-    def wait_for_all(self, has: object, what: str) -> None:
+    def wait_for_all(self, has: Callable[[Connection], object], what: str) -> None:
         """Until each connection that has not given up satisfies `has`."""
         late: list[str] = []
 

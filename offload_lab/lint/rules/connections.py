@@ -13,10 +13,10 @@ from ..servers import (
     SOCKETS,
     STATIC,
     STATS,
-    django,
     fronts,
     hand_overs,
     is_tcp,
+    may_be_django,
     offload_threads,
     offloads,
 )
@@ -61,16 +61,16 @@ def no_offload_threads(config: Config) -> Found:
 @rule(
     "nothing-handed-over",
     "note",
-    effect="a stream that Django itself sends occupies a worker for as long as the page is open",
+    effect="a stream that Django (or another blocking app) itself sends occupies a worker for as long as the page is open",
     cure="let Django authorise in a header, collect it, and hand over: response-route-if-not = empty:${…} uwsgi:…",
     pitfall="no_offload_threads",
     seen="steps/03_sse_offload/blocking.ini",
 )
 def nothing_handed_over(config: Config) -> Found:
-    app, option = django(config), config.last(*OFFLOAD)
+    app, option = may_be_django(config), config.last(*OFFLOAD)
     if app and option and offloads(config) and fronts(config) and not routes(config, "", "response"):
         if not config.all(*STATIC):
-            what = "no route hands a connection to these threads: they send files, and nothing that Django streams"
+            what = "no route hands a connection to these threads: they send files, and nothing that the app streams"
             yield Match(option, what, related=(app,))
 
 
@@ -167,13 +167,16 @@ def unknown_action(config: Config) -> Found:
             continue
         if not route.written:
             yield Match(route.option, "no action: a route is CONDITION ACTION:ARGUMENT", part=route.option.value)
-        elif route.action not in known().actions:
-            yield unknown(route.option, "action", route.action, known().actions)
-        if route.kind in ("if", "if-not") and route.condition not in known().conditions:
-            yield unknown(route.option, "condition", route.condition, known().conditions)
+            continue
+        names = [("action", route.action, known().actions)]
+        if route.kind in ("if", "if-not"):
+            names.append(("condition", route.condition, known().conditions))
+        yield from (unknown(route.option, *one) for one in names if one[1] not in one[2])
 
 
 def unknown(option: Option, kind: str, name: str, names: frozenset[str]) -> Match:
+    """An error where it is a known one misspelt; else a plugin may bring it that is not uWSGI's."""
     guess = nearest(name, names)
-    cure = f"{guess}:" if guess else f"one of uWSGI's: {', '.join(sorted(names))}"
-    return Match(option, f"there is no {kind} {name}:" if name else f"an empty {kind}", part=name, cure=cure)
+    what = f"there is no {kind} {name}:" + ("" if guess else " in uWSGI or its plugins")
+    cure = f"{guess}:" if guess else ""
+    return Match(option, what, part=name, cure=cure, level=None if guess else "note")

@@ -4,7 +4,7 @@ import os
 import re
 
 from ..config import Config
-from ..servers import LOOPS, django
+from ..servers import LOOPS, django, may_be_django
 from .model import Found, Match, rule
 
 DRIVER = re.compile(r"psycopg|postgres|mysql|mariadb|DATABASE_URL|PGHOST", re.IGNORECASE)
@@ -79,6 +79,10 @@ def late_monkey_patch(config: Config) -> Found:
     seen="steps/07_pitfalls/gevent_django_broken.ini",
 )
 def gevent_django(config: Config) -> Found:
-    option, app = config.positive(*LOOPS), django(config)
+    """A note where only the app's name makes one think of Django."""
+    option, app = config.positive(*LOOPS), may_be_django(config)
     if option and app:
-        yield Match(option, f"Django ({os.path.basename(app.value)}) in one thread for all clients", related=(app,))
+        sure = django(config)
+        what = "Django" if sure else "an app that may be Django"
+        what = f"{what} ({os.path.basename(app.value)}) in one thread for all clients"
+        yield Match(option, what, option.value, (app,), level=None if sure else "note")

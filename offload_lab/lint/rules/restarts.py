@@ -81,6 +81,7 @@ def ends_on_sigterm(config: Config) -> bool:
     seen="tests/test_lint_seen.py::test_the_wheel_survives_a_reload_only_with_binary_path",
 )
 def wheel_reload(config: Config) -> Found:
-    for option in config.all(*RELOADS):
-        if option.on and not config.all("binary-path"):
-            yield Match(option, "starts uWSGI anew, and binary-path does not say which program that is")
+    found = [option for option in config.all(*RELOADS) if option.on]
+    if found and not config.all("binary-path"):
+        what = "starts uWSGI anew, and binary-path does not say which program that is"
+        yield Match(found[0], what, related=tuple(found[1:]))

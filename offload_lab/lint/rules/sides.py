@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from ..config import UNKNOWN, Config, Option
 from ..routes import Route
-from ..servers import HTTP, SOCKETS, hand_overs, is_tcp, listens, speaks_http
+from ..servers import HTTP, fronts, hand_overs, is_tcp, listens, speaks_http
 from .connections import targets
 from .model import Found, Match, rule
 
@@ -125,8 +125,8 @@ def socket_mode(config: Config) -> int | None:
 )
 def socket_mismatch(front: Config, backend: Config) -> Found:
     """Only for one front and one backend, named together, that meet nowhere."""
-    goes, waits = targets(front), backend.all(*SOCKETS, *HTTP)
-    if not goes or not waits or hand_overs(backend) or any(meetings(front, backend)):
+    goes, waits = targets(front), listens(backend)
+    if not goes or not waits or fronts(backend) or hand_overs(backend) or any(meetings(front, backend)):
         return
     if any(UNKNOWN.search(option.value) for option in waits):
         return

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from ..config import OFF, Config, Option
 from ..expand import names_in
 from ..options import known, nearest
-from ..servers import APPS, COLLECTS, SOCKETS, STATS, is_tcp
+from ..servers import APPS, COLLECTS, SOCKETS, STATS, is_tcp, listens
 from .model import Found, Match, from_problems, rule
 
 COMMENT = re.compile(r"(?:^|\s)([;#](?=\s|\w).*)$")
@@ -60,20 +60,24 @@ def takes_the_comment(option: Option, value: str, config: Config) -> bool:
 )
 def unknown_option(config: Config) -> Found:
     """Own names that a value, or another line, asks for are none of these; under `strict` uWSGI does not start."""
+    strict = config.last("strict")
+    refused, elsewhere = strict is not None and strict.on, may_be_asked_for_elsewhere(config)
     for option in own_keys(config):
-        if is_asked_for(option.name, config):
+        guess = nearest(option.name, known().likely)
+        if is_asked_for(option.name, config) or (elsewhere and not guess and not refused):
             continue
-        guess = nearest(option.name, known().kinds)
         what = f"uWSGI has no option {option.name}" + (f"; there is {guess}" if guess else "")
         if "=" not in option.text and re.match(r"[\w-]+\s*:", option.name):
-            what = f"'{option.name}' is one name: an INI file wants NAME = VALUE"
-            guess = None
-        strict = config.last("strict")
-        if strict and strict.on:
+            what, guess = f"'{option.name}' is one name: an INI file wants NAME = VALUE", None
+        if refused:
             what += ": with strict = true it does not start"
-        yield Match(
-            option, what, option.name, level="error" if strict and strict.on else None, cure=write(guess, option)
-        )
+        yield Match(option, what, option.name, level="error" if refused else None, cure=write(guess, option))
+
+
+def may_be_asked_for_elsewhere(config: Config) -> bool:
+    """In a file that was not read: this one imports it, or is itself a part that others import."""
+    unread = any(problem.kind == "unread-import" for problem in config.problems)
+    return unread or not (listens(config) or config.all(*APPS))
 
 
 def write(guess: str | None, option: Option) -> str:
