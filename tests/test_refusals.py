@@ -12,6 +12,8 @@ from offload_lab.site.refusals import refusal
 from offload_lab.stage import Stage
 from offload_lab.testing import wait_for
 
+pytestmark = pytest.mark.full
+
 TIMEOUT_S = 30
 FRONTS = [
     ("01_file_wrapper", "offload", "/file"),
