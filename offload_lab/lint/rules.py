@@ -123,7 +123,7 @@ RULES = (
         "warning",
         looks.small_buffer,
         "whoever brings many cookies, or gets a longer message, gets no answer at all",
-        "buffer-size = 16384 in the front and more in the app behind; 65535 is the end",
+        "buffer-size = 65535 in the front and in the app behind; that is the most there is",
         "buffer_size",
     ),
     Rule(
