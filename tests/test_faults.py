@@ -15,6 +15,9 @@ from .peers.faults import Run, faults_of
 from .peers.trial import PLANS, Trial
 
 CELLS = [cell for step in PLANS for cell in table.cells(step)]
+# Attempts after everything answers again: one that was under way, and those that meet a backend which is busy with all the
+# others who come back. Seconds would measure this machine's load; docs/field-notes.md has what was seen.
+IN_VAIN = 3
 pytestmark = pytest.mark.full
 
 
@@ -50,7 +53,7 @@ def test_a_client_comes_back_and_loses_nothing(run, cell):
     outcome = run(cell.step).outcomes[cell.fault, cell.client.name, cell.route]
     assert (outcome.how, outcome.code) == (cell.how, cell.code)
     assert (outcome.lost, outcome.twice) == (0, 0)
-    assert outcome.in_vain <= 1, "it comes back with its next attempt; one may be under way when all is whole again"
+    assert outcome.in_vain <= IN_VAIN
 
 
 def test_the_field_notes_show_these_cells():
