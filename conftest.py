@@ -1,10 +1,8 @@
-"""How the tests are shared out where pytest-xdist runs them side by side (``./lab test`` does), and the plugin."""
+"""How the tests are shared out where pytest-xdist runs them side by side (``./lab test`` does)."""
 
 import re
 
 import pytest
-
-pytest_plugins = ["offload_lab.pytest_plugin"]
 
 STEP_OR_NOTEBOOK = re.compile(r"\[(\d\d_\w+)")
 

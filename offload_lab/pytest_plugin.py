@@ -1,4 +1,4 @@
-"""The tests of this repository: one factor for all timeouts, two tiers, every variant in the quick one.
+"""For all tests: one factor for their timeouts, two tiers, and skips where something is missing that can be got.
 
 Tests in ``steps/`` belong to the full tier unless they are marked `core`; tests in ``tests/`` belong to the quick one
 unless they are marked `full`. ``./lab test`` chooses the tier; pytest alone runs everything.
@@ -12,14 +12,16 @@ from typing import Any
 import pytest
 
 from . import manifest
+from .errors import Missing
 from .stage import Stage
+from .testing import require
 from .timeouts import VARIABLE, factor_for_load, scaled
 
 QUICK = "not full"  # the quick tier, as an expression for pytest's -m
 
 
 def in_a_step(path: Path) -> bool:
-    return manifest.STEPS in path.parents
+    return manifest.steps_folder() in path.parents
 
 
 def never_started(started: set[tuple[str, str]], skipped: set[str]) -> list[str]:
@@ -38,13 +40,14 @@ class StartedVariants:
     def __init__(self, config: pytest.Config) -> None:
         self.variants: set[tuple[str, str]] = set()
         self.skipped: set[str] = set()
+        self.missing: list[str] = []
         self.is_worker = hasattr(config, "workerinput")
         patch = pytest.MonkeyPatch()
         enter = Stage.__enter__
 
         def recorded(stage: Stage) -> Stage:
             entered = enter(stage)
-            if stage.step.folder.parent == manifest.STEPS:
+            if stage.step.folder.parent == manifest.steps_folder():
                 self.variants.add((stage.step.name, stage.variant.name))
             return entered
 
@@ -59,18 +62,18 @@ class StartedVariants:
         if report.skipped:
             self.skipped.update(step.name for step in manifest.steps() if f"/{step.name}/" in report.nodeid)
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None]:
-        yield
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
         if self.is_worker:
             session.config.workeroutput["variants"] = sorted(self.variants)  # type: ignore[attr-defined]
-        elif session.exitstatus == pytest.ExitCode.OK and never_started(self.variants, self.skipped):
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        elif session.exitstatus == pytest.ExitCode.OK and not session.config.option.collectonly:
+            self.missing = never_started(self.variants, self.skipped)
+            if self.missing:
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        if missing := never_started(self.variants, self.skipped):
+        if self.missing:
             terminalreporter.section("variants that no quick test started: mark a test of each `core`", red=True)
-            terminalreporter.line("\n".join(missing))
+            terminalreporter.line("\n".join(self.missing))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -92,3 +95,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if in_a_step(item.path) and item.get_closest_marker("core") is None:
             item.add_marker("full")
+
+
+def skipped_where_missing() -> Generator[None, object, object]:
+    try:
+        return (yield)
+    except Missing as missing:
+        require(False, missing.what, missing.install)
+        raise
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Generator[None, object, object]:
+    return (yield from skipped_where_missing())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, object, object]:
+    return (yield from skipped_where_missing())

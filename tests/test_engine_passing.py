@@ -19,6 +19,8 @@ from offload_lab.timeouts import scaled
 
 from .conftest import EVENT, HEAD, TIMEOUT_S, find, hall, read, says
 
+pytestmark = pytest.mark.full
+
 PASS = ["--route", "^/subscribe passuwsgi:{run}/sse.sock,0,0"]
 MANY = 50
 

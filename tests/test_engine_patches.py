@@ -20,6 +20,8 @@ from offload_lab.timeouts import scaled
 
 from .conftest import EVENT, HEAD, TIMEOUT_S, find, hall, hears, read, says
 
+pytestmark = pytest.mark.full
+
 CROWD = 250  # more than the queue in front of a thread holds
 FEW, MANY = 5, 150  # streams
 SEIZE, INTERRUPT, DETACH, SINGLESTEP, SYSCALL = 0x4206, 0x4207, 17, 9, 24  # of ptrace(2)

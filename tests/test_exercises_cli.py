@@ -49,6 +49,7 @@ def write(place, task, lines):
     path.write_text(marks.fill(path.read_text(), {task: lines}))
 
 
+@pytest.mark.full
 def test_from_the_blanks_by_the_hints_to_the_solution(lab, place):
     assert "./lab check 01" in lab("start", "01")
     failed = lab("check", "01", status=1)
@@ -69,6 +70,7 @@ def test_from_the_blanks_by_the_hints_to_the_solution(lab, place):
     assert "all tasks of 01_file_wrapper have passed" in lab("hint", "01")
 
 
+@pytest.mark.full
 def test_a_mistake_is_named_by_what_it_does_and_taken_back_with_reset(lab, place):
     lab("start", "01", "--from-solution")
     write(place, "belt", "threads = 2")
@@ -80,6 +82,14 @@ def test_a_mistake_is_named_by_what_it_does_and_taken_back_with_reset(lab, place
     assert re.search(r"its only thread sends", lab("check", "01", "belt", status=1))
 
 
+def test_another_tasks_broken_file_is_not_blamed(lab, place):
+    lab("start", "01", "--from-solution")
+    (Path(place["LAB_WORK"]) / "01_file_wrapper" / "file_wrapper.py").write_text("def application(:\n")
+    assert "belt: passed" in lab("check", "01", "belt")
+    assert "file_wrapper.py" in lab("check", "01", "handover", status=1)
+
+
+@pytest.mark.full
 def test_what_fails_only_beside_ones_own_other_answers_is_said(lab, place):
     """A task is tried beside the others' solutions; in the end all of the learner's own are tried together."""
     lab("start", "01", "--from-solution")
@@ -141,6 +151,7 @@ class Foreground:
         self.process.communicate()
 
 
+@pytest.mark.full
 def test_ctrl_c_in_a_check_leaves_nothing_running(lab, place):
     lab("start", "01")
     with Foreground(place, "check", "01") as check:
@@ -152,6 +163,7 @@ def below(foreground):
     return [one for one in foreground.family.children(recursive=True) if one.is_running()]
 
 
+@pytest.mark.full
 def test_a_watch_checks_at_each_save_and_ends_with_ctrl_c(lab, place):
     lab("start", "01")
     with Foreground(place, "watch", "01", "belt") as watch:
@@ -164,6 +176,7 @@ def test_a_watch_checks_at_each_save_and_ends_with_ctrl_c(lab, place):
         watch.end()
 
 
+@pytest.mark.full
 def test_a_learners_stage_runs_in_the_foreground(lab, place):
     lab("start", "01")
     folder, port = Path(place["LAB_WORK"]) / "01_file_wrapper", free_port()

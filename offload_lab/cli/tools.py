@@ -10,6 +10,7 @@ import click
 from ..engine import ROOT
 from ..errors import Missing, Unknown
 from ..manifest import nearest
+from .needs import needs
 
 NOTEBOOKS = ROOT / "notebooks"
 # else JupyterLab's first words are a question about its own news, and it looks for newer versions of itself
@@ -23,6 +24,7 @@ QUICK = ("-m", "not full", "--durations=10", "--durations-min=5")  # names what 
 @click.argument("pytest_args", nargs=-1, type=click.UNPROCESSED)
 def test(full: bool, pytest_args: tuple[str, ...]) -> None:
     """Run the quick tests, with --full all of them; further words go to pytest, which then runs all that they name."""
+    needs("test")
     os.chdir(ROOT)
     words = pytest_words(full, pytest_args, side_by_side=importlib.util.find_spec("xdist") is not None)
     os.execv(sys.executable, [sys.executable, "-m", "pytest", *words])  # noqa: S606 (no shell: that is the point)
@@ -48,8 +50,9 @@ def engine(words: tuple[str, ...]) -> None:
 def notebook(number: str) -> None:
     """Open JupyterLab on notebook NUMBER (00, where it starts)."""
     path = find_notebook(number)
+    needs("notebook")
     if importlib.util.find_spec("jupyterlab") is None:
-        raise Missing("JupyterLab", "the notebooks", "pip install -e '.[notebooks]'")
+        raise Missing("JupyterLab", "the notebooks", "./lab install notebook")
     os.chdir(NOTEBOOKS)
     root = ["--allow-root"] if os.geteuid() == 0 else []  # in a container; it listens on the loopback only
     words = ["-m", "jupyterlab", "--ip=127.0.0.1", NO_NEWS, *root, path.name]

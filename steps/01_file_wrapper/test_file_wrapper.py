@@ -13,7 +13,7 @@ from offload_lab.clients import SlowReader, fetch, ping
 from offload_lab.holder import find_holders
 from offload_lab.measure import memory_mib
 from offload_lab.stage import Stage
-from offload_lab.testing import wait_for
+from offload_lab.testing import require_linux, wait_for
 from offload_lab.timeouts import scaled
 
 STEP = "01_file_wrapper"
@@ -21,7 +21,7 @@ STEP = "01_file_wrapper"
 
 def holder_of(stage, reader):
     """Who holds the reader's connection, once a thread is seen waiting on it."""
-
+    require_linux("to see which thread waits on a connection")
     seen = []
 
     def look():

@@ -43,11 +43,9 @@ class Watched(Stage):
 class Hall(Watched):
     """A stage with ada logged in."""
 
-    def __enter__(self):
-        super().__enter__()
+    def prepare(self):
         self.ada = Visitor(self.port)
         self.ada.log_in()
-        return self
 
     def subscribe(self, **how):
         return SseClient(self.port, **{"cookie": self.ada.cookie, **how})

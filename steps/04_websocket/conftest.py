@@ -27,10 +27,8 @@ class Board(Stage):
         placeholders = {"tick_s": str(tick_s), "ping_s": str(ping_s), "close_s": str(close_s)}
         super().__init__("04_websocket", variant, placeholders=placeholders, **how)
 
-    def __enter__(self):
-        super().__enter__()
+    def prepare(self):
         self.ada, self.grace = (logged_in(self.port, *who) for who in (("ada", "lovelace"), ("grace", "hopper")))
-        return self
 
     def visit(self, cookie: str, **how) -> WebSocketClient:
         return WebSocketClient(self.port, headers={"Cookie": cookie}, **how)

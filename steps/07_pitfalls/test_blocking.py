@@ -1,17 +1,16 @@
 """One call that blocks among greenlets: who waits with it, and how to wait alone. Nothing here looks at a clock."""
 
 import http.client
-import importlib.util
 import socket
 import sqlite3
 from contextlib import ExitStack, closing, contextmanager
 
 import pytest
 
-from offload_lab import doctor
+from offload_lab import programs
 from offload_lab.clients import fetch, ping
 from offload_lab.holder import read_syscall
-from offload_lab.testing import require, wait_for
+from offload_lab.testing import wait_for
 from offload_lab.timeouts import scaled
 
 from .conftest import TIMEOUT_S
@@ -108,9 +107,7 @@ def test_gevent_django_fixed_keeps_one_clerk_waiting(stage_of):
 @pytest.fixture
 def database_of(stage_of):
     """A variant's stage and a connection to its database, which is up then."""
-    drivers = [importlib.util.find_spec(name) for name in ("psycopg", "psycopg2")]
-    require(all(drivers), "a PostgreSQL driver", "pip install 'psycopg[binary]' psycopg2-binary")
-    require(doctor.program("", "", doctor.postgres(), "").found is not None, "PostgreSQL", "apt-get install postgresql")
+    programs.require("postgresql")
     import psycopg
 
     with ExitStack() as exits:

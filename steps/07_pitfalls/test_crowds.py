@@ -100,7 +100,10 @@ def held_up(stage):
         yield
     finally:
         for tid in threads:
-            ptrace(DETACH, tid)
+            try:
+                ptrace(DETACH, tid)
+            except OSError:  # killed meanwhile, by harakiri for one: until it is reaped here its process stays, dead
+                os.waitpid(tid, WALL)
 
 
 def crowd_knocks(stage, exits) -> list[socket.socket]:

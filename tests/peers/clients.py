@@ -11,6 +11,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from offload_lab import programs
 from offload_lab.engine import ROOT
 from offload_lab.process import Process
 from offload_lab.testing import require
@@ -18,7 +19,6 @@ from offload_lab.testing import require
 DRIVERS = Path(__file__).with_name("drivers")
 NODE = Path(__file__).with_name("node")
 INSTALLED = ROOT / ".node"
-CHROMIUM = ["chromium", "chromium-browser"]
 NPM_S = 300
 PYTHON = ("h2", "httpx_sse", "requests", "sseclient", "websockets")
 
@@ -36,11 +36,11 @@ class Client:
         if self.driver.endswith(".mjs") or "wscat" in self.driver:
             return missing_node()
         if "chromium" in self.driver:
-            if not any(map(shutil.which, CHROMIUM)):
-                return "Chromium", "apt-get install chromium"
+            if not programs.find("chromium"):
+                return "Chromium", programs.install("chromium")
             return None if find_spec("playwright") else ("Playwright", "pip install playwright")
-        if "curl" in self.driver and not shutil.which("curl"):
-            return "curl", "apt-get install curl"
+        if "curl" in self.driver and not programs.find("curl"):
+            return "curl", programs.install("curl")
         absent = [module for module in PYTHON if not find_spec(module)]
         return (absent[0], "pip install -e '.[dev]'") if absent else None
 
@@ -68,8 +68,8 @@ WEB_SOCKETS = (
 @cache
 def missing_node() -> tuple[str, str] | None:
     """The packages of node/package-lock.json are installed in .node when they are asked for first."""
-    if not shutil.which("npm"):
-        return "Node.js", "apt-get install nodejs npm"
+    if not programs.find("npm"):
+        return "npm", programs.install("npm")
     INSTALLED.mkdir(exist_ok=True)
     with (INSTALLED / "lock").open("a+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two test processes may ask at once
@@ -97,7 +97,7 @@ class Driven(Process):
             "LAB_CA": str(trust),
             "LAB_TYPES": types,
             "LAB_NODE": str(INSTALLED),
-            "LAB_CHROMIUM": next(filter(None, map(shutil.which, CHROMIUM)), ""),
+            "LAB_CHROMIUM": programs.find("chromium") or "",
             "NODE_EXTRA_CA_CERTS": str(trust),
             "PYTHONPATH": str(ROOT),
             "WEBSOCKETS_BACKOFF_INITIAL_DELAY": "0.5",  # five and three seconds by default

@@ -2,7 +2,6 @@
 not ASCII. And a stranger. Whom does the front call, and what does it say of the visitor?"""
 
 import re
-import select
 import socket
 import sqlite3
 from contextlib import ExitStack, closing
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from ...clients.sse import request_bytes
 from ...clients.websocket import upgrade_request
 from ...explain import Facts, look
+from ...process import readable
 from ...stage import Stage
 from ...timeouts import scaled
 from ...uwsgi import LOOPBACK
@@ -92,7 +92,7 @@ def user(heard: Heard) -> str | None:
 
 
 def is_called(door: socket.socket) -> bool:
-    return bool(select.select([door], [], [], 0)[0])
+    return readable(door, 0)
 
 
 def listen(door: socket.socket) -> bytes:

@@ -2,7 +2,6 @@
 
 import json
 import re
-import select
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,7 +12,7 @@ from typing import Self
 from ...clients.login import Visitor
 from ...clients.websocket import CLOSE, PING, PONG, TEXT, Frame, Frames, frame
 from ...explain import Server, Worker, look
-from ...process import Deadline
+from ...process import Deadline, readable
 from ...stage import Stage
 from ...timeouts import scaled
 from ...uwsgi import LOOPBACK
@@ -82,7 +81,7 @@ class Caller(Heard):
 
     def rest(self) -> None:
         """Take what has arrived by now: all that a worker wrote, once it has answered somebody else."""
-        while not self.closed and select.select([self.socket], [], [], 0)[0]:
+        while not self.closed and readable(self.socket, 0):
             self.take()
 
     def take(self) -> None:
