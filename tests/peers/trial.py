@@ -11,7 +11,7 @@ from typing import Self
 import redis
 
 from offload_lab.clients.login import Visitor
-from offload_lab.manifest import STEPS
+from offload_lab.manifest import steps_folder
 from offload_lab.nginx import CERTIFICATE, KEY, Nginx
 from offload_lab.process import Deadline
 from offload_lab.stage import Stage
@@ -145,7 +145,7 @@ class Trial:
         """Each in a folder of its own, with the same certificate."""
         run = self.stage.run / way
         run.mkdir()
-        text = (STEPS / self.plan.conf).read_text()
+        text = (steps_folder() / self.plan.conf).read_text()
         if way == "uwsgi_pass":
             text = by_uwsgi(text, self.stage.run / "front.sock")
         conf = run / "source.conf"
