@@ -21,6 +21,8 @@ from .server import ROOM, Server
 from .tally import Result
 from .workloads import WORKLOADS, Scene
 
+PREPARE_S = 120.0
+
 
 def measure(cell: Cell, contestant: Contestant, timing: Timing, prepared: Path) -> Result:
     """The numbers, or {"missing": why} or {"failed": why}: a contestant that is not there or falls over is a result."""
@@ -65,7 +67,10 @@ def prepared() -> Iterator[Path]:
     try:
         words = {**os.environ, "BENCH_RUN": str(folder), "BENCH_URLS": "urls", "BENCH_WAY": "itself"}
         command = [sys.executable, "-m", "bench.site.prepare"]
-        answer = subprocess.run(command, env=words, cwd=ROOT, capture_output=True, text=True, timeout=60)
+        try:
+            answer = subprocess.run(command, env=words, cwd=ROOT, capture_output=True, text=True, timeout=PREPARE_S)
+        except subprocess.TimeoutExpired:
+            raise LabError(f"Django was not prepared within {PREPARE_S:g} s; try again on a quieter machine") from None
         if answer.returncode:
             raise LabError(f"Django could not be prepared:\n{indent(answer.stderr)}")
         # somebody's keeper removes the folder if we are killed

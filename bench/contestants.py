@@ -1,15 +1,15 @@
 """Who takes part: each folder in contestants/ with its contestant.toml, and one of them as a running server."""
 
 import importlib.util
-import shutil
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from offload_lab import engine
+from offload_lab import engine, programs
 from offload_lab.errors import BrokenManifest, Missing
 
+NEEDS = ("module", "file", "engine")  # each with the command that installs it; a program's is in offload_lab.programs
 KINDS = ("ours", "python", "server", "floor")
 FOLDER = Path(__file__).with_name("contestants")
 
@@ -21,7 +21,8 @@ class Contestant:
     `kind`: "ours", "python" (Django carries its streams itself), "server" (something in front does) or "floor".
     `shape`: which processes serve. `descriptors`: how many each stream takes in the process that has most of them.
     `urls`, `way`: which of bench/site's URLs, and what Django does after it said yes. `advice`: settings, and who says
-    that they should be so. `needs`: what has to be there, and how to get it. `files`: configurations to be filled in.
+    that they should be so. `needs`: what has to be there, and how to get it; programs are those of
+    offload_lab.programs. `files`: configurations to be filled in.
     `process`: name, command, and the socket whose presence tells that it listens, in the order of their start.
     """
 
@@ -44,26 +45,31 @@ class Contestant:
         """Raises BrokenManifest for a contestant.toml that lacks something or has something else."""
         path = folder / "contestant.toml"
         try:
-            return cls(
+            told = cls(
                 name=folder.name,
                 folder=folder,
                 **{"needs": [], "files": [], "advice": [], **tomllib.loads(path.read_text())},
             )
-        except (OSError, tomllib.TOMLDecodeError, TypeError) as error:
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, TypeError) as error:
             raise BrokenManifest(f"{path} cannot be used: {error}") from error
+        for need in told.needs:
+            if need.keys() != {"program"} and (len(need) != 2 or "install" not in need or not need.keys() & {*NEEDS}):
+                raise BrokenManifest(f"{path}: {need} needs a program, or one of {', '.join(NEEDS)} and install")
+        return told
 
     def check(self) -> None:
         """Raises Missing with the command that installs the first thing that is not there."""
         for need in self.needs:
-            what = next(value for kind, value in need.items() if kind != "install")
+            if "program" in need:
+                programs.require(need["program"], self.name)
+                continue
+            [what] = (value for kind, value in need.items() if kind != "install")
             if not there(need):
                 raise Missing(what, self.name, need["install"])
 
 
 def there(need: dict[str, str]) -> bool:
     match need:
-        case {"program": name}:
-            return shutil.which(name) is not None
         case {"module": name}:
             return importlib.util.find_spec(name) is not None
         case {"file": name}:

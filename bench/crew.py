@@ -1,7 +1,7 @@
 """The runner's side of the crews: starts them, asks them, adds up what they say."""
 
 import json
-import select
+import os
 import subprocess
 import sys
 import time
@@ -11,10 +11,12 @@ from typing import Any, Self
 
 from offload_lab.engine import ROOT
 from offload_lab.errors import LabError
+from offload_lab.process import Deadline, readable
 
 from .site.feeds import FEEDS
 
 ANSWER_S = 60.0
+END_S = 10.0
 CREWS = 2  # processes that hold the streams
 POLL_S = 0.05
 WARM_UPS, WARM_UP = 4, 40  # times, streams
@@ -29,6 +31,7 @@ class Crew:
             [sys.executable, "-m", f"bench.load.{kind}"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            bufsize=0,
             cwd=ROOT,
             start_new_session=True,  # Ctrl-C is for us; the crew notices that we are gone
         )
@@ -39,23 +42,31 @@ class Crew:
         assert self._process.stdout is not None
         try:
             self._process.stdin.write(json.dumps({"do": do, **words}).encode() + b"\n")
-            self._process.stdin.flush()
         except BrokenPipeError:
             raise LabError(f"the crew of {self.kind} has ended; its words are above") from None
-        if not select.select([self._process.stdout], [], [], ANSWER_S)[0]:
-            raise LabError(f"the crew of {self.kind} was asked to {do} and said nothing for {ANSWER_S:g} s")
-        line = self._process.stdout.readline()
-        if not line:
-            raise LabError(f"the crew of {self.kind} has ended; its words are above")
-        return json.loads(line)
+        deadline, answer = Deadline(ANSWER_S), bytearray()
+        while not answer.endswith(b"\n"):  # one question at a time, so nothing can follow
+            if not readable(self._process.stdout, deadline.left()):
+                raise LabError(f"the crew of {self.kind} was asked to {do} and said nothing whole for {ANSWER_S:g} s")
+            if not (chunk := os.read(self._process.stdout.fileno(), 2**20)):
+                raise LabError(f"the crew of {self.kind} has ended; its words are above")
+            answer += chunk
+        return json.loads(answer)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with self._process as process:
-            assert process.stdin is not None
-            process.stdin.close()
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(END_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()  # it holds connections only, nothing to be put away
+            self._process.wait(END_S)
+        finally:
+            self._process.stdout.close()
 
 
 @dataclass

@@ -1,14 +1,14 @@
 """How the cost of ours grows with the streams, for each number of threads, workers, backends. From a run of "law"."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from statistics import median
 from typing import Any
 
 from rich import box
 from rich.table import Table
 
+from .numbers import NOTHING, Spread, plain
 from .plan import Cell
 from .records import Run, has_numbers
 
@@ -58,20 +58,23 @@ def title(one: Series) -> str:
 
 
 def point(streams: int, some: Sequence[Mapping[str, Any]]) -> Point:
-    def middle(of: Any) -> float:
-        return float(median(map(of, some)))
+    def middle(of: Callable[[Mapping[str, Any]], float]) -> float:
+        return Spread.of([of(one) for one in some]).middle
+
+    def each_us(result: Mapping[str, Any], cpu_s: float) -> float:
+        return 1e6 * cpu_s / result["counted_events"] if result["counted_events"] else NOTHING
 
     return Point(
         streams,
-        front_us=middle(lambda it: 1e6 * it["cpu_s"]["front"] / it["counted_events"]),
-        events_us=middle(lambda it: 1e6 * it["cpu_s"]["events"] / it["counted_events"]),
-        event_us=middle(lambda it: 1e6 * sum(it["cpu_s"].values()) / it["counted_events"]),
+        front_us=middle(lambda it: each_us(it, it["cpu_s"]["front"])),
+        events_us=middle(lambda it: each_us(it, it["cpu_s"]["events"])),
+        event_us=middle(lambda it: each_us(it, sum(it["cpu_s"].values()))),
         kib_each=middle(lambda it: sum(it["kib_each"].values())),
         slab_kib_each=middle(lambda it: it["slab_kib_each"]),
-        first_ms=middle(lambda it: it["first_ms"]),
-        last_ms=middle(lambda it: it["last_ms"]),
-        wait_p99_ms=middle(lambda it: it["wait_p99_ms"] or float("inf")),
-        opened_per_s=middle(lambda it: it["established"] / it["opened_s"]),
+        first_ms=middle(plain("first_ms")),
+        last_ms=middle(plain("last_ms")),
+        wait_p99_ms=middle(plain("wait_p99_ms")),
+        opened_per_s=middle(lambda it: it["established"] / it["opened_s"] if it["opened_s"] else NOTHING),
     )
 
 

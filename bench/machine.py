@@ -13,13 +13,13 @@ from typing import Any
 
 import psutil
 
-from offload_lab import engine
+from offload_lab import engine, programs
 from offload_lab.errors import Missing
 
 from .contestants import Contestant
 
 PACKAGES = ("Django", "gevent", "gunicorn", "uvicorn", "uvloop", "httptools", "granian", "daphne", "Twisted")
-PROGRAMS = {"nginx": ["nginx", "-v"], "pushpin": ["pushpin", "--version"]}
+PROGRAMS = {"nginx": ["-v"], "pushpin": ["--version"]}
 DEBIAN = ("libnginx-mod-nchan",)
 LIMITS = ("net/core/somaxconn", "net/ipv4/tcp_max_syn_backlog", "net/ipv4/ip_local_port_range")
 
@@ -61,16 +61,19 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             pass
     for program, words in PROGRAMS.items():
-        if shutil.which(program):
-            found[program] = said(words)
+        if path := programs.find(program):
+            found[program] = said([path, *words])
     if shutil.which("dpkg-query"):
         found |= {name: told for name in DEBIAN if (told := said(["dpkg-query", "-Wf", "${Version}", name]))}
     return found
 
 
 def said(words: list[str]) -> str:
-    """What a program prints when asked for its version: the last word of its first line."""
-    answer = subprocess.run(words, capture_output=True, text=True, timeout=10)
+    """What a program prints when asked for its version: the last word of its first line; empty where it says none."""
+    try:
+        answer = subprocess.run(words, capture_output=True, text=True, errors="replace", timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
     lines = (answer.stdout + answer.stderr).split("\n") if answer.returncode == 0 else [""]
     return lines[0].rpartition(" ")[2].removeprefix("nginx/")
 

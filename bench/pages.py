@@ -121,6 +121,9 @@ def storms(run: Run) -> str:
     rows = []
     for name in run.about["contestants"]:
         some = [one for cell, one in run.results.items() if cell.contestant == name and has_numbers(one)]
+        if not some:
+            rows.append([f"`{name}`", "0", "not measured", "not measured"])
+            continue
         carried = [one[which] for one in some for which in ("established", "again_established")]
         lost = sum(not one["answers_afterwards"] for one in some)
         rows.append(
@@ -136,6 +139,8 @@ def fits(run: Run) -> str:
     """By series: the straight line of the CPU, the power of the lateness, and what does not grow."""
     rows = []
     for name, some in law.points(run.results).items():
+        if len(some) < 2:
+            continue  # no line through one point
         a, b = law.growth(some)
         at_one, power = law.line([(math.log(one.streams / 1000), math.log(one.last_ms)) for one in some])
         cpu_us = {one.streams: one.event_us for one in some}
@@ -186,7 +191,7 @@ def pays(run: Run) -> str:
     rows = []
     for what, contestant, shape in SECONDS:
         late = {size: against_one(run, contestant, shape, size, LAST) for size in sizes}
-        most = max(size for size in sizes if not math.isnan(late[size].middle))
+        most = max((size for size in sizes if not math.isnan(late[size].middle)), default=0)
         here = [f"{size:,}" for size in sizes if late[size].most < PAYS]
         cpu, opened = (against_one(run, contestant, shape, most, measure).middle for measure in (CPU, OPENED))
         numbers = [*(late[size].middle for size in sizes), cpu, opened]

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
-from offload_lab import engine
+from offload_lab import engine, programs
 from offload_lab.clients import ping
 from offload_lab.engine import ROOT
 from offload_lab.process import Deadline, Process
@@ -135,4 +135,13 @@ class Server:
     def _environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
         own = {"RUN": str(self.run), "URLS": self.contestant.urls, "WAY": self.contestant.way}
-        return {**kept, "PYTHONPATH": str(ROOT), **{f"BENCH_{name}": value for name, value in own.items()}}
+        folders = [
+            os.path.dirname(programs.require(need["program"])) for need in self.contestant.needs if "program" in need
+        ]
+        path = os.pathsep.join([*folders, *os.get_exec_path()])
+        return {
+            **kept,
+            "PATH": path,
+            "PYTHONPATH": str(ROOT),
+            **{f"BENCH_{name}": value for name, value in own.items()},
+        }

@@ -3,6 +3,7 @@
 from typing import Any
 
 from offload_lab.crowd import percentile
+from offload_lab.errors import LabError
 
 GRACE_S = 1.0  # an event that is later than this counts as missed
 
@@ -11,7 +12,10 @@ Late = dict[float, list[float]]  # how late each copy came, in s, by the moment 
 
 
 def bystanders(idle: list[float], waits: list[float]) -> Result:
-    """In ms; None stands for ever."""
+    """In ms; None stands for ever. Raises LabError where nobody asked: there are no numbers then."""
+    if not idle or not waits:
+        when = "beside it" if idle else "before it began"
+        raise LabError(f"no bystander asked {when}; is this machine out of descriptors or ports? (ulimit -n, ss -s)")
     return {
         "idle_p50_ms": finite(percentile(idle, 50)),
         "idle_p99_ms": finite(percentile(idle, 99)),

@@ -90,7 +90,7 @@ def server(command: list[str], options: list[str], run: Path, name: str, probe: 
             child.wait(5)
         except subprocess.TimeoutExpired:
             child.kill()  # its workers follow it: --no-orphans
-            child.wait()
+            child.wait(DEADLINE_S)
 
 
 def environment() -> dict[str, str]:
@@ -101,9 +101,10 @@ def environment() -> dict[str, str]:
 def wait_until_it_answers(child: "subprocess.Popen[bytes]", path: Path, log: Path) -> None:
     deadline = time.monotonic() + DEADLINE_S
     while time.monotonic() < deadline:
-        if child.poll() is not None:
+        answers = path.exists() and get(path, "/").startswith("HTTP/1.1 200")
+        if child.poll() is not None:  # after the question: a child that ended meanwhile does not start
             raise ProofFailed(f"starts: it ended with status {child.returncode}; its log ends: {tail(log)}")
-        if path.exists() and get(path, "/").startswith("HTTP/1.1 200"):
+        if answers:
             return
         time.sleep(0.05)
     raise ProofFailed(f"starts: no answer within {DEADLINE_S:g} s; its log ends: {tail(log)}")

@@ -10,28 +10,43 @@ import subprocess
 import sys
 import sysconfig
 import tarfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
-COMPILER = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "gcc")  # as uWSGI's own build chooses
-WHEELS = Path(__file__).resolve().parent.parent / "wheels"  # there, if this folder came out of `./lab pack`
-PYTHON_DEV = f"python{sys.version_info.major}.{sys.version_info.minor}-dev"
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.append(str(ROOT))  # for another Python than .venv's, which is told below what it lacks
+
+from offload_lab import programs  # noqa: E402
+
+RUN_S, END_S = 3600.0, 30.0  # for one program, and for it to be gone once it was killed
+WHEELS = ROOT / "wheels"  # there, if this folder came out of `./lab pack`
+
+DEBIAN = sys.base_prefix == "/usr"  # another Python does not get its headers from Debian's package
+SUPPLIES = (  # by the names that apt, dnf and brew have for them
+    "gcc libc6-dev patch libpcre2-dev libssl-dev" + (f" {programs.PYTHON}-dev" if DEBIAN else ""),
+    "gcc patch pcre2-devel openssl-devel python3-devel",
+    "gpatch pcre2 openssl",
+)
 
 
 class EngineError(Exception):
     """The engine cannot be built; the text is one sentence with the value and the next step."""
 
 
+def compiler() -> list[str]:
+    """The compiler's words, as uWSGI's own build chooses it."""
+    return shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "gcc")
+
+
 def check_tools() -> None:
     """Find out now, not after half a minute, what is missing. Raises EngineError with the line that installs it."""
-    debian = sys.base_prefix == "/usr"  # another Python does not get its headers from Debian's package
-    headers = ["pcre2.h", "openssl/ssl.h", *(["Python.h"] if debian else [])]
-    packages = ["gcc", "libc6-dev", "patch", "libpcre2-dev", "libssl-dev", *([PYTHON_DEV] if debian else [])]
-    missing = [tool for tool in (COMPILER[0], "patch", "pcre2-config") if shutil.which(tool) is None]
-    if COMPILER[0] not in missing:
+    headers = ["pcre2.h", "openssl/ssl.h", *(["Python.h"] if DEBIAN else [])]
+    missing = [tool for tool in (compiler()[0], "patch", "pcre2-config") if shutil.which(tool) is None]
+    if compiler()[0] not in missing:
         missing += [header for header in headers if not includes(header)]
     if missing:
-        line = f"apt-get install {' '.join(packages)}"
+        line = programs.command_here(programs.packages(*SUPPLIES))
         raise EngineError(f"cannot build without {', '.join(missing)}; install with: {line}")
     if not includes("Python.h"):
         raise EngineError(
@@ -45,7 +60,7 @@ def check_tools() -> None:
 def includes(header: str) -> bool:
     """Whether the compiler finds `header`."""
     code = f"#define PCRE2_CODE_UNIT_WIDTH 8\n#include <{header}>\n"
-    command = [*COMPILER, f"-I{sysconfig.get_path('include')}", "-fsyntax-only", "-xc", "-"]
+    command = [*compiler(), f"-I{sysconfig.get_path('include')}", "-fsyntax-only", "-xc", "-"]
     return subprocess.run(command, input=code, text=True, capture_output=True).returncode == 0
 
 
@@ -59,7 +74,7 @@ def download(pins: Mapping[str, str], work: Path) -> Path:
     pip(["install", "--target", str(tools), "--only-binary", ":all:"], pins["setuptools"], work)
     source = ["download", "--dest", str(folder), "--no-binary", ":all:", "--no-build-isolation", "--use-pep517"]
     pip(source, pins["uwsgi"], work, {"PYTHONPATH": str(tools)})
-    return next(folder.iterdir())
+    return only_one(folder, pins["uwsgi"])
 
 
 def pip(arguments: list[str], pin: str, work: Path, env: Mapping[str, str] | None = None) -> None:
@@ -85,7 +100,15 @@ def unpack(archive: Path, work: Path) -> Path:
     with tarfile.open(archive) as package:
         package.extraction_filter = getattr(tarfile, "data_filter", lambda member, path: member)
         package.extractall(work / "source")
-    return next((work / "source").iterdir())
+    return only_one(work / "source", archive.name)
+
+
+def only_one(folder: Path, origin: str) -> Path:
+    """What stands in `folder`. Raises EngineError where that is not one thing."""
+    names = sorted(folder.iterdir())
+    if len(names) != 1:
+        raise EngineError(f"{origin.split()[0]} gave {len(names)} files or folders instead of one; try again: --force")
+    return names[0]
 
 
 def run(command: list[str], cwd: Path, log: Path, env: Mapping[str, str] | None = None) -> int:
@@ -102,13 +125,17 @@ def run(command: list[str], cwd: Path, log: Path, env: Mapping[str, str] | None 
             start_new_session=True,
             env={**inherited, "TMPDIR": str(cwd), "LC_ALL": "C", **(env or {})},
         )
+    deadline = time.monotonic() + RUN_S
     try:
-        os.waitid(
-            os.P_PID, child.pid, os.WEXITED | os.WNOWAIT
-        )  # not reaped yet, so the group's number is still its own
+        # WNOWAIT: not reaped yet, so the group's number is still its own
+        while os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
+            if time.monotonic() > deadline:
+                words = tail(log.read_text(errors="replace"))
+                raise EngineError(f"{command[0]} did not end within {RUN_S:g} s; its last words: {words}")
+            time.sleep(0.05)
     finally:
         os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
+        child.wait(END_S)
     return child.returncode
 
 

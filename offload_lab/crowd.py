@@ -1,5 +1,6 @@
 """What a crowd of open streams costs: bystanders' waits beside it; memory, descriptors and CPU of each side."""
 
+import math
 import resource
 import time
 from collections.abc import Callable
@@ -11,8 +12,9 @@ from .clients import Bystanders
 from .clients.login import Visitor
 from .clients.sse import Streams
 from .errors import LabError
-from .measure import memory_mib
+from .measure import memory_mib, named
 from .stage import Stage
+from .uwsgi import Uwsgi
 
 OPEN_WITHIN_S = 60.0
 SPARE_DESCRIPTORS = 100  # for everything that is no stream
@@ -50,7 +52,9 @@ class Crowd:
 
 
 def percentile(waits: list[float], percent: int) -> float:
-    """The smallest wait that at least `percent` in a hundred did not exceed."""
+    """The smallest wait that at least `percent` in a hundred did not exceed; NaN where there is none at all."""
+    if not waits:
+        return math.nan
     return sorted(waits)[max(0, -(-len(waits) * percent // 100) - 1)]
 
 
@@ -79,18 +83,18 @@ def record_crowd(
 
     Call `make_room` before the stage is started. Raises LabError where not every stream begins.
     """
-    visitor = Visitor(stage.port)
-    visitor.log_in()
-    pids = {process.name: process.workers()[0].pid for process in stage.processes}
+    with named(stage):
+        visitor = Visitor(stage.port)
+        visitor.log_in()
+    with named(stage):
+        pids = {process.name: a_worker(process) for process in stage.processes}
     before = {name: Worker.of(pid) for name, pid in pids.items()}
     alone = waits(stage, watch_s, every_s)
     progress(0.3)
     started = time.monotonic()
     with Streams(stage.port, streams, stage.step.path, cookie=visitor.cookie) as crowd:
-        try:
+        with named(stage):
             crowd.wait_for_events(1, OPEN_WITHIN_S)
-        except TimeoutError as error:
-            raise LabError(f"{error}; the logs say:\n{stage.logs()}") from error
         opened_s = time.monotonic() - started
         progress(0.6)
         first = {name: Worker.of(pid) for name, pid in pids.items()}
@@ -99,6 +103,14 @@ def record_crowd(
     return Crowd(
         streams, opened_s, watch_s, alone, beside, {name: (before[name], first[name], last[name]) for name in pids}
     )
+
+
+def a_worker(process: Uwsgi) -> int:
+    """The process id of one of its workers. Raises ConnectionError while it has none."""
+    workers = process.workers()
+    if not workers:
+        raise ConnectionError(f"{process.name} has no worker just now")
+    return workers[0].pid
 
 
 def waits(stage: Stage, for_s: float, every_s: float) -> list[float]:

@@ -1,18 +1,14 @@
 """What this machine has: for each part what it is for, what is there, and the command that gets it."""
 
-import glob
 import importlib.util
 import platform
 import resource
-import shutil
-import sys
-import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-from . import engine
+from . import engine, programs
 from .errors import LabError
+from .system import NOT_TOLD, is_linux
 
 DESCRIPTORS_WANTED = 10_000  # for a few thousand offloaded streams: two each in the front, one in the backend
 
@@ -33,19 +29,28 @@ def examine() -> Iterator[Finding]:
     yield uwsgi("wheel", "all steps but 05's route", engine.INSTALL, needed=True)
     yield uwsgi("built", "uwsgi.route(), uWSGI's own WebSocket handshake", "./lab engine", needed=False)
     yield descriptors()
-    yield program("Redis", "step 06", ["redis-server"], "apt-get install redis-server")
-    yield program("PostgreSQL", "step 07, orm_in_gevent", postgres(), "apt-get install postgresql")
-    yield program("Chromium", "the browser tests", ["chromium", "chromium-browser"], "apt-get install chromium")
-    yield program("nginx", "stages behind a proxy", ["nginx", *glob.glob("/usr/sbin/nginx")], "apt-get install nginx")
-    yield program("OpenSSL", "the proxy's certificate", ["openssl"], "apt-get install openssl")
-    yield program("curl", "the tests with other people's clients", ["curl"], "apt-get install curl")
-    yield program("Node.js and npm", "the tests with other people's clients", ["npm"], "apt-get install nodejs npm")
-    yield program("C compiler", "./lab engine", ["cc", "gcc", "clang"], "apt-get install gcc")
-    yield header("Python headers", Path(sysconfig.get_path("include")), "Python.h", python_headers())
-    yield header("PCRE2 headers", Path("/usr/include"), "pcre2.h", "apt-get install libpcre2-dev")
-    yield header("OpenSSL headers", Path("/usr/include/openssl"), "ssl.h", "apt-get install libssl-dev")
-    yield module("JupyterLab", "the notebooks", "jupyterlab", "./lab notebook installs it")
-    yield module("Playwright", "the browser tests", "playwright", "./lab test installs it")
+    yield Finding(
+        "/proc", "which thread waits for what", "Linux" if is_linux() else None, f"{NOT_TOLD}: docs/systems.md"
+    )
+    for name in (
+        "redis-server",
+        "postgresql",
+        "chromium",
+        "nginx",
+        "openssl",
+        "curl",
+        "npm",
+        "pushpin",
+        "node",
+        "uv",
+        "cc",
+    ):
+        yield program(name)
+    yield header("Python headers", "Python.h", programs.PYTHON_HEADERS)
+    yield header("PCRE2 headers", "pcre2.h", programs.PCRE2_HEADERS)
+    yield header("OpenSSL headers", "openssl/ssl.h", programs.OPENSSL_HEADERS)
+    yield module("JupyterLab", "the notebooks", "jupyterlab", "./lab install notebook")
+    yield module("Playwright", "the browser tests", "playwright", "./lab install test")
 
 
 def uwsgi(name: str, purpose: str, install: str, needed: bool) -> Finding:
@@ -67,22 +72,13 @@ def descriptors() -> Finding:
     return Finding("descriptor limit", "thousands of streams", found if enough else None, install)
 
 
-def program(part: str, purpose: str, names: list[str], install: str) -> Finding:
-    return Finding(part, purpose, next(filter(None, map(shutil.which, names)), None), install)
+def program(name: str) -> Finding:
+    about = programs.PROGRAMS[name]
+    return Finding(about.title, about.purpose, programs.find(name), programs.install(name))
 
 
-def postgres() -> list[str]:
-    """Debian keeps the server's programs off the path, one folder a version."""
-    return ["pg_ctl", *glob.glob("/usr/lib/postgresql/*/bin/pg_ctl")]
-
-
-def header(part: str, folder: Path, name: str, install: str) -> Finding:
-    path = folder / name
-    return Finding(part, "./lab engine", str(path) if path.exists() else None, install)
-
-
-def python_headers() -> str:
-    return f"apt-get install python{sys.version_info.major}.{sys.version_info.minor}-dev"
+def header(part: str, name: str, install: Mapping[str, str]) -> Finding:
+    return Finding(part, "./lab engine", programs.find_header(name), programs.command_here(install))
 
 
 def module(part: str, purpose: str, name: str, install: str) -> Finding:

@@ -12,10 +12,13 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from .errors import Missing, Unknown
+from .errors import LabError, Missing, Unknown
+from .timeouts import scaled
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILT = ROOT / ".engine"  # where engine/build.py puts its work: the program and what was proved of it
+AGAIN = "./lab engine --force"
+ASK_S = 30.0
 INSTALL = "pip install pyuwsgi"
 
 
@@ -65,11 +68,15 @@ def built() -> Engine:
     program, stamp = BUILT / "uwsgi", BUILT / "engine.json"
     if not (program.exists() and stamp.exists()):
         raise Missing("the built uWSGI", "uwsgi.route() and native WebSockets", "./lab engine")
-    made = json.loads(stamp.read_text())
-    if (version := made["inputs"]["python"]["version"]) != platform.python_version():
+    try:
+        made = json.loads(stamp.read_text())
+        version, run_with, proved = made["inputs"]["python"]["version"], made["run_with"], made["proved"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise Missing(f"a built uWSGI ({stamp} cannot be read: {error!r})", "uwsgi.route()", AGAIN) from error
+    if version != platform.python_version():
         what = f"a built uWSGI for Python {platform.python_version()} (there is one for {version})"
         raise Missing(what, "uwsgi.route() and native WebSockets", "./lab engine")
-    return inspect("built", (str(program), *made["run_with"]), "route" in made["proved"])
+    return inspect("built", (str(program), *run_with), "route" in proved)
 
 
 def wheel() -> Path:
@@ -104,5 +111,15 @@ def has(options: str, option: str) -> bool:
 
 
 def ask(command: tuple[str, ...], question: str) -> str:
-    answer = subprocess.run([*command, question], capture_output=True, text=True, timeout=30)
-    return answer.stdout + answer.stderr
+    """What it prints when asked. Raises LabError where it cannot be run, takes longer than ASK_S, or says nothing."""
+    try:
+        answer = subprocess.run(
+            [*command, question], capture_output=True, text=True, errors="replace", timeout=scaled(ASK_S)
+        )
+    except OSError as error:
+        raise LabError(f"{command[0]} cannot be run: {error.strerror}; name a uwsgi program, wheel or built") from error
+    except subprocess.TimeoutExpired:
+        raise LabError(f"{command[0]} did not answer {question} within {ASK_S:g} s; is it a uwsgi program?") from None
+    if not (words := answer.stdout + answer.stderr).strip():
+        raise LabError(f"{command[0]} says nothing to {question}; name a uwsgi program, wheel or built")
+    return words

@@ -1,5 +1,7 @@
 """Errors that a person can mend: each carries its data and writes one sentence with the value and the next step."""
 
+import signal
+
 
 class LabError(Exception):
     """Base of all errors shown to a person without a traceback."""
@@ -13,7 +15,7 @@ class ProcessDied(LabError):
         self.name, self.status, self.log_tail = name, status, log_tail
 
     def __str__(self) -> str:
-        return f"{self.name} ended with status {self.status}; the end of its log:\n{indent(self.log_tail)}"
+        return f"{self.name} {ending(self.status)}; the end of its log:\n{indent(self.log_tail)}"
 
 
 class NotReady(LabError):
@@ -25,6 +27,25 @@ class NotReady(LabError):
 
     def __str__(self) -> str:
         return f"{self.name} was not ready after {self.deadline_s:g} s; the end of its log:\n{indent(self.log_tail)}"
+
+
+class StillRunning(NotReady):
+    """The child was to end by itself within `deadline_s` seconds and did not."""
+
+    def __str__(self) -> str:
+        return f"{self.name} still ran after {self.deadline_s:g} s; the end of its log:\n{indent(self.log_tail)}"
+
+
+class NotStopped(LabError):
+    """A process that was asked to end, and then made to, was not reaped within `waited_s` seconds."""
+
+    def __init__(self, name: str, pid: int, waited_s: float) -> None:
+        super().__init__(name, pid, waited_s)
+        self.name, self.pid, self.waited_s = name, pid, waited_s
+
+    def __str__(self) -> str:
+        look = f"ps -o pid,stat,wchan,args -g {self.pid}"
+        return f"{self.name} (process {self.pid}) was not reaped within {self.waited_s:g} s; look for it with: {look}"
 
 
 class CannotStart(LabError):
@@ -94,6 +115,12 @@ class WorkInTheWay(LabError):
 
 class CannotCheck(LabError):
     """The learner's folder cannot be tried as it is: a file is gone, or cannot be read as what it should be."""
+
+
+def ending(status: int | None) -> str:
+    """How a process ended, in words; `status` is negative for a signal."""
+    names = {-number.value: number.name for number in signal.Signals}
+    return f"ended with status {status}" + (f" ({names[status]})" if status in names else "")
 
 
 def indent(text: str) -> str:

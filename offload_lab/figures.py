@@ -15,6 +15,7 @@ from .report import summarise
 
 # Okabe and Ito's colour-blind safe palette
 STUCK, FREE, TRANSFER, INK = "#D55E00", "#0072B2", "#E69F00", "#222222"
+UNSEEN = "#DDDDDD"
 WORKER_LANE, TRANSFER_LANE, CROWD_TOP = 0.0, 1.0, 1.8
 CROWD_HEIGHT = 2.4
 CAPTION = CROWD_TOP + CROWD_HEIGHT + 0.3
@@ -93,11 +94,14 @@ def front_pids(recording: Recording) -> str:
     return ", ".join(str(pid) for pid in sorted(pids))
 
 
-def busy_spans(samples: Sequence[Sample]) -> list[tuple[float, float, bool]]:
-    """(from, to, the front's worker busy) between one look and the next, neighbours of the same state joined."""
-    spans: list[tuple[float, float, bool]] = []
+def busy_spans(samples: Sequence[Sample]) -> list[tuple[float, float, bool | None]]:
+    """(from, to, the front's worker busy) between one look and the next, neighbours of the same state joined.
+
+    None instead of busy: nothing could be seen.
+    """
+    spans: list[tuple[float, float, bool | None]] = []
     for sample, after in pairwise(samples):
-        busy = front_busy(sample)
+        busy = None if sample.gap else front_busy(sample)
         if spans and spans[-1][2] == busy:
             spans[-1] = (spans[-1][0], after.at, busy)
         else:
@@ -107,8 +111,12 @@ def busy_spans(samples: Sequence[Sample]) -> list[tuple[float, float, bool]]:
 
 def draw_worker(axes: Axes, recording: Recording) -> None:
     for start, end, busy in busy_spans(recording.samples):
-        bar(axes, WORKER_LANE, start, end, STUCK if busy else FREE, "////" if busy else "")
-    middle = [sample for sample in recording.samples if during(recording, sample)]
+        if busy is None:
+            bar(axes, WORKER_LANE, start, end, UNSEEN, "....")
+            axes.text(start, WORKER_LANE + 0.45, "not seen", va="center", ha="left", fontsize=8, color=INK)
+        else:
+            bar(axes, WORKER_LANE, start, end, STUCK if busy else FREE, "////" if busy else "")
+    middle = [sample for sample in recording.seen if during(recording, sample)]
     stuck = sum(front_busy(sample) for sample in middle) > len(middle) / 2
     text = "not looked at" if not middle else "busy with one visitor" if stuck else "idle, free for everybody"
     label(axes, recording.transfer.began + 0.1, WORKER_LANE, text)
@@ -126,7 +134,7 @@ def draw_transfer(axes: Axes, recording: Recording) -> None:
 
 def carrier(recording: Recording) -> str:
     """Which thread was seen waiting on the visitor's socket, in words."""
-    middle = [sample for sample in recording.samples if during(recording, sample)]
+    middle = [sample for sample in recording.seen if during(recording, sample)]
     seen = [sample.holder for sample in middle if sample.holder]
     threads = [holder for holder in seen if holder["tid"] is not None]
     if not seen:

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import psutil
 
+from .system import is_linux
+
 # the calls in which a thread waits: poll and its like, epoll and its like, those whose first argument is the descriptor
 SYSCALLS = {
     "x86_64": ({7, 271}, {232, 281, 441}, {0, 1, 19, 20, 40, 44, 45, 46, 47}),
@@ -51,6 +53,8 @@ def find_holders(server_port: int, client_port: int, pids: Iterable[int]) -> lis
 
 def waiting_thread(pid: int, fd: int) -> int | None:
     """The thread of `pid` that waits on its descriptor `fd`, or None."""
+    if not is_linux():
+        return None
     sets = epoll_sets(pid, fd)
     with suppress(OSError):
         for tid in sorted(int(name) for name in os.listdir(f"/proc/{pid}/task")):
@@ -83,11 +87,13 @@ def waits_on(pid: int, tid: int, fd: int, sets: set[int]) -> bool:
 
 def read_syscall(pid: int, tid: int) -> list[int]:
     """The number of the system call in which the thread waits, then its arguments; [-1] while it runs or on error."""
+    if not is_linux():
+        return [-1]
     try:
         words = Path(f"/proc/{pid}/task/{tid}/syscall").read_text().split()
     except OSError:
         return [-1]
-    return [-1] if words[0] == "running" else [int(word, 0) for word in words]
+    return [-1] if words[:1] in ([], ["running"]) else [int(word, 0) for word in words]
 
 
 def polled(pid: int, address: int, count: int) -> set[int]:

@@ -4,13 +4,15 @@ Started as a script by ``offload_lab.process``, in a session of its own: ``keepe
 Its standard input is the lifeline. The owner writes ``stop`` and closes it for an ordinary stop; if it just closes,
 the owner died (Ctrl-C, kill -9, a lost notebook kernel) and the scratch folder is removed as well. Either way the
 command, and then all that it started, is asked to end, made to, and reaped. Standard output carries one line: the
-command's process id, or why it could not be started.
+command's process id, or why it could not be started. The keeper ends as its command did: with the same status, 0 to
+255, or by the same signal, so that 143 and SIGTERM stay apart.
 
 Standard library only, and no import of ``offload_lab``: it starts in milliseconds, with ``python -I -S``.
 """
 
 import ctypes
 import os
+import resource
 import select
 import shutil
 import signal
@@ -21,11 +23,17 @@ from contextlib import suppress
 from pathlib import Path
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
+KILL_S = 5.0  # for what was sent SIGKILL to be gone; only a process in an uninterruptible call needs longer
+
+
+def is_linux() -> bool:
+    """As in offload_lab/system.py, which cannot be imported here."""
+    return sys.platform == "linux" and os.environ.get("LAB_PRETEND_SYSTEM", "linux") == "linux"
 
 
 def prctl(option: int, value: int) -> None:
     """Linux only, and best effort elsewhere: what it adds is for accidents that the rest does not cover."""
-    if sys.platform == "linux":
+    if is_linux():
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
@@ -36,6 +44,8 @@ def die_with_keeper() -> None:
 
 def children() -> list[int]:
     """Direct children, grandchildren that left their group included: as a subreaper we inherit every orphan."""
+    if not is_linux():
+        return []
     with suppress(OSError):
         return [int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
     return []
@@ -49,11 +59,12 @@ def signal_all(leader: int, number: int) -> None:
             os.kill(pid, number)
 
 
-def reap() -> bool:
+def reap(leader: subprocess.Popen[bytes]) -> bool:
     """Collect what has ended; true once no child is left at all."""
     with suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
+        while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+            if ended[0] == leader.pid:
+                leader.returncode = os.waitstatus_to_exitcode(ended[1])  # Popen cannot ask for it any more
         return False
     return True
 
@@ -70,7 +81,7 @@ def nudge(leader: subprocess.Popen[bytes]) -> None:
 
 
 def end(leader: subprocess.Popen[bytes], grace_s: float) -> None:
-    """SIGTERM, and SIGKILL to whoever is left after `grace_s`; returns when all are reaped.
+    """SIGTERM, and SIGKILL to all that is left after `grace_s`; returns when all are reaped, or KILL_S later.
 
     The leader is asked first and alone: a master knows best how to end its workers, and some hang if asked twice.
     """
@@ -81,10 +92,23 @@ def end(leader: subprocess.Popen[bytes], grace_s: float) -> None:
         time.sleep(0.02)
         nudge(leader)
     signal_all(leader.pid, signal.SIGTERM)
-    while not reap():
+    while not reap(leader):
+        if time.monotonic() > deadline + KILL_S:
+            print(f"the keeper gave up on {children()}: they survived SIGKILL", file=sys.stderr, flush=True)
+            return
         if time.monotonic() > deadline:
             signal_all(leader.pid, signal.SIGKILL)  # again and again: each death hands us the orphans it leaves
         time.sleep(0.01)
+
+
+def end_like(status: int) -> None:
+    """Exit with `status`, or die of the signal -`status`. A signal that leaves a core dump leaves none here."""
+    if status < 0:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        if -status != signal.SIGKILL:
+            signal.signal(-status, signal.SIG_DFL)
+        os.kill(os.getpid(), -status)
+    sys.exit(status)
 
 
 def owner_lets_go(leader: subprocess.Popen[bytes]) -> bool:
@@ -122,4 +146,4 @@ def main(grace_s: float, scratch: str, command: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(float(sys.argv[1]), sys.argv[2], sys.argv[3:]))
+    end_like(main(float(sys.argv[1]), sys.argv[2], sys.argv[3:]))

@@ -10,8 +10,8 @@ from typing import Any
 
 from .engine import ROOT
 from .errors import BrokenManifest, Unknown
+from .programs import PROGRAMS
 
-STEPS = Path(os.environ.get("LAB_STEPS") or ROOT / "steps")  # LAB_STEPS: copies, whose tasks a learner has solved
 KEYS = ("title", "minutes", "path", "scenario", "try", "variants", "sections", "tasks")
 TASK_KINDS = ("config", "fix", "code")  # fill in a line, mend a wrong one, write the view or the app
 
@@ -27,7 +27,8 @@ class Variant:
     demo: bool = True
     needs: tuple[str, ...] = ()  # abilities of uWSGI that not every build has: "route"
     reference: bool = False  # what the other variants of a demo are compared with
-    proxy: str = ""
+    programs: tuple[str, ...] = ()  # other programs that its INIs start, by their names in offload_lab.programs
+    proxy: str = ""  # the nginx.conf of the proxy in front
 
 
 @dataclass(frozen=True)
@@ -93,8 +94,15 @@ class Step:
     def number(self) -> str:
         return self.name.partition("_")[0]
 
-    def variant(self, word: str) -> Variant:
-        """Raises Unknown with the nearest match."""
+    @property
+    def default(self) -> Variant:
+        """The variant that is meant where none is named: the one the others are compared with, else the last."""
+        return next((variant for variant in self.variants if variant.reference), self.variants[-1])
+
+    def variant(self, word: str | None) -> Variant:
+        """The variant that `word` names, the default for None. Raises Unknown with the nearest match."""
+        if word is None:
+            return self.default
         known = [variant.name for variant in self.variants]
         if word not in known:
             raise Unknown(f"variant in {self.name}", word, known, nearest(word, known))
@@ -114,12 +122,17 @@ def nearest(word: str, known: list[str]) -> str | None:
     return next(iter(difflib.get_close_matches(word, known, n=1, cutoff=0.4)), None)
 
 
-def steps(folder: Path = STEPS) -> list[Step]:
+def steps_folder() -> Path:
+    """Where the steps are; LAB_STEPS names copies, whose tasks a learner has solved."""
+    return Path(os.environ.get("LAB_STEPS") or ROOT / "steps")
+
+
+def steps(folder: Path | None = None) -> list[Step]:
     """All steps, in their order: every folder with a manifest."""
-    return [load(path) for path in sorted(folder.glob("*/step.toml"))]
+    return [load(path) for path in sorted((folder or steps_folder()).glob("*/step.toml"))]
 
 
-def find(word: str, folder: Path = STEPS) -> Step:
+def find(word: str, folder: Path | None = None) -> Step:
     """The step that `word` names: its number (``3`` or ``03``), its name with or without the number; or a path with a
     slash, that of a copy, which runs instead of the original. Raises Unknown."""
     if "/" in word and (copy := Path(word).resolve()).is_dir():
@@ -146,10 +159,11 @@ def parse(folder: Path, data: dict[str, Any]) -> Step:
         raise BrokenManifest(
             f"{folder / 'step.toml'}: unknown: {', '.join(sorted(unknown))}; there are: {', '.join(KEYS)}"
         )
-    variants = tuple(
-        Variant(name=name, inis=tuple(row.pop("inis")), needs=tuple(row.pop("needs", ())), **row)
-        for name, row in data["variants"].items()
-    )
+    variants = tuple(parse_variant(name, row) for name, row in data["variants"].items())
+    if strange := {name for variant in variants for name in variant.programs} - PROGRAMS.keys():
+        raise BrokenManifest(f"{folder / 'step.toml'}: programs.py knows no {', '.join(sorted(strange))}")
+    if not variants or not all(variant.inis for variant in variants):
+        raise BrokenManifest(f"{folder / 'step.toml'}: needs at least one variant, each with at least one INI file")
     missing = [ini for variant in variants for ini in variant.inis if not (folder / ini).exists()]
     if missing:
         raise BrokenManifest(f"{folder / 'step.toml'}: no such INI file: {', '.join(missing)}")
@@ -177,6 +191,11 @@ def parse(folder: Path, data: dict[str, Any]) -> Step:
         sections=sections,
         tasks=tasks,
     )
+
+
+def parse_variant(name: str, row: dict[str, Any]) -> Variant:
+    lists = {key: tuple(row.pop(key, ())) for key in ("needs", "programs")}
+    return Variant(name=name, inis=tuple(row.pop("inis")), **{**lists, **row})
 
 
 def parse_task(row: dict[str, Any]) -> Task:

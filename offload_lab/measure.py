@@ -3,13 +3,16 @@
 import platform
 import threading
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from http.client import HTTPException
+from types import TracebackType
 from typing import Self
 
 import psutil
 
+from .background import Background
 from .clients import Bystander, Bystanders, SlowReader
 from .clients.login import Visitor
 from .clients.sse import Streams
@@ -17,10 +20,12 @@ from .errors import LabError
 from .holder import find_holders
 from .recording import Recording, Sample, Transfer
 from .stage import Stage
+from .timeouts import scaled
 
 BEFORE_S = 0.5  # bystanders alone, to see the idle wait
-LAST_ANSWER_S = 0.1  # for the last bystander, who came just before the visitor stopped being slow
+LAST_ANSWER_S = 0.3  # at most, for bystanders who came just before the visitor stopped being slow
 AFTER_S = 0.3  # to see the worker come back
+FINISH_S = 60.0  # for the rest of a download, once it is taken as fast as it comes
 EVERY_S = 0.1  # a new bystander, and a new sample
 RATE_MIB_S = 8.0
 
@@ -56,28 +61,50 @@ def look(stage: Stage, client_port: int | None, at: float) -> Sample:
     )
 
 
+@contextmanager
+def named(stage: Stage) -> Iterator[None]:
+    """A client's error becomes a LabError that names the variant and shows what its logs say."""
+    try:
+        yield
+    except (OSError, HTTPException) as error:
+        what = str(error) or type(error).__name__
+        raise LabError(
+            f"{stage.step.name} {stage.variant.name} cannot be measured: {what}; the logs say:\n{stage.logs()}"
+        ) from error
+
+
 class Sampler:
-    """Looks every `EVERY_S` in a thread of its own until the block is left."""
+    """Looks every `EVERY_S` in a thread of its own until the block is left.
+
+    A look that fails because a stats server does not answer is a sample that says so (`Sample.gap`); any other error is
+    raised where the block is left.
+    """
 
     def __init__(self, stage: Stage, clock: Callable[[], float]) -> None:
         self.samples: list[Sample] = []
         self.client_port: int | None = None
         self._stage, self._clock = stage, clock
         self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread = Background("the sampler", self._run, self._closed.set)
 
     def _run(self) -> None:
         while not self._closed.is_set():
-            self.samples.append(look(self._stage, self.client_port, self._clock()))
+            at = self._clock()
+            try:
+                sample = look(self._stage, self.client_port, at)
+            except OSError as error:
+                sample = Sample(at, [], {}, None, gap=str(error) or type(error).__name__)
+            self.samples.append(sample)
             self._closed.wait(EVERY_S)
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._thread.__enter__()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._closed.set()
-        self._thread.join()
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._thread.__exit__(kind, value, trace)
 
 
 class Watch:
@@ -103,14 +130,26 @@ class Watch:
                 self._progress(min(1.0, now / self._lasts_s))
             time.sleep(min(0.1, until - now))
 
+    def close_bystanders(self) -> None:
+        """No new ones; returns once all are answered, or cannot be expected to be."""
+        self.bystanders.close()
+        latest = self.clock() + scaled(LAST_ANSWER_S)
+        while any(one.answered is None and one.error is None for one in self.bystanders.all):
+            if (now := self.clock()) > latest:
+                return
+            self.wait(now + 0.02)
+
     def __enter__(self) -> Self:
-        self._exits = ExitStack()
-        self._exits.enter_context(self.sampler)
-        self._exits.enter_context(self.bystanders)
+        with ExitStack() as exits:  # undoes what was done if a later line fails
+            exits.enter_context(self.sampler)
+            exits.enter_context(self.bystanders)
+            self._exits = exits.pop_all()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._exits.close()
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._exits.__exit__(kind, value, trace)
 
     def recording(self, transfer: Transfer) -> Recording:
         stage = self._stage
@@ -141,20 +180,24 @@ def record_download(
     The file must be larger than `slow_s` times `rate_mib_s` MiB and the kernel's buffers together (a few MiB), else
     the worker is free before the visitor is. Raises LabError if the transfer failed, or ended before its time.
     """
-    with Watch(stage, BEFORE_S + slow_s + AFTER_S, progress) as watch:
+    with named(stage), Watch(stage, BEFORE_S + slow_s + AFTER_S, progress) as watch:
         watch.wait(BEFORE_S)
         began = watch.clock()
         with SlowReader(stage.port, stage.step.path, rate_mib_s) as reader:
             watch.sampler.client_port = reader.port
             watch.wait(began + slow_s)
-            watch.bystanders.close()
-            watch.wait(watch.clock() + LAST_ANSWER_S)
+            watch.close_bystanders()
             too_early = reader.done.is_set()
             hurried = watch.clock()
             reader.hurry()
-            reader.done.wait()
+            in_time = reader.done.wait(FINISH_S)
             ended = watch.clock()
         watch.wait(ended + AFTER_S)
+    if not in_time:
+        raise LabError(
+            f"{stage.step.name} {stage.variant.name}: the download had not ended {FINISH_S:g} s after it took all that"
+            f" came ({reader.received / 2**20:,.1f} MiB so far); the logs say:\n{stage.logs()}"
+        )
     if reader.error or too_early:
         raise LabError(
             f"{stage.step.name} {stage.variant.name}: the download ended after {ended - began:.1f} s, before its time:"
@@ -174,18 +217,19 @@ def record_streams(
     """Record how a started `stage` holds `count` event streams of one logged-in visitor for `open_s` seconds.
 
     Where nothing is offloaded only the first stream is ever answered: the others wait with the bystanders.
+    Raises LabError where not even that is.
     """
-    visitor = Visitor(stage.port)
-    visitor.log_in()
-    with Watch(stage, BEFORE_S + open_s + AFTER_S, progress) as watch:
+    with named(stage):
+        visitor = Visitor(stage.port)
+        visitor.log_in()
+    with named(stage), Watch(stage, BEFORE_S + open_s + AFTER_S, progress) as watch:
         watch.wait(BEFORE_S)
         with Streams(stage.port, count, stage.step.path, cookie=visitor.cookie) as streams:
             streams.wait_for_first(timeout_s=10)
             began = watch.clock()
             watch.sampler.client_port = streams.first_port
             watch.wait(began + open_s)
-            watch.bystanders.close()
-            watch.wait(watch.clock() + LAST_ANSWER_S)
+            watch.close_bystanders()
             hurried = watch.clock()
         watch.wait(hurried + AFTER_S)
     return watch.recording(Transfer(stage.step.path, 0.0, began, hurried, hurried, 0.0, kind="stream", count=count))

@@ -15,6 +15,7 @@ from typing import Any
 
 import psutil
 
+from .background import Background
 from .clients import ping
 from .clients.login import Visitor
 from .clients.sse import EventStreamParser, Streams, request_bytes
@@ -148,7 +149,7 @@ def record_arrivals(
 ) -> Arrivals:
     """Open `count` streams, call `meanwhile`, and note when each event comes: `around_s` seconds before and after too.
 
-    Raises TimeoutError where not every stream begins.
+    Raises TimeoutError, or ConnectionError with the reason, where not every stream begins.
     """
     visitor = Visitor(stage.port)
     visitor.log_in()
@@ -180,10 +181,5 @@ def noting(streams: Streams) -> Iterator[list[list[float]]]:
                     seen[place] = stream.events
                     times[place].append(time.monotonic())
 
-    thread = threading.Thread(target=poll, daemon=True)
-    thread.start()
-    try:
+    with Background("the notes of when events came", poll, closed.set):
         yield times
-    finally:
-        closed.set()
-        thread.join()

@@ -12,7 +12,6 @@ user, who cannot enter the run folder: the stage adds ``user`` to ``-g``, and so
 import os
 import pwd
 import re
-import shutil
 import signal
 import ssl
 import subprocess
@@ -22,6 +21,7 @@ from pathlib import Path
 
 import psutil
 
+from . import programs
 from .errors import CannotStart, Missing, PortBusy, ProcessDied
 from .process import Deadline, Process
 from .uwsgi import LOOPBACK, port_is_busy
@@ -37,14 +37,14 @@ DAYS = 7
 
 def find() -> str:
     """The nginx program. Raises Missing with the command that installs it."""
-    path = shutil.which("nginx", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin")
-    if path is None:
-        raise Missing("nginx", "running a stage behind a proxy", "apt-get install nginx")
+    path = programs.require("nginx")
     said = subprocess.run([path, "-v"], capture_output=True, text=True, timeout=20).stderr
     version = re.search(r"nginx/(\d+)\.(\d+)\.(\d+)", said)
     if version is None or tuple(map(int, version.groups())) < OLDEST:
         oldest = ".".join(map(str, OLDEST))
-        raise Missing(f"nginx {oldest} or later (found {said.strip()})", "running a stage behind a proxy", "nginx.org")
+        raise Missing(
+            f"nginx {oldest} or later (found {said.strip()})", programs.PROGRAMS["nginx"].purpose, "nginx.org"
+        )
     return path
 
 
@@ -58,9 +58,16 @@ def render(text: str, run: Path, port: int, front_port: int) -> str:
 
 def make_certificate(folder: Path) -> None:
     """A key and a self-signed certificate for 127.0.0.1 and localhost, in `folder`. Raises Missing without openssl."""
-    if shutil.which("openssl") is None:
-        raise Missing("openssl", "the certificate of a stage's proxy", "apt-get install openssl")
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command = [
+        programs.require("openssl"),
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+    ]
     command += ["-days", str(DAYS), "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
     command += ["-keyout", str(folder / KEY), "-out", str(folder / CERTIFICATE)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)

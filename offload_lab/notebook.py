@@ -122,7 +122,7 @@ def mechanism(*recordings: Recording) -> None:
         "variant", "worker", "socket held by", "thread that waits on it", "worker's state", "offloaded_requests"
     )
     for one in recordings:
-        middle = [sample for sample in one.samples if figures.during(one, sample)]
+        middle = [sample for sample in one.seen if figures.during(one, sample)]
         held = [sample.holder for sample in middle if sample.holder]
         threads = {who["tid"] for who in held if who["tid"] is not None}
         busy = sum(figures.front_busy(sample) for sample in middle)
@@ -131,7 +131,7 @@ def mechanism(*recordings: Recording) -> None:
             f"PID {figures.front_pids(one)}",
             ", ".join(f"PID {pid}" for pid in sorted({str(who["pid"]) for who in held})) or "no process",
             f"{', '.join(map(str, threads))}: {figures.carrier(one)}" if threads else "none, or not told here",
-            f"busy in {busy} of {len(middle)} looks",
+            f"busy in {busy} of {len(middle)} looks" + f", {len(one.gaps)} failed" * bool(one.gaps),
             f"+{report.offloaded(one)}",
         )
     show_table(rows)

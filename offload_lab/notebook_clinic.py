@@ -24,6 +24,7 @@ from .holder import find_holders
 from .measure_streams import received
 from .notebook_show import progress, show_bundle, show_table
 from .stage import Stage
+from .system import NOT_TOLD, is_linux
 from .uwsgi import LOOPBACK
 
 STEP = "07_pitfalls"
@@ -122,7 +123,7 @@ def carried_by(stage: Stage, port: int) -> str:
     if not holders:
         return "nobody, it is closed"
     if holders[0].tid is None:
-        return "no thread just now"
+        return "no thread just now" if is_linux() else NOT_TOLD
     return "the worker's main thread" if holders[0].is_main_thread else "an offload thread"
 
 

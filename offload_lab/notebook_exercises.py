@@ -80,6 +80,8 @@ def see_that_python_reads(copy: Step, task: Task) -> None:
     try:
         if task.file.endswith(".py"):
             ast.parse(text)
+    except ValueError as error:  # a null byte
+        raise CannotCheck(f"your lines: Python cannot read them: {error}; mend that first") from None
     except SyntaxError as error:
         number = (error.lineno or 0) - marks.find(text, task.name).first - 1
         raise CannotCheck(f"line {number} of yours: Python cannot read it: {error.msg}; mend that first") from None

@@ -24,6 +24,7 @@ from .errors import LabError, Missing
 from .figures import FREE, INK, STUCK
 from .figures_streams import frameless
 from .notebook_show import progress
+from .process import Deadline
 from .stage import Stage
 
 STEP = "06_shared_state"
@@ -160,7 +161,10 @@ def parcel_on_its_way(stage: Stage, cookie: str) -> tuple[list[str], Event]:
     commands: list[str] = []
     with closing(store), store.monitor() as monitor, SseClient(stage.port, cookie=cookie) as visitor:  # type: ignore[no-untyped-call]
         first = visitor.next()
+        deadline = Deadline(WAIT_S)
         while not commands or not commands[-1].startswith("GETDEL"):
+            if not deadline.left():
+                raise LabError(f"Redis was told no GETDEL within {WAIT_S:g} s, but: {commands}")
             command: str = monitor.next_command()["command"]
             if "parcel:" in command:
                 commands.append(command)

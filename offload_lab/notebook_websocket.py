@@ -2,6 +2,7 @@
 
 import json
 import socket
+import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ import psutil
 from .clients import Bystanders
 from .clients.login import Visitor
 from .clients.websocket import CLOSE, PING, PONG, TEXT, Crowd, Frames, WebSocketClient, frame, upgrade_request
+from .manifest import Step
 from .measure import AFTER_S, BEFORE_S, Watch
 from .measure_streams import received
 from .recording import Recording, Transfer
@@ -23,13 +25,14 @@ from .uwsgi import LOOPBACK
 
 LEFT_S = 0.6  # between the visitors' leaving and the end of the board
 PATIENCE_S = 1.0  # of a bystander who cannot know that nobody will come
+CONNECT_S = 30.0
 
 
 class Board(Stage):
-    """A variant of step 04, and the cookies of its two users."""
+    """A variant of step 04, or of that step `altered`, and the cookies of its two users."""
 
-    def __init__(self, variant: str, **how: Any) -> None:
-        super().__init__("04_websocket", variant, **how)
+    def __init__(self, variant: str, step: str | Step = "04_websocket", **how: Any) -> None:
+        super().__init__(step, variant, **how)
         self._cookies: dict[str, str] = {}
 
     def cookie(self, name: str = "ada") -> str:
@@ -49,6 +52,18 @@ def is_read(client: WebSocketClient) -> None:
     client.send(frame(PING))
     while (came := client.receive()) is not None and came.opcode != PONG:
         pass
+
+
+def echo_ms(client: WebSocketClient, characters: int, times: int = 9) -> float:
+    """The median time until `client` hears its own message of so many characters, in ms."""
+    waits = []
+    for _ in range(times):
+        start = time.perf_counter()
+        client.say("*" * characters)
+        while (came := client.receive()) is not None and b'"text"' not in came.payload:
+            pass  # the clock
+        waits.append((time.perf_counter() - start) * 1000)
+    return statistics.median(waits)
 
 
 def what_comes(client: WebSocketClient, within_s: float = 2.0) -> str:
@@ -101,7 +116,7 @@ def load(board: Board, visitors: int, watch_s: float = 1.5) -> Load:
 
 def load_without_belt(board: Board, watch_s: float = 1.0) -> Load:
     """One visitor, where nobody is sure to be answered: no handshake is waited for."""
-    with socket.create_connection((LOOPBACK, board.port)) as visitor:
+    with socket.create_connection((LOOPBACK, board.port), CONNECT_S) as visitor:
         visitor.sendall(upgrade_request(board.port, "/ws", {"Cookie": board.cookie()}))
         with Bystanders(board.port, every_s=0.05, timeout_s=PATIENCE_S) as bystanders:
             raw = received(visitor, time.monotonic() + watch_s)
@@ -143,7 +158,7 @@ def record_open(board: Board, count: int, open_s: float, done: Callable[[float],
         watch.wait(BEFORE_S)
         began = watch.clock()
         for _ in range(count):  # nobody waits for an answer: without a belt only the first is ever served
-            visitor = hall.enter_context(socket.create_connection((LOOPBACK, board.port)))
+            visitor = hall.enter_context(socket.create_connection((LOOPBACK, board.port), CONNECT_S))
             visitor.sendall(upgrade_request(board.port, "/ws", {"Cookie": cookie}))
             watch.sampler.client_port = watch.sampler.client_port or visitor.getsockname()[1]
         watch.wait(began + open_s)

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from packaging.markers import Marker
 
+from . import programs
 from .errors import LabError, Missing, indent
 
 STEP_OF_PIP = ("Collecting ", "Processing ", "Ignoring ")  # it says one of these about each line of a lock file
@@ -128,7 +129,7 @@ def git(root: Path, *words: str) -> str:
     try:
         answer = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True)
     except FileNotFoundError as error:
-        raise Missing("git", "./lab pack", "apt-get install git") from error
+        raise Missing("git", "./lab pack", programs.install("git")) from error
     if answer.returncode:
         raise NoClone(root, f"git says: {answer.stderr.strip()}")
     return answer.stdout.strip()
@@ -154,8 +155,7 @@ def find_pip(scratch: Path) -> list[str]:
     try:
         venv.create(scratch / "pip", with_pip=True)
     except subprocess.CalledProcessError as error:
-        install = f"apt-get install python{sys.version_info.major}.{sys.version_info.minor}-venv"
-        raise Missing("pip", "./lab pack", install) from error
+        raise Missing("pip", "./lab pack", programs.command_here(programs.VENV)) from error
     return [str(scratch / "pip" / "bin" / "python"), "-m", "pip"]
 
 

@@ -1,30 +1,45 @@
 """One child process: start it, know when it is ready, stop its whole group, leave nothing behind."""
 
+import select
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
-from .errors import CannotStart, NotReady, ProcessDied
+from .errors import CannotStart, NotReady, NotStopped, ProcessDied, StillRunning
+from .text import printable
+from .timeouts import scaled
 
 KEEPER = Path(__file__).with_name("keeper.py")
 GRACE_S = 5.0  # between SIGTERM and SIGKILL
+HANDSHAKE_S = 30.0  # for the keeper to say whether the command started; it needs milliseconds on an idle machine
+REAP_S = 15.0  # beyond the grace, for the keeper to kill and reap all that is left; it gives up sooner (KILL_S)
+KILLED_S = 15.0  # for a keeper that was sent SIGKILL
 TAIL_BYTES = 8192  # read from the log's end, however much the child wrote
 
 
 class Deadline:
-    """One monotonic deadline per operation, passed down. `seconds` counts from now."""
+    """One monotonic deadline per operation, passed down. `seconds`, scaled, count from now."""
 
     def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self._ends = time.monotonic() + seconds
+        self.seconds = scaled(seconds)
+        self._ends = time.monotonic() + self.seconds
 
     def left(self) -> float:
         """Seconds left, never below zero."""
         return max(0.0, self._ends - time.monotonic())
+
+
+def readable(source: IO[bytes] | socket.socket, within_s: float) -> bool:
+    """Whether there is something to read, the end included. Not select(2), which ends at descriptor 1023."""
+    poll = select.poll()
+    poll.register(source, select.POLLIN)
+    return bool(poll.poll(1000 * within_s))
 
 
 class Process:
@@ -55,60 +70,101 @@ class Process:
         with self.log.open("ab") as log:
             self._keeper = subprocess.Popen(
                 keeper + self.command,
+                bufsize=0,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env=self._env,
                 start_new_session=True,  # Ctrl-C in the owner's terminal must not reach it
             )
-        assert self._keeper.stdout is not None
-        answer = self._keeper.stdout.readline().decode().strip()
-        if not answer.isdigit():
+        try:
+            answer = self._handshake(Deadline(HANDSHAKE_S))
+            if not answer.isdigit():
+                raise CannotStart(f"{self.name}: {answer or 'the keeper ended: ' + self.log_tail()}")
+            self.pid = int(answer)
+        except BaseException:  # Ctrl-C too
             self.stop()
-            raise CannotStart(f"{self.name}: {answer or 'the keeper ended: ' + self.log_tail()}")
-        self.pid = int(answer)
+            raise
+
+    def _handshake(self, deadline: Deadline) -> str:
+        """The keeper's one line: a process id, or why there is none; empty if it ended without."""
+        assert self._keeper is not None
+        assert self._keeper.stdout is not None
+        answer = b""
+        while not answer.endswith(b"\n"):
+            if not readable(self._keeper.stdout, deadline.left()):
+                raise CannotStart(f"{self.name}: its keeper said nothing for {deadline.seconds:g} s; try again")
+            if not (chunk := self._keeper.stdout.read(512)):
+                break
+            answer += chunk
+        return answer.decode(errors="replace").strip()
 
     def status(self) -> int | None:
-        """None while the child lives, else its exit status (negative: the signal that ended it)."""
-        if self._keeper is None:
-            return 0
-        code = self._keeper.poll()
-        return code if code is None or code < 128 else code - 256
+        """None while the child lives, else its exit status, 0 to 255; negative: the signal that ended it."""
+        return 0 if self._keeper is None else self._keeper.poll()
+
+    def check_lives(self) -> None:
+        """Raises ProcessDied once the child has ended."""
+        if (status := self.status()) is not None:
+            raise ProcessDied(self.name, status, self.log_tail())
 
     def wait_until(self, ready: Callable[[], bool], deadline: Deadline) -> None:
-        """Poll `ready` until it holds. Raises ProcessDied as soon as the child ends, NotReady at the deadline."""
-        while not ready():
-            if self.status() is not None:
-                raise ProcessDied(self.name, self.status(), self.log_tail())
+        """Poll `ready` until it holds while the child lives. Raises ProcessDied once that has ended, whatever `ready`
+        says: another process may be what answered. Raises NotReady at the deadline."""
+        while True:
+            holds = ready()
+            self.check_lives()  # after the probe: a child that ended meanwhile is not ready
+            if holds:
+                return
             if not deadline.left():
                 raise NotReady(self.name, deadline.seconds, self.log_tail())
-            time.sleep(0.02)
+            time.sleep(min(0.02, deadline.left()))
+
+    def wait_ended(self, deadline: Deadline) -> int:
+        """Wait for the child to end by itself; its status. Raises StillRunning at the deadline."""
+        while (status := self.status()) is None:
+            if not deadline.left():
+                raise StillRunning(self.name, deadline.seconds, self.log_tail())
+            time.sleep(min(0.02, deadline.left()))
+        return status
 
     def ask_to_stop(self) -> None:
         """Begin to stop, without waiting for it: several can end at the same time. Does nothing if not running."""
         if self._keeper is None or self._keeper.stdin is None or self._keeper.stdin.closed:
             return
-        try:
+        with suppress(BrokenPipeError):  # the child ended before, and its keeper with it
             self._keeper.stdin.write(b"stop")
-            self._keeper.stdin.close()
-        except BrokenPipeError:
-            pass  # the child ended before, and its keeper with it
+        self._keeper.stdin.close()
 
     def stop(self) -> None:
-        """SIGTERM to the child, then to all it started, SIGKILL after the grace, reap. Does nothing if not running."""
+        """SIGTERM to the child, then to all it started, SIGKILL after the grace, reap. Does nothing if not running.
+
+        Raises NotStopped where even that did not end them within REAP_S.
+        """
         self.ask_to_stop()
-        if self._keeper is not None:
-            keeper, self._keeper = self._keeper, None
-            with keeper:  # closes the pipes and waits
-                pass
+        if (keeper := self._keeper) is None:
+            return
+        try:
+            # Ctrl-C ends this wait: the keeper goes on, as it has been told, and another `stop` waits for it again
+            keeper.wait(self._grace_s + REAP_S)
+        except subprocess.TimeoutExpired as late:
+            keeper.kill()  # the child gets a SIGTERM by that (keeper.die_with_keeper)
+            keeper.wait(KILLED_S)
+            raise NotStopped(self.name, self.pid, late.timeout) from None
+        finally:
+            if keeper.returncode is not None:
+                self._keeper = None
+                assert keeper.stdout is not None
+                keeper.stdout.close()
 
     def log_tail(self, lines: int = 20) -> str:
-        """The log's last lines, at most 8 KiB of them."""
+        """The log's last lines, at most 8 KiB of them, safe to print."""
         if not self.log.exists():
             return ""
         with self.log.open("rb") as log:
             log.seek(max(0, self.log.stat().st_size - TAIL_BYTES))
-            return "\n".join(log.read().decode(errors="replace").splitlines()[-lines:])
+            text = log.read().decode(errors="replace").removesuffix("\n")
+        return "\n".join(printable(line) for line in text.split("\n")[-lines:])
 
     def __enter__(self) -> Self:
         self.start()

@@ -47,12 +47,14 @@ class Sample:
     `workers`: per PID, whether it is the front's, whether it was busy, and its counts of requests and of requests
     handed to an offload thread.
     `memory_mib`: per PID. `holder`: who had the slow visitor's socket, None once nobody had.
+    `gap`: why nothing could be seen at this moment, and up to the next sample; empty where something was.
     """
 
     at: float
     workers: list[dict[str, int | bool]]
     memory_mib: dict[str, float]
     holder: dict[str, int | None] | None
+    gap: str = ""
 
 
 @dataclass
@@ -71,6 +73,15 @@ class Recording:
     bystanders: list[Bystander] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
     schema: int = SCHEMA
+
+    @property
+    def seen(self) -> list[Sample]:
+        """The samples that show something."""
+        return [sample for sample in self.samples if not sample.gap]
+
+    @property
+    def gaps(self) -> list[Sample]:
+        return [sample for sample in self.samples if sample.gap]
 
     def save(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

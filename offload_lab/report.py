@@ -12,7 +12,10 @@ from .recording import Recording
 
 @dataclass(frozen=True)
 class Summary:
-    """One row. Waits are of the bystanders who came while it was slow or open, in ms; infinite: never answered."""
+    """One row. Waits are of the bystanders who came while it was slow or open, in ms; infinite: never answered.
+
+    `gaps` of `samples` show nothing, so that `peak_mib` and `offloaded` may be too low.
+    """
 
     step: str
     variant: str
@@ -22,6 +25,8 @@ class Summary:
     worst_ms: float
     peak_mib: float
     offloaded: int
+    gaps: int = 0
+    samples: int = 0
 
 
 def summarise(recording: Recording) -> Summary:
@@ -37,6 +42,8 @@ def summarise(recording: Recording) -> Summary:
         worst_ms=max(waits, default=float("nan")),
         peak_mib=peak_worker_mib(recording),
         offloaded=offloaded(recording),
+        gaps=len(recording.gaps),
+        samples=len(recording.samples),
     )
 
 
@@ -44,7 +51,7 @@ def peak_worker_mib(recording: Recording) -> float:
     """The most memory that any one worker of the front was seen with, in MiB."""
     seen = [
         sample.memory_mib.get(str(worker["pid"]), 0.0)
-        for sample in recording.samples
+        for sample in recording.seen
         for worker in sample.workers
         if worker["front"]
     ]
@@ -53,7 +60,7 @@ def peak_worker_mib(recording: Recording) -> float:
 
 def offloaded(recording: Recording) -> int:
     """How many requests went to an offload thread between the first sample and the last."""
-    totals = [sum(int(worker["offloaded"]) for worker in sample.workers) for sample in recording.samples]
+    totals = [sum(int(worker["offloaded"]) for worker in sample.workers) for sample in recording.seen]
     return totals[-1] - totals[0] if totals else 0
 
 
@@ -65,7 +72,11 @@ def table(recordings: Sequence[Recording], narrow: bool = False) -> Table:
     rows = [summarise(recording) for recording in recordings]
     base = next((row for row, recording in zip(rows, recordings, strict=True) if recording.reference), None)
     drawn = Table(
-        title="Somebody who stays, and everybody else", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
+        title="Somebody who stays, and everybody else",
+        title_justify="left",
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
     )
     drawn.add_column("variant", no_wrap=True)
     against = f"wait vs\n{base.variant}" if base else "wait vs\n-"
@@ -88,4 +99,15 @@ def table(recordings: Sequence[Recording], narrow: bool = False) -> Table:
             *(cell for heading, cell in zip(headings, cells, strict=True) if heading not in told),
             style="" if row.answered_meanwhile == row.asked else "bold red",
         )
+    drawn.caption = "\n".join(gap_notes(recordings)) or None
     return drawn
+
+
+def gap_notes(recordings: Sequence[Recording]) -> list[str]:
+    """A sentence for each recording in which something was not seen."""
+    return [
+        f"{recording.step.partition('_')[0]} {recording.variant}: {len(recording.gaps)} of {len(recording.samples)}"
+        f" samples show nothing ({recording.gaps[0].gap}); its peak and its offloaded may be more"
+        for recording in recordings
+        if recording.gaps
+    ]

@@ -9,10 +9,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from . import manifest
+from . import manifest, programs
 from .engine import Engine
-from .errors import PortBusy
-from .manifest import Step, Variant
+from .errors import PortBusy, Unknown
+from .manifest import Step, Variant, nearest
 from .nginx import Nginx
 from .process import Deadline, Process
 from .uwsgi import LOOPBACK, SOCKET_PATH_LIMIT, Uwsgi, Worker, free_port
@@ -36,7 +36,8 @@ class Stage:
 
     `port` is chosen by the kernel unless given. `placeholders` reach every INI of the stage, `options` are
     further words of the front's command line. Raises Unknown for a
-    wrong name, ProcessDied, NotReady or PortBusy when a process does not come up, Missing where there is no nginx.
+    wrong name, Missing where a program of the variant is, ProcessDied, NotReady or PortBusy when a process does not
+    come up.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Stage:
 
     def _start(self) -> None:
         self.processes.clear()
+        folders = [os.path.dirname(programs.require(name, "this variant")) for name in self.variant.programs]
         self.proxy = None
         with ExitStack() as exits:  # undoes what was done if a later line fails
             self.run = short_private_folder()
@@ -82,6 +84,7 @@ class Stage:
                     engine=self._engine,
                     placeholders=self._placeholders,
                     options=self._options if is_front else (),
+                    path=folders,
                 )
                 exits.enter_context(process)
                 self.processes.append(process)
@@ -90,7 +93,13 @@ class Stage:
                 conf = self.step.folder / self.variant.proxy
                 self.proxy = exits.enter_context(Nginx(conf, self.run, port=free_port(), front_port=self.port))
                 self.proxy.wait_ready(Deadline(READY_S))
+            for running in self.everything:
+                running.check_lives()  # a backend may have ended while the front was started
+            self.prepare()
             self._exits = exits.pop_all()
+
+    def prepare(self) -> None:
+        """For subclasses: what they need of a stage that answers. If it raises, nothing of the stage is left."""
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
@@ -119,8 +128,12 @@ class Stage:
         return self.proxy.url if self.proxy else self.url
 
     def process(self, name: str) -> Uwsgi:
-        """The process whose INI is called `name`, without its ending."""
-        return next(process for process in self.processes if process.name == name)
+        """The process whose INI is called `name`, without its ending. Raises Unknown with the nearest match."""
+        by_name = {process.name: process for process in self.processes}
+        if name not in by_name:
+            kind = f"process in {self.step.name} {self.variant.name}"
+            raise Unknown(kind, name, list(by_name), nearest(name, list(by_name)))
+        return by_name[name]
 
     def workers(self) -> list[Worker]:
         """The front's workers."""

@@ -5,25 +5,44 @@ import time
 from collections.abc import Callable
 from itertools import islice
 
-import pytest
+from . import programs
+from .system import is_linux
+from .timeouts import scaled
 
 
 def require(available: bool, what: str, install: str) -> None:
     """Skip the test where `what` is missing and say how to get it; fail instead under ``LAB_REQUIRE=all``."""
     if available:
         return
+    import pytest  # not there for who only runs stages
+
     message = f"{what} is missing; install it with: {install}"
     if os.environ.get("LAB_REQUIRE") == "all":
         pytest.fail(message)
     pytest.skip(message)
 
 
+def require_linux(what: str) -> None:
+    """Skip the test where the system is not Linux, or is told that it is not: `what` is what only Linux has."""
+    import pytest
+
+    if not is_linux():
+        pytest.skip(f"{what}: only Linux has it")
+
+
+def require_program(name: str) -> str:
+    """The path of the program called `name` in `offload_lab.programs`; as `require` where it is missing."""
+    found = programs.find(name)
+    require(found is not None, programs.PROGRAMS[name].title, programs.install(name))
+    return str(found)
+
+
 def wait_for(condition: Callable[[], bool], timeout_s: float, what: str) -> None:
-    """Poll until `condition` holds. Raises TimeoutError naming `what` otherwise."""
-    deadline = time.monotonic() + timeout_s
+    """Poll until `condition` holds. Raises TimeoutError naming `what` after `timeout_s`, scaled."""
+    deadline = time.monotonic() + scaled(timeout_s)
     while not condition():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{what}: not seen within {timeout_s:g} s")
+            raise TimeoutError(f"{what}: not seen within {scaled(timeout_s):g} s")
         time.sleep(0.02)
 
 

@@ -4,6 +4,7 @@ import re
 import textwrap
 from collections.abc import Iterator, Sequence
 
+from .errors import Unknown
 from .manifest import Step
 from .timetable import Entry, Group, Timetable, plan
 
@@ -84,7 +85,10 @@ def renewed(text: str, steps: Sequence[Step]) -> str:
         if kind == "timetable":
             body = "\n".join(["```text", *(line for _, line in lines(plan(steps, int(number)))), "```"])
         else:
-            body = sections_table(next(step for step in steps if step.number == number))
+            known = {step.number: step for step in steps}
+            if number not in known:
+                raise Unknown("step", number, list(known), None)
+            body = sections_table(known[number])
         return f"{before}\n{body}\n\n{after}"
 
     return MARKED.sub(fill, text)

@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from . import engine as engines
 from .clients import ping
 from .engine import Engine
 from .errors import PathTooLong, PortBusy, ProcessDied
-from .process import Deadline, Process
+from .process import Deadline, Process, readable
 
 SOCKET_PATH_LIMIT = 107  # sockaddr_un.sun_path less its closing NUL, unix(7)
 LOOPBACK = "127.0.0.1"
@@ -66,11 +67,44 @@ def parse_workers(stats: dict[str, Any]) -> list[Worker]:
     ]
 
 
+def environment(path: Sequence[str]) -> dict[str, str]:
+    """Ours without the UWSGI_* variables, each of which uWSGI takes for an option. What the INI starts is found in
+    `path`, then beside this Python: a `python3` in an INI is the one that has the packages."""
+    folders = [*path, os.path.dirname(sys.executable), *os.get_exec_path()]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("UWSGI_")}
+    return {**kept, "PATH": os.pathsep.join(dict.fromkeys(folders))}
+
+
+def read_stats(path: Path, within_s: float = 5.0) -> dict[str, Any]:
+    """The answer of the stats server at the UNIX socket `path`, whole.
+
+    Raises OSError where nothing listens there or nothing whole comes: TimeoutError after `within_s`, ConnectionError
+    for an answer that is empty, cut, or no JSON.
+    """
+    deadline = Deadline(within_s)
+    answer = b""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(deadline.seconds)
+        connection.connect(str(path))
+        while True:
+            if not readable(connection, deadline.left()):
+                raise TimeoutError(f"the stats server at {path} did not end its answer within {within_s:g} s")
+            if not (chunk := connection.recv(65536)):
+                break
+            answer += chunk
+    try:
+        stats: dict[str, Any] = json.loads(answer)
+    except ValueError:
+        raise ConnectionError(f"the stats server at {path} answered {answer[:80]!r}, which is not whole") from None
+    return stats
+
+
 class Uwsgi(Process):
     """A uWSGI started from `ini`, with its sockets and log in `run`.
 
     With a `port` it is a front: ready once ``GET /ping`` answers 200. Without, a backend: ready once its stats server
-    answers and lists a worker, which with ``need-app`` means that the app is loaded.
+    answers and lists a worker, which with ``need-app`` means that the app is loaded. `path`: folders of programs that
+    the INI starts.
     """
 
     def __init__(
@@ -82,6 +116,7 @@ class Uwsgi(Process):
         engine: Engine | None = None,
         placeholders: dict[str, str] | None = None,
         options: Sequence[str] = (),
+        path: Sequence[str] = (),
     ) -> None:
         self.ini, self.run, self.port = ini, run, port
         self.engine = engine or engines.find()
@@ -93,8 +128,7 @@ class Uwsgi(Process):
             [*self.engine.command, *overrides, *options, "--ini", str(ini)],  # overrides count only before the file
             log=run / f"{ini.stem}.log",
             scratch=run,
-            # uWSGI takes every UWSGI_* variable for an option
-            env={name: value for name, value in os.environ.items() if not name.startswith("UWSGI_")},
+            env=environment(path),
         )
 
     def start(self) -> None:
@@ -124,14 +158,8 @@ class Uwsgi(Process):
             return False
 
     def stats(self) -> dict[str, Any]:
-        """The stats server's answer, whole. Raises OSError while nothing listens there."""
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(5)
-            connection.connect(str(self.stats_socket))
-            answer: dict[str, Any] = json.loads(
-                b"".join(iter(lambda: connection.recv(65536), b"")) or b'{"workers": []}'
-            )
-        return answer
+        """The stats server's answer, whole. Raises OSError where there is none."""
+        return read_stats(self.stats_socket)
 
     def workers(self) -> list[Worker]:
         return parse_workers(self.stats())

@@ -13,6 +13,7 @@ from offload_lab.errors import Missing
 from offload_lab.process import Deadline
 from offload_lab.stage import short_private_folder
 from offload_lab.testing import require
+from offload_lab.timeouts import scaled
 from offload_lab.uwsgi import Uwsgi, free_port
 
 TIMEOUT_S = 30
@@ -37,7 +38,7 @@ class Hall:
 
     def knock(self, path="/subscribe"):
         """Somebody who has asked, and waits."""
-        visitor = self.exits.enter_context(socket.create_connection(("127.0.0.1", self.front.port), TIMEOUT_S))
+        visitor = self.exits.enter_context(socket.create_connection(("127.0.0.1", self.front.port), scaled(TIMEOUT_S)))
         visitor.sendall(request_bytes(self.front.port, path))
         return visitor
 
@@ -75,7 +76,7 @@ def hall(uwsgi, *options, listen=1024):
         door = exits.enter_context(socket.socket(socket.AF_UNIX))
         door.bind(str(run / "sse.sock"))
         door.listen(listen)
-        door.settimeout(TIMEOUT_S)
+        door.settimeout(scaled(TIMEOUT_S))
         ini = manifest.find("07_pitfalls").folder / "queue_full_broken.ini"
         options = [word.format(run=run) for word in options]
         front = exits.enter_context(Uwsgi(ini, run, port=free_port(), engine=find(uwsgi), options=options))

@@ -3,6 +3,9 @@
 import io
 import json
 import math
+import os
+import signal
+import socket
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from itertools import pairwise
@@ -11,8 +14,12 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from bench import cells, contestants, figures, law, numbers, plan, recorder, records, report
-from bench.load.streams import dues
+from bench import cells, contestants, figures, law, numbers, pages, plan, recorder, records, report, tally
+from bench.crew import Crew
+from bench.load import bystanders as load_bystanders
+from bench.load import readers as load_readers
+from bench.load import streams as load_streams
+from bench.load.streams import CONNECT_AT_ONCE, dues
 from bench.plan import Cell, Law, Plan
 from bench.records import Run
 from bench.server import Server
@@ -22,6 +29,7 @@ from offload_lab.clients import ping
 from offload_lab.clients.http import fetch
 from offload_lab.clients.login import Visitor
 from offload_lab.clients.sse import SseClient
+from offload_lab.crowd import percentile
 from offload_lab.engine import ROOT
 from offload_lab.errors import BrokenManifest, LabError, Missing, Unknown
 from offload_lab.site import make_file
@@ -100,6 +108,127 @@ def test_a_feed_speaks_at_even_distances_whenever_one_begins_to_listen(feed):
     steps = {round(after - before, 6) for before, after in pairwise(moments)}
     assert steps == {2.0 if feed == ALL else 1.0}
     assert due_after(feed, moments[-1] - 0.01) == moments[-1]
+
+
+def test_nothing_measured_has_no_percentile_and_a_cell_without_bystanders_fails():
+    assert math.isnan(percentile([], 99))
+    assert percentile([3.0], 1) == percentile([3.0], 100) == 3.0
+    for idle, waits, when in (([], [1.0], "before it began"), ([1.0], [], "beside it"), ([], [], "before it began")):
+        with pytest.raises(LabError, match=f"no bystander asked {when}"):
+            tally.bystanders(idle, waits)
+    assert tally.lateness([], 5) == {
+        "events": 0, "missed": 5, "late_p50_ms": None, "late_p99_ms": None, "late_worst_ms": None,
+    }  # fmt: skip
+
+
+def test_a_point_of_a_run_in_which_nothing_happened_is_no_number():
+    still = result(counted_events=0, opened_s=0.0, first_ms=None, last_ms=None, slab_kib_each=1.0)
+    point = law.point(100, [still])
+    assert all(math.isnan(value) for value in (point.front_us, point.event_us, point.opened_per_s))
+    assert point.last_ms == math.inf
+
+
+def test_pages_of_an_unfinished_run_say_what_was_not_measured(run):
+    run.about["contestants"] = ["ours"]
+    assert "| `ours` | 0 | not measured | not measured |" in pages.storms(run)
+    run.add(Cell("ours", "broadcast", 1000), result(slab_kib_each=1.0, first_ms=1.0, last_ms=2.0))
+    assert pages.fits(run).count("\n") == 1, "no line through one point"
+
+
+@pytest.fixture
+def crew():
+    with Crew("streams") as crew:
+        yield crew
+
+
+def answers_one_by_one(listener, count):
+    """Accept `count` connections and answer each; their sockets."""
+    sockets = [listener.accept()[0] for _ in range(count)]
+    for one in sockets:
+        one.recv(65536)
+        one.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+    return sockets
+
+
+def test_a_crew_opens_a_storm_and_still_answers(crew):
+    count = 3 * CONNECT_AT_ONCE + 7
+    with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener, ExitStack() as exits:
+        listener.settimeout(TIMEOUT_S)
+        words = {"source": "127.0.0.2", "requests": ["GET / HTTP/1.1\r\n\r\n"], "count": count, "at_once": count}
+        crew.ask("open", port=listener.getsockname()[1], **words)
+        for one in answers_one_by_one(listener, count):
+            exits.enter_context(one)
+        wait_for(lambda: crew.ask("status")["established"] == count, TIMEOUT_S, "all of them")
+        said = crew.ask("status")
+        assert (said["waiting"], said["failures"], said["open"]) == (0, {}, count)
+        assert said["last"] > 0
+
+
+@pytest.fixture
+def no_questions(monkeypatch):
+    """For a crew in this process: nobody asks it anything."""
+    ours, theirs = os.pipe()
+    monkeypatch.setattr("bench.load.loop.STDIN", ours)
+    yield
+    os.close(ours)
+    os.close(theirs)
+
+
+def test_a_storm_is_opened_in_parts_between_which_what_came_is_read(no_questions):
+    storm, count = load_streams.Crew(), 3 * CONNECT_AT_ONCE
+    with storm.epoll, socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
+        storm.do_open(listener.getsockname()[1], "127.0.0.2", ["GET /"], count, count)
+        assert (storm.waiting, len(storm.streams)) == (CONNECT_AT_ONCE, CONNECT_AT_ONCE)
+        storm.do_give_up()
+
+
+def test_connections_that_cannot_even_begin_are_counted_and_end_no_crew(crew):
+    """An address that is not ours cannot be bound."""
+    words = {"source": "192.0.2.1", "requests": ["GET / HTTP/1.1\r\n\r\n"], "count": 3, "at_once": 2}
+    crew.ask("open", port=1, **words)
+    wait_for(lambda: sum(crew.ask("status")["failures"].values()) == 3, TIMEOUT_S, "three failures")
+
+
+def test_bystanders_and_readers_without_a_descriptor_are_not_served_and_end_no_crew(monkeypatch, no_questions):
+    def no_descriptor(*_, **__):
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(load_bystanders, "connecting", no_descriptor)
+    monkeypatch.setattr(load_readers, "connecting", no_descriptor)
+    bystanders, readers = load_bystanders.Crew(), load_readers.Crew()
+    bystanders.do_come(1, "GET /ping HTTP/1.1\r\n\r\n", 60.0)
+    assert bystanders.do_waits() == {"asked": 1, "waits": []}
+    readers.do_open(1, "GET /file HTTP/1.1\r\n\r\n", 2, 1.0)
+    assert readers.do_status() == {"received": 0, "states": {"refused": 2}}
+    bystanders.epoll.close()
+    readers.epoll.close()
+
+
+def test_half_an_answer_of_a_crew_is_not_waited_for_for_ever(crew, monkeypatch):
+    monkeypatch.setattr("bench.crew.ANSWER_S", 0.2)
+    ours, theirs = os.pipe()
+    os.write(theirs, b'{"established": ')
+    with open(ours, "rb", buffering=0) as half, monkeypatch.context() as patch:
+        patch.setattr(crew._process, "stdout", half)
+        with pytest.raises(LabError, match=r"asked to cpu and said nothing whole for 0\.2 s"):
+            crew.ask("cpu")
+    os.close(theirs)
+
+
+def test_a_crew_that_does_not_end_is_ended(monkeypatch):
+    monkeypatch.setattr("bench.crew.END_S", 5.0)
+    with Crew("streams") as crew:
+        crew.ask("cpu")
+        os.kill(crew._process.pid, signal.SIGSTOP)
+    assert crew._process.returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("need", ['install = "x"', 'program = "x"', 'programme = "x"\ninstall = "y"'])
+def test_a_need_of_a_contestant_that_names_nothing_is_named(tmp_path, need):
+    text = (contestants.FOLDER / "nchan" / "contestant.toml").read_text()
+    (tmp_path / "contestant.toml").write_text(text.replace("[[needs]]", f"[[needs]]\n{need}\n[[needs]]", 1))
+    with pytest.raises(BrokenManifest, match="needs a program, or one of module, file, engine and install"):
+        contestants.Contestant.load(tmp_path)
 
 
 def test_an_event_cut_anywhere_is_noted_once():
@@ -294,6 +423,7 @@ def a_stream(server, visitor, open_ones):
     return opened[0]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", ALONE)
 def test_every_contestant_asks_django_and_carries_what_it_said_yes_to(name, prepared):
     contestant = EVERYBODY[name]
@@ -317,20 +447,23 @@ def test_every_contestant_asks_django_and_carries_what_it_said_yes_to(name, prep
             assert fetch(server.port, "/file").status == 403
 
 
+@pytest.mark.full
 def test_a_contestant_that_falls_over_is_a_result_that_says_why(prepared):
     broken = replace(EVERYBODY["floor"], process=[{"name": "floor", "command": ["@python@", "-c", "exit('no luck')"]}])
     said = cells.measure(Cell("floor", "hold", 20), broken, BRIEF, prepared)
     assert "no luck" in said["failed"]
-    absent = replace(broken, needs=[{"program": "no-such-program", "install": "make one"}])
+    absent = replace(broken, needs=[{"file": "/no/such/file", "install": "make one"}])
     assert "make one" in cells.measure(Cell("floor", "hold", 20), absent, BRIEF, prepared)["missing"]
 
 
+@pytest.mark.full
 def test_more_streams_than_descriptors_are_not_even_tried(prepared):
     limit = cells.raise_limits()
     said = cells.measure(Cell("ours", "hold", limit), EVERYBODY["ours"], BRIEF, prepared)
     assert f"the limit is {limit:,}" in said["failed"]
 
 
+@pytest.mark.full
 def test_a_small_run_from_the_command_to_the_pictures_and_again(monkeypatch, tmp_path):
     """Two contestants, 20 streams, a second: all of them open, all events there, nothing measured twice."""
     monkeypatch.setattr(recorder, "RESULTS", tmp_path)

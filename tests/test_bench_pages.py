@@ -24,6 +24,7 @@ def test_a_page_says_what_the_recordings_say(name, runs):
     assert pages.renewed(text, runs) == text, "renew it with: ./lab bench --renew"
 
 
+@pytest.mark.full
 def test_the_pictures_say_what_the_recordings_say(runs, tmp_path):
     drawn = dict(pages.pictures(runs))
     assert {path.stem.removeprefix("bench-") for path in drawn} == set(pages.PICTURES)

@@ -20,6 +20,7 @@ def engine_or_skip(name):
         require(False, missing.what, missing.install)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", ["wheel", "built"])
 @pytest.mark.parametrize("step", manifest.steps(), ids=lambda step: step.name)
 def test_the_step_starts_and_answers(step, name):

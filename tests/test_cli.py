@@ -11,15 +11,17 @@ import psutil
 import pytest
 
 from offload_lab.clients import ping
+from offload_lab.clients.http import fetch_raw
 from offload_lab.engine import ROOT
 from offload_lab.testing import wait_for
+from offload_lab.timeouts import scaled
 from offload_lab.uwsgi import free_port
 
 LAB = [sys.executable, "-m", "offload_lab"]
 
 
 def lab(*words):
-    return subprocess.run([*LAB, *words], cwd=ROOT, capture_output=True, text=True, timeout=100)
+    return subprocess.run([*LAB, *words], cwd=ROOT, capture_output=True, text=True, timeout=scaled(100))
 
 
 @pytest.mark.parametrize(
@@ -83,9 +85,18 @@ def test_run_says_what_to_try_prefixes_each_line_and_ends_with_ctrl_c():
         assert ping(front.port, timeout_s=20).status == 200
         assert re.match(r"offload │ .*GET /ping", next(line for line in front.process.stdout if "/ping" in line))
         front.process.send_signal(signal.SIGINT)
-        front.process.communicate(timeout=30)
+        front.process.communicate(timeout=scaled(30))
     assert front.process.returncode == 130
     assert not any(process.is_running() for process in front.family)
+
+
+def test_run_shows_a_clients_control_characters_and_markup_as_they_were_sent():
+    with Foreground("run", "01", "offload") as front:
+        fetch_raw(front.port, "GET /\x1b]0;title\x07[bold]\u202e\x9b?\rover HTTP/1.1\r\n\r\n".encode())
+        line = next(line for line in front.process.stdout if "title" in line)
+        front.process.send_signal(signal.SIGINT)
+        front.process.communicate(timeout=30)
+    assert r" GET /\x1b]0;title\x07[bold]\u202e\x9b?\rover => " in line
 
 
 def test_run_on_a_busy_port_says_so():
@@ -99,9 +110,22 @@ def test_run_ends_with_an_error_when_its_uwsgi_is_killed():
     with Foreground("run", "01", "offload") as front:
         uwsgi = [process for process in front.family if "keeper.py" not in " ".join(process.cmdline())]
         uwsgi[0].kill()
-        output = front.process.communicate(timeout=30)[0]
+        output = front.process.communicate(timeout=scaled(30))[0]
     assert front.process.returncode == 1
-    assert "offload ended with status -9" in output
+    assert "offload ended with status -9 (SIGKILL)" in output
+
+
+def test_demo_of_a_step_without_a_measurement_says_which_have_one():
+    answer = lab("demo", "07")
+    assert answer.returncode == 1
+    assert "07_pitfalls has nothing that the demo measures; these steps have: 01, 02" in answer.stderr
+
+
+def test_run_and_explain_without_a_variant_mean_the_one_that_others_are_compared_with():
+    with Foreground("run", "03") as front:
+        assert "03_sse_offload header: " in front.said
+        answer = lab("explain", "03")
+    assert "03_sse_offload header: the front header listens on" in answer.stdout
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +136,7 @@ def demo(tmp_path_factory):
 ROW = re.compile(r"^ ?(\d\d) (\w+) +(\d+) of (\d+) +([\d,.]+) +([\d,.]+) +([\d,]+) x +([\d,]+) +(\d+) *$", re.MULTILINE)
 
 
+@pytest.mark.full
 def test_demo_shows_blocking_against_offloaded(demo):
     assert demo.returncode == 0, demo.stderr
     rows = {f"{step} {variant}": rest for step, variant, *rest in ROW.findall(demo.stdout)}
@@ -124,6 +149,7 @@ def test_demo_shows_blocking_against_offloaded(demo):
         assert (int(peak) > 64) == (name == "01 naive")
 
 
+@pytest.mark.full
 def test_demo_draws_a_picture_a_step_and_says_where(demo):
     pictures = [Path(path) for path in re.findall(r"picture: (.*\.png)", demo.stdout)]
     assert [path.stem for path in pictures] == ["01_file_wrapper", "02_xsendfile"]
@@ -132,6 +158,7 @@ def test_demo_draws_a_picture_a_step_and_says_where(demo):
         assert path.with_suffix(".svg").read_text().startswith("<?xml")
 
 
+@pytest.mark.full
 def test_nothing_outlives_a_killed_demo():
     with subprocess.Popen([*LAB, "demo", "01"], cwd=ROOT, stdout=subprocess.DEVNULL) as process:
         family = psutil.Process(process.pid)

@@ -1,11 +1,10 @@
 """The doctor on machines that lack something: each finding says how to get it, and nothing else depends on it."""
 
 import resource
-import sys
 
 import pytest
 
-from offload_lab import doctor, engine
+from offload_lab import doctor, engine, programs
 from offload_lab.errors import Missing
 
 
@@ -21,13 +20,9 @@ def nothing_installed(monkeypatch, tmp_path):
         raise Missing("uWSGI", "everything here", engine.INSTALL)
 
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(doctor, "Path", lambda _: tmp_path)
-    monkeypatch.setattr(doctor.glob, "glob", lambda _: [])
+    monkeypatch.setattr(programs.sysconfig, "get_path", lambda _: str(tmp_path))
     monkeypatch.setattr(doctor.importlib.util, "find_spec", lambda _: None)
     monkeypatch.setattr(doctor.engine, "find", missing)
-
-
-MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 @pytest.mark.parametrize(
@@ -35,19 +30,15 @@ MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
     [
         ("uWSGI (wheel)", "pip install pyuwsgi"),
         ("uWSGI (built)", "./lab engine"),
-        ("Redis", "apt-get install redis-server"),
-        ("PostgreSQL", "apt-get install postgresql"),
-        ("Chromium", "apt-get install chromium"),
-        ("nginx", "apt-get install nginx"),
-        ("OpenSSL", "apt-get install openssl"),
-        ("curl", "apt-get install curl"),
-        ("Node.js and npm", "apt-get install nodejs npm"),
-        ("C compiler", "apt-get install gcc"),
-        ("Python headers", f"apt-get install python{MINOR}-dev"),
-        ("PCRE2 headers", "apt-get install libpcre2-dev"),
-        ("OpenSSL headers", "apt-get install libssl-dev"),
-        ("JupyterLab", "./lab notebook installs it"),
-        ("Playwright", "./lab test installs it"),
+        ("Redis", programs.install("redis-server")),
+        ("PostgreSQL", programs.install("postgresql")),
+        ("Chromium", programs.install("chromium")),
+        ("C compiler", programs.install("cc")),
+        ("Python headers", programs.command_here(programs.PYTHON_HEADERS)),
+        ("PCRE2 headers", programs.command_here(programs.PCRE2_HEADERS)),
+        ("OpenSSL headers", programs.command_here(programs.OPENSSL_HEADERS)),
+        ("JupyterLab", "./lab install notebook"),
+        ("Playwright", "./lab install test"),
     ],
 )
 def test_what_is_missing_comes_with_the_command_that_gets_it(nothing_installed, part, install):

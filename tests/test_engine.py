@@ -18,7 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from offload_lab.testing import require, wait_for
+from offload_lab.testing import require, require_program, wait_for
+from offload_lab.timeouts import scaled
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILT = ROOT / ".engine" / "uwsgi"
@@ -102,7 +103,7 @@ class Toy:
 
     def build(self, *options: str, **env: str) -> "subprocess.CompletedProcess[str]":
         process = self.start(*options, **env)
-        out, err = process.communicate(timeout=100)
+        out, err = process.communicate(timeout=scaled(100))
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     def good_engine(self) -> dict[str, bytes]:
@@ -119,7 +120,7 @@ class Toy:
 
 @pytest.fixture
 def toy(tmp_path: Path) -> Toy:
-    require(shutil.which("patch") is not None, "patch", "apt-get install patch")
+    require_program("patch")
     return Toy(tmp_path)
 
 
@@ -161,6 +162,7 @@ FAILURES = [
 ]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("breakage", "words"), FAILURES, ids=[breakage.__name__ for breakage, _ in FAILURES])
 def test_a_failure_is_one_line_and_leaves_the_earlier_engine(
     toy: Toy, breakage: Callable[[Toy], None], words: list[str]
@@ -178,11 +180,13 @@ def test_a_failure_is_one_line_and_leaves_the_earlier_engine(
     assert not list(toy.tmp.iterdir())
 
 
+@pytest.mark.full
 def test_a_failure_with_no_earlier_engine_installs_nothing(toy: Toy) -> None:
     assert toy.build().returncode == 1
     assert not (toy.root / ".engine").exists()
 
 
+@pytest.mark.full
 def test_the_log_of_a_failed_compilation_is_kept_whole(toy: Toy) -> None:
     toy.put_on_shelf(compile_with="import sys; print('\\n'.join(map(str, range(50)))); sys.exit(1)")
     toy.build()
@@ -212,6 +216,7 @@ def test_a_missing_header_is_named_before_anything_is_downloaded(toy: Toy, heade
     assert "download" not in done.stdout
 
 
+@pytest.mark.full
 def test_stopping_it_ends_the_compiler_and_leaves_nothing(toy: Toy, tmp_path: Path) -> None:
     note = tmp_path / "pid"
     waiting = f"import os, subprocess; child = subprocess.Popen(['sleep', '600']); open({str(note)!r}, 'w')"
@@ -221,7 +226,7 @@ def test_stopping_it_ends_the_compiler_and_leaves_nothing(toy: Toy, tmp_path: Pa
     try:
         wait_for(lambda: note.exists() and note.read_text().endswith(" "), 60, "the compiler starts")
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=scaled(60))
     finally:
         process.kill()
     assert process.returncode == 130
@@ -248,6 +253,7 @@ def working(toy: Toy) -> Toy:
     return toy
 
 
+@pytest.mark.full
 def test_a_proved_engine_replaces_the_earlier_one_and_is_not_built_twice(working: Toy) -> None:
     working.good_engine()
     first = working.build()
@@ -266,6 +272,7 @@ def test_a_proved_engine_replaces_the_earlier_one_and_is_not_built_twice(working
     assert working.build("--force").returncode == 1
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("change", ["patch", "program", "stamp"])
 def test_it_is_built_again_when_something_differs(working: Toy, change: str) -> None:
     assert working.build().returncode == 0
@@ -282,7 +289,7 @@ def test_it_is_built_again_when_something_differs(working: Toy, change: str) -> 
 
 def prove(*command: str) -> "subprocess.CompletedProcess[str]":
     prover = [sys.executable, str(ROOT / "engine/prove.py"), *command]
-    return subprocess.run(prover, capture_output=True, text=True, timeout=100)
+    return subprocess.run(prover, capture_output=True, text=True, timeout=scaled(100))
 
 
 def test_the_built_engine_does_all_that_its_stamp_claims() -> None:
@@ -294,6 +301,7 @@ def test_the_built_engine_does_all_that_its_stamp_claims() -> None:
     assert "route" in stamp["proved"]
 
 
+@pytest.mark.full
 def test_the_stock_wheel_still_crashes_there_and_has_no_ssl() -> None:
     """The day this fails is the day to drop the patch: see engine/README.md."""
     wheel = Path(sys.executable).with_name("uwsgi")

@@ -15,8 +15,11 @@ from offload_lab.clients.websocket import WebSocketClient
 from offload_lab.errors import ProcessDied
 from offload_lab.stage import Stage
 from offload_lab.testing import wait_for
+from offload_lab.timeouts import scaled
 
 from .conftest import EVENT, HEAD, TIMEOUT_S, find, hall, read, says
+
+pytestmark = pytest.mark.full
 
 PASS = ["--route", "^/subscribe passuwsgi:{run}/sse.sock,0,0"]
 MANY = 50
@@ -68,7 +71,7 @@ def test_a_long_request_comes_whole_before_its_visitor():
 
 def post(here, *with_the_head):
     """Somebody who has said that ten bytes follow."""
-    visitor = here.exits.enter_context(socket.create_connection(("127.0.0.1", here.front.port), TIMEOUT_S))
+    visitor = here.exits.enter_context(socket.create_connection(("127.0.0.1", here.front.port), scaled(TIMEOUT_S)))
     visitor.sendall(
         b"\r\n".join([b"POST /subscribe HTTP/1.1", b"Host: hall", b"Content-Length: 10", b"", *with_the_head])
     )
@@ -105,7 +108,7 @@ def test_an_address_that_can_take_no_socket_is_refused_at_the_start():
 
 def test_who_is_sent_to_an_address_that_turns_out_to_be_no_unix_socket_is_carried():
     with socket.create_server(("127.0.0.1", 0)) as door:
-        door.settimeout(TIMEOUT_S)
+        door.settimeout(scaled(TIMEOUT_S))
         host, port = door.getsockname()
         actions = [f"addvar:DOOR={host}:{port}", "passuwsgi:${{DOOR}},0,0"]
         with hall("built", *(f"--route=^/subscribe {action}" for action in actions)) as here:
@@ -186,7 +189,7 @@ def test_of_two_sockets_the_app_behind_keeps_the_first(stage, behind):
         with client, other:
             pass_on(behind, client, other)
         assert b"ticket" in read(visitor, 400)
-        bystander.settimeout(TIMEOUT_S)
+        bystander.settimeout(scaled(TIMEOUT_S))
         assert bystander.recv(1) == b"", "nobody has the other end"
         assert b"ticket" in read(visitor, 400), "while the first one's stream goes on"
     behind.close()
@@ -207,7 +210,7 @@ def test_who_is_gone_on_arrival_leaves_nothing_behind(stage):
 def test_who_leaves_at_the_door_leaves_nothing_behind(stage):
     before = stage.served()
     for _ in range(MANY):
-        with socket.create_connection(("127.0.0.1", stage.port), TIMEOUT_S) as visitor:
+        with socket.create_connection(("127.0.0.1", stage.port), scaled(TIMEOUT_S)) as visitor:
             visitor.sendall(request_bytes(stage.port, "/subscribe", stage.ada.cookie))
     stage.serve(MANY, before)
     stage.lets_go()

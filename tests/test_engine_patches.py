@@ -16,8 +16,11 @@ from offload_lab.clients.login import Visitor
 from offload_lab.clients.websocket import CONTINUATION, PING, PONG, TEXT, WebSocketClient, frame
 from offload_lab.stage import Stage
 from offload_lab.testing import require, wait_for
+from offload_lab.timeouts import scaled
 
 from .conftest import EVENT, HEAD, TIMEOUT_S, find, hall, hears, read, says
+
+pytestmark = pytest.mark.full
 
 CROWD = 250  # more than the queue in front of a thread holds
 FEW, MANY = 5, 150  # streams
@@ -152,7 +155,7 @@ def overloaded():
 def test_no_other_way_of_handing_over_keeps_the_worker_either(overloaded, path):
     _, begun, refusal = OTHER_WAYS[path]
     with socket.socket(socket.AF_UNIX) as store:
-        store.settimeout(TIMEOUT_S)
+        store.settimeout(scaled(TIMEOUT_S))
         store.bind(str(overloaded.run / "store"))
         store.listen()
         visitor = overloaded.knock(path)

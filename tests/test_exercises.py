@@ -1,6 +1,7 @@
 """The exercises without a process: regions of text, the learner's folder, hints, and the record of progress."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 
@@ -12,7 +13,9 @@ from offload_lab import manifest
 from offload_lab.engine import ROOT
 from offload_lab.errors import BrokenMarks, CannotCheck, NotReady, ProcessDied, Unknown, WorkInTheWay
 from offload_lab.exercises import diagnosis, folder, hints, marks, progress
+from offload_lab.exercises.check import answered
 from offload_lab.exercises.scratch import inspect, scratch, solutions
+from offload_lab.explain import look
 from offload_lab.testing import Unexpected, expect
 
 INI = """\
@@ -191,6 +194,51 @@ def test_a_file_that_no_process_could_read_is_named_before_any_is_started(step, 
         inspect(step)
 
 
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("file_wrapper.py", b"def application(:\n"),
+        ("file_wrapper.py", b"\xff\xfe"),
+        ("file_wrapper.py", b"# no marker left\n"),
+        ("file_wrapper.py", None),
+        ("naive.py", None),
+        ("naive.ini", None),
+    ],
+)
+def test_another_tasks_file_or_a_missing_one_does_not_matter_for_a_task(step, file, content):
+    target, _ = folder.start(step, solved=True)
+    if content is None:
+        (target / file).unlink()
+    else:
+        (target / file).write_bytes(content)
+    inspect(step, step.task("belt"))
+    with answered(step, step.task("belt")) as copy:
+        assert (copy.folder / file).read_bytes() == (step.folder / file).read_bytes()
+    if file == "file_wrapper.py":
+        with pytest.raises((CannotCheck, BrokenMarks), match=r"file_wrapper\.py"):
+            inspect(step, step.task("handover"))
+
+
+def test_a_file_of_no_task_matters_for_each(step):
+    target, _ = folder.start(step)
+    (target / "naive.py").write_text("def application(:\n")
+    with pytest.raises(CannotCheck, match=r"naive\.py, line 1"):
+        inspect(step, step.task("belt"))
+
+
+def test_a_tasks_own_file_is_the_learners_outside_of_the_marks_too(step):
+    target, _ = folder.start(step)
+    with (target / "offload.ini").open("a") as ini:
+        ini.write("; mine\n")
+    (target / "mine.py").write_text("helps = True\n")
+    with answered(step, step.task("belt")) as copy:
+        text = (copy.folder / "offload.ini").read_text()
+        assert text.endswith("; mine\n")
+        assert marks.body(text, "belt") == folder.untouched(step.task("belt"))
+        assert marks.body(text, "app") == solutions(step)["app"]
+        assert (copy.folder / "mine.py").exists()
+
+
 def test_an_ini_that_names_another_step_names_it_from_the_learners_folder_too(step, work, tmp_path):
     shutil.copytree(step.folder, tmp_path / "steps" / step.name)
     ini = tmp_path / "steps" / step.name / "naive.ini"
@@ -215,6 +263,19 @@ def test_a_scratch_copy_has_the_repositorys_shape_and_goes_away(step):
         assert [one.name for one in manifest.steps(copy.folder.parent)] == [one.name for one in manifest.steps()]
     assert not copy.folder.parents[1].exists()
     assert (ROOT / "offload_lab" / "exercises" / "scratch.py").exists(), "links were removed, not what they lead to"
+
+
+def test_a_look_that_is_cut_short_says_so_with_the_logs_last_error(step, monkeypatch):
+    def cut_short(stage):
+        with stage.front.log.open("a") as log:
+            log.write("*** failed to mend ***\n")
+        return stage.front.stats_socket.unlink() or look(stage.step, stage.variant, stage.run)
+
+    monkeypatch.setattr("offload_lab.exercises.diagnoses.download.visit", cut_short)
+    said = diagnosis.diagnose(step, step.task("belt"))
+    assert said.findings == ()
+    assert re.search(r"cut short: offload\.ini of 01_file_wrapper offload does not answer", said.seen[0])
+    assert said.seen[1] == "the log of offload says: *** failed to mend ***"
 
 
 # --- hints and progress

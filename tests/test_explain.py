@@ -19,13 +19,16 @@ from offload_lab.clients.sse import SseClient
 from offload_lab.engine import ROOT
 from offload_lab.errors import LabError
 from offload_lab.explain import Connection, Facts, Request, Server, Wait, Worker, describe, find_run, look
-from offload_lab.explain.look import named_in
+from offload_lab.explain.look import named_in, offload_threads_of
 from offload_lab.explain.threads import blocked_threads
+from offload_lab.lint import parse
 from offload_lab.manifest import Variant
 from offload_lab.stage import Stage
+from offload_lab.system import is_linux
 from offload_lab.testing import wait_for
+from offload_lab.timeouts import scaled
 
-linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a thread waits for: proc(5)")
+linux = pytest.mark.skipif(not is_linux(), reason="only Linux tells what a thread waits for: proc(5)")
 DOWNLOAD = Request("GET", "/file", 12)
 SUBSCRIBED = Request("GET", "/subscribe", 12)
 
@@ -122,6 +125,55 @@ def test_who_has_left_unnoticed(left, says):
     assert says in said(worker, *gone)
 
 
+def test_threads_of_which_nothing_is_known_are_not_called_offload_threads():
+    worker = Worker(4711, busy=False, threads_unknown=True)
+    text = said(worker, Connection("10.0.0.1:5001", 4711, 4713), Connection("10.0.0.2:5002", 4711, None))
+    unknown = "perhaps an offload thread; which of its threads are offload threads is not known."
+    assert f"visitor 10.0.0.1:5001: held by thread 4713 of worker 4711: {unknown}" in text.splitlines()
+    assert f"visitor 10.0.0.2:5002: held by a thread that is not known of worker 4711: {unknown}" in text.splitlines()
+    assert "hands free" not in text
+
+
+def test_a_worker_of_whose_threads_nothing_is_known_is_not_said_to_have_no_offload_threads():
+    worker = Worker(4711, busy=True, requests=(SUBSCRIBED,), wait=Wait("read", "backend"), threads_unknown=True)
+    text = said(worker, Connection("10.0.0.1:5001", 4711, 4711), Connection("10.0.0.2:5002", 4711, 4713))
+    assert "; which of its threads are offload threads is not known." in text
+    assert "no offload thread exists" not in text
+    assert "visitor 10.0.0.1:5001: held by worker 4711 itself, which does nothing else meanwhile." in text.splitlines()
+
+
+CONFIG = "[uwsgi]\noffload-threads = {}\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "line", "number"),
+    [
+        ("uwsgi --ini front.ini", "3", 3),
+        ("uwsgi --ini front.ini", "%k", None),
+        ("uwsgi --offload-threads 2 --ini front.ini", "3", 2),
+        ("uwsgi --offload-threads=2 --ini front.ini", "%k", 2),
+        ("uwsgi --offload-threads %k --ini front.ini", "3", None),
+        ("", "3", 3),
+    ],
+)
+def test_the_number_of_offload_threads_is_read_or_unknown(command, line, number):
+    config = parse("front.ini", lambda path: CONFIG.format(line))
+    assert offload_threads_of(command.split(), config) == number
+
+
+def test_a_running_worker_with_a_number_that_only_uwsgi_knows(tmp_path):
+    """As many offload threads as there are processors: uWSGI expands %k itself."""
+    shutil.copytree(ROOT / "steps/01_file_wrapper", tmp_path / "01_file_wrapper")
+    ini = tmp_path / "01_file_wrapper/offload.ini"
+    text = re.sub(r"(?m)^offload-threads *=.*$", "offload-threads = %k", ini.read_text())
+    ini.write_text(text.replace("%d../..", str(ROOT)))
+    with Stage(str(tmp_path / "01_file_wrapper"), "offload", placeholders={"mib": "64"}) as stage:
+        with SlowReader(stage.port, "/file", rate_mib_s=0.5):
+            text = "\n".join(describe(look(stage.step, stage.variant, stage.run)))
+    assert "which of its threads are offload threads is not known" in text
+    assert "held by offload thread" not in text
+
+
 def test_a_front_in_greenlets():
     worker = Worker(4711, busy=True, cores=100, requests=(SUBSCRIBED, DOWNLOAD), wait=Wait("read", "visitor"))
     text = said(worker, Connection("10.0.0.1:5001", 4711), in_greenlets=True)
@@ -143,7 +195,7 @@ def test_a_run_folder_is_read_from_a_command_line(tmp_path):
 @contextmanager
 def asking(port, path, cookie=""):
     """Somebody who asked and would wait for the answer: their address."""
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=scaled(30)) as connection:
         connection.sendall(f"GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\nCookie: {cookie}\r\n\r\n".encode())
         yield "{}:{}".format(*connection.getsockname())
 
@@ -311,7 +363,7 @@ def test_the_command_says_it_and_a_wrong_folder_is_named(tmp_path):
         code = "from offload_lab.cli.explain import explain; explain()"
         return subprocess.run(
             [sys.executable, "-c", code, *map(str, words)],
-            cwd=ROOT, env={**os.environ, "COLUMNS": "80"}, capture_output=True, text=True, timeout=60,
+            cwd=ROOT, env={**os.environ, "COLUMNS": "80"}, capture_output=True, text=True, timeout=scaled(60),
         )  # fmt: skip
 
     with Stage("01", "offload") as stage:

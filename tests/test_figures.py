@@ -38,7 +38,17 @@ def recorded(*bystanders, busy=False, tid=BELT, held=True):
 
 
 QUICK, LATE, NEVER = (1.0, 1.001), (1.1, 3.6), (1.2, None)
+GONE = replace(recorded(QUICK, busy=True).samples[4], workers=[], holder=None, gap="No such file or directory")
+
+
+def with_a_gap(recording):
+    """Nothing seen at 2.0 s."""
+    return replace(recording, samples=[GONE if one.at == GONE.at else one for one in recording.samples])
+
+
 STATES = {
+    "a gap": with_a_gap(recorded(LATE, busy=True, tid=WORKER)),
+    "nothing but gaps": replace(recorded(QUICK), samples=[replace(GONE, at=0.5), GONE]),
     "offloaded": recorded(QUICK, QUICK),
     "blocked": recorded(LATE, LATE, busy=True, tid=WORKER),
     "a bystander who was never answered": recorded(QUICK, NEVER),
@@ -57,10 +67,10 @@ STATES = {
 }
 
 
-@pytest.mark.parametrize("state", STATES)
+@pytest.mark.full
 @pytest.mark.parametrize("ending", ["png", "svg"])
-def test_every_state_is_drawn(tmp_path, state, ending):
-    path = figures.save(figures.signature([STATES[state]]), tmp_path / "new folder" / f"picture.{ending}")
+def test_every_state_is_drawn(tmp_path, ending):
+    path = figures.save(figures.signature(list(STATES.values())), tmp_path / "new folder" / f"picture.{ending}")
     assert path.read_bytes().startswith({"png": b"\x89PNG\r\n", "svg": b"<?xml"}[ending])
 
 
@@ -136,6 +146,14 @@ def test_a_bystander_who_was_never_answered_is_drawn_to_the_end_of_the_download(
 
 def test_neighbouring_looks_of_the_same_state_are_one_bar():
     assert figures.busy_spans(recorded(busy=True).samples) == [(0.0, 1.0, False), (1.0, 3.5, True), (3.5, 4.0, False)]
+
+
+def test_a_gap_is_drawn_as_one_and_not_as_an_idle_worker():
+    spans = figures.busy_spans(with_a_gap(recorded(busy=True)).samples)
+    assert [busy for _, _, busy in spans] == [False, True, None, True, False]
+    assert spans[2][:2] == (2.0, 2.5)
+    drawn = figures.signature([with_a_gap(recorded(QUICK, busy=True))])
+    assert "not seen" in {text.get_text() for axes in drawn.axes for text in axes.texts}
 
 
 def test_the_same_recording_is_the_same_svg(tmp_path):

@@ -12,9 +12,10 @@ import pytest
 from offload_lab import holder
 from offload_lab.holder import Holder, find_holders, waiting_thread
 from offload_lab.process import Deadline, Process
+from offload_lab.system import is_linux
 from offload_lab.testing import wait_for
 
-linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a thread's system call: proc(5)")
+linux = pytest.mark.skipif(not is_linux(), reason="only Linux tells a thread's system call: proc(5)")
 
 # Accepts one connection; another thread, or the main one, then waits on it. Prints: port, then descriptor and thread.
 HELPER = """

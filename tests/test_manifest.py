@@ -133,3 +133,34 @@ def test_a_wrong_variant_gets_the_nearest_and_the_list(hall):
 def test_an_empty_folder_of_steps_says_so(tmp_path):
     with pytest.raises(Unknown, match="there are: none"):
         manifest.find("01", tmp_path)
+
+
+def test_the_default_variant_is_the_one_that_others_are_compared_with_else_the_last(hall):
+    assert (
+        manifest.load(
+            hall(
+                GOOD
+                + GOOD[GOOD.index("[variants.clerk]") : GOOD.index("[variants.belt]")].replace(
+                    "variants.clerk", "variants.late"
+                )
+            )
+        )
+        .variant(None)
+        .name
+        == "belt"
+    )
+    assert manifest.load(hall(GOOD.replace("reference = true", ""), "02_hall")).variant(None).name == "belt"
+
+
+@pytest.mark.parametrize("variants", ["variants = {}", "[variants.clerk]\ninis = []\nsays = ''"])
+def test_a_step_without_anything_to_start_is_named(hall, variants):
+    with pytest.raises(BrokenManifest, match="needs at least one variant, each with at least one INI file"):
+        manifest.load(hall(GOOD.partition("[variants")[0] + variants))
+
+
+def test_where_the_steps_are_is_asked_when_they_are_looked_for(hall, tmp_path, monkeypatch):
+    hall()
+    monkeypatch.setenv("LAB_STEPS", str(tmp_path))
+    assert [step.name for step in manifest.steps()] == ["01_hall"]
+    monkeypatch.delenv("LAB_STEPS")
+    assert manifest.find("01").name == "01_file_wrapper"

@@ -1,7 +1,7 @@
 """A real nginx before a stage: what it replaces, what it needs, what it leaves."""
 
 import os
-import shutil
+import re
 import ssl
 import subprocess
 import sys
@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from offload_lab import manifest, nginx
+from offload_lab import manifest, nginx, programs
 from offload_lab.clients import ping
 from offload_lab.engine import ROOT
 from offload_lab.errors import CannotStart, LabError, Missing, PortBusy, ProcessDied
@@ -55,7 +55,7 @@ def here():
         nginx.find()
     except Missing as missing:
         require(False, missing.what, missing.install)
-    require(shutil.which("openssl") is not None, "openssl", "apt-get install openssl")
+    require(programs.find("openssl") is not None, "openssl", programs.install("openssl"))
 
 
 def proxied(folder, text=CONF):
@@ -102,8 +102,8 @@ def test_a_conf_without_exactly_one_loopback_listen_is_named(listens):
 
 
 def test_a_missing_nginx_comes_with_the_command_that_installs_it(monkeypatch):
-    monkeypatch.setattr(nginx.shutil, "which", lambda *_, **__: None)
-    with pytest.raises(Missing, match="apt-get install nginx"):
+    monkeypatch.setattr(nginx.programs, "find", lambda _: None)
+    with pytest.raises(Missing, match=re.escape(programs.install("nginx"))):
         nginx.find()
 
 
@@ -117,8 +117,8 @@ def test_an_nginx_that_is_too_old_is_named(monkeypatch, tmp_path):
 
 
 def test_a_missing_openssl_comes_with_the_command_that_installs_it(monkeypatch, tmp_path):
-    monkeypatch.setattr(nginx.shutil, "which", lambda _: None)
-    with pytest.raises(Missing, match="apt-get install openssl"):
+    monkeypatch.setattr(nginx.programs, "find", lambda _: None)
+    with pytest.raises(Missing, match=re.escape(programs.install("openssl"))):
         nginx.make_certificate(tmp_path)
 
 

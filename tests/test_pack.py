@@ -16,7 +16,9 @@ from offload_lab import pack as packing
 from offload_lab.cli import workshop
 from offload_lab.engine import ROOT
 from offload_lab.pack import DownloadFailed, NoClone, find_pip, other_patches, pack
-from offload_lab.testing import require
+from offload_lab.testing import require, require_program
+
+pytestmark = pytest.mark.full
 
 MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
 LOCKS = ("base", "dev", "notebooks")
@@ -53,7 +55,7 @@ def git(folder, *words):
 
 def make_clone(root, pin):
     """A repository whose command line prints its words, with one file changed and one unknown to git."""
-    require(shutil.which("git") is not None, "git", "apt-get install git")
+    require_program("git")
     for folder in ("requirements", "offload_lab"):
         (root / folder).mkdir(parents=True)
     shutil.copy(ROOT / "lab", root)
@@ -122,15 +124,14 @@ def test_it_tells_how_far_it_is_with_each_lock_file_and_leaves_only_the_archive(
 @pytest.mark.parametrize("installer", ["pip", "uv"] if UV else ["pip"])  # nothing here needs uv
 def test_in_a_room_without_a_network_lab_installs_from_it_and_says_when_it_cannot(made, installer, tmp_path):
     alone = ["unshare", "--map-root-user", "--net"]
-    able = bool(shutil.which("unshare")) and subprocess.run([*alone, "true"], capture_output=True).returncode == 0
-    require(able, "a network namespace", "apt-get install util-linux, and allow user namespaces")
+    unshare = require_program("unshare")
+    able = subprocess.run([*alone, "true"], capture_output=True).returncode == 0
+    require(able, "the right to make a network namespace", "allow user namespaces, or run as root")
     lab = room(made, tmp_path)
     env = {"PATH": str(tools(tmp_path / "bin", installer)), "HOME": str(tmp_path), "PIP_CONFIG_FILE": os.devnull}
 
     def run():
-        return subprocess.run(
-            [shutil.which("unshare"), *alone[1:], lab, "demo"], env=env, capture_output=True, text=True
-        )
+        return subprocess.run([unshare, *alone[1:], lab, "demo"], env=env, capture_output=True, text=True)
 
     first = run()
     assert (first.returncode, first.stdout) == (0, "42 demo\n"), first.stderr

@@ -1,7 +1,9 @@
 """The harness attacked: whatever the child does, it is seen, stopped and reaped, and nothing is left."""
 
 import os
+import resource
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -9,8 +11,10 @@ import textwrap
 import psutil
 import pytest
 
-from offload_lab.errors import CannotStart, NotReady, ProcessDied
-from offload_lab.process import Deadline, Process
+from offload_lab import keeper
+from offload_lab.errors import CannotStart, NotReady, NotStopped, ProcessDied, StillRunning
+from offload_lab.process import Deadline, Process, readable
+from offload_lab.system import is_linux
 from offload_lab.testing import wait_for
 
 FOREVER = "import signal; signal.pause()"
@@ -31,12 +35,31 @@ def python(tmp_path):
         process.stop()
 
 
+@pytest.fixture
+def many_descriptors():
+    """Room for descriptors up to 2047."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 2048:
+        pytest.skip(f"this process may open {hard} files at most; raise it with: ulimit -Hn 2048")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2048), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 def says(process, word):
     return word in process.log_tail(1000)
 
 
 def gone(pid):
     return not psutil.pid_exists(pid)
+
+
+def ended(pid):
+    """Gone, or kept by an init that does not reap, as where the keeper cannot inherit it."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def test_a_child_is_stopped_and_reaped(python):
@@ -76,10 +99,103 @@ def test_a_child_that_dies_at_start_is_noticed_at_once_with_its_last_words(pytho
     assert "no such database" in str(caught.value)
 
 
-def test_a_child_killed_by_a_signal_says_which(python):
-    with python("import os; os.kill(os.getpid(), 11)") as process, pytest.raises(ProcessDied) as caught:
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGTERM, signal.SIGKILL, signal.SIGINT, signal.SIGPIPE])
+def test_a_child_killed_by_a_signal_says_which(python, number):
+    with (
+        python(
+            f"import os, signal; signal.signal({number}, signal.SIG_DFL) if {number} != 9 else 0;"
+            f"os.kill(os.getpid(), {number})"
+        ) as process,
+        pytest.raises(ProcessDied) as caught,
+    ):
         process.wait_until(lambda: False, Deadline(60))
-    assert caught.value.status == -signal.SIGSEGV
+    assert caught.value.status == -number
+    assert f"child ended with status -{number:d} ({number.name})" in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [0, 1, 127, 128, 137, 143, 255])
+def test_every_exit_status_is_reported_as_it_is_and_never_as_a_signal(python, status):
+    with python(f"import os; os._exit({status})") as process:
+        assert process.wait_ended(Deadline(60)) == status
+
+
+def test_a_probe_that_another_process_answers_makes_no_dead_child_ready(python):
+    with python("pass") as process:
+        process.wait_ended(Deadline(60))
+        with pytest.raises(ProcessDied):
+            process.wait_until(lambda: True, Deadline(60))
+
+
+def test_a_child_that_ends_during_its_probe_is_not_ready(python):
+    def answers_last():
+        os.kill(process.pid, signal.SIGKILL)
+        wait_for(lambda: process.status() is not None, 20, "its end")
+        return True
+
+    with python(FOREVER) as process, pytest.raises(ProcessDied, match="SIGKILL"):
+        process.wait_until(answers_last, Deadline(60))
+
+
+def test_a_child_that_should_end_and_does_not_is_reported_with_its_log(python):
+    with python("print('still copying', flush=True);" + FOREVER) as process:
+        process.wait_until(lambda: says(process, "copying"), Deadline(20))
+        with pytest.raises(StillRunning, match=r"still ran after [\d.]+ s.*\n.*still copying"):
+            process.wait_ended(Deadline(0.1))
+
+
+def test_a_keeper_that_says_nothing_is_not_waited_for_for_ever(python, monkeypatch, tmp_path):
+    silent = tmp_path / "silent.py"
+    silent.write_text("import os, sys\nprint(os.getpid(), file=sys.stderr, flush=True)\nsys.stdin.read()")
+    monkeypatch.setattr("offload_lab.process.KEEPER", silent)
+    monkeypatch.setattr("offload_lab.process.HANDSHAKE_S", 3.0)
+    process = python(FOREVER)
+    with pytest.raises(CannotStart, match="child: its keeper said nothing for 3 s"):
+        process.start()
+    assert gone(int(process.log_tail()))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="prctl(2), parent death signal")
+def test_a_keeper_that_does_not_stop_is_given_up_with_the_command_that_finds_the_rest(python, monkeypatch):
+    process = python(FOREVER, grace_s=0.1)
+    process.start()
+    its_keeper = psutil.Process(process.pid).parent()
+    its_keeper.suspend()
+    monkeypatch.setattr("offload_lab.process.REAP_S", 0.2)
+    with pytest.raises(NotStopped, match=rf"process {process.pid}\) was not reaped .* ps "):
+        process.stop()
+    wait_for(lambda: gone(process.pid) and not its_keeper.is_running(), 20, "both ended")
+
+
+def test_ctrl_c_while_it_is_waited_for_leaves_the_rest_to_the_keeper(python, monkeypatch):
+    def interrupted(self, timeout=None):
+        raise KeyboardInterrupt
+
+    process = python(FOREVER)
+    process.start()
+    its_keeper = psutil.Process(process.pid).parent()
+    with monkeypatch.context() as patch:
+        patch.setattr(subprocess.Popen, "wait", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            process.stop()
+    process.stop()
+    assert gone(process.pid)
+    assert not its_keeper.is_running()
+
+
+def test_what_survives_sigkill_does_not_keep_the_keeper(monkeypatch, capfd):
+    monkeypatch.setattr(keeper, "KILL_S", 0.0)
+    monkeypatch.setattr(keeper, "reap", lambda leader: False)  # as if it slept in the kernel, uninterruptible
+    with subprocess.Popen([sys.executable, "-c", "pass"], start_new_session=True) as leader:
+        keeper.end(leader, 0.0)
+    assert "the keeper gave up on" in capfd.readouterr().err
+
+
+def test_a_socket_beyond_descriptor_1023_is_waited_for_like_any_other(many_descriptors):
+    ours, theirs = socket.socketpair()
+    with ours, theirs, socket.socket(fileno=os.dup2(ours.fileno(), 1500)) as high:
+        assert not readable(high, 0)
+        theirs.send(b"x")
+        assert readable(high, 20)
 
 
 def test_a_child_that_never_gets_ready_is_reported_with_its_log(python):
@@ -111,7 +227,9 @@ def test_children_of_the_child_go_with_it(python):
         process.wait_until(lambda: process.log_tail().isdigit(), Deadline(20))
         grandchild = int(process.log_tail())
         assert psutil.pid_exists(grandchild)
-    assert gone(grandchild)
+    if is_linux():
+        assert gone(grandchild)
+    wait_for(lambda: ended(grandchild), 20, "the grandchild ended")
 
 
 DAEMON = """
@@ -128,7 +246,7 @@ DAEMON = """
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux hands orphans to the keeper: prctl(2), subreaper")
+@pytest.mark.skipif(not is_linux(), reason="only Linux hands orphans to the keeper: prctl(2), subreaper")
 def test_a_daemon_that_left_the_group_and_ignores_sigterm_goes_too(python):
     with python(DAEMON, grace_s=0.2) as process:
         process.wait_until(lambda: process.log_tail().isdigit(), Deadline(20))
@@ -144,7 +262,7 @@ def test_what_a_dying_child_leaves_behind_is_ended_with_it(python):
         os._exit(1)
     """
     with python(code) as process:
-        process.wait_until(lambda: process.log_tail().isdigit(), Deadline(20))
+        wait_for(lambda: process.log_tail().isdigit(), 20, "its last words")
         wait_for(lambda: gone(int(process.log_tail())), 20, "the orphan ended")
 
 
@@ -185,7 +303,7 @@ def test_nothing_outlives_an_owner_that_is_killed(tmp_path, number):
         wait_for(lambda: not (tmp_path / "scratch").exists(), 20, "the scratch folder removed")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="prctl(2), parent death signal")
+@pytest.mark.skipif(not is_linux(), reason="prctl(2), parent death signal")
 def test_a_child_ends_even_if_its_keeper_is_killed(python):
     with python(FOREVER) as process:
         psutil.Process(process.pid).parent().kill()

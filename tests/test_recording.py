@@ -24,7 +24,7 @@ def a_recording():
         bystanders=[Bystander(0.6, 0.601, 11), Bystander(0.7, None, 0, "timed out")],
         samples=[
             Sample(0.5, [worker], {"10": 4.25, "11": 6.5}, {"pid": 11, "fd": 9, "tid": None}),
-            Sample(0.6, [], {}, None),
+            Sample(0.6, [], {}, None, gap="Connection refused"),
         ],
     )
 
@@ -38,6 +38,14 @@ def saved(tmp_path):
 
 def test_what_was_saved_comes_back_equal(saved):
     assert Recording.load(saved) == a_recording()
+
+
+def test_a_recording_from_before_gaps_were_marked_can_be_read(saved):
+    data = json.loads(saved.read_text())
+    for row in data["samples"]:
+        del row["gap"]
+    saved.write_text(json.dumps(data))
+    assert [sample.gap for sample in Recording.load(saved).samples] == ["", ""]
 
 
 def test_the_same_recording_is_the_same_file(saved, tmp_path):

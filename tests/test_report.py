@@ -119,3 +119,22 @@ def test_a_wait_without_end_is_shown_as_such():
 def test_a_row_is_red_as_soon_as_one_bystander_had_to_wait():
     drawn = report.table([recorded((2.0, 2.001), (2.1, 4.5)), recorded((2.0, 2.001))])
     assert [row.style for row in drawn.rows] == ["bold red", ""]
+
+
+GAP = Sample(2, [], {}, None, gap="Connection refused")
+
+
+def test_a_gap_counts_neither_as_nothing_offloaded_nor_as_no_memory():
+    samples = [GAP, sample(1, {"11": 9.0}, (11, True, 7)), GAP, sample(3, {"11": 8.0}, (11, True, 9)), GAP]
+    row = report.summarise(recorded(samples=samples))
+    assert (row.offloaded, row.peak_mib, row.gaps, row.samples) == (2, 9.0, 3, 5)
+
+
+@pytest.mark.parametrize("narrow", [False, True])
+def test_gaps_are_said_below_the_table(narrow):
+    console = Console(width=80, color_system=None)
+    with console.capture() as capture:
+        console.print(report.table([recorded(samples=[GAP, sample(1, {}, (11, True, 0))]), recorded()], narrow))
+    said = " ".join(capture.get().split())
+    assert said.count("samples show nothing") == 1
+    assert "01 offload: 1 of 2 samples show nothing (Connection refused)" in said

@@ -29,6 +29,7 @@ def may_enter(visitor, port):
     return elsewhere.ask("GET", "/").status == 200
 
 
+@pytest.mark.full
 def test_two_servers_share_a_new_run_folder_and_a_later_one_goes_on_with_it():
     run = short_private_folder()
     with ExitStack() as running:

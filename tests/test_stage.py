@@ -6,20 +6,23 @@ import socket
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
-from offload_lab import engine
-from offload_lab.clients import ping
+from offload_lab import engine, measure
+from offload_lab.background import Background
+from offload_lab.clients import SlowReader, ping
 from offload_lab.engine import ROOT
-from offload_lab.errors import PathTooLong, PortBusy, ProcessDied, Unknown
+from offload_lab.errors import LabError, Missing, PathTooLong, PortBusy, ProcessDied, Unknown
 from offload_lab.manifest import Step, Variant
+from offload_lab.measure import Sampler
 from offload_lab.process import Deadline
 from offload_lab.stage import Stage
 from offload_lab.testing import wait_for
-from offload_lab.uwsgi import SOCKET_PATH_LIMIT, Uwsgi, free_port
+from offload_lab.uwsgi import SOCKET_PATH_LIMIT, Uwsgi, free_port, read_stats
 
 SMALL = {"mib": "1"}
 
@@ -47,6 +50,19 @@ def test_a_failing_block_leaves_nothing_either():
         1 / 0  # noqa: B018
     assert not running.run.exists()
     assert running.front.pids() == []
+
+
+def test_a_preparation_that_fails_leaves_nothing_either():
+    class Unprepared(Stage):
+        def prepare(self):
+            assert ping(self.port, timeout_s=20).status == 200
+            raise ZeroDivisionError
+
+    stage = Unprepared("01", "offload", placeholders=SMALL)
+    with pytest.raises(ZeroDivisionError), stage:
+        pass
+    assert not stage.run.exists()
+    assert stage.front.pids() == []
 
 
 def test_two_stages_run_at_once():
@@ -158,6 +174,35 @@ def test_an_engine_that_is_not_there_is_named(monkeypatch):
         engine.find()
 
 
+PROGRAMS = {
+    "silent": ("#!/bin/sh\nexit 0\n", "says nothing to --help"),
+    "no program": ("not a program", "cannot be run: Exec format error"),
+    "hangs": ("#!/bin/sh\nread -r never < fifo\n", r"did not answer --help within 0\.5 s"),
+}
+
+
+@pytest.mark.parametrize("kind", PROGRAMS)
+def test_a_program_that_is_no_uwsgi_is_named(tmp_path, monkeypatch, kind):
+    text, says = PROGRAMS[kind]
+    program = tmp_path / "uwsgi"
+    program.write_text(text)
+    program.chmod(0o755)
+    os.mkfifo(tmp_path / "fifo")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(engine, "ASK_S", 0.5 if kind == "hangs" else 30.0)
+    with pytest.raises(LabError, match=rf"{program} {says}"):
+        engine.find(str(program))
+
+
+@pytest.mark.parametrize("stamp", ["", "{}", "[]", '{"inputs": {"python": 3}}'])
+def test_a_stamp_that_was_torn_is_a_missing_engine(tmp_path, monkeypatch, stamp):
+    (tmp_path / "uwsgi").touch()
+    (tmp_path / "engine.json").write_text(stamp)
+    monkeypatch.setattr(engine, "BUILT", tmp_path)
+    with pytest.raises(Missing, match=r"engine\.json cannot be read.*\./lab engine --force"):
+        engine.find("built")
+
+
 def test_nothing_outlives_a_killed_stage(tmp_path):
     code = (
         "from offload_lab.stage import Stage\nimport signal\n"
@@ -169,3 +214,108 @@ def test_nothing_outlives_a_killed_stage(tmp_path):
         owner.kill()
     wait_for(lambda: not any(psutil.pid_exists(int(pid)) for pid in pids), 20, "every uWSGI ended")
     wait_for(lambda: not Path(run).exists(), 20, "the run folder removed")
+
+
+def test_a_wrong_process_name_gets_the_nearest_and_the_list():
+    with Stage("01", "offload", placeholders=SMALL) as running:
+        assert running.process("offload") is running.front
+        with pytest.raises(Unknown, match=r"no process in 01_file_wrapper offload 'ofload'; did you mean offload\?"):
+            running.process("ofload")
+
+
+def test_a_backend_that_ends_while_the_front_starts_is_reported_and_nothing_is_left(tmp_path):
+    step = a_step(tmp_path, GOOD + "master = true\nstats = %(run)/front-stats.sock\nmodule = backend_ends\n")
+    (tmp_path / "backend_ends.py").write_text(
+        "import os, pathlib, signal\n"
+        f"os.kill(int(pathlib.Path({str(tmp_path / 'pid')!r}).read_text()), signal.SIGKILL)\n"
+        "def application(environ, start_response):\n"
+        "    start_response('200 OK', [])\n"
+        "    return []\n"
+    )
+    (tmp_path / "front.ini").write_text((tmp_path / "front.ini").read_text() + f"pythonpath = {tmp_path}\n")
+    (tmp_path / "backend.ini").write_text(
+        "[uwsgi]\nset-placeholder = run=.\nmaster = true\nsocket = %(run)/b.sock\n"
+        f"stats = %(run)/backend-stats.sock\npidfile = {tmp_path / 'pid'}\n"
+    )
+    both = replace(step.variants[0], inis=("backend.ini", "front.ini"))
+    stage = Stage(replace(step, variants=(both,)), "front")
+    with pytest.raises(ProcessDied, match=r"backend ended with status -9 \(SIGKILL\)"), stage:
+        pass
+    assert not stage.run.exists()
+
+
+def whole_stats(text):
+    """What `read_stats` makes of a stats server that says `text` and closes."""
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listener:
+        path = Path(folder) / "stats.sock"
+        listener.bind(str(path))
+        listener.listen()
+
+        def serve():
+            connection, _ = listener.accept()
+            with connection:
+                connection.sendall(text)
+
+        with Background("a stats server", serve, lambda: None):
+            return read_stats(path)
+
+
+def test_the_stats_are_read_whole():
+    assert whole_stats(b'{"workers": [], "text": "' + b"x" * 200_000 + b'"}')["workers"] == []
+
+
+@pytest.mark.parametrize("text", [b"", b'{"workers": [', b"\xff\xfe"])
+def test_stats_that_are_cut_are_a_connection_error(text):
+    with pytest.raises(ConnectionError, match="which is not whole"):
+        whole_stats(text)
+
+
+def test_a_stats_server_that_says_nothing_is_a_timeout(tmp_path):
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "s"))
+        listener.listen()
+        with pytest.raises(TimeoutError, match=r"did not end its answer within 0\.1 s"):
+            read_stats(tmp_path / "s", within_s=0.1)
+
+
+# --- the sampler
+
+
+def test_a_stats_socket_that_is_gone_while_sampling_is_a_gap_that_is_marked():
+    with Stage("01", "offload", placeholders=SMALL) as running, Sampler(running, lambda: 0.0) as sampler:
+        wait_for(lambda: sampler.samples, 20, "a sample")
+        hidden = running.front.stats_socket.with_suffix(".away")
+        running.front.stats_socket.rename(hidden)
+        wait_for(lambda: sampler.samples[-1].gap, 20, "a gap")
+        hidden.rename(running.front.stats_socket)
+        wait_for(lambda: not sampler.samples[-1].gap, 20, "a sample again")
+    gaps = [sample for sample in sampler.samples if sample.gap]
+    assert {(tuple(one.workers), one.holder) for one in gaps} == {((), None)}
+    assert "No such file" in gaps[0].gap
+    assert sampler.samples[0].workers[0]["front"]
+
+
+def test_any_other_error_of_the_sampler_is_raised_where_the_block_is_left(monkeypatch):
+    def breaks(*_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(measure, "look", breaks)
+    with Stage("01", "offload", placeholders=SMALL) as running, pytest.raises(ZeroDivisionError):
+        with Sampler(running, lambda: 0.0):
+            pass
+
+
+@pytest.mark.parametrize("scenario", measure.SCENARIOS)
+def test_a_front_that_ends_cannot_be_measured_and_its_logs_say_why(scenario):
+    with Stage("01", "offload", placeholders=SMALL) as running:
+        running.front.stop()
+        with pytest.raises(LabError, match=r"01_file_wrapper offload cannot be measured: .*refused.*logs say:\n---"):
+            measure.SCENARIOS[scenario](running)
+
+
+def test_a_download_that_never_ends_is_an_error(monkeypatch):
+    monkeypatch.setattr(measure, "FINISH_S", 0.1)
+    with Stage("01", "offload", placeholders={"mib": "64"}) as running:
+        monkeypatch.setattr(SlowReader, "hurry", lambda self: None)
+        with pytest.raises(LabError, match=r"had not ended 0\.1 s after"):
+            measure.record_download(running, slow_s=0.1)

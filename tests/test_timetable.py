@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from offload_lab import manifest
 from offload_lab.cli import workshop
+from offload_lab.errors import Unknown
 from offload_lab.manifest import Section, Step
 from offload_lab.timetable import BREAK, CLOSING, LUNCH, OPENING, TooShort, plan
 from offload_lab.timetable_text import WIDTH, lines, renewed
@@ -151,6 +152,11 @@ def test_renewing_writes_them_anew_and_touches_nothing_else(tmp_path, monkeypatc
     assert after.startswith("\n<!-- /timetable -->\nafter\n<!-- sections 01 -->\n\n**25 minutes.**")
     for section in STEPS[0].sections:
         assert f"| {section.title} | {section.minutes} | {section.landmark} |" in after
+
+
+def test_a_mark_for_a_step_that_is_not_there_is_named():
+    with pytest.raises(Unknown, match=r"no step '99'; there are: 01, 02"):
+        renewed("<!-- sections 99 -->\n<!-- /sections -->\n", STEPS)
 
 
 def test_the_command_prints_it(capsys):

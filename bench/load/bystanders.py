@@ -25,7 +25,10 @@ class Crew(Loop):
         if not self._coming:
             return
         self.asked += 1
-        Bystander(self, port, request)
+        try:
+            Bystander(self, port, request)
+        except OSError:
+            pass  # no descriptor or port left: it has asked, and is not among those who were answered
         self.at(moment + every_s, lambda: self._arrive(port, request, every_s, moment + every_s))
 
     def do_stop(self) -> None:

@@ -69,16 +69,20 @@ class Loop:
 def connecting(port: int, source: str = LOOPBACK, receive_buffer: int = 0) -> socket.socket:
     """A socket that is being connected. Each further `source` address has as many ports as the first one.
 
+    Raises OSError where connecting cannot even begin.
     `receive_buffer`, in bytes, has to be set before connecting; 0 leaves it to the kernel.
     """
     connection = socket.socket()
-    connection.setblocking(False)
-    if receive_buffer:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-    connection.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
-    connection.bind((source, 0))
     try:
+        connection.setblocking(False)
+        if receive_buffer:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        connection.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+        connection.bind((source, 0))
         connection.connect((LOOPBACK, port))
     except BlockingIOError:
         pass
+    except OSError:
+        connection.close()
+        raise
     return connection

@@ -18,7 +18,10 @@ class Crew(Loop):
     def do_open(self, port: int, request: str, count: int, rate_mib_s: float) -> None:
         """`count` readers at once, each of `rate_mib_s`."""
         for _ in range(count):
-            Reader(self, port, request.encode(), READ_BYTES / (rate_mib_s * 2**20))
+            try:
+                Reader(self, port, request.encode(), READ_BYTES / (rate_mib_s * 2**20))
+            except OSError:
+                self.states["refused"] += 1
 
     def do_status(self) -> dict[str, object]:
         """Bytes received by all, heads included, and how many readers are in which state."""
@@ -29,9 +32,9 @@ class Reader:
     """`state` is "waiting" until the answer begins, then "reading", and "refused" or "ended" if it stops too early."""
 
     def __init__(self, crew: Crew, port: int, request: bytes, pause_s: float) -> None:
+        connection = connecting(port, receive_buffer=READ_BYTES)
         self.crew, self.request, self.pause_s, self.state = crew, request, pause_s, "waiting"
         crew.states[self.state] += 1
-        connection = connecting(port, receive_buffer=READ_BYTES)
         self.fd = connection.detach()
         crew.watch(self.fd, select.EPOLLOUT, self.ask)
 

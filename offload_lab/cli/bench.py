@@ -7,9 +7,11 @@ from pathlib import Path
 import click
 
 from ..engine import ROOT
-from ..errors import Unknown
+from ..errors import LabError, Unknown
 from ..manifest import nearest
+from ..system import is_linux
 from .console import out
+from .needs import needs
 
 
 @click.command()
@@ -29,8 +31,15 @@ def bench(names: tuple[str, ...], plan: str | None, resume: Path | None, renew: 
     Without an option: every workload, three rounds, more than an hour. Each measurement is written down as soon
     as it is finished. The patched uWSGI is built first, where that can be done.
     """
-    from bench import recorder, report  # it stands beside this package, not in it
-    from bench.contestants import load_all
+    from bench.contestants import load_all  # it stands beside this package, not in it
+
+    contestants = load_all()
+    if unknown := next((name for name in names if name not in contestants), None):
+        raise Unknown("contestant", unknown, list(contestants), nearest(unknown, list(contestants)))
+    if not is_linux():
+        raise LabError("./lab bench runs on Linux only: it waits with epoll and reads /proc; see docs/systems.md")
+    needs("bench")
+    from bench import recorder, report
     from bench.records import Run
 
     if renew:
@@ -38,9 +47,6 @@ def bench(names: tuple[str, ...], plan: str | None, resume: Path | None, renew: 
 
         pages.renew()
         return
-    contestants = load_all()
-    if unknown := next((name for name in names if name not in contestants), None):
-        raise Unknown("contestant", unknown, list(contestants), nearest(unknown, list(contestants)))
     if resume:
         run = Run.load(resume)
     else:

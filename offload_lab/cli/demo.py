@@ -11,12 +11,14 @@ from rich.table import Column
 
 from .. import engine, manifest
 from ..engine import ROOT, Engine
+from ..errors import LabError
 from ..manifest import Step, Variant
 from ..measure import SCENARIOS
 from ..recording import Recording
 from ..report import table
 from ..stage import Stage
 from .console import out
+from .needs import needs
 
 RESULTS = ROOT / "results" / "demo"
 
@@ -27,10 +29,15 @@ RESULTS = ROOT / "results" / "demo"
 def demo(steps: tuple[str, ...], engine_name: str | None) -> None:
     """Measure blocking against offloaded (all STEPS, or those named) and draw it."""
     chosen = [manifest.find(word) for word in steps] or manifest.steps()
-    chosen = [step for step in chosen if step.scenario in SCENARIOS]
+    measured = [step for step in chosen if step.scenario in SCENARIOS and any(one.demo for one in step.variants)]
+    if not measured:
+        having = ", ".join(step.number for step in manifest.steps() if step.scenario in SCENARIOS)
+        names = ", ".join(step.name for step in chosen)
+        raise LabError(f"{names} has nothing that the demo measures; these steps have: {having}")
     uwsgi = engine.find(engine_name)
+    needs("demo")
     out.print("For three seconds somebody stays: a slow download, or open streams. Somebody else asks every 0.1 s.\n")
-    recordings = record_all(chosen, uwsgi)
+    recordings = record_all(measured, uwsgi)
     out.print(table(recordings, narrow=out.width < 80))
     out.print(
         "[bold red]Red[/]: whoever came meanwhile waited for the end. Elsewhere nobody noticed it.\n"

@@ -15,6 +15,7 @@ from ..exercises import check as checks
 from ..exercises import folder, progress
 from ..manifest import Step, Task
 from .console import out, say
+from .needs import needs
 
 EVERY_S = 0.3  # between two looks at the files
 WORDS = {
@@ -82,7 +83,10 @@ def say_kept(kept: Path | None) -> None:
 def check(step: str, task: str | None) -> None:
     """Try what you wrote for STEP, task by task; fails until all pass."""
     found = find(step)
-    if not show_check(found, found.task(task) if task else None):
+    chosen = found.task(task) if task else None
+    folder.folder(found)
+    needs("check")
+    if not show_check(found, chosen):
         sys.exit(1)
 
 
@@ -94,6 +98,7 @@ def watch(step: str, task: str | None) -> None:
     found = find(step)
     chosen = found.task(task) if task else None
     folder.folder(found)
+    needs("watch")
     while True:
         before = saved(found)
         out.print(f"\n{datetime.now():%H:%M:%S}", style="dim")

@@ -16,6 +16,7 @@ from .explain import explain
 from .hints import hint, show_progress, solution
 from .lint import lint
 from .listing import list_steps
+from .needs import install
 from .publish import book, slides
 from .run import run
 from .tools import engine, notebook, test
@@ -54,7 +55,21 @@ def lab() -> None:
 
 EXERCISES = (start, check, watch, hint, solution, reset, show_progress)
 TEACHING = (timetable, pack, book, slides)
-for command in (demo, run, *EXERCISES, bench, explain, lint, test, notebook, engine, doctor, list_steps, *TEACHING):
+for command in (
+    demo,
+    run,
+    *EXERCISES,
+    bench,
+    explain,
+    lint,
+    test,
+    notebook,
+    engine,
+    doctor,
+    install,
+    list_steps,
+    *TEACHING,
+):
     lab.add_command(command)
 
 

@@ -11,6 +11,7 @@ from rich.table import Column
 
 from ..errors import Missing
 from .console import out
+from .needs import needs
 from .tools import NOTEBOOKS, find_notebook
 
 NEEDED = ("furo", "ipykernel", "myst_nb", "nbclient", "sphinx_revealjs")
@@ -20,7 +21,7 @@ NEEDED = ("furo", "ipykernel", "myst_nb", "nbclient", "sphinx_revealjs")
 @click.option("--no-run", is_flag=True, help="Take the notebooks as they are, without results: quick, for writers.")
 def book(no_run: bool) -> None:
     """Make the book: all documents and the executed notebooks, as a site in results/book."""
-    check_tools()
+    check_tools("book")
     from ..publish.book import build
 
     notebooks = sorted(NOTEBOOKS.glob("*.ipynb"))
@@ -31,10 +32,10 @@ def book(no_run: bool) -> None:
 @click.argument("numbers", nargs=-1, metavar="[NUMBER]...")
 def slides(numbers: tuple[str, ...]) -> None:
     """Make slides of each notebook, or of those named (00 …), in results/slides."""
-    check_tools()
+    notebooks = [find_notebook(number) for number in numbers] or sorted(NOTEBOOKS.glob("*.ipynb"))
+    check_tools("slides")
     from ..publish.slides import write
 
-    notebooks = [find_notebook(number) for number in numbers] or sorted(NOTEBOOKS.glob("*.ipynb"))
     decks = [write(path.stem, executed(path)) for path in notebooks]
     for deck in decks:
         out.print(f"deck: {deck}", soft_wrap=True)
@@ -42,10 +43,11 @@ def slides(numbers: tuple[str, ...]) -> None:
     tell(decks[0])
 
 
-def check_tools() -> None:
+def check_tools(command: str) -> None:
     """Raises Missing."""
+    needs(command)
     if any(find_spec(module) is None for module in NEEDED):
-        raise Missing("Sphinx or one of its parts", "the book and the slides", "pip install -e '.[book]'")
+        raise Missing("Sphinx or one of its parts", "the book and the slides", f"./lab install {command}")
 
 
 def executed(notebook: Path) -> Path:

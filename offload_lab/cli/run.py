@@ -4,16 +4,20 @@ import itertools
 import os
 import threading
 import time
+from contextlib import ExitStack
+from functools import partial
 from typing import TextIO
 
 import click
 from rich.text import Text
 
 from .. import engine, manifest
-from ..errors import ProcessDied
+from ..background import Background
 from ..exercises.folder import shown
 from ..stage import Stage
+from ..text import printable
 from .console import out
+from .needs import LOCKS, needs
 
 COLOURS = ("cyan", "magenta", "yellow", "green", "blue")
 DEFAULT_PORT = 9090  # as in the INI files
@@ -27,11 +31,12 @@ DEFAULT_PORT = 9090  # as in the INI files
 )
 @click.option("--engine", "engine_name", envvar="LAB_UWSGI", help="wheel (default), built, or a path.")
 def run(step: str, variant: str | None, port: int, engine_name: str | None) -> None:
-    """Run STEP's VARIANT (its last, if you name none) until Ctrl-C."""
+    """Run STEP's VARIANT until Ctrl-C; without one, that which the others are compared with, else the last."""
     found = manifest.find(step)
-    chosen = found.variant(variant) if variant else found.variants[-1]
+    chosen = found.variant(variant)
     uwsgi = engine.find(engine_name)
     uwsgi.check(chosen.needs)
+    needs(*(name for name in chosen.programs if name in LOCKS))
     with Stage(found, chosen.name, port=port, engine=uwsgi) as stage:
         out.print(f"[bold]{found.name} {chosen.name}[/]: {chosen.says}")
         out.print(
@@ -54,20 +59,29 @@ def run(step: str, variant: str | None, port: int, engine_name: str | None) -> N
 def follow(stage: Stage) -> None:
     """Print every process's log as it grows. Raises ProcessDied when one ends by itself."""
     width = max(len(process.name) for process in stage.everything)
-    for process, colour in zip(stage.everything, itertools.cycle(COLOURS), strict=False):
-        log = process.log.open(errors="replace")
-        log.seek(0, os.SEEK_END)  # what was said while starting would stand in the error, had there been one
-        prefix = Text(f"{process.name:<{width}} │ ", style=colour)
-        threading.Thread(target=tail, args=(log, prefix), daemon=True).start()
-    out.print("\nCtrl-C ends it.\n", style="dim")
-    while all(process.status() is None for process in stage.everything):
-        time.sleep(0.1)
-    dead = next(process for process in stage.everything if process.status() is not None)
-    raise ProcessDied(dead.name, dead.status(), dead.log_tail())
+    ended = threading.Event()
+    with ExitStack() as exits:
+        tails = []
+        for process, colour in zip(stage.everything, itertools.cycle(COLOURS), strict=False):
+            log = exits.enter_context(process.log.open(errors="replace", newline="\n"))
+            log.seek(0, os.SEEK_END)  # what was said while starting would stand in the error, had there been one
+            prefix = Text(f"{process.name:<{width}} │ ", style=colour)
+            work = partial(tail, log, prefix, ended)
+            tails.append(exits.enter_context(Background(f"the log of {process.name}", work, ended.set)))
+        out.print("\nCtrl-C ends it.\n", style="dim")
+        while True:
+            for process, its_tail in zip(stage.everything, tails, strict=True):
+                process.check_lives()
+                its_tail.check()
+            time.sleep(0.1)
 
 
-def tail(log: TextIO, prefix: Text) -> None:
+def tail(log: TextIO, prefix: Text, ended: threading.Event) -> None:
+    """Print the lines of `log` as they come, until it has `ended`."""
     while True:
+        last_look = ended.is_set()
         for line in log:
-            out.print(prefix + line.rstrip("\n"), soft_wrap=True)
-        time.sleep(0.1)
+            out.print(prefix + printable(line.rstrip("\n")), soft_wrap=True)
+        if last_look:
+            return
+        ended.wait(0.1)

@@ -10,21 +10,31 @@ import click
 from ..engine import ROOT
 from ..errors import Missing, Unknown
 from ..manifest import nearest
+from .needs import needs
 
 NOTEBOOKS = ROOT / "notebooks"
 # else JupyterLab's first words are a question about its own news, and it looks for newer versions of itself
 NO_NEWS = f"--LabApp.app_settings_dir={Path(__file__).with_name('jupyterlab')}"
-SIDE_BY_SIDE = ("--numprocesses=3", "--dist=loadscope")  # see conftest.py
+SIDE_BY_SIDE = ("--numprocesses=3", "--dist=loadscope")  # see conftest.py; the tests mostly wait for processes
+QUICK = ("-m", "not full", "--durations=10", "--durations-min=5")  # names what might rather be marked full
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.option("--full", is_flag=True, help="Everything; without it, what takes three minutes.")
 @click.argument("pytest_args", nargs=-1, type=click.UNPROCESSED)
-def test(pytest_args: tuple[str, ...]) -> None:
-    """Run the tests; all further words go to pytest (paths count from the repository)."""
+def test(full: bool, pytest_args: tuple[str, ...]) -> None:
+    """Run the quick tests, with --full all of them; further words go to pytest, which then runs all that they name."""
+    needs("test")
     os.chdir(ROOT)
-    # all of them, side by side: they mostly wait for processes. A few named ones: in one process, easier to read
-    words = pytest_args or (SIDE_BY_SIDE if importlib.util.find_spec("xdist") else ())
+    words = pytest_words(full, pytest_args, side_by_side=importlib.util.find_spec("xdist") is not None)
     os.execv(sys.executable, [sys.executable, "-m", "pytest", *words])  # noqa: S606 (no shell: that is the point)
+
+
+def pytest_words(full: bool, named: tuple[str, ...], side_by_side: bool) -> tuple[str, ...]:
+    """The words for pytest. What was named runs whole, in one process that is easier to read, unless `full` is said."""
+    if named and not full:
+        return named
+    return (*(SIDE_BY_SIDE if side_by_side else ()), *(() if full else QUICK), *named)
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
@@ -40,8 +50,9 @@ def engine(words: tuple[str, ...]) -> None:
 def notebook(number: str) -> None:
     """Open JupyterLab on notebook NUMBER (00, where it starts)."""
     path = find_notebook(number)
+    needs("notebook")
     if importlib.util.find_spec("jupyterlab") is None:
-        raise Missing("JupyterLab", "the notebooks", "pip install -e '.[notebooks]'")
+        raise Missing("JupyterLab", "the notebooks", "./lab install notebook")
     os.chdir(NOTEBOOKS)
     root = ["--allow-root"] if os.geteuid() == 0 else []  # in a container; it listens on the loopback only
     words = ["-m", "jupyterlab", "--ip=127.0.0.1", NO_NEWS, *root, path.name]

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-LOOPBACK = "127.0.0.1"
+from ..background import Background
+from .http import exchange
+
+ROOM_S = 30.0  # for a busy machine
 
 
 @dataclass(frozen=True)
@@ -19,17 +22,12 @@ class Pong:
 
 
 def ping(port: int, timeout_s: float) -> Pong:
-    """GET /ping on a connection of its own. Raises OSError (TimeoutError included) or http.client.HTTPException."""
-    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=timeout_s)
+    """GET /ping on a connection of its own; the whole answer has `timeout_s`. Raises OSError, TimeoutError included."""
     try:
-        connection.request("GET", "/ping", headers={"Connection": "close"})
-        response = connection.getresponse()
-        response.read()
-        return Pong(response.status, int(response.headers.get("X-Worker-Pid", 0)))
-    except http.client.HTTPException as error:
+        answer = exchange(port, "/ping", "GET", {}, None, timeout_s)
+        return Pong(answer.status, int(answer.headers.get("X-Worker-Pid", 0)))
+    except (http.client.HTTPException, ValueError) as error:
         raise ConnectionError(f"no HTTP answer to /ping: {error!r}") from error
-    finally:
-        connection.close()
 
 
 @dataclass
@@ -53,7 +51,7 @@ class Bystanders:
         self._port, self._every_s, self._timeout_s = port, every_s, timeout_s
         self._threads: list[threading.Thread] = []
         self._closed = threading.Event()
-        self._source = threading.Thread(target=self._arrive, daemon=True)
+        self._source = Background("the source of bystanders", self._arrive, self._closed.set)
 
     def _arrive(self) -> None:
         while not self._closed.wait(self._every_s):
@@ -66,23 +64,24 @@ class Bystanders:
     def _ask(self, one: Bystander) -> None:
         try:
             pong = ping(self._port, self._timeout_s)
-        except OSError as error:
+        except Exception as error:
             one.error = str(error) or type(error).__name__
         else:
             one.answered, one.pid = time.monotonic(), pong.pid
 
     def __enter__(self) -> Self:
-        self._source.start()
+        self._source.__enter__()
         return self
 
     def close(self) -> None:
-        """Nobody new from now on."""
-        self._closed.set()
-        self._source.join()
+        """Nobody new from now on. Raises what kept bystanders from being sent, if anything did."""
+        self._source.end()
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
-        for thread in self._threads:
-            thread.join()
+        try:
+            self._source.__exit__(kind, value, trace)
+        finally:
+            for thread in self._threads:
+                thread.join(self._timeout_s + ROOM_S)  # each has a deadline of its own

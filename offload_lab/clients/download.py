@@ -6,8 +6,10 @@ import threading
 from types import TracebackType
 from typing import Self
 
-LOOPBACK = "127.0.0.1"
-READ_BYTES = 64 * 1024
+from ..process import Deadline
+from .deadlines import LOOPBACK, READ_BYTES, receive_head
+
+HEAD_END = b"\r\n\r\n"
 RECEIVE_BUFFER_BYTES = 64 * 1024  # small and fixed, else the kernel takes megabytes on the reader's behalf
 
 
@@ -25,6 +27,7 @@ class SlowReader:
         self.error: str | None = None
         self.done = threading.Event()
         self._pause_s = READ_BYTES / (rate_mib_s * 2**20)
+        self._timeout_s = timeout_s
         self._hurry = threading.Event()
         self._left = threading.Event()
         self._socket = socket.socket()
@@ -42,14 +45,9 @@ class SlowReader:
         self._thread = threading.Thread(target=self._read, daemon=True)
 
     def wait_for_head(self) -> bytes:
-        """The status line and headers; the transfer has begun then. Raises OSError."""
-        while b"\r\n\r\n" not in self.head:
-            chunk = self._socket.recv(READ_BYTES)
-            if not chunk:
-                raise ConnectionError(f"the server closed the connection after {self.head[:200]!r}")
-            self.head += chunk
-        self.received = len(self.head)
-        self.head = self.head.partition(b"\r\n\r\n")[0]
+        """The status line and headers, within `timeout_s`; the transfer has begun then. Raises OSError."""
+        self.head, rest = receive_head(self._socket, Deadline(self._timeout_s), self.head)
+        self.received = len(self.head) + len(HEAD_END) + len(rest)
         return self.head
 
     def _read(self) -> None:

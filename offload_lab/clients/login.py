@@ -1,13 +1,12 @@
 """A visitor with a browser's cookies, who logs in through the form like everybody else."""
 
-import http.client
 import re
 from collections.abc import Mapping
 from email.message import Message
 from http.cookies import SimpleCookie
 from urllib.parse import urlencode
 
-from .http import LOOPBACK, Answer
+from .http import Answer, exchange
 
 LOGIN = "/accounts/login/"
 LOGOUT = "/accounts/logout/"
@@ -30,16 +29,10 @@ class Visitor:
     ) -> Answer:
         """One request on a connection of its own; redirects are not followed. Raises OSError or HTTPException."""
         body = urlencode(form) if form is not None else None
-        sent = {"Connection": "close", **({"Cookie": self.cookie} if self.cookies else {}), **(headers or {})}
+        sent = {**({"Cookie": self.cookie} if self.cookies else {}), **(headers or {})}
         if form is not None:
             sent["Content-Type"] = "application/x-www-form-urlencoded"
-        connection = http.client.HTTPConnection(LOOPBACK, self._port, timeout=self._timeout_s)
-        try:
-            connection.request(method, path, body=body, headers=sent)
-            response = connection.getresponse()
-            answer = Answer(response.status, response.headers, response.read())
-        finally:
-            connection.close()
+        answer = exchange(self._port, path, method, sent, body, self._timeout_s)
         self._keep(answer.headers)
         return answer
 

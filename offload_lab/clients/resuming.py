@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
+from ..background import Background
 from .sse import LOOPBACK, READ_BYTES, Event, EventStreamParser, Head, request_bytes
 
 RETRY_MS = 3000  # until a stream says otherwise; browsers have about that
@@ -66,80 +67,97 @@ class Subscribers:
         self._tie = itertools.count()
         self._new = list(reversed(self.all))
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._hold, daemon=True)
-
-    @property
-    def open(self) -> int:
-        """How many streams are open just now."""
-        return sum(one.open for one in self.all)
+        self._under_way = 0  # connections that are no open stream yet
+        self._thread = Background(f"the reader of {count} subscribers", self._hold, self._stop.set)
+        self.open = 0  # how many streams are open just now
 
     def wait_until_all(self, have: Callable[[Subscriber], bool], timeout_s: float, what: str) -> None:
         """Until each subscriber satisfies `have`. Raises TimeoutError with how many do not, and who has given up."""
-        deadline = time.monotonic() + timeout_s
-        while late := [one for one in self.all if not have(one)]:
-            if time.monotonic() > deadline or not self._thread.is_alive():
-                given_up = sorted({one.given_up for one in self.all if one.given_up})
-                raise TimeoutError(
-                    f"{what}: not so for {len(late)} of {len(self.all)}; {self.open} are open; given up: {given_up}"
-                )
-            time.sleep(0.05)
+        late: list[Subscriber] = []
+
+        def holds() -> bool:
+            late[:] = [one for one in self.all if not have(one)]
+            return not late
+
+        def say() -> str:
+            given_up = sorted({one.given_up for one in self.all if one.given_up})
+            return f"{what}: not so for {len(late)} of {len(self.all)}; {self.open} are open; given up: {given_up}"
+
+        self._thread.wait_until(holds, timeout_s, say)
 
     def _hold(self) -> None:
         while not self._stop.is_set():
-            under_way = sum(not one.open for one in self.all) - len(self._new) - len(self._due)
-            for _ in range(min(len(self._new), AT_ONCE - under_way)):
+            for _ in range(min(len(self._new), AT_ONCE - self._under_way)):
                 self._connect(self._new.pop())
             while self._due and self._due[0][0] <= time.monotonic():
                 self._connect(heapq.heappop(self._due)[2])
             for key, _ in self._selector.select(timeout=0.02):
                 assert isinstance(key.fileobj, socket.socket)
-                self._go_on(key.fileobj, key.data)
+                self._go_on(key.fileobj, key.data, key.events)
 
     def _connect(self, one: Subscriber) -> None:
         one.begin()
-        connection = socket.socket()
-        connection.setblocking(False)
-        if connection.connect_ex((LOOPBACK, self._port)) in (0, errno.EINPROGRESS):
-            self._selector.register(connection, selectors.EVENT_WRITE, one)
-        else:
-            connection.close()
-            self._come_back(one)
-
-    def _go_on(self, connection: socket.socket, one: Subscriber) -> None:
+        self._under_way += 1
+        connection = None
         try:
-            if self._selector.get_key(connection).events == selectors.EVENT_WRITE:
+            connection = socket.socket()
+            connection.setblocking(False)
+            if connection.connect_ex((LOOPBACK, self._port)) not in (0, errno.EINPROGRESS):
+                raise ConnectionError
+            self._selector.register(connection, selectors.EVENT_WRITE, one)
+        except OSError:  # no descriptor left, too
+            self._leave(one, connection)
+
+    def _go_on(self, connection: socket.socket, one: Subscriber, waited_for: int) -> None:
+        try:
+            if waited_for == selectors.EVENT_WRITE:
                 last = [("Last-Event-ID", one.last_event_id)] if one.last_event_id else []
                 connection.send(request_bytes(self._port, self._path, self._cookie, last))  # raises if not connected
                 self._selector.modify(connection, selectors.EVENT_READ, one)
                 return
             if chunk := connection.recv(READ_BYTES):
-                try:
-                    one.take(chunk)
-                except ConnectionError as error:
-                    one.given_up = str(error)
+                self._take(one, chunk)
                 if not one.given_up:
                     return
+        except BlockingIOError:
+            return  # woken for nothing
         except OSError:
             pass
-        self._selector.unregister(connection)
-        connection.close()
-        if not one.given_up:
-            self._come_back(one)
+        self._leave(one, connection)
 
-    def _come_back(self, one: Subscriber) -> None:
+    def _take(self, one: Subscriber, chunk: bytes) -> None:
+        was_open = one.open
+        try:
+            one.take(chunk)
+        except ConnectionError as error:
+            one.given_up = str(error)
+        if one.open and not was_open:
+            self.open += 1
+            self._under_way -= 1
+
+    def _leave(self, one: Subscriber, connection: socket.socket | None) -> None:
+        """Its connection is no more; it comes back unless it has given up."""
+        if connection is not None:
+            if connection in self._selector.get_map():
+                self._selector.unregister(connection)
+            connection.close()
+        self.open -= one.open
+        self._under_way -= not one.open
         one.open = False
-        heapq.heappush(self._due, (time.monotonic() + one.retry_ms / 1000, next(self._tie), one))
+        if not one.given_up:
+            heapq.heappush(self._due, (time.monotonic() + one.retry_ms / 1000, next(self._tie), one))
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._thread.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stop.set()
-        self._thread.join()
-        for key in list(self._selector.get_map().values()):
-            assert isinstance(key.fileobj, socket.socket)
-            key.fileobj.close()
-        self._selector.close()
+        try:
+            self._thread.__exit__(kind, value, trace)
+        finally:
+            for key in list(self._selector.get_map().values()):
+                assert isinstance(key.fileobj, socket.socket)
+                key.fileobj.close()
+            self._selector.close()

@@ -9,15 +9,17 @@ import os
 import selectors
 import socket
 import struct
-import threading
-import time
+from collections import Counter
 from collections.abc import Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-LOOPBACK = "127.0.0.1"
-READ_BYTES = 64 * 1024
+from ..background import Background
+from ..process import Deadline
+from .deadlines import LOOPBACK, READ_BYTES, receive, receive_head
+from .sse import Head
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 
@@ -131,6 +133,7 @@ class WebSocketClient:
         if receive_buffer_bytes:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)  # before connecting
         self.socket.settimeout(timeout_s)
+        self._timeout_s = timeout_s
         self._frames, self._ready = Frames(), list[Frame]()
         try:
             self.socket.connect((LOOPBACK, port))
@@ -141,18 +144,23 @@ class WebSocketClient:
             raise
 
     def _read_answer(self) -> None:
-        data = b""
-        while b"\r\n\r\n" not in data:
-            chunk = self.socket.recv(READ_BYTES)
-            if not chunk:
-                raise ConnectionError(f"the server closed the connection after {data[:200]!r}")
-            data += chunk
-        head, _, rest = data.partition(b"\r\n\r\n")
-        status, *lines = head.decode("latin-1").split("\r\n")
-        self.headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-        if (number := int(status.split()[1])) != 101:
-            raise Refused(number, self.headers, rest + b"".join(iter(lambda: self.socket.recv(READ_BYTES), b"")))
+        deadline = Deadline(self._timeout_s)
+        raw, rest = receive_head(self.socket, deadline)
+        head = Head.parse(raw)
+        self.headers = {name.lower(): value for name, value in head.headers}
+        if head.status != 101:
+            raise Refused(head.status, self.headers, self._rest_of_body(rest, deadline))
         self._ready += self._frames.feed(rest)
+
+    def _rest_of_body(self, body: bytes, deadline: Deadline) -> bytes:
+        """What a refusal says: up to its Content-Length, else until the server closes or the deadline."""
+        size = self.headers.get("content-length", "")
+        with suppress(OSError):  # the refusal counts, also without the end of its body
+            while not (size.isdecimal() and len(body) >= int(size)):
+                if not (chunk := receive(self.socket, deadline, "the body of a refusal")):
+                    break
+                body += chunk
+        return body
 
     def send(self, data: bytes) -> None:
         """Bytes as they are: a frame, half of one, or none."""
@@ -163,9 +171,10 @@ class WebSocketClient:
 
     def receive(self) -> Frame | None:
         """The next frame; None once the server has closed the connection. Raises TimeoutError."""
+        deadline = Deadline(self.socket.gettimeout() or self._timeout_s)
         while not self._ready:
             try:
-                data = self.socket.recv(READ_BYTES)
+                data = receive(self.socket, deadline, "the next frame")
             except ConnectionError:
                 return None  # it closed before it had read all we sent
             if not data:
@@ -185,24 +194,26 @@ class WebSocketClient:
 class Crowd:
     """`size` visitors who listen, read by one thread; pings are answered. Leaving the block hangs up for all.
 
-    `messages` counts text frames, `lost` those whose connection the server closed.
+    `messages` counts text frames, `lost` those whose connection ended, `losses` why. Any other error of the thread is
+    raised by `wait_for` and where the block is left.
     """
 
     def __init__(self, port: int, size: int, headers: Mapping[str, str | None], path: str = "/ws") -> None:
         self.messages = self.lost = 0
+        self.losses: Counter[str] = Counter()
         self._port, self._size, self._headers, self._path = port, size, headers, path
         self._selector = selectors.DefaultSelector()  # not select(): it ends at descriptor 1023
         self._wake, self._woken = socket.socketpair()
-        self._thread = threading.Thread(target=self._listen, daemon=True)
+        self._thread = Background("the listener of a crowd", self._listen, lambda: self._wake.send(b"x"))
         self._clients: list[WebSocketClient] = []
 
     def wait_for(self, messages: int, timeout_s: float) -> None:
         """Until that many text frames came, all visitors together. Raises TimeoutError."""
-        deadline = time.monotonic() + timeout_s
-        while self.messages < messages:
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{self.messages} of {messages} messages after {timeout_s:g} s")
-            time.sleep(0.01)
+        self._thread.wait_until(
+            lambda: self.messages >= messages,
+            timeout_s,
+            lambda: f"{self.messages} of {messages} messages after {timeout_s:g} s; lost: {dict(self.losses) or 0}",
+        )
 
     def _listen(self) -> None:
         while True:
@@ -214,34 +225,33 @@ class Crowd:
     def _read(self, client: WebSocketClient) -> None:
         try:
             data = client.socket.recv(READ_BYTES)
-        except ConnectionError:
-            data = b""
-        if not data:
-            self.lost += 1
+            came_with_the_answer, client._ready = client._ready, []
+            for one in came_with_the_answer + client._frames.feed(data):
+                if one.opcode == TEXT:
+                    self.messages += 1
+                elif one.opcode == PING:
+                    client.send(frame(PONG, one.payload))
+            why = "" if data else "closed by the server"
+        except OSError as error:
+            why = error.strerror or str(error)
+        if why:
             self._selector.unregister(client.socket)
-        came_with_the_answer, client._ready = client._ready, []
-        for one in came_with_the_answer + client._frames.feed(data):
-            if one.opcode == TEXT:
-                self.messages += 1
-            elif one.opcode == PING:
-                client.send(frame(PONG, one.payload))
+            self.losses[why] += 1
+            self.lost += 1
 
     def __enter__(self) -> Self:
         self._selector.register(self._woken, selectors.EVENT_READ)
-        self._thread.start()  # now: whoever is in must not wait unread for those who are still coming
-        try:
+        with ExitStack() as exits:
+            exits.callback(self._close)
+            exits.enter_context(self._thread)  # now: whoever is in must not wait unread for those still coming
             for _ in range(self._size):
                 client = WebSocketClient(self._port, self._path, self._headers)
                 self._clients.append(client)
                 self._selector.register(client.socket, selectors.EVENT_READ, client)
-        except BaseException:
-            self._leave()
-            raise
+            self._exits = exits.pop_all()
         return self
 
-    def _leave(self) -> None:
-        self._wake.send(b"x")
-        self._thread.join()
+    def _close(self) -> None:
         for client in self._clients:
             client.socket.close()
         self._selector.close()
@@ -251,4 +261,4 @@ class Crowd:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._leave()
+        self._exits.__exit__(kind, value, trace)

@@ -4,10 +4,11 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from ..errors import CannotCheck
-from ..manifest import STEPS, Step, Task
+from ..manifest import Step, Task, steps_folder
 from ..process import Deadline, Process
 from . import folder
 from .diagnosis import Diagnosis, diagnose
@@ -40,10 +41,10 @@ def check(step: Step, only: Task | None = None) -> Iterator[Verdict]:
 
     Raises CannotCheck or BrokenMarks where the folder cannot be tried.
     """
-    inspect(step)
+    inspect(step, only)
     all_passed = True
     for task in [only] if only else step.tasks:
-        with scratch(step, folder.folder(step), others(step, task)) as copy:
+        with answered(step, task) as copy:
             [verdict] = try_out(copy, [task.name])
         all_passed = all_passed and verdict.passed
         yield verdict
@@ -51,9 +52,12 @@ def check(step: Step, only: Task | None = None) -> Iterator[Verdict]:
         yield together(step)
 
 
-def others(step: Step, task: Task) -> dict[str, str]:
-    """What to fill in so that only the learner's answer to `task` is tried."""
-    return {name: lines for name, lines in solutions(step).items() if name != task.name}
+def answered(step: Step, task: Task) -> AbstractContextManager[Step]:
+    """A copy of the learner's folder in which only their answer to `task` is tried: other tasks' files are the step's,
+    and where they share its file the solutions stand in it."""
+    beside = {one.name for one in step.tasks if one.file == task.file and one.name != task.name}
+    answers = {name: lines for name, lines in solutions(step).items() if name in beside}
+    return scratch(step, folder.folder(step), answers, only=task)
 
 
 def together(step: Step) -> Verdict:
@@ -67,7 +71,7 @@ def together(step: Step) -> Verdict:
 
 def diagnose_answer(step: Step, task: Task) -> Diagnosis:
     """What the learner's answer to `task` makes the processes do, beside the other tasks' solutions."""
-    with scratch(step, folder.folder(step), others(step, task)) as copy:
+    with answered(step, task) as copy:
         return diagnose(copy, copy.task(task.name))
 
 
@@ -77,7 +81,7 @@ def try_out(copy: Step, tasks: Sequence[str]) -> list[Verdict]:
     Raises CannotCheck with pytest's words where a test did not run at all.
     """
     root = copy.folder.parents[1]
-    tests = [f"{STEPS / copy.name / 'test_tasks.py'}::{PREFIX}{name}" for name in tasks]
+    tests = [f"{steps_folder() / copy.name / 'test_tasks.py'}::{PREFIX}{name}" for name in tasks]
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     with Process(
         "the check",
@@ -86,7 +90,7 @@ def try_out(copy: Step, tasks: Sequence[str]) -> list[Verdict]:
         scratch=root,
         env={**inherited, "LAB_STEPS": str(copy.folder.parent), "TMPDIR": str(root)},  # whatever ends it, all goes
     ) as trial:
-        trial.wait_until(lambda: trial.status() is not None, Deadline((TIMEOUT_S + 10) * len(tasks)))
+        trial.wait_ended(Deadline((TIMEOUT_S + 10) * len(tasks)))
         said = json.loads((root / "result.json").read_text()) if (root / "result.json").exists() else {}
         missing = [name for name in tasks if name not in said]
         if missing:

@@ -2,10 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from http.client import HTTPException
 from importlib import import_module
 from typing import Any
 
-from ..errors import NotReady, ProcessDied
+import psutil
+
+from ..errors import LabError, NotReady, ProcessDied
 from ..explain import describe
 from ..manifest import Step, Task
 from ..stage import Stage
@@ -39,12 +42,25 @@ def diagnose(step: Step, task: Task) -> Diagnosis:
     visitor = import_module(f".diagnoses.{task.visit or step.scenario}", __package__)
     try:
         with Stage(step, task.variant, options=getattr(visitor, "OPTIONS", ())) as stage:
-            seen = visitor.visit(stage)
+            try:
+                seen = visitor.visit(stage)
+            except (LabError, OSError, HTTPException, psutil.Error) as error:  # a process ended, an answer was cut
+                what = str(error) or type(error).__name__
+                return Diagnosis((f"the look at the processes was cut short: {what}", *last_errors(stage)), ())
     except (ProcessDied, NotReady) as error:
         return Diagnosis((), (Finding(WILL_NOT_START, will_not_start(error)),))
     said = [(rule.__name__, rule(seen)) for rule in visitor.RULES]
     findings = tuple(Finding(name, words) for name, words in said if words)
     return Diagnosis(tuple(describe(seen.facts)), findings)
+
+
+def last_errors(stage: Stage) -> list[str]:
+    """The last line of each log that tells of an error, with the process's name."""
+    found = []
+    for process in stage.processes:
+        lines = [line.strip() for line in process.log_tail(60).splitlines() if any(word in line for word in TELLING)]
+        found += [f"the log of {process.name} says: {line}" for line in lines[-1:]]
+    return found
 
 
 def will_not_start(error: ProcessDied | NotReady) -> str:

@@ -1,6 +1,6 @@
 """Run some of a step's task tests and write down what each said.
 
-``python -m offload_lab.exercises.trial RESULT TEST…`` is a process of its own, since ``LAB_STEPS`` decides at import
+``python -m offload_lab.exercises.trial RESULT TEST…`` is a process of its own, since ``LAB_STEPS`` says there
 whose steps are tested, and so that it can be ended with all that it started.
 """
 
@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from ..engine import ROOT
-from ..errors import NotReady, ProcessDied
+from ..errors import NotReady, ProcessDied, ending
 from ..testing import Unexpected
+from ..timeouts import scaled
 from .check import PREFIX, TIMEOUT_S
 
 QUIET = ("-q", "--no-header", "--tb=short", "-p", "no:cacheprovider", "-p", "pytest_timeout")
@@ -45,7 +46,7 @@ def said(error: BaseException) -> list[str]:
         case Unexpected():
             return [f"called {error.called}", f"got {error.got}", f"expected {error.expected}"]
         case ProcessDied() | NotReady():
-            what = f"it ended with status {error.status}" if isinstance(error, ProcessDied) else "it never answered"
+            what = f"it {ending(error.status)}" if isinstance(error, ProcessDied) else "it never answered"
             return [f"called the start of {error.name}.ini", f"got {what}", "expected a server that answers"]
     return [f"{type(error).__name__}: {error}"]
 
@@ -54,7 +55,7 @@ def main(result: str, tests: list[str]) -> None:
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # loading them takes longer than the tests do
     recorder = Recorder()
     where = ("--rootdir", str(ROOT), "-c", str(ROOT / "pyproject.toml"), "--basetemp", f"{result}.tmp")
-    pytest.main([*QUIET, *where, f"--timeout={TIMEOUT_S}", *tests], plugins=[recorder])
+    pytest.main([*QUIET, *where, f"--timeout={scaled(TIMEOUT_S)}", *tests], plugins=[recorder])
     Path(result).write_text(json.dumps(recorder.verdicts))
 
 

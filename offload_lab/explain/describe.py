@@ -12,6 +12,7 @@ DOING = {
     ("write", "backend"): "sending to the backend",
 }
 OWN_CODE = "running the app's own code"
+UNKNOWN = "which of its threads are offload threads is not known"
 
 
 def describe(facts: Facts) -> list[str]:
@@ -33,7 +34,7 @@ def say_worker(worker: Worker, front: Server, connections: tuple[Connection, ...
         return f"worker {worker.pid} is free: whoever comes now is answered at once."
     since = f" for {worker.requests[0].since_s} s" if worker.requests else ""
     about = [f"{request.method} {request.path}" for request in worker.requests[:1]]
-    about += [f"visitor {one.visitor}" for one in connections if one.pid == worker.pid and not offloaded(one, worker)]
+    about += [f"visitor {one.visitor}" for one in connections if one.pid == worker.pid and worker.is_its_own(one.tid)]
     what = f" ({', '.join(about[:2])})" if about else ""
     return f"worker {worker.pid} has been {doing(worker.wait)}{since}{what}{why(worker, front)}."
 
@@ -49,6 +50,8 @@ def doing(wait: Wait | None) -> str:
 def why(worker: Worker, front: Server) -> str:
     """Why it does that itself. An app that runs for a moment before it says yes or no is nothing to explain."""
     waits_for_end = doing(worker.wait) != OWN_CODE
+    if worker.threads_unknown:
+        return f"; {UNKNOWN}"
     if not worker.offload_tids:
         return " because no offload thread exists"
     if not front.hands_over:
@@ -80,6 +83,9 @@ def place(connection: Connection, front: Server) -> str:
     if offloaded(connection, worker) and connection.tid:
         number = worker.offload_tids.index(connection.tid) + 1
         return f"held by offload thread {number} of worker {worker.pid}; the worker has its hands free"
+    if worker.threads_unknown and connection.tid != worker.pid and not front.in_greenlets:
+        thread = f"thread {connection.tid}" if connection.tid else "a thread that is not known"
+        return f"held by {thread} of worker {worker.pid}: perhaps an offload thread; {UNKNOWN}"
     if connection.tid is None and not worker.busy and worker.offload_tids:
         return f"held by an offload thread of worker {worker.pid}; the worker has its hands free"
     if front.in_greenlets:

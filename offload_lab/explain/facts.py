@@ -25,7 +25,10 @@ class Wait:
 
 @dataclass(frozen=True)
 class Worker:
-    """`wait`: of its main thread, None while that runs or sleeps; `cores` is how many requests it can have at once."""
+    """`wait`: of its main thread, None while that runs or sleeps; `cores` is how many requests it can have at once.
+
+    `threads_unknown`: which of its threads are offload threads cannot be told, and `offload_tids` is empty then.
+    """
 
     pid: int
     busy: bool
@@ -33,6 +36,16 @@ class Worker:
     requests: tuple[Request, ...] = ()
     offload_tids: tuple[int, ...] = ()
     wait: Wait | None = None
+    threads_unknown: bool = False
+
+    @property
+    def may_offload(self) -> bool:
+        """False only where it is known to have no offload thread."""
+        return bool(self.offload_tids) or self.threads_unknown
+
+    def is_its_own(self, tid: int | None) -> bool:
+        """False for its offload threads; where these are not known, for each that is not its main thread."""
+        return tid == self.pid if self.threads_unknown else tid not in self.offload_tids
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """A running stage into facts."""
 
-import json
 import os
 import socket
 import time
@@ -14,9 +13,10 @@ import psutil
 
 from ..errors import LabError
 from ..lint import Config, parse
-from ..lint.looks import LOOPS, OFFLOAD, offload_threads
 from ..lint.routes import routes
+from ..lint.servers import LOOPS, OFFLOAD, offload_threads
 from ..manifest import Step, Variant
+from ..uwsgi import read_stats
 from .facts import Connection, End, Facts, Request, Server, Wait, Worker
 from .threads import Blocked, blocked_threads, thread_ids
 
@@ -62,19 +62,14 @@ def named_in(words: list[str], cwd: Path, step: Step) -> Iterator[tuple[Path, Pa
 
 def answers(run: Path, ini: Path) -> bool:
     try:
-        read_stats(run, ini)
-    except (OSError, ValueError):
+        read_stats(stats_socket(run, ini))
+    except OSError:
         return False
     return True
 
 
-def read_stats(run: Path, ini: Path) -> dict[str, Any]:
-    """Raises OSError while nothing listens there, ValueError while it has nothing to say."""
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(5)
-        connection.connect(str(run / f"{ini.stem}-stats.sock"))
-        answer: dict[str, Any] = json.loads(b"".join(iter(lambda: connection.recv(65536), b"")))
-    return answer
+def stats_socket(run: Path, ini: Path) -> Path:
+    return run / f"{ini.stem}-stats.sock"
 
 
 # --- what it does
@@ -87,8 +82,8 @@ def look(step: Step, variant: Variant, run: Path) -> Facts:
     for name in variant.inis:
         ini = step.folder / name
         try:
-            stats = read_stats(run, ini)
-        except (OSError, ValueError) as error:
+            stats = read_stats(stats_socket(run, ini))
+        except OSError as error:
             reason = getattr(error, "strerror", None) or error
             raise LabError(f"{name} of {step.name} {variant.name} does not answer in {run}: {reason}") from error
         config = parse(str(ini), lambda path: Path(path).read_text(errors="replace"), os.environ)
@@ -120,26 +115,34 @@ def bound_socket(stats: dict[str, Any]) -> dict[str, Any]:
 def worker(row: dict[str, Any], config: Config, port: int | None, threads: dict[int, Blocked]) -> Worker:
     pid = row["pid"]
     others = thread_ids(pid)[1:]
-    number = offload_threads_of(pid, config)
+    number = offload_threads_of(command_line(pid), config)
+    unknown = number is None or len(others) < number  # the second where the system does not list threads
     main = threads.get(pid)
     return Worker(
         pid,
         row["status"] == "busy",
         cores=len(row["cores"]),
         requests=tuple(request(core) for core in row["cores"] if core["in_request"]),
-        offload_tids=tuple(others[:number]),
+        offload_tids=() if unknown else tuple(others[:number]),
         wait=wait_of(main, ends(pid, port)) if main else None,
+        threads_unknown=unknown,
     )
 
 
-def offload_threads_of(pid: int, config: Config) -> int | None:
-    """What the command line says counts after the file; None where only uWSGI knows."""
-    with suppress(psutil.Error):
-        words = psutil.Process(pid).cmdline()
-        for option, value in pairwise(words):
-            if option.removeprefix("--") in OFFLOAD and value.isdigit():
-                return int(value)
+def offload_threads_of(words: list[str], config: Config) -> int | None:
+    """What the command line says, in `words`, counts after the file; None where only uWSGI knows the number."""
+    for word, after in pairwise([*words, ""]):
+        option, is_here, value = word.removeprefix("--").partition("=")
+        if word.startswith("--") and option in OFFLOAD:
+            value = value if is_here else after
+            return int(value) if value.isdecimal() else None
     return offload_threads(config)
+
+
+def command_line(pid: int) -> list[str]:
+    with suppress(psutil.Error):
+        return psutil.Process(pid).cmdline()
+    return []
 
 
 def request(core: dict[str, Any]) -> Request:
@@ -182,10 +185,17 @@ def visitors(port: int, threads: dict[int, dict[int, Blocked]]) -> list[Connecti
             for one in psutil.Process(pid).net_connections("tcp"):
                 if at_port(one, port):
                     found[one.raddr] = Connection(address(one), pid, watching.get(one.fd), has_left(one))
-    for any_one in psutil.net_connections("tcp"):
+    for any_one in all_connections():
         if at_port(any_one, port) and any_one.raddr not in found and any_one.pid is None:
             found[any_one.raddr] = Connection(address(any_one), left=has_left(any_one))
     return list(found.values())
+
+
+def all_connections() -> list[Any]:
+    """The whole machine's, those that no process has accepted among them; none where only root may ask (macOS)."""
+    with suppress(psutil.AccessDenied):
+        return list(psutil.net_connections("tcp"))
+    return []
 
 
 def at_port(one: Any, port: int) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..holder import POLLFD, SYSCALLS, read_syscall
+from ..system import is_linux
 
 POLLOUT = 4
 WRITES = {
@@ -28,7 +29,9 @@ class Blocked:
 
 
 def thread_ids(pid: int) -> list[int]:
-    """The main thread first, then the others as they were started."""
+    """The main thread first, then the others as they were started; none where the system does not list them."""
+    if not is_linux():
+        return []
     with suppress(OSError):
         return sorted(map(int, os.listdir(f"/proc/{pid}/task")), key=lambda tid: (tid != pid, tid))
     return []

@@ -9,10 +9,10 @@ from .config import Config, Option
 NAME = re.compile(r"(?:(response|error|final)-)?route(?:-(.+))?")
 BY_STATUS, ALWAYS, LABEL = "status", "run", "label"
 STOPS = ("last", "break", "return", "continue", "goto")
-# actions that an offload thread can carry; the others are over before anybody notices
+# actions that an offload thread can carry; the others end at once
 CONNECTIONS = ("uwsgi", "proxyuwsgi", "http", "proxyhttp", "httpdumb")
 FILES = ("static", "file", "sendfile", "fastfile", "static-next", "file-next", "sendfile-next", "fastfile-next")
-# what is known before the app is asked, most of it because the visitor wrote it
+# what is known before the app is asked, most of it because the client sent it
 REQUEST = re.compile(
     r"HTTP_.*|CONTENT_(TYPE|LENGTH)|QUERY_STRING|REQUEST_(URI|METHOD|SCHEME)|PATH_INFO|SCRIPT_NAME"
     r"|SERVER_(NAME|PORT|PROTOCOL)|REMOTE_(ADDR|PORT)|DOCUMENT_ROOT|HTTPS|(cookie|qs|time|uwsgi|httptime)\[.*"
@@ -26,9 +26,21 @@ class Route:
 
     option: Option
     table: str  # "" for the request's, "response", "error", "final"
+    kind: str  # what decides: "if", "if-not", "status", "run", or what the pattern is matched with
+    own: str  # this line's condition, as it is written
     conditions: frozenset[str]
     action: str
     argument: str
+
+    @property
+    def written(self) -> bool:
+        """Whether the line has an action at all."""
+        return ":" in self.option.value.removeprefix(self.own)
+
+    @property
+    def condition(self) -> str:
+        """The name of the condition of an ``if``."""
+        return self.own.partition(":")[0]
 
     @property
     def hands_over(self) -> bool:
@@ -77,9 +89,11 @@ def table_of(options: Iterable[Option], table: str) -> Iterator[Route]:
             here = frozenset.intersection(*ways) if ways else here
             falls_through = True
             continue
-        own, action, argument = split(match[2] or "path", option.value)
+        kind = match[2] or "path"
+        condition, action, argument = split(kind, option.value)
+        own = frozenset({f"{kind} {condition}"} if condition else ())
         conditions = here | own
-        yield Route(option, table, conditions, action, argument)
+        yield Route(option, table, kind, condition, conditions, action, argument)
         if action in STOPS:
             if action == "goto":
                 jumps.setdefault(argument, []).append(conditions)
@@ -87,8 +101,8 @@ def table_of(options: Iterable[Option], table: str) -> Iterator[Route]:
             here = here | {f"else {condition}" for condition in own}
 
 
-def split(kind: str, value: str) -> tuple[frozenset[str], str, str]:
+def split(kind: str, value: str) -> tuple[str, str, str]:
     """The condition, the action, its argument."""
     condition, _, rest = ("", "", value) if kind == ALWAYS else value.partition(" ")
     action, _, argument = rest.strip().partition(":")
-    return frozenset({f"{kind} {condition}"} if condition else ()), action, argument.strip()
+    return condition, action, argument.strip()

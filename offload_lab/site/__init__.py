@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-WSGIApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+from .refusals import WSGIApplication, with_refusals
 
 MIB = 2**20
 
@@ -44,7 +44,7 @@ def secret_key(path: Path) -> str:
 
 
 def with_ping(application: WSGIApplication) -> WSGIApplication:
-    """Answer ``GET /ping`` before `application`, and say which worker did."""
+    """Answer ``GET /ping`` before `application`, and say which worker did. Refuse what is no request before both."""
 
     def outer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         if environ["PATH_INFO"] == "/ping":
@@ -52,7 +52,7 @@ def with_ping(application: WSGIApplication) -> WSGIApplication:
             return [b"pong"]
         return application(environ, start_response)
 
-    return outer
+    return with_refusals(outer)
 
 
 def make_file(path: Path, mib: int) -> Path:

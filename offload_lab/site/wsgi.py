@@ -4,7 +4,8 @@ import fcntl
 import os
 from pathlib import Path
 
-from . import WSGIApplication, run_folder, with_ping
+from . import run_folder, with_ping
+from .refusals import WSGIApplication
 
 DEMO_USERS = {"ada": "lovelace", "grace": "hopper"}
 

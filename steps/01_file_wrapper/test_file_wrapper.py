@@ -13,14 +13,15 @@ from offload_lab.clients import SlowReader, fetch, ping
 from offload_lab.holder import find_holders
 from offload_lab.measure import memory_mib
 from offload_lab.stage import Stage
-from offload_lab.testing import wait_for
+from offload_lab.testing import require_linux, wait_for
+from offload_lab.timeouts import scaled
 
 STEP = "01_file_wrapper"
 
 
 def holder_of(stage, reader):
     """Who holds the reader's connection, once a thread is seen waiting on it."""
-
+    require_linux("to see which thread waits on a connection")
     seen = []
 
     def look():
@@ -38,6 +39,7 @@ def stages():
         yield cache(lambda variant: exits.enter_context(Stage(STEP, variant)))
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("variant", ["naive", "file_wrapper"])
 def test_a_bystander_is_answered_only_after_the_download_lets_the_worker_go(stages, variant):
     stage = stages(variant)
@@ -46,7 +48,7 @@ def test_a_bystander_is_answered_only_after_the_download_lets_the_worker_go(stag
         [worker] = stage.workers()
         assert worker.busy
         assert (holder.pid, holder.tid) == (worker.pid, worker.pid), "the worker's main thread carries the download"
-        with socket.create_connection(("127.0.0.1", stage.port), timeout=30) as bystander:
+        with socket.create_connection(("127.0.0.1", stage.port), timeout=scaled(30)) as bystander:
             bystander.sendall(b"GET /ping HTTP/1.0\r\n\r\n")
             wait_for(lambda: stage.front.stats()["listen_queue"] == 1, 10, "the bystander in the listen queue")
             bystander.setblocking(False)
@@ -54,11 +56,12 @@ def test_a_bystander_is_answered_only_after_the_download_lets_the_worker_go(stag
                 bystander.recv(1)
             assert not reader.done.is_set()
             reader.hurry()
-            bystander.settimeout(30)
+            bystander.settimeout(scaled(30))
             assert bystander.recv(12) == b"HTTP/1.0 200"
     assert stage.workers()[0].offloaded == 0
 
 
+@pytest.mark.core
 def test_bystanders_are_answered_while_an_offload_thread_carries_the_download(stages):
     stage = stages("offload")
     [before] = stage.workers()

@@ -4,7 +4,7 @@ import pytest
 
 from offload_lab import manifest
 from offload_lab.clients import SlowReader, ping
-from offload_lab.exercises.carrier import carried_by, look_for_carrier
+from offload_lab.exercises.carrier import carried_by, look_for_carrier, position_of_open_file
 from offload_lab.measure import memory_mib
 from offload_lab.stage import Stage
 from offload_lab.testing import expect
@@ -47,3 +47,6 @@ def test_task_handover():
     """The app alone, in the INI without a belt: the test brings its own."""
     with Stage(STEP, "file_wrapper", options=["--offload-threads", "1"]) as stage:
         expect("GET /file beside an idle offload thread", who_sends(stage, "/file"), "an offload thread")
+        with SlowReader(stage.port, "/file", rate_mib_s=SLOW_MIB_S):
+            position = position_of_open_file(stage.workers()[0].pid, stage.run)
+            expect("GET /file, and looked where the app's open file stands", f"byte {position}", "byte 0")

@@ -7,14 +7,22 @@ from email.utils import formatdate
 from pathlib import Path
 from urllib.parse import parse_qs
 
+from served_file import file_headers, header_bytes
+
 from offload_lab.site import make_file, run_folder, with_ping
 
 SERVED = Path(os.path.realpath(run_folder() / "served"))
 BIG = make_file(SERVED / "big.bin", mib=int(sys.argv[2]))
 
 
+def asked_name(environ):
+    """The file name in `?name=`, any bytes that a client may send, as Python's file functions take it."""
+    query = parse_qs(environ["QUERY_STRING"], keep_blank_values=True, encoding="latin-1")
+    return os.fsdecode(query.get("name", [BIG.name])[-1].encode("latin-1"))
+
+
 def allowed(name):
-    """The real path of the regular file `name` in SERVED, else None. `name` is a visitor's word: it may be anything."""
+    """The real path of the regular file `name` in SERVED, else None. `name` is a client's word: it may be anything."""
     # >>> gate
     try:
         path = os.path.realpath(SERVED / name, strict=True)  # follows links; an absolute `name` replaces SERVED
@@ -35,20 +43,17 @@ def refuse(start_response, status, *headers):
 def application(environ, start_response):
     if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
         return refuse(start_response, "405 Method Not Allowed", ("Allow", "GET, HEAD"))
-    name = parse_qs(environ["QUERY_STRING"], keep_blank_values=True).get("name", [BIG.name])[-1]
+    name = asked_name(environ)
     path = allowed(name) if environ["PATH_INFO"] == "/file" else None
     if path is None:
         return refuse(start_response, "404 Not Found")
-    if environ["REQUEST_METHOD"] == "HEAD":  # uWSGI's static action would close the connection without a word
+    headers = file_headers(path)
+    if environ["REQUEST_METHOD"] == "HEAD":  # uWSGI's static action sends nothing for it
         file = os.stat(path)
-        headers = [("Content-Length", str(file.st_size)), ("Last-Modified", formatdate(file.st_mtime, usegmt=True))]
-        typed = [
-            ("Content-Type", "application/octet-stream"),
-            ("X-Content-Type-Options", "nosniff"),
-        ]  # as the INI has it
-        start_response("200 OK", [*typed, *headers])
-    else:
-        # >>> named
-        start_response("200 OK", [("X-Sendfile", path)])  # uWSGI replaces the status and all headers with its own
-        # <<<
+        size, time = str(file.st_size), formatdate(file.st_mtime, usegmt=True)
+        start_response("200 OK", [*headers, ("Content-Length", size), ("Last-Modified", time)])
+        return []
+    # >>> named
+    start_response("200 OK", [("X-Sendfile", header_bytes(path)), *headers])
+    # <<<
     return []

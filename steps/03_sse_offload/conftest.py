@@ -14,6 +14,7 @@ from offload_lab.clients.login import Visitor
 from offload_lab.clients.sse import SseClient
 from offload_lab.manifest import Step, Variant
 from offload_lab.stage import Stage
+from offload_lab.timeouts import scaled
 
 STEP = manifest.find("03_sse_offload")
 FAST = {"tick_s": "0.1", "heartbeat_s": "0.1"}
@@ -42,11 +43,9 @@ class Watched(Stage):
 class Hall(Watched):
     """A stage with ada logged in."""
 
-    def __enter__(self):
-        super().__enter__()
+    def prepare(self):
         self.ada = Visitor(self.port)
         self.ada.log_in()
-        return self
 
     def subscribe(self, **how):
         return SseClient(self.port, **{"cookie": self.ada.cookie, **how})
@@ -55,7 +54,9 @@ class Hall(Watched):
     def changed(self, table, column, value):
         """Another value in ada's row of `table`, and back again afterwards."""
         where = {"auth_user": "id = 1", "django_session": f"session_key = '{self.ada.cookies['sessionid']}'"}[table]
-        with closing(sqlite3.connect(self.run / "django.sqlite3", timeout=TIMEOUT_S, isolation_level=None)) as database:
+        with closing(
+            sqlite3.connect(self.run / "django.sqlite3", timeout=scaled(TIMEOUT_S), isolation_level=None)
+        ) as database:
             [(before,)] = database.execute(f"SELECT {column} FROM {table} WHERE {where}")  # noqa: S608 (our own words)
             update = f"UPDATE {table} SET {column} = ? WHERE {where}"  # noqa: S608
             database.execute(update, [value])

@@ -7,6 +7,7 @@ import pytest
 
 from offload_lab.clients.sse import request_bytes
 from offload_lab.testing import wait_for
+from offload_lab.timeouts import scaled
 
 from .conftest import TIMEOUT_S
 
@@ -14,7 +15,7 @@ pytestmark = pytest.mark.parametrize("hall", ["blocking"], indirect=True)
 
 
 def asks(hall, path, cookie=""):
-    visitor = socket.create_connection(("127.0.0.1", hall.port), TIMEOUT_S)
+    visitor = socket.create_connection(("127.0.0.1", hall.port), scaled(TIMEOUT_S))
     visitor.sendall(request_bytes(hall.port, path, cookie))
     return closing(visitor)
 
@@ -23,10 +24,11 @@ def has_nothing(visitor):
     visitor.setblocking(False)
     with pytest.raises(BlockingIOError):
         visitor.recv(1)
-    visitor.settimeout(TIMEOUT_S)
+    visitor.settimeout(scaled(TIMEOUT_S))
     return True
 
 
+@pytest.mark.core
 def test_a_bystander_is_answered_when_the_stream_ends_and_not_before(hall):
     [before] = hall.workers()
     with hall.subscribe() as ada:

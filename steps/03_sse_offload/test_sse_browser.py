@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
 
@@ -10,11 +9,11 @@ from offload_lab import nginx
 from offload_lab.errors import Missing
 from offload_lab.guesses import results
 from offload_lab.process import Deadline
-from offload_lab.testing import require, wait_for
+from offload_lab.testing import require, require_program, wait_for
+from offload_lab.timeouts import scaled
 
 from .conftest import FAST, STEP, TIMEOUT_S, Hall
 
-CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 ARGUMENTS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 WINDOW = {"width": 760, "height": 430}
@@ -25,19 +24,19 @@ NEWEST = "Number(document.querySelector('#events li b')?.textContent.slice(4) ??
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
     """A browser with a new profile, as a context that all tabs share."""
-    require(find_spec("playwright") is not None, "Playwright", "pip install playwright")
-    require(CHROMIUM.exists(), "Chromium", "apt-get install chromium")
+    require(find_spec("playwright") is not None, "Playwright", "./lab install test")
+    chromium = require_program("chromium")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         context = playwright.chromium.launch_persistent_context(
             tmp_path_factory.mktemp("profile"),
-            executable_path=CHROMIUM,
+            executable_path=chromium,
             args=ARGUMENTS,
             viewport=WINDOW,
             ignore_https_errors=True,  # the certificate of a stage's nginx is its own
         )
-        context.set_default_timeout(TIMEOUT_S * 1000)
+        context.set_default_timeout(scaled(TIMEOUT_S) * 1000)
         yield context
         context.close()
 

@@ -9,6 +9,7 @@ import pytest
 from offload_lab.clients import fetch_raw, ping
 from offload_lab.clients.sse import request_bytes
 from offload_lab.stage import Stage
+from offload_lab.timeouts import scaled
 
 from .conftest import OFFLOADING, STEP, TIMEOUT_S, altered, side_by_side, wanted
 from .test_sse_refusals import IMITATIONS, QUERY
@@ -45,9 +46,9 @@ def trap(front):
 
 
 def accepted(listener):
-    listener.settimeout(TIMEOUT_S)
+    listener.settimeout(scaled(TIMEOUT_S))
     connection, _ = listener.accept()
-    connection.settimeout(TIMEOUT_S)
+    connection.settimeout(scaled(TIMEOUT_S))
     return connection
 
 
@@ -57,7 +58,10 @@ def raw(front, path, headers=()):
 
 def handed_over(front, request):
     """What the backend receives when a front has been told yes: all of it, until the visitor leaves."""
-    with trap(front) as listener, closing(socket.create_connection(("127.0.0.1", front.port), TIMEOUT_S)) as visitor:
+    with (
+        trap(front) as listener,
+        closing(socket.create_connection(("127.0.0.1", front.port), scaled(TIMEOUT_S))) as visitor,
+    ):
         visitor.sendall(request)
         with accepted(listener) as connection:
             first = connection.recv(65536)
@@ -121,7 +125,7 @@ def test_a_request_that_fills_the_buffer_is_handed_over_whole_or_not_at_all(fron
     added = b"north" if front.front.name in ("addvar", "goto", "http_proxy") else b"ada"
     with trap(front) as listener:
         for filling in fillings:
-            with closing(socket.create_connection(("127.0.0.1", front.port), TIMEOUT_S)) as visitor:
+            with closing(socket.create_connection(("127.0.0.1", front.port), scaled(TIMEOUT_S))) as visitor:
                 visitor.sendall(raw(front, "/yes", filling))
                 ping(front.port, TIMEOUT_S)  # the worker takes one after the other: ours is decided then
                 try:
@@ -143,7 +147,10 @@ def test_djangos_headers_come_first_since_the_line_with_send_flushes_them(front)
 
 def first_bytes(front):
     """What a visitor gets where Django takes its time between yes and the end of the request, and the backend none."""
-    with trap(front) as listener, closing(socket.create_connection(("127.0.0.1", front.port), TIMEOUT_S)) as visitor:
+    with (
+        trap(front) as listener,
+        closing(socket.create_connection(("127.0.0.1", front.port), scaled(TIMEOUT_S))) as visitor,
+    ):
         visitor.sendall(raw(front, "/slow"))
         got = b""
         with accepted(listener) as backend:

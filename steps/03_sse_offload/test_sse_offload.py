@@ -67,6 +67,7 @@ def test_there_is_one_set_of_headers_and_it_does_not_show_the_handover(hall):
     assert b"HTTP/1" not in ada.body
 
 
+@pytest.mark.core
 @each_front
 def test_fifty_streams_are_open_and_a_bystander_is_answered_by_the_same_worker(hall):
     [before] = hall.workers()

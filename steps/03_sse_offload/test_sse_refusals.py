@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from offload_lab.timeouts import scaled
+
 from .conftest import ALL, OFFLOADING
 
 every_front = pytest.mark.parametrize("hall", ALL, indirect=True)
@@ -50,6 +52,7 @@ def is_refused(hall, **how):
     assert not visitor.head.get("X-Offload-to-SSE")
 
 
+@pytest.mark.core
 @every_front
 def test_a_stranger(hall):
     is_refused(hall, cookie="")
@@ -125,7 +128,7 @@ def test_another_user_cannot_connect_to_the_backend(hall):
     hall.run.chmod(0o711)  # leave the folder's protection out, the socket has its own
     try:
         tried = subprocess.run(
-            [sys.executable, "-I", "-S", "-c", CONNECT, str(path)], capture_output=True, text=True, timeout=30
+            [sys.executable, "-I", "-S", "-c", CONNECT, str(path)], capture_output=True, text=True, timeout=scaled(30)
         )
     finally:
         hall.run.chmod(0o700)

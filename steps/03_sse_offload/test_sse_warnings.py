@@ -9,6 +9,7 @@ from offload_lab import engine
 from offload_lab.clients import fetch_raw, ping
 from offload_lab.stage import Stage
 from offload_lab.testing import wait_for
+from offload_lab.timeouts import scaled
 
 from .conftest import TIMEOUT_S, altered, side_by_side
 from .test_sse_lines import PLAIN, accepted, first_bytes, raw, trap
@@ -37,7 +38,7 @@ def test_collecting_into_content_type_lets_a_client_walk_past_django(fronts):
     front = fronts["the request's own type"]
     with trap(front) as listener:
         fetch = raw(front, "/304", [("Content-Type", "text/event-stream")])
-        with closing(create_connection(("127.0.0.1", front.port), TIMEOUT_S)) as stranger:
+        with closing(create_connection(("127.0.0.1", front.port), scaled(TIMEOUT_S))) as stranger:
             stranger.sendall(fetch)
             with accepted(listener) as connection:
                 assert b"HTTP_HOST" in connection.recv(65536)
@@ -63,7 +64,7 @@ def test_while_the_backend_is_down_visitors_get_an_empty_reply_and_the_log_says_
 def test_a_worker_that_carries_a_stream_alone_is_lost_until_harakiri(fronts):
     front = fronts["alone"]
     [lost] = front.workers()
-    with trap(front) as listener, closing(create_connection(("127.0.0.1", front.port), TIMEOUT_S)) as visitor:
+    with trap(front) as listener, closing(create_connection(("127.0.0.1", front.port), scaled(TIMEOUT_S))) as visitor:
         visitor.sendall(raw(front, "/yes"))
         with accepted(listener) as backend:
             backend.sendall(b"retry: 1000\n\n")

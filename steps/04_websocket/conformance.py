@@ -29,6 +29,12 @@ class Case:
     fails: int | None = None
     closes: int = 1000
     hangs: bool = False
+    rest: bytes = b""  # of an unfinished frame, which the client has to complete before it can answer a Close frame
+
+    @property
+    def answers_close(self) -> bool:
+        """Whether the server's Close frame comes first. Group 7 sends its own."""
+        return self.hangs and not self.number.startswith("7.")
 
 
 def text(payload: str | bytes, **how) -> bytes:

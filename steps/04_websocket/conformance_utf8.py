@@ -88,16 +88,20 @@ def utf8() -> list[Case]:
 
 
 def fail_fast() -> list[Case]:
-    """The rest of the message never comes, and yet the server must say 1007 at the first byte that cannot be right."""
+    """The rest of the message does not come. The server must say 1007 at the first byte that cannot be right."""
     whole = text(GOOD + BAD_PART + REST)
     head = len(whole) - len(GOOD + BAD_PART + REST)
     frames = text(GOOD, final=False), more(BAD_PART, final=False)
     until_bad = text(GOOD + BAD_PART[:1], final=False), more(BAD_PART[1:2], final=False)
     cuts = [0, head + len(GOOD), head + len(GOOD + BAD_PART)]
     cuts_until_bad = [0, head + len(GOOD) + 1, head + len(GOOD) + 2]
+
+    def cut_at(places: list[int]) -> tuple[bytes, ...]:
+        return tuple(whole[start:end] for start, end in pairwise(places))
+
     return [
         Case("6.4.1", frames, fails=NOT_UTF8, hangs=True),
         Case("6.4.2", until_bad, fails=NOT_UTF8, hangs=True),
-        Case("6.4.3", tuple(whole[a:b] for a, b in pairwise(cuts)), fails=NOT_UTF8, hangs=True),
-        Case("6.4.4", tuple(whole[a:b] for a, b in pairwise(cuts_until_bad)), fails=NOT_UTF8, hangs=True),
+        Case("6.4.3", cut_at(cuts), fails=NOT_UTF8, hangs=True, rest=whole[cuts[-1] :]),
+        Case("6.4.4", cut_at(cuts_until_bad), fails=NOT_UTF8, hangs=True, rest=whole[cuts_until_bad[-1] :]),
     ]

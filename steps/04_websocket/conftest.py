@@ -18,15 +18,17 @@ def logged_in(port: int, name: str, password: str) -> str:
 
 
 class Board(Stage):
-    """A stage with the Cookie headers of its two users. Its clock ticks fast, so that nobody waits long for news."""
+    """A stage with the Cookie headers of its two users. Its clock ticks fast, so that nobody waits long for news.
 
-    def __init__(self, variant: str, *, ping_s: float = 30, **how) -> None:
-        super().__init__("04_websocket", variant, placeholders={"tick_s": "0.1", "ping_s": str(ping_s)}, **how)
+    Its patience with a client that does not close is longer than the tests': a connection that ends has not timed out.
+    """
 
-    def __enter__(self):
-        super().__enter__()
+    def __init__(self, variant: str, *, ping_s: float = 30, tick_s: float = 0.1, close_s: float = 300, **how) -> None:
+        placeholders = {"tick_s": str(tick_s), "ping_s": str(ping_s), "close_s": str(close_s)}
+        super().__init__("04_websocket", variant, placeholders=placeholders, **how)
+
+    def prepare(self):
         self.ada, self.grace = (logged_in(self.port, *who) for who in (("ada", "lovelace"), ("grace", "hopper")))
-        return self
 
     def visit(self, cookie: str, **how) -> WebSocketClient:
         return WebSocketClient(self.port, headers={"Cookie": cookie}, **how)

@@ -5,15 +5,17 @@ import socket
 from contextlib import closing
 
 import psutil
+import pytest
 
 from offload_lab.clients.websocket import upgrade_request
 from offload_lab.testing import wait_for
+from offload_lab.timeouts import scaled
 
 from .conftest import Board
 
 
 def ask(stage, request: bytes) -> socket.socket:
-    connection = socket.create_connection(("127.0.0.1", stage.port), timeout=30)
+    connection = socket.create_connection(("127.0.0.1", stage.port), timeout=scaled(30))
     connection.sendall(request)
     return connection
 
@@ -24,6 +26,7 @@ def state(stage, client_port: int) -> str:
     return next((one.status for one in connections if one.raddr and one.raddr.port == client_port), "none")
 
 
+@pytest.mark.core
 def test_django_is_gone_with_one_visitor_and_stays_gone_after_the_visitor_until_the_board_ends():
     with Board("blocking") as stage:
         visitor = ask(stage, upgrade_request(stage.port, "/ws", {"Cookie": stage.ada}))

@@ -3,7 +3,6 @@
 import http.client
 import json
 import random
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from websockets.exceptions import ConnectionClosedError
 from websockets.sync.client import connect
 
 from offload_lab.clients import ping
@@ -26,7 +26,8 @@ from offload_lab.clients.websocket import (
     frame,
 )
 from offload_lab.holder import find_holders
-from offload_lab.testing import require, wait_for
+from offload_lab.testing import require, require_program, wait_for
+from offload_lab.timeouts import scaled
 
 from .conftest import next_news
 
@@ -34,6 +35,7 @@ CLIENTS = 200
 BIG = "*" * 60_000
 
 
+@pytest.mark.core
 def test_everybody_hears_what_one_says_and_who_says_it(offload):
     with offload.visit(offload.ada) as ada, offload.visit(offload.grace) as grace:
         ada.say("Anybody at counter 3? ☎")
@@ -45,6 +47,7 @@ def test_everybody_hears_the_clock(offload):
         wait_for(lambda: next_news(ada, "visitors")["visitors"] == 1, 30, "the stalled visitor gone")
 
 
+@pytest.mark.core
 def test_open_sockets_leave_the_one_worker_free(offload):
     [before] = offload.workers()
     with Crowd(offload.port, 50, {"Cookie": offload.ada}) as crowd:
@@ -110,9 +113,24 @@ def test_a_client_of_the_websockets_package_talks_to_it_and_closes_cleanly(offlo
     address, cookie = f"127.0.0.1:{offload.port}", {"Cookie": offload.ada}
     with connect(f"ws://{address}/ws", origin=f"http://{address}", additional_headers=cookie, proxy=None) as ada:
         ada.send(["in ", "three ", "fragments"])
-        while (news := json.loads(ada.recv(timeout=30))).get("text") != "in three fragments":
+        while (news := json.loads(ada.recv(timeout=scaled(30)))).get("text") != "in three fragments":
             assert "time" in news
     assert ada.close_code == 1000
+
+
+def test_a_client_of_the_websockets_package_goes_without_compression_and_learns_the_limit(offload):
+    address, cookie = f"127.0.0.1:{offload.port}", {"Cookie": offload.ada}
+    with connect(f"ws://{address}/ws", origin=f"http://{address}", additional_headers=cookie, proxy=None) as ada:
+        assert "permessage-deflate" in ada.request.headers["Sec-WebSocket-Extensions"]
+        assert ada.protocol.extensions == []
+        ada.send("☎" * 65_536)
+        while "text" not in (news := json.loads(ada.recv(timeout=30))):
+            pass
+        assert news["text"] == "☎" * 65_536
+        ada.send("*" * 65_537)
+        with pytest.raises(ConnectionClosedError) as closed:
+            list(ada)
+        assert (closed.value.rcvd.code, closed.value.sent.code) == (1009, 1009)
 
 
 def test_a_name_of_any_characters_arrives_whole(offload):
@@ -144,6 +162,7 @@ def refusal(stage, headers) -> Refused:
     return caught.value
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("origin", STRANGE_ORIGINS.values(), ids=STRANGE_ORIGINS)
 def test_a_page_of_another_origin_is_refused_though_the_browser_sends_the_cookie(offload, origin):
     refused = refusal(offload, {"Cookie": offload.ada, "Origin": origin and origin.format(port=offload.port)})
@@ -193,7 +212,7 @@ def test_origins_in_the_settings_are_allowed_besides_our_own():
     )
     step = Path(__file__).parent
     answer = subprocess.run(
-        [sys.executable, "-c", code], cwd=step, capture_output=True, text=True, timeout=30, check=True
+        [sys.executable, "-c", code], cwd=step, capture_output=True, text=True, timeout=scaled(30), check=True
     )
     assert answer.stdout.split() == ["True", "True", "False"]
 
@@ -205,13 +224,12 @@ def test_lists_and_capitals_in_the_upgrade_headers_are_fine(offload):
 
 
 def test_a_post_is_not_handed_over(offload):
-    connection = http.client.HTTPConnection("127.0.0.1", offload.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", offload.port, timeout=scaled(30))
     connection.request("POST", "/ws", headers={"Cookie": offload.ada, "Connection": "close"})
     assert connection.getresponse().status == 403  # no CSRF token
     connection.close()
 
 
-CHROMIUM = shutil.which("chromium")
 ARGUMENTS = [
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
@@ -230,13 +248,13 @@ def enter(browser, stage, user, password):
 
 
 def test_two_browsers_write_to_each_other_and_no_message_is_html(offload):
-    require(CHROMIUM is not None, "Chromium", "sudo apt-get install chromium")
-    require(find_spec("playwright") is not None, "Playwright", "pip install playwright")
+    chromium = require_program("chromium")
+    require(find_spec("playwright") is not None, "Playwright", "./lab install test")
     from playwright.sync_api import sync_playwright
 
     message = "<img src=x onerror=document.title='broken'> hello"
     with sync_playwright() as player:
-        browser = player.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        browser = player.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         ada, grace = enter(browser, offload, "ada", "lovelace"), enter(browser, offload, "grace", "hopper")
         ada.get_by_label("Message", exact=True).fill(message)
         ada.get_by_role("button", name="Say it").click()

@@ -4,26 +4,32 @@ Each visit has two greenlets: the request's own reads, a second one writes what 
 the socket, so no frame is ever cut in two by another one.
 """
 
+import signal
 import sys
+from contextlib import suppress
+from functools import lru_cache
 from io import StringIO
 from urllib.parse import unquote
 
 import gevent
 import uwsgi
 from board import Board
+from frames import CloseFinder
 from gevent import socket
-from gevent.queue import Full, Queue
+from gevent.queue import Queue
 from upgrade import switch_protocols
-from wsproto.connection import Connection, ConnectionState, ConnectionType
+from wsproto.connection import Connection, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Event, Ping, TextMessage
 from wsproto.frame_protocol import CloseReason
 
 MESSAGE_LIMIT = 64 * 1024  # characters in one message, however many frames carry it
 OUTBOX_LIMIT = 64  # frames that wait for one visitor; whoever lets more pile up does not read
 READ_BYTES = 64 * 1024
-FAREWELL_S = 1.0  # for the last frame to arrive, and for the visitor to hang up
+PONG = b""  # stands in an outbox for the pong that waits
+GOING_AWAY = Connection(ConnectionType.SERVER).send(CloseConnection(CloseReason.GOING_AWAY, "the board stops"))
 
 PING_S = float(sys.argv[3])  # silence after which we ask "are you there?"; as long again without a word is the end
+CLOSE_S = float(sys.argv[4])  # for our Close frame to leave, and for the client's to come
 BOARD = Board(tick_s=float(sys.argv[2]))
 
 
@@ -33,8 +39,11 @@ class Visitor:
     def __init__(self, sock: socket.socket, user: str) -> None:
         self.sock, self.user = sock, user
         self.ws = Connection(ConnectionType.SERVER)
+        self.close_finder = CloseFinder()
         self.message = StringIO()  # the fragments of a message that is not finished
-        self.outbox = Queue(OUTBOX_LIMIT)  # frames, ready to send; None ends the writer
+        self.outbox = Queue()  # frames, ready to send, and PONG; None ends the writer
+        self.pong = b""  # the one that waits
+        self.is_sending = False
         sock.settimeout(PING_S)
 
     def stay(self) -> None:
@@ -51,12 +60,11 @@ class Visitor:
             writer.kill()
 
     def say_goodbye(self, farewell: CloseConnection, writer: gevent.Greenlet) -> None:
-        with gevent.Timeout(FAREWELL_S, False):
+        with gevent.Timeout(CLOSE_S, False):
             self.outbox.put(self.ws.send(farewell))
             self.outbox.put(None)
+            self.drain()
             writer.join()
-            if self.ws.state is not ConnectionState.CLOSED:  # it was us who began to close
-                self.drain()
 
     def read(self) -> CloseConnection | None:
         """The farewell this visit ends with; none where the connection broke."""
@@ -67,15 +75,16 @@ class Visitor:
             except TimeoutError:
                 if asked:
                     print(f"{self.user}: dropped, no answer to a ping")
-                    return None
+                    return CloseConnection(CloseReason.INTERNAL_ERROR, "no answer to a ping")
                 asked = True
-                self.send(Ping())
+                self.send(self.ws.send(Ping()))
                 continue
             except OSError:
                 return None
             if not data:
                 return None
             asked = False
+            self.close_finder.feed(data)
             self.ws.receive_data(data)
             for event in self.ws.events():
                 farewell = self.answer(event)
@@ -86,8 +95,10 @@ class Visitor:
     def answer(self, event: Event) -> CloseConnection | None:
         """React to what the visitor sent. Returns a farewell if that ends the visit."""
         match event:
-            case Ping():
-                self.send(event.response())
+            case Ping():  # only the latest is answered if they come faster than pongs leave (RFC 6455, section 5.5.3)
+                waiting, self.pong = self.pong, self.ws.send(event.response())
+                if not waiting:
+                    self.send(PONG)
             case TextMessage():
                 # >>> pieces
                 self.message.write(event.data)
@@ -104,42 +115,71 @@ class Visitor:
         return None
 
     def tell(self, text: str) -> None:
-        self.send(TextMessage(text))
+        self.send(text_frame(text))
 
-    def send(self, event: Event) -> None:
-        """Never waits: a visitor who does not read must not hold up the board."""
-        try:
-            self.outbox.put_nowait(self.ws.send(event))
-        except Full:
+    def send(self, frame: bytes) -> None:
+        """Never waits, which would hold up the board. Nor may the reader wait here: an offload thread that cannot write
+        to us does not read from us either."""
+        if self.outbox.qsize() < OUTBOX_LIMIT:
+            self.outbox.put(frame)
+        else:
             print(f"{self.user}: dropped, does not read")
             self.hang_up()
 
     def write(self) -> None:
         try:
             for frame in iter(self.outbox.get, None):
+                if frame is PONG:
+                    frame, self.pong = self.pong, b""
+                self.is_sending = True
                 self.sock.sendall(frame)
+                self.is_sending = False
         except OSError:  # gone, or PING_S went by and the frame did not
             self.hang_up()
+
+    def go_away(self) -> None:
+        """Without waiting for anything; without the 1001 where it would stand inside a frame that is half sent."""
+        if not self.is_sending:
+            self.sock.settimeout(0)
+            with suppress(OSError):
+                self.sock.send(GOING_AWAY)
+        self.hang_up()
 
     def hang_up(self) -> None:
         """Both greenlets of this visit find the connection closed."""
         BOARD.visitors.discard(self)
-        try:
+        with suppress(OSError):  # it was closed already
             self.sock.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass  # it was closed already
 
     def drain(self) -> None:
-        """Read until the visitor hangs up: to close with bytes unread would destroy our last frame on its way."""
-        try:
-            while self.sock.recv(READ_BYTES):
-                pass
-        except OSError:
-            pass
+        """Read until the client's Close frame: to close with bytes unread would destroy our last frame on its way."""
+        with suppress(OSError):
+            while not self.close_finder.found and (data := self.sock.recv(READ_BYTES)):
+                self.close_finder.feed(data)
+
+
+@lru_cache(maxsize=1)
+def text_frame(text: str) -> bytes:
+    """The same bytes for every client, since a server masks nothing: however many wait for it, it is kept once."""
+    return Connection(ConnectionType.SERVER).send(TextMessage(text))
+
+
+def close_all() -> None:
+    while BOARD.visitors:
+        BOARD.visitors.pop().go_away()
+
+
+# uWSGI stops a worker with the one and waits for nobody, reloads it with the other and waits for everybody, for 60 s.
+# In greenlets, since these start after it has set its own handlers.
+for number in (signal.SIGINT, signal.SIGHUP):
+    gevent.spawn(gevent.signal_handler, number, close_all)
 
 
 def application(environ, start_response):
-    switch_protocols(environ, start_response)
+    try:
+        switch_protocols(environ, start_response)
+    except OSError:  # the client has left
+        return []
     sock = socket.socket(fileno=uwsgi.connection_fd())
     try:
         Visitor(sock, user=unquote(environ["OFFLOAD_VISITOR"])).stay()

@@ -32,7 +32,10 @@ class Visitor:
 
 
 def application(environ, start_response):
-    shake_hands(environ, start_response)
+    try:
+        shake_hands(environ, start_response)
+    except OSError:  # the client has left
+        return []
     visitor, user = Visitor(uwsgi.connection_fd()), unquote(environ["OFFLOAD_VISITOR"])
     BOARD.visitors.add(visitor)
     listener = gevent.spawn(visitor.listen)

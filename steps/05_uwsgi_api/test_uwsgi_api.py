@@ -37,6 +37,7 @@ def stage(request):
         yield stage
 
 
+@pytest.mark.core
 def test_a_subscriber_gets_events_in_her_name_and_the_headers_of_the_event_stream(stage):
     with SseClient(stage.port, cookie=stage.ada) as ada:
         assert ada.head.headers == [("Content-Type", "text/event-stream"), ("Cache-Control", "no-cache")]
@@ -65,6 +66,7 @@ def test_while_the_clock_is_away_an_eventsource_gets_200_and_a_time_to_retry(sta
         assert json.loads(ada.next().data)["user"] == "ada"
 
 
+@pytest.mark.core
 def test_a_visitor_of_the_board_hears_herself(stage):
     with WebSocketClient(stage.port, headers={"Cookie": stage.ada}) as ada:
         ada.say("hello")
@@ -73,6 +75,7 @@ def test_a_visitor_of_the_board_hears_herself(stage):
         assert news == {"user": "ada", "text": "hello"}
 
 
+@pytest.mark.core
 def test_the_worker_is_free_while_both_are_open(stage):
     [before] = stage.workers()
     with (
@@ -84,6 +87,7 @@ def test_the_worker_is_free_while_both_are_open(stage):
         assert (stream.next().type, board.receive().opcode) == ("message", TEXT)
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("path", ["/subscribe", "/ws"])
 def test_a_refusal_keeps_djangos_headers(stage, path):
     refused = fetch(stage.port, path)

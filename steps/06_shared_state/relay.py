@@ -5,7 +5,10 @@ import socket
 import struct
 import threading
 
+from offload_lab.background import Background
+
 LOOPBACK = "127.0.0.1"
+PASS_ON_S = 10.0  # for an end to take what comes from the other; one that does not is closed
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER with no time left: the other end gets a reset, not an end
 
 
@@ -23,13 +26,13 @@ class Relay:
         self._open.set()
         self._idle = threading.Event()
         self._resets = 0
-        self._thread = threading.Thread(target=self._carry, daemon=True)
+        self._thread = Background("the relay", self._carry, self._end)
 
-    def cut(self):
-        """Returns once nothing passes."""
+    def cut(self, timeout_s=30.0):
+        """Returns once nothing passes. Raises TimeoutError, or what ended the relay's thread."""
         self._idle.clear()
         self._open.clear()
-        self._idle.wait()
+        self._thread.wait_until(self._idle.is_set, timeout_s, lambda: f"the relay still carries after {timeout_s:g} s")
 
     def restore(self):
         """The network is back. It has forgotten every other connection, and both their ends get a reset."""
@@ -40,7 +43,9 @@ class Relay:
         while not self._stop.is_set():
             if not self._open.is_set():
                 self._idle.set()
-                self._open.wait()
+                while not self._open.wait(1.0):  # `_end` opens it; looked at again in case that was before the cut
+                    if self._stop.is_set():
+                        return
             if self._resets:
                 pairs = [(ours, theirs) for ours, theirs in self._peers.items() if ours.getsockname()[1] == self.port]
                 for ours, _ in pairs[:: self._resets]:
@@ -54,8 +59,9 @@ class Relay:
 
     def _accept(self):
         ours, _ = self._listener.accept()
+        ours.settimeout(PASS_ON_S)
         try:
-            theirs = socket.create_connection((LOOPBACK, self._target))
+            theirs = socket.create_connection((LOOPBACK, self._target), PASS_ON_S)
         except OSError:
             ours.close()
             return
@@ -80,14 +86,18 @@ class Relay:
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
             end.close()
 
+    def _end(self):
+        self._stop.set()
+        self._open.set()
+
     def __enter__(self):
-        self._thread.start()
+        self._thread.__enter__()
         return self
 
     def __exit__(self, *why):
-        self._stop.set()
-        self._open.set()
-        self._thread.join()
-        for one in [*self._peers, self._listener]:
-            one.close()
-        self._selector.close()
+        try:
+            self._thread.__exit__(*why)
+        finally:
+            for one in [*self._peers, self._listener]:
+                one.close()
+            self._selector.close()

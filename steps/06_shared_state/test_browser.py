@@ -1,13 +1,12 @@
 """Two real browsers on two backends, and what their pages count when both backends are killed."""
 
 from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
 
-from offload_lab.testing import require
+from offload_lab.testing import require, require_program
+from offload_lab.timeouts import scaled
 
-CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 TIMEOUT_S = 40
 COUNTS = "['had', 'missed', 'twice'].map(id => Number(document.getElementById(id).textContent))"
@@ -16,19 +15,19 @@ SERVED = "document.querySelector('#state').textContent.startsWith('served by')"
 
 @pytest.fixture(scope="module")
 def browser():
-    require(find_spec("playwright") is not None, "Playwright", "pip install playwright")
-    require(CHROMIUM.exists(), "Chromium", "apt-get install chromium")
+    require(find_spec("playwright") is not None, "Playwright", "./lab install test")
+    chromium = require_program("chromium")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         yield browser
         browser.close()
 
 
 def log_in(browser, stage, name, password):
     page = browser.new_context(viewport={"width": 320, "height": 640}).new_page()
-    page.set_default_timeout(TIMEOUT_S * 1000)
+    page.set_default_timeout(scaled(TIMEOUT_S) * 1000)
     page.goto(stage.url)
     page.get_by_label("User name").fill(name)
     page.get_by_label("Password").fill(password)

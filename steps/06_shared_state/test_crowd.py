@@ -7,6 +7,7 @@ import pytest
 
 from offload_lab.clients.resuming import Subscribers
 from offload_lab.testing import wait_for
+from offload_lab.timeouts import scaled
 
 COUNT = 500
 HISTORY = 10_000  # more than all that is said here
@@ -31,7 +32,9 @@ def nobody_misses_anything(crowd, feed):
     before = [one.connections for one in crowd.visitors.all]
     crowd.came_back = lambda: sum(one.connections > n for one, n in zip(crowd.visitors.all, before, strict=True))
     yield
-    last = feed.position(feed.publish(crowd.redis, "notice", history=HISTORY, patience_s=TIMEOUT_S, text="all clear"))
+    last = feed.position(
+        feed.publish(crowd.redis, "notice", history=HISTORY, patience_s=scaled(TIMEOUT_S), text="all clear")
+    )
     have_it = lambda one: feed.position(one.last_event_id) >= last  # noqa: E731
     crowd.visitors.wait_until_all(have_it, TIMEOUT_S, f"everything up to {last}")
     all_events = [list(one.events) for one in crowd.visitors.all]  # before the question to Redis: more come meanwhile
@@ -51,7 +54,7 @@ def talk(crowd, feed):
 
     def talk(count=25):
         for _ in range(count):
-            feed.publish(crowd.redis, "notice", history=HISTORY, patience_s=TIMEOUT_S, text="all change")
+            feed.publish(crowd.redis, "notice", history=HISTORY, patience_s=scaled(TIMEOUT_S), text="all change")
 
     return talk
 

@@ -19,7 +19,8 @@ from offload_lab.clients.login import Visitor
 from offload_lab.clients.resuming import Subscribers
 from offload_lab.process import Deadline
 from offload_lab.stage import short_private_folder
-from offload_lab.testing import require, wait_for
+from offload_lab.testing import require, require_program, wait_for
+from offload_lab.timeouts import scaled
 from offload_lab.uwsgi import Uwsgi, free_port
 
 from .conftest import at_once
@@ -42,11 +43,11 @@ HOSTS = {"store": "middle", "stream_a": "a", "stream_b": "b", "stream": "middle"
 
 
 def ip(*words):
-    return subprocess.run(["ip", *words], capture_output=True, text=True, timeout=TIMEOUT_S)
+    return subprocess.run(["ip", *words], capture_output=True, text=True, timeout=scaled(TIMEOUT_S))
 
 
 def can_make_hosts():
-    if os.geteuid() or not shutil.which("ip"):
+    if os.geteuid():
         return False
     made = ip("netns", "add", name := f"lab-try-{os.getpid()}").returncode == 0
     return made and ip("netns", "del", name).returncode == 0
@@ -55,7 +56,8 @@ def can_make_hosts():
 @pytest.fixture
 def hosts():
     """Three namespaces, cabled a - middle - b: what they are called. Nothing of it shows outside them."""
-    require(can_make_hosts(), "the right to make network namespaces", "apt-get install iproute2, and run as root")
+    require_program("ip")
+    require(can_make_hosts(), "the right to make network namespaces", "run as root")
     names = {host: f"lab-{os.getpid()}-{host}" for host in ("middle", "a", "b")}
     with ExitStack() as exits:
         for name in names.values():

@@ -13,6 +13,7 @@ from offload_lab.clients import ping
 from offload_lab.clients.login import Visitor
 from offload_lab.clients.sse import Head, SseClient
 from offload_lab.testing import wait_for
+from offload_lab.timeouts import scaled
 
 TIMEOUT_S = 30
 PACKET_LIMIT = 64 * 1024  # uWSGI's: all variables of a request together
@@ -31,7 +32,7 @@ def connect(path, modifiers=(0, 0), **variables):
         struct.pack("<H", len(half)) + half for pair in variables.items() for half in (word.encode() for word in pair)
     )
     connection = socket.socket(socket.AF_UNIX)
-    connection.settimeout(TIMEOUT_S)
+    connection.settimeout(scaled(TIMEOUT_S))
     connection.connect(str(path))
     connection.sendall(struct.pack("<BHB", modifiers[0], len(packed), modifiers[1]) + packed)
     return connection
@@ -93,6 +94,7 @@ def key():
 PARCEL = json.dumps({"for": "ada", "departures": [{"train": 1}] * 100})
 
 
+@pytest.mark.core
 def test_what_arrives_is_more_than_variables_can_carry_and_django_is_free(desk):
     [before] = desk.stage.workers()
     with desk.stage.subscribe() as ada:
@@ -122,6 +124,7 @@ def test_a_stranger_leaves_no_parcel_behind(desk):
     assert desk.stage.workers()[0].offloaded == before.offloaded
 
 
+@pytest.mark.core
 def test_a_key_works_once(desk, key):
     desk.put(key, PARCEL)
     with desk.ask(key) as connection:
@@ -228,7 +231,7 @@ def test_while_django_is_busy_its_cache_is_too_but_the_desk_goes_on_reading_out(
                 with pytest.raises(BlockingIOError):
                     waiting.recv(1)
                 os.kill(pid, signal.SIGCONT)
-                waiting.settimeout(TIMEOUT_S)
+                waiting.settimeout(scaled(TIMEOUT_S))
                 assert head_of(waiting)[0].status == 410
         finally:
             os.kill(pid, signal.SIGCONT)

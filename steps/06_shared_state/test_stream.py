@@ -13,6 +13,7 @@ from offload_lab.clients.login import TOKEN
 from offload_lab.clients.resuming import Subscribers
 from offload_lab.clients.sse import EventStreamParser, SseClient, Streams, request_bytes
 from offload_lab.testing import events_by, wait_for
+from offload_lab.timeouts import scaled
 
 TIMEOUT_S = 30
 FORGED = ["1", "-", "+", "$", "*", "1-1", "0-0", "1-1; DROP", "٣-٣", "9" * 25 + "-0", "99999999999999999-0", "a" * 3000]
@@ -32,6 +33,7 @@ def ids(client, count):
     return [client.next().last_event_id for _ in range(count)]
 
 
+@pytest.mark.core
 def test_a_new_visitor_is_told_the_place_and_gets_what_comes_behind_it(quiet, say):
     with quiet.subscribe() as ada:
         hello = ada.next()
@@ -88,6 +90,7 @@ def test_a_stream_cut_anywhere_loses_nothing_and_repeats_nothing(quiet, say):
         assert had + behind == said
 
 
+@pytest.mark.core
 def test_whoever_comes_back_goes_on_where_they_were_at_either_backend(quiet, say):
     first, *rest = say(10)
     seen = set()
@@ -169,7 +172,7 @@ def test_every_browser_is_told_another_time_to_wait(quiet):
 def test_whoever_takes_nothing_is_sent_away_with_a_word_and_gets_the_rest_on_return(quiet, say):
     big = "x" * 200_000
     with socket.socket() as lazy:
-        lazy.settimeout(TIMEOUT_S)
+        lazy.settimeout(scaled(TIMEOUT_S))
         lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         lazy.connect(("127.0.0.1", quiet.port))
         lazy.sendall(request_bytes(quiet.port, "/subscribe", quiet.ada.cookie))
@@ -289,6 +292,7 @@ def test_an_announcement_that_is_none(quiet, form):
     assert announce(quiet, **{"text": "fine", **form}).status == 400
 
 
+@pytest.mark.core
 def test_a_stranger_neither_hears_nor_says_anything(quiet):
     with SseClient(quiet.port) as stranger:
         assert (stranger.head.status, stranger.read_all()) == (403, b"log in first\n")

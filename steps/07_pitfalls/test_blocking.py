@@ -1,17 +1,17 @@
 """One call that blocks among greenlets: who waits with it, and how to wait alone. Nothing here looks at a clock."""
 
 import http.client
-import importlib.util
 import socket
 import sqlite3
 from contextlib import ExitStack, closing, contextmanager
 
 import pytest
 
-from offload_lab import doctor
+from offload_lab import programs
 from offload_lab.clients import fetch, ping
 from offload_lab.holder import read_syscall
-from offload_lab.testing import require, wait_for
+from offload_lab.testing import wait_for
+from offload_lab.timeouts import scaled
 
 from .conftest import TIMEOUT_S
 
@@ -21,7 +21,7 @@ SLEEPS = {35, 230, 101, 115}  # nanosleep and clock_nanosleep, on x86_64 and on 
 @contextmanager
 def asked(stage, path, cookie=""):
     """A visitor who has asked and waits for the answer."""
-    with socket.create_connection(("127.0.0.1", stage.port), timeout=TIMEOUT_S) as visitor:
+    with socket.create_connection(("127.0.0.1", stage.port), timeout=scaled(TIMEOUT_S)) as visitor:
         visitor.sendall(f"GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\nCookie: {cookie}\r\n\r\n".encode())
         yield visitor
 
@@ -35,7 +35,7 @@ def new_bytes(visitor):
             came += chunk
     except BlockingIOError:
         pass
-    visitor.settimeout(TIMEOUT_S)
+    visitor.settimeout(scaled(TIMEOUT_S))
     return came
 
 
@@ -56,12 +56,15 @@ def sleeps_in_c(pid):
 @contextmanager
 def somebody_writes(stage):
     """Another process has begun to write. Until it ends, every other writer waits: in SQLite, in C."""
-    with closing(sqlite3.connect(stage.run / "django.sqlite3", isolation_level=None, timeout=TIMEOUT_S)) as database:
+    with closing(
+        sqlite3.connect(stage.run / "django.sqlite3", isolation_level=None, timeout=scaled(TIMEOUT_S))
+    ) as database:
         database.execute("BEGIN IMMEDIATE")
         yield
         database.execute("ROLLBACK")
 
 
+@pytest.mark.core
 def test_gevent_django_broken_stops_everybody_for_one_write(stage_of):
     stage = stage_of("gevent_django_broken")
     cookie = stage.log_in().cookie
@@ -82,6 +85,7 @@ def test_gevent_django_broken_stops_everybody_for_one_write(stage_of):
         wait_for(lambda: b"ticket" in new_bytes(ada), TIMEOUT_S, "ada's stream going on")
 
 
+@pytest.mark.core
 def test_gevent_django_fixed_keeps_one_clerk_waiting(stage_of):
     stage = stage_of("gevent_django_fixed")
     cookie = stage.log_in().cookie
@@ -103,9 +107,7 @@ def test_gevent_django_fixed_keeps_one_clerk_waiting(stage_of):
 @pytest.fixture
 def database_of(stage_of):
     """A variant's stage and a connection to its database, which is up then."""
-    drivers = [importlib.util.find_spec(name) for name in ("psycopg", "psycopg2")]
-    require(all(drivers), "a PostgreSQL driver", "pip install 'psycopg[binary]' psycopg2-binary")
-    require(doctor.program("", "", doctor.postgres(), "").found is not None, "PostgreSQL", "apt-get install postgresql")
+    programs.require("postgresql")
     import psycopg
 
     with ExitStack() as exits:
@@ -139,6 +141,7 @@ def wake(database):
     database.execute(f"SELECT pg_cancel_backend(pid) {ASLEEP}")
 
 
+@pytest.mark.core
 def test_orm_in_gevent_broken_stops_everybody_for_one_query(database_of):
     stage, database = database_of("orm_in_gevent_broken")
     with asked(stage, "/?seconds=3600") as slow:
@@ -150,6 +153,7 @@ def test_orm_in_gevent_broken_stops_everybody_for_one_query(database_of):
             is_answered(bystander)
 
 
+@pytest.mark.core
 def test_orm_in_gevent_late_broken_cannot_ask_at_all(database_of):
     """What gevent's patch replaces is in use by then: Django takes every greenlet for a thread that is not its own."""
     stage, _ = database_of("orm_in_gevent_late_broken")
@@ -158,6 +162,7 @@ def test_orm_in_gevent_late_broken_cannot_ask_at_all(database_of):
     assert "objects created in a thread can only be used in that same thread" in stage.front.log.read_text()
 
 
+@pytest.mark.core
 def test_orm_in_gevent_fixed_lets_ten_queries_wait_alone(database_of):
     stage, database = database_of("orm_in_gevent_fixed")
     with ExitStack() as exits:

@@ -38,6 +38,7 @@ def comes_back(stage, heard: int) -> tuple[int, int]:
         return last_number(visitor), called
 
 
+@pytest.mark.core
 def test_recycle_cuts_broken_cuts_off_a_visitor_when_others_have_asked_often_enough_and_numbers_are_lost(stage_of):
     stage = stage_of("recycle_cuts_broken")
     with SseClient(stage.port) as visitor:
@@ -51,6 +52,7 @@ def test_recycle_cuts_broken_cuts_off_a_visitor_when_others_have_asked_often_eno
     assert hears > called > heard + 1
 
 
+@pytest.mark.core
 def test_recycle_cuts_fixed_keeps_the_worker_however_many_ask(stage_of):
     stage = stage_of("recycle_cuts_fixed")
     with SseClient(stage.port) as visitor:
@@ -88,6 +90,7 @@ def carried(stage) -> int:
     return sum(core["in_request"] for core in worker["cores"])
 
 
+@pytest.mark.core
 def test_dead_clients_broken_keeps_a_greenlet_and_a_descriptor_for_each_until_there_is_news(stage_of):
     stage = stage_of("dead_clients_broken")
     desert(stage)
@@ -98,6 +101,7 @@ def test_dead_clients_broken_keeps_a_greenlet_and_a_descriptor_for_each_until_th
     wait_for(lambda: descriptors(stage.processes[0]) == held - VISITORS, TIMEOUT_S, "the descriptors")
 
 
+@pytest.mark.core
 def test_dead_clients_fixed_frees_them_without_any_news_and_keeps_those_who_are_still_there(stage_of):
     stage = stage_of("dead_clients_fixed")
     with SseClient(stage.port) as faithful:
@@ -116,6 +120,7 @@ def said_goodbye(process) -> bool:
     return process.status() == 0 and "goodbye to uWSGI" in process.log_tail()
 
 
+@pytest.mark.core
 def test_sigterm_reloads_broken_on_the_wheel_dies_in_the_middle_of_a_reload():
     with Stage(STEP, "sigterm_reloads_broken", engine=engine.find("wheel")) as stage:
         os.kill(stage.front.pid, signal.SIGTERM)
@@ -145,6 +150,7 @@ def other_worker(port: int, pid: int) -> bool:
         return False  # just now nobody listens
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("which", ["wheel", "built"])
 def test_sigterm_reloads_fixed_reloads_on_sighup_ends_on_sigterm_and_cleans_up(which):
     try:

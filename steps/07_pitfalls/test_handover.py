@@ -13,13 +13,14 @@ from offload_lab.clients import fetch, ping
 from offload_lab.clients.sse import SseClient, Streams, request_bytes
 from offload_lab.process import Deadline
 from offload_lab.testing import wait_for
+from offload_lab.timeouts import scaled
 
 from .conftest import TIMEOUT_S
 
 
 def knock(stage, path="/subscribe") -> socket.socket:
     """Somebody who has asked, and waits."""
-    visitor = socket.create_connection(("127.0.0.1", stage.port), timeout=TIMEOUT_S)
+    visitor = socket.create_connection(("127.0.0.1", stage.port), timeout=scaled(TIMEOUT_S))
     visitor.sendall(request_bytes(stage.port, path))
     return visitor
 
@@ -30,6 +31,7 @@ def has_left(stage, client_port: int) -> bool:
     return ("CLOSE_WAIT", client_port) in [(one.status, one.raddr.port) for one in connections if one.raddr]
 
 
+@pytest.mark.core
 def test_no_offload_threads_broken_loses_django_to_the_first_visitor_until_the_app_behind_ends(stage_of):
     stage = stage_of("no_offload_threads_broken")
     with knock(stage) as visitor:
@@ -44,6 +46,7 @@ def test_no_offload_threads_broken_loses_django_to_the_first_visitor_until_the_a
         assert bystander.recv(1000).startswith(b"HTTP/1.1 200 OK")
 
 
+@pytest.mark.core
 def test_no_offload_threads_fixed_carries_twenty_and_answers_a_bystander(stage_of):
     stage = stage_of("no_offload_threads_fixed")
     with Streams(stage.port, 20) as streams:
@@ -53,6 +56,7 @@ def test_no_offload_threads_fixed_carries_twenty_and_answers_a_bystander(stage_o
         assert (worker.busy, worker.offloaded, streams.open) == (False, 20, 20)
 
 
+@pytest.mark.core
 def test_backend_down_broken_gives_an_empty_reply_and_logs_200(stage_of):
     stage = stage_of("backend_down_broken")
     stage.process("sse").stop()
@@ -96,6 +100,7 @@ def is_told_to_come_back(stage) -> bool:
     )
 
 
+@pytest.mark.core
 def test_backend_down_fixed_says_200_and_retry_while_nobody_is_there(fixed):
     fixed.process("sse").stop()
     assert is_told_to_come_back(fixed)

@@ -19,6 +19,7 @@ def everything(client):
     return head.encode() + client.body
 
 
+@pytest.mark.core
 def test_headers_twice_broken_puts_a_second_head_into_the_answer(stage_of):
     stage = stage_of("headers_twice_broken")
     with stage.subscribe(cookie=stage.log_in().cookie) as ada:
@@ -30,6 +31,7 @@ def test_headers_twice_broken_puts_a_second_head_into_the_answer(stage_of):
     assert b"Content-Length: 0\r\n" in said
 
 
+@pytest.mark.core
 def test_headers_twice_fixed_sends_the_streams_alone(stage_of):
     stage = stage_of("headers_twice_fixed")
     with stage.subscribe(cookie=stage.log_in().cookie) as ada:
@@ -39,6 +41,7 @@ def test_headers_twice_fixed_sends_the_streams_alone(stage_of):
     assert b"HTTP/1.1" not in ada.body
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("variant", ["headers_lost_broken", "headers_lost_fake_broken"])
 def test_headers_lost_broken_refuses_without_a_status(stage_of, variant):
     stage = stage_of(variant)
@@ -64,6 +67,7 @@ def test_headers_lost_is_not_seen_by_members(stage_of, variant):
         ada.next()
 
 
+@pytest.mark.core
 def test_headers_lost_fixed_refuses_with_all_of_djangos_headers(stage_of):
     answer = fetch(stage_of("headers_lost_fixed").port, "/subscribe")
     assert (answer.status, answer.body) == (403, b"log in first\n")

@@ -21,6 +21,7 @@ def log_has(process, text):
     wait_for(lambda: text in process.log.read_text(), TIMEOUT_S, f"{text!r} in the log of {process.name}")
 
 
+@pytest.mark.core
 def test_buffer_size_broken_answers_nothing_to_a_message_that_does_not_fit(stage_of):
     stage = stage_of("buffer_size_broken")
     assert said(stage, 3000) == "3000 bytes arrived\n"
@@ -41,6 +42,7 @@ def test_buffer_size_broken_takes_lengths_modulo_64_kib(stage_of):
     assert said(stage_of("buffer_size_broken"), 65_540) == "4 bytes arrived\n"
 
 
+@pytest.mark.core
 def test_buffer_size_fixed_passes_both_and_refuses_what_never_fits(stage_of):
     stage = stage_of("buffer_size_fixed")
     assert said(stage, 8192, COOKIES) == "8192 bytes arrived\n"
@@ -72,12 +74,14 @@ def tickets(stage, last):
         return [event.data for event in stream.events]
 
 
+@pytest.mark.core
 def test_sse_never_flushes_broken_sends_n_squared(stage_of):
     seen = tickets(stage_of("sse_never_flushes_broken"), last=20)
     assert seen == [f"ticket {old}" for new in range(1, 21) for old in range(1, new + 1)]
     assert len(seen) == 210  # 20 · 21 / 2
 
 
+@pytest.mark.core
 def test_sse_never_flushes_fixed_sends_each_once(stage_of):
     assert tickets(stage_of("sse_never_flushes_fixed"), last=20) == [f"ticket {number}" for number in range(1, 21)]
 

@@ -11,6 +11,7 @@ KNOWN = {"If-Modified-Since": "Thu, 01 Jan 2026 00:00:00 GMT"}  # makes Django s
 FORGED = {**KNOWN, "Content-Type": "text/event-stream"}
 
 
+@pytest.mark.core
 def test_content_type_bypass_broken_lets_a_stranger_walk_past_django(stage_of):
     stage = stage_of("content_type_bypass_broken")
     assert fetch(stage.port, "/subscribe").status == 403
@@ -21,6 +22,7 @@ def test_content_type_bypass_broken_lets_a_stranger_walk_past_django(stage_of):
     assert stage.workers()[0].offloaded == 1
 
 
+@pytest.mark.core
 def test_content_type_bypass_fixed_believes_django_only(stage_of):
     stage = stage_of("content_type_bypass_fixed")
     for path, status in (("/opening-hours", 304), ("/subscribe", 403)):
@@ -43,6 +45,7 @@ def static_safe(stage_of):
     return with_secret
 
 
+@pytest.mark.core
 def test_static_safe_broken_sends_any_file(static_safe):
     stage, secret = static_safe("static_safe_broken")
     assert fetch(stage.port, f"/file?name={secret}").body == secret.read_bytes()
@@ -60,6 +63,7 @@ def test_static_safe_broken_has_no_answer_for_what_it_does_stop(static_safe, nam
         fetch(stage.port, f"/file?name={name}")
 
 
+@pytest.mark.core
 def test_static_safe_fixed_sends_what_is_served_and_nothing_else(static_safe):
     stage, secret = static_safe("static_safe_fixed")
     for name in (secret, "/etc/passwd", "../secret.txt", "nothing"):
@@ -67,12 +71,14 @@ def test_static_safe_fixed_sends_what_is_served_and_nothing_else(static_safe):
     assert fetch(stage.port, "/file").body == (stage.run / "served" / "big.bin").read_bytes()
 
 
+@pytest.mark.core
 def test_anonymous_user_broken_streams_to_a_stranger(stage_of):
     with stage_of("anonymous_user_broken").subscribe() as stranger:
         assert stranger.head.status == 200
         assert json.loads(stranger.next().data)["for"] == "AnonymousUser"
 
 
+@pytest.mark.core
 def test_anonymous_user_fixed_refuses_a_stranger_and_knows_ada(stage_of):
     stage = stage_of("anonymous_user_fixed")
     assert fetch(stage.port, "/subscribe").status == 403

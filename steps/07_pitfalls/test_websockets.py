@@ -30,6 +30,7 @@ def next_message(client) -> dict:
     raise AssertionError("the server closed the connection")
 
 
+@pytest.mark.core
 def test_cross_site_websocket_broken_lets_another_sites_page_talk_as_ada(stage_of):
     stage = stage_of("cross_site_websocket_broken")
     with ada_visits(stage) as ada:
@@ -41,6 +42,7 @@ def test_cross_site_websocket_broken_lets_another_sites_page_talk_as_ada(stage_o
                 pass
 
 
+@pytest.mark.core
 def test_cross_site_websocket_fixed_refuses_another_sites_page_and_not_its_own(stage_of):
     stage = stage_of("cross_site_websocket_fixed")
     with pytest.raises(Refused) as refused:
@@ -59,6 +61,7 @@ def leave_half_a_message(client) -> None:
         pass
 
 
+@pytest.mark.core
 def test_shared_fragments_broken_gives_adas_half_message_to_grace(stage_of):
     stage = stage_of("shared_fragments_broken")
     with ada_visits(stage) as ada, visit(stage, "grace", "hopper") as grace:
@@ -67,6 +70,7 @@ def test_shared_fragments_broken_gives_adas_half_message_to_grace(stage_of):
         assert next_message(grace) == {"user": "grace", "text": "ada's PIN is 1815"}
 
 
+@pytest.mark.core
 def test_shared_fragments_fixed_keeps_every_visitors_half_message_apart(stage_of):
     stage = stage_of("shared_fragments_fixed")
     with ada_visits(stage) as ada:

@@ -2,7 +2,6 @@
 not ASCII. And a stranger. Whom does the front call, and what does it say of the visitor?"""
 
 import re
-import select
 import socket
 import sqlite3
 from contextlib import ExitStack, closing
@@ -11,7 +10,9 @@ from dataclasses import dataclass
 from ...clients.sse import request_bytes
 from ...clients.websocket import upgrade_request
 from ...explain import Facts, look
+from ...process import readable
 from ...stage import Stage
+from ...timeouts import scaled
 from ...uwsgi import LOOPBACK
 from .board import NOT_REACHED
 from .caller import IN, Caller, Heard, cookie, stuck
@@ -69,7 +70,7 @@ def visit(stage: Stage) -> Seen:
 
 
 def rename(stage: Stage, name: str, new: str) -> None:
-    with closing(sqlite3.connect(stage.run / "django.sqlite3", timeout=20, isolation_level=None)) as database:
+    with closing(sqlite3.connect(stage.run / "django.sqlite3", timeout=scaled(20), isolation_level=None)) as database:
         database.execute("UPDATE auth_user SET username = ? WHERE username = ?", [new, name])
 
 
@@ -91,13 +92,13 @@ def user(heard: Heard) -> str | None:
 
 
 def is_called(door: socket.socket) -> bool:
-    return bool(select.select([door], [], [], 0)[0])
+    return readable(door, 0)
 
 
 def listen(door: socket.socket) -> bytes:
     caller, _ = door.accept()
     with caller:
-        caller.settimeout(1)
+        caller.settimeout(scaled(1))
         return caller.recv(65536)
 
 

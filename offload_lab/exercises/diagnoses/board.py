@@ -81,7 +81,7 @@ def come(stage: Stage, cookie: str, **headers: str | None) -> Caller:
 
 def worker_carries(seen: Seen) -> str | None:
     worker, front = seen.carrier, seen.facts.front
-    if not worker or worker.offload_tids or worker.cores > 1:
+    if not worker or worker.may_offload or worker.cores > 1:
         return None
     others = f", as would each of the {len(front.workers)}" if len(front.workers) > 1 else ""
     return (
@@ -93,7 +93,7 @@ def worker_carries(seen: Seen) -> str | None:
 
 def another_python_thread(seen: Seen) -> str | None:
     worker = seen.carrier
-    if not worker or worker.offload_tids or worker.cores == 1 or seen.facts.front.in_greenlets:
+    if not worker or worker.may_offload or worker.cores == 1 or seen.facts.front.in_greenlets:
         return None
     return (
         f"worker {worker.pid} of the front has {worker.cores} threads that run Django, and one of them reads from the"
@@ -104,7 +104,7 @@ def another_python_thread(seen: Seen) -> str | None:
 
 def greenlets_carry(seen: Seen) -> str | None:
     worker = seen.carrier
-    if not worker or worker.offload_tids or not seen.facts.front.in_greenlets:
+    if not worker or worker.may_offload or not seen.facts.front.in_greenlets:
         return None
     return (
         f"worker {worker.pid} of the front runs Django in greenlets now, and one of them reads from the board for ada."
@@ -117,7 +117,7 @@ def greenlets_carry(seen: Seen) -> str | None:
 
 
 def one_at_a_time(seen: Seen) -> str | None:
-    if not seen.grace_waits or seen.board.cores > 1 or seen.board.offload_tids:
+    if not seen.grace_waits or seen.board.cores > 1 or seen.board.may_offload:
         return None
     return (
         f"ada is in, and grace waits: the front handed both over, but worker {seen.board.pid} of the board serves one"

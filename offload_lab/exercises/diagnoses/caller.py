@@ -2,7 +2,6 @@
 
 import json
 import re
-import select
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,8 +12,9 @@ from typing import Self
 from ...clients.login import Visitor
 from ...clients.websocket import CLOSE, PING, PONG, TEXT, Frame, Frames, frame
 from ...explain import Server, Worker, look
-from ...process import Deadline
+from ...process import Deadline, readable
 from ...stage import Stage
+from ...timeouts import scaled
 from ...uwsgi import LOOPBACK
 
 PATIENCE_S = 5.0  # for an answer, by somebody who may never get one
@@ -64,7 +64,7 @@ class Caller(Heard):
 
     def __init__(self, port: int, request: bytes) -> None:
         super().__init__()
-        self.socket = socket.create_connection((LOOPBACK, port), timeout=PATIENCE_S)
+        self.socket = socket.create_connection((LOOPBACK, port), timeout=scaled(PATIENCE_S))
         self.socket.sendall(request)
 
     def hear(self, enough: Callable[[], bool], hopeless: Callable[[], object] = lambda: False) -> bool:
@@ -81,7 +81,7 @@ class Caller(Heard):
 
     def rest(self) -> None:
         """Take what has arrived by now: all that a worker wrote, once it has answered somebody else."""
-        while not self.closed and select.select([self.socket], [], [], 0)[0]:
+        while not self.closed and readable(self.socket, 0):
             self.take()
 
     def take(self) -> None:
@@ -93,7 +93,7 @@ class Caller(Heard):
         self.raw, self.closed = self.raw + chunk, not chunk
 
     def say(self, *frames: bytes) -> None:
-        self.socket.settimeout(PATIENCE_S)
+        self.socket.settimeout(scaled(PATIENCE_S))
         try:
             self.socket.sendall(b"".join(frames))
         except OSError:

@@ -1,23 +1,32 @@
 """A slow visitor downloads a file: who carries it, and what does that cost?"""
 
+import socket
 from contextlib import suppress
 from dataclasses import dataclass
+
+import psutil
 
 from ...clients import SlowReader
 from ...explain import Connection, Facts, Worker, look
 from ...measure import memory_mib
 from ...stage import Stage
-from ..carrier import look_for_carrier, worker_of
+from ...uwsgi import LOOPBACK
+from ..carrier import look_for_carrier, position_of_open_file, worker_of
 
 RATE_MIB_S = 1.0  # slow enough that the file outlasts the look
 MOST = 0.8  # of the file in the worker's memory: that is all of it
 ERROR = "Traceback (most recent call last)"
+ANSWER_S = 30.0
+SPUN_S = 1.0  # of CPU, for an answer of which nothing came
+GZIP = b"\x1f\x8b"  # RFC 1952
 
 
 @dataclass(frozen=True)
 class Seen:
     """`held` is the visitor's connection, None once the server has closed it; `status` is empty where no answer came.
-    `promised` and `arrived` are bytes of the file, `memory_mib` is the largest worker's."""
+    `promised` and `arrived` are bytes of the file, `memory_mib` is the largest worker's. `first`: the body's first two
+    bytes; `position`: where the open file stood when it was handed over; `spins`: a worker computes and answers
+    nothing; `child`: a program that the app started."""
 
     facts: Facts
     path: str
@@ -27,6 +36,10 @@ class Seen:
     arrived: int
     memory_mib: float
     raised: str
+    first: bytes
+    position: int
+    spins: bool
+    child: str
 
     @property
     def worker(self) -> Worker | None:
@@ -35,7 +48,7 @@ class Seen:
 
     @property
     def carried_by_worker(self) -> bool:
-        return bool(self.worker and self.held and self.worker.busy and self.held.tid not in self.worker.offload_tids)
+        return bool(self.worker and self.held and self.worker.busy and self.worker.is_its_own(self.held.tid))
 
     @property
     def in_memory(self) -> bool:
@@ -44,15 +57,18 @@ class Seen:
 
 def visit(stage: Stage) -> Seen:
     """Ask for the step's path, take little of it, and look."""
-    status, promised, arrived, taken_mib = "", 0, 0, 0.0
+    status, promised, arrived, taken_mib, position = "", 0, 0, 0.0, 0
     facts, held = None, None
     with suppress(OSError), SlowReader(stage.port, stage.step.path, RATE_MIB_S) as reader:
         status, promised = parse_head(reader.head)
         facts, held = look_for_carrier(stage, reader)
         taken_mib = max(memory_mib(worker.pid) for worker in facts.front.workers)
         arrived = reader.received - len(reader.head) - len("\r\n\r\n")
+        position = max(position_of_open_file(worker.pid, stage.run) for worker in facts.front.workers)
+    facts = facts or look(stage.step, stage.variant, stage.run)
+    workers = [psutil.Process(worker.pid) for worker in facts.front.workers]
     return Seen(
-        facts=facts or look(stage.step, stage.variant, stage.run),
+        facts=facts,
         path=stage.step.path,
         held=held,
         status=status,
@@ -60,7 +76,23 @@ def visit(stage: Stage) -> Seen:
         arrived=arrived,
         memory_mib=taken_mib,
         raised=last_error(stage.front.log_tail(60)),
+        first=first_bytes(stage) if status else b"",
+        position=position,
+        spins=not status and any(worker.cpu_times().user > SPUN_S for worker in workers),
+        child=next((child.name() for worker in workers for child in worker.children()), ""),
     )
+
+
+def first_bytes(stage: Stage) -> bytes:
+    """The first two of the body; fewer where there are not that many."""
+    body = b""
+    with suppress(OSError), socket.create_connection((LOOPBACK, stage.port), timeout=ANSWER_S) as connection:
+        connection.sendall(f"GET {stage.step.path} HTTP/1.0\r\n\r\n".encode())
+        answer = b""
+        while len(body) < len(GZIP) and (chunk := connection.recv(4096)):
+            answer += chunk
+            body = answer.partition(b"\r\n\r\n")[2]
+    return body[: len(GZIP)]
 
 
 def parse_head(head: bytes) -> tuple[str, int]:
@@ -82,7 +114,7 @@ def last_error(log: str) -> str:
 
 def nobody_carries(seen: Seen) -> str | None:
     worker = seen.worker
-    if not (worker and seen.carried_by_worker) or worker.offload_tids or seen.in_memory:
+    if not (worker and seen.carried_by_worker) or worker.may_offload or seen.in_memory:
         return None
     if worker.cores > 1 or len(seen.facts.front.workers) > 1:
         return None
@@ -94,7 +126,7 @@ def nobody_carries(seen: Seen) -> str | None:
 
 def another_python_thread(seen: Seen) -> str | None:
     worker = seen.worker
-    if not (worker and seen.carried_by_worker) or worker.offload_tids or worker.cores == 1:
+    if not (worker and seen.carried_by_worker) or worker.may_offload or worker.cores == 1:
         return None
     return (
         f"worker {worker.pid} has {worker.cores} threads that run the app, and one of them sends GET {seen.path} by"
@@ -105,7 +137,7 @@ def another_python_thread(seen: Seen) -> str | None:
 
 def another_worker(seen: Seen) -> str | None:
     workers = seen.facts.front.workers
-    if not (seen.worker and seen.carried_by_worker) or seen.worker.offload_tids or len(workers) == 1:
+    if not (seen.worker and seen.carried_by_worker) or seen.worker.may_offload or len(workers) == 1:
         return None
     return (
         f"there are {len(workers)} workers, {', '.join(str(one.pid) for one in workers)}, and {seen.worker.pid} sends"
@@ -118,7 +150,8 @@ def whole_file_in_memory(seen: Seen) -> str | None:
         return None
     return (
         f"worker {seen.worker.pid} holds {seen.memory_mib:.0f} MiB of memory to send a file of"
-        f" {seen.promised / 2**20:.0f} MiB: the app has read all of it, and the worker sends it from there."
+        f" {seen.promised / 2**20:.0f} MiB: the app, or what wraps its response, has read all of it, and the worker"
+        " sends it from there."
         f"{idle_belts(seen.worker)}"
     )
 
@@ -128,8 +161,8 @@ def python_carries(seen: Seen) -> str | None:
     if not (worker and seen.carried_by_worker and worker.offload_tids) or seen.in_memory:
         return None
     return (
-        f"worker {worker.pid} is busy with GET {seen.path}: the app makes the bytes one piece after the other, so only"
-        f" the worker's own thread can send them.{idle_belts(worker)}"
+        f"worker {worker.pid} is busy with GET {seen.path}: the app, or what wraps its response, makes the"
+        f" bytes one piece after the other, so only the worker's own thread can send them.{idle_belts(worker)}"
     )
 
 
@@ -151,12 +184,49 @@ def app_raises(seen: Seen) -> str | None:
 
 
 def nothing_to_send(seen: Seen) -> str | None:
-    if seen.arrived or seen.raised or not seen.promised:
+    if seen.arrived or seen.raised or not seen.promised or seen.child:
         return None
     return (
         f"the visitor got {seen.status!r}, was promised {seen.promised} bytes, and the connection was closed after"
         f" {seen.arrived} of them: when uWSGI came to send, there was no open file to send from. It sends after the"
         " app's function has returned."
+    )
+
+
+def pipe_has_no_length(seen: Seen) -> str | None:
+    if seen.arrived or seen.raised or not seen.promised or not seen.child:
+        return None
+    return (
+        f"the client got {seen.status!r} and no body: the app started {seen.child!r} and gave its pipe to"
+        " wsgi.file_wrapper. uWSGI sends as many bytes as the file is long, and a pipe has no length."
+    )
+
+
+def text_spins(seen: Seen) -> str | None:
+    if not seen.spins:
+        return None
+    return (
+        "no answer came, and the worker computes without end: it reads from what wsgi.file_wrapper was given until that"
+        " returns empty bytes, and text, str, never is. Nobody else is served until the worker is killed."
+    )
+
+
+def packed_bytes(seen: Seen) -> str | None:
+    if seen.first != GZIP:
+        return None
+    return (
+        f"the body begins with {seen.first.hex(' ')}, as a gzip file does: wsgi.file_wrapper takes the descriptor of"
+        " what it is given, and that of gzip.open() is the packed file's."
+    )
+
+
+def seek_ignored(seen: Seen) -> str | None:
+    worker = seen.worker
+    if not (worker and seen.held and seen.held.tid in worker.offload_tids and seen.position):
+        return None
+    return (
+        f"the app's file stands at byte {seen.position}, and the client gets it from byte 0 on: wsgi.file_wrapper takes"
+        " the descriptor, and no seek() or read() before it matters."
     )
 
 
@@ -168,4 +238,8 @@ RULES = (
     python_carries,
     app_raises,
     nothing_to_send,
+    pipe_has_no_length,
+    text_spins,
+    packed_bytes,
+    seek_ignored,
 )

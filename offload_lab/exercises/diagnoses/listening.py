@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 BACKENDS = {"a": "stream_a", "b": "stream_b"}  # Django's letter, and whom it means
 PATIENCE_S = 5.0
+REDIS_S = 30.0  # for its answer, on a busy machine
 PAGE, PAST = 100, 150  # events: what the app reads at once of the past, and the past, which is therefore two pages
 CUT = 3  # events in a stream that is cut
 FEW = 10  # so many at once fit into any visitor's queue
@@ -76,7 +77,7 @@ class Cut:
 def store_of(stage: Stage) -> "Iterator[Redis]":
     import redis  # not everybody has it; without it the stage would not have started
 
-    with redis.Redis.from_url(f"unix://{stage.run}/redis.sock", decode_responses=True) as store:
+    with redis.Redis.from_url(f"unix://{stage.run}/redis.sock", decode_responses=True, socket_timeout=REDIS_S) as store:
         yield store
 
 

@@ -14,6 +14,7 @@ SMALL = "hello.txt"
 PROBE = f"name={SMALL}&routes=off"
 SECRET = b"not for visitors"
 TOLD = "X-Lab-Told"
+REFUSED_BY_UWSGI = "refused by uWSGI"
 
 
 def routes_off(variable: str) -> tuple[str, ...]:
@@ -36,7 +37,7 @@ OUTSIDE = {
 @dataclass(frozen=True)
 class Seen(download.Seen):
     """`said`: the path on the app's slip; `kept`: what the routes had of it; `shown`: the headers by which the visitor
-    read it, with the routes off. `outside`: what came of each name in OUTSIDE: a status, "secret" or "empty reply"."""
+    read it, with the routes off. `outside`: for each name in OUTSIDE a status, "secret" or REFUSED_BY_UWSGI."""
 
     said: str
     kept: str
@@ -84,10 +85,13 @@ def ask_outside(stage: Stage) -> dict[str, str]:
 
 
 def ask(stage: Stage, name: str) -> str:
+    """HEAD never reaches uWSGI's routes, so it tells what the app alone thinks of the name."""
     try:
         answer = fetch(stage.port, f"{stage.step.path}?name={name}")
+        if answer.status == 404 and fetch(stage.port, f"{stage.step.path}?name={name}", method="HEAD").status == 200:
+            return REFUSED_BY_UWSGI
     except (OSError, http.client.HTTPException):
-        return "empty reply"
+        return REFUSED_BY_UWSGI
     return "secret" if answer.body == SECRET else str(answer.status)
 
 
@@ -168,7 +172,7 @@ def slip_names_no_file(seen: Seen) -> str | None:
         return None
     return (
         f"the slip says {seen.kept!r}, which is no whole path: uWSGI looks in the folder where it was started, finds"
-        f" no file there, and closes the connection. The visitor got {seen.status or 'an empty reply'}."
+        f" no file there. The client got {seen.status or 'an empty reply'}."
     )
 
 
@@ -193,12 +197,13 @@ def neighbour_served(seen: Seen) -> str | None:
 
 
 def uwsgi_has_to_refuse(seen: Seen) -> str | None:
-    empty = [what for what, came in seen.outside.items() if came == "empty reply"]
-    if not empty or not seen.arrived or "secret" in seen.outside.values():
+    refused = [what for what, came in seen.outside.items() if came == REFUSED_BY_UWSGI]
+    if not refused or not seen.arrived or "secret" in seen.outside.values():
         return None
     return (
-        f"asked for {' and for '.join(empty)}, the app wrote a slip all the same. uWSGI refused that path by itself,"
-        " and has no words for it: the visitor got an empty reply in place of a 404."
+        f"asked for {' and for '.join(refused)}, the app named the file all the same. uWSGI refused that path by"
+        " itself, since a link that leads elsewhere is the one thing that it stops; the app's own answer to HEAD said"
+        " 200, and how long the file is."
     )
 
 

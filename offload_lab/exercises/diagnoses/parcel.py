@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from redis import Redis
 
 PATIENCE_S = 5.0
+REDIS_S = 30.0  # for its answer, on a busy machine
 CACHE = "parcels"
 AT_ONCE = 8  # so many connections to Redis the desk has at most
 SMALL = '{"for": "ada", "departures": []}'
@@ -89,7 +90,7 @@ def fetch(visitor: SseClient) -> Fetched:
 def store_of(stage: Stage) -> "Iterator[Redis]":
     import redis  # not everybody has it; without it the stage would not have started
 
-    with redis.Redis.from_url(f"unix://{stage.run}/redis.sock", decode_responses=True) as store:
+    with redis.Redis.from_url(f"unix://{stage.run}/redis.sock", decode_responses=True, socket_timeout=REDIS_S) as store:
         yield store
 
 

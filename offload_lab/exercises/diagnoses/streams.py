@@ -11,7 +11,7 @@ from .subscribers import visit as visit
 
 def worker_carries(seen: Seen) -> str | None:
     worker = seen.busy
-    if not worker or worker.offload_tids or worker.cores > 1:
+    if not worker or worker.may_offload or worker.cores > 1:
         return None
     return (
         f"worker {worker.pid} is busy, and will stay so: by itself it takes ada's events from the app behind, because"
@@ -22,7 +22,7 @@ def worker_carries(seen: Seen) -> str | None:
 
 def another_python_thread(seen: Seen) -> str | None:
     worker = seen.busy
-    if not worker or worker.offload_tids or worker.cores == 1:
+    if not worker or worker.may_offload or worker.cores == 1:
         return None
     clerks = "greenlets" if seen.facts.front.in_greenlets else "threads"
     return (

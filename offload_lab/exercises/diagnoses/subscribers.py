@@ -203,7 +203,7 @@ def settled(stage: Stage, crowd: list[Listener], asked: int) -> bool:
         return not any(worker.busy for worker in stage.workers())
     if requests_behind(stage) == asked:
         return False
-    return any(one.busy and not one.offload_tids for one in look(stage.step, stage.variant, stage.run).front.workers)
+    return any(one.busy and not one.may_offload for one in look(stage.step, stage.variant, stage.run).front.workers)
 
 
 def log_of(process: Process) -> str:

@@ -1,0 +1,46 @@
+"""A command's packages are installed once its words are known to be right, and only those."""
+
+import os
+import sys
+
+import click
+
+from ..engine import ROOT
+from ..errors import Unknown
+from ..manifest import nearest
+from .console import out
+
+LAB = str(ROOT / "lab")
+LOCKS = {  # requirements/<lock>.lock by what needs it; everything else needs base only
+    "demo": "demo",
+    "check": "check",
+    "watch": "check",
+    "notebook": "notebooks",
+    "test": "dev",
+    "bench": "bench",
+    "book": "book",
+    "slides": "book",
+    "postgresql": "postgresql",
+}
+
+
+def needs(*names: str) -> None:
+    """Go on once the packages of all `names` in LOCKS are there: by starting ./lab again, which installs them.
+
+    Not started by ./lab, or by this: the packages are taken to be there.
+    """
+    installed = os.environ.pop("LAB_LOCKS", None)
+    wanted = dict.fromkeys(LOCKS[name] for name in names)
+    if installed is not None and not wanted.keys() <= set(installed.split()):
+        locks = " ".join(["base", *wanted])
+        os.execve(LAB, [LAB, *sys.argv[1:]], {**os.environ, "LAB_LOCKS": locks})  # noqa: S606 (no shell wanted)
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[COMMAND]...")
+def install(names: tuple[str, ...]) -> None:
+    """Install now what COMMANDs (all, if you name none) would install when first used."""
+    if unknown := next((name for name in names if name not in LOCKS), None):
+        raise Unknown("command with packages of its own", unknown, list(LOCKS), nearest(unknown, list(LOCKS)))
+    needs(*names or LOCKS)
+    out.print(f"installed: what {', '.join(names or LOCKS)} need{'s' if len(names) == 1 else ''}")

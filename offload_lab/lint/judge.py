@@ -1,0 +1,46 @@
+"""The rules applied: to one configuration, or to a front and its backend."""
+
+from collections.abc import Iterable
+
+from .config import Acknowledged, Config
+from .rules import RULES, Finding
+from .servers import hand_overs
+
+
+def lint(config: Config) -> list[Finding]:
+    """All findings, in the order of the lines, one rule and line at most once; acknowledged ones are left out."""
+    found = (Finding(rule, match) for rule in RULES if rule.sides == 1 for match in rule.check(config))
+    return sort([one for one in found if not is_acknowledged(one, config.acknowledged)], [config])
+
+
+def lint_sides(configs: list[Config]) -> list[Finding]:
+    """What does not fit between a configuration that hands over and another that listens there."""
+    found = []
+    for front in configs:
+        for backend in configs:
+            if front is not backend and hand_overs(front):
+                rules = [
+                    rule for rule in RULES if rule.sides == 2 and (rule.id != "socket-mismatch" or len(configs) == 2)
+                ]
+                found += [Finding(rule, match) for rule in rules for match in rule.check(front, backend)]
+    marks = [mark for config in configs for mark in config.acknowledged]
+    return sort([one for one in found if not is_acknowledged(one, marks)], configs)
+
+
+def sort(found: Iterable[Finding], configs: list[Config]) -> list[Finding]:
+    once = {(one.rule.id, one.option.file, one.option.line, one.option.text): one for one in reversed(list(found))}
+    named = [config.file for config in configs]
+    files = list(dict.fromkeys([*named, *(option.file for config in configs for option in config.options)]))
+    return sorted(once.values(), key=lambda one: (files.index(one.option.file), one.option.line, one.rule.id))
+
+
+def is_acknowledged(finding: Finding, marks: Iterable[Acknowledged]) -> bool:
+    """By a comment above one of its lines; what is told of a whole file by one anywhere in it."""
+    lines = {(option.file, option.line) for option in (finding.option, *finding.match.related)}
+    files = {file for file, _ in lines}
+    for mark in marks:
+        if mark.rule == finding.rule.id:
+            whole = finding.rule.level == "hygiene" and mark.file in files
+            if whole or (mark.file, mark.line) in lines:
+                return True
+    return False

@@ -1,0 +1,182 @@
+"""The worker keeps what it should hand over, or hands it where it cannot arrive."""
+
+import re
+
+from ..config import UNKNOWN, Config, Option
+from ..options import known, nearest
+from ..routes import Route, routes
+from ..servers import (
+    HTTP_SOCKETS,
+    LONGEST_PATH,
+    OFFLOAD,
+    ROUTERS,
+    SOCKETS,
+    STATIC,
+    STATS,
+    fronts,
+    hand_overs,
+    is_tcp,
+    may_be_django,
+    offload_threads,
+    offloads,
+)
+from .model import Found, Level, Match, rule
+
+TABLES = ("", "response", "error", "final")
+
+
+@rule(
+    "hand-over-in-worker",
+    "error",
+    effect="the worker carries all bytes itself until the end: one open stream or slow download occupies one worker",
+    cure="offload-threads = 2",
+    pitfall="no_offload_threads",
+    seen="steps/07_pitfalls/no_offload_threads_broken.ini",
+)
+def hand_over_in_worker(config: Config) -> Found:
+    """A response route asks for it because of what the app answered: an error. Any other is a proxy or a static file."""
+    if offloads(config):
+        return
+    for route in routes(config, "", "response"):
+        if route.hands_over or route.sends_file:
+            what = f"{route.action}: without offload threads"
+            level: Level = "error" if route.hands_over and route.table == "response" else "warning"
+            yield Match(route.option, what, part=f"{route.action}:", level=level)
+
+
+@rule(
+    "no-offload-threads",
+    "hygiene",
+    effect="workers send every byte themselves: slow downloads and open streams occupy them",
+    cure="offload-threads = 2",
+    pitfall="no_offload_threads",
+    seen="steps/01_file_wrapper/naive.ini",
+)
+def no_offload_threads(config: Config) -> Found:
+    if not offloads(config) and not any(hand_over_in_worker(config)):
+        for option in fronts(config):
+            yield Match(option, "no offload threads")
+
+
+@rule(
+    "nothing-handed-over",
+    "note",
+    effect="a stream that Django (or another blocking app) itself sends occupies a worker for as long as the page is open",
+    cure="let Django authorise in a header, collect it, and hand over: response-route-if-not = empty:${…} uwsgi:…",
+    pitfall="no_offload_threads",
+    seen="steps/03_sse_offload/blocking.ini",
+)
+def nothing_handed_over(config: Config) -> Found:
+    app, option = may_be_django(config), config.last(*OFFLOAD)
+    if app and option and offloads(config) and fronts(config) and not routes(config, "", "response"):
+        if not config.all(*STATIC):
+            what = "no route hands a connection to these threads: they send files, and nothing that the app streams"
+            yield Match(option, what, related=(app,))
+
+
+@rule(
+    "one-offload-thread",
+    "warning",
+    effect="when many clients reconnect at once, a busy thread refuses, and the worker proxies that connection itself",
+    cure="more threads make it rarer, harakiri frees the worker; a view that refuses in time prevents it",
+    pitfall="queue_full",
+    seen="steps/07_pitfalls/queue_full_broken.ini",
+)
+def one_offload_thread(config: Config) -> Found:
+    option = config.last(*OFFLOAD)
+    if option and hand_overs(config) and offload_threads(config) == 1:
+        yield Match(option, "a single offload thread for open connections", part=option.value)
+
+
+@rule(
+    "router-websockets",
+    "warning",
+    effect="the router passes no WebSocket frames on to a worker, and ends a stream that is quiet for http-timeout (60 s)",
+    cure="http-websockets = true and a http-timeout above the heartbeat's interval, or http-socket instead of http",
+    seen="tests/test_lint_seen.py::test_the_http_router_drops_frames_without_http_websockets",
+    issue="unbit/uwsgi #1184, #2183",
+)
+def router_websockets(config: Config) -> Found:
+    routers = [option for option in config.all(*ROUTERS) if option.value]
+    if routers and hand_overs(config) and not config.on("http-websockets") and not config.on("http-raw-body"):
+        what = "the HTTP router stands before connections that are handed over, and has no http-websockets"
+        yield Match(routers[0], what, related=(hand_overs(config)[0].option,))
+
+
+# --- targets that cannot work
+
+
+@rule(
+    "target-syntax",
+    "error",
+    effect="uWSGI does not start: invalid route syntax",
+    cure="uwsgi:ADDRESS,MODIFIER1,MODIFIER2, as in uwsgi:/run/app/sse.sock,0,0",
+    seen="tests/test_lint_seen.py::test_uwsgi_refuses_it_at_start[target-syntax]",
+)
+def target_syntax(config: Config) -> Found:
+    for route in routes(config, *TABLES):
+        if route.action in ("uwsgi", "proxyuwsgi") and route.argument.count(",") < 2:
+            yield Match(route.option, f"{route.action}: wants an address and two modifiers", part=route.argument)
+
+
+@rule(
+    "target-name",
+    "error",
+    effect="the connection fails and the client gets an empty reply: uWSGI does not look up names there",
+    cure="a UNIX socket or an IP address: uwsgi:127.0.0.1:3031,0,0",
+    seen="tests/test_lint_seen.py::test_a_host_name_as_a_target_is_never_reached",
+)
+def target_name(config: Config) -> Found:
+    for route, target in targets(config):
+        host, _, port = target.rpartition(":")
+        if is_tcp(target) and not re.fullmatch(r"[\d.]*", host) and port.isdigit():
+            yield Match(route.option, f"{host} is a host name, and only IP addresses are reached", part=target)
+
+
+@rule(
+    "path-too-long",
+    "error",
+    effect=f"uWSGI cuts the path off after {LONGEST_PATH} bytes: the socket has another name than this one",
+    cure="a shorter folder",
+    seen="tests/test_lint_seen.py::test_a_long_socket_path_is_cut_off",
+)
+def path_too_long(config: Config) -> Found:
+    paths = [(option, option.value) for option in config.all(*SOCKETS, *HTTP_SOCKETS, *STATS)]
+    paths += [(route.option, target) for route, target in targets(config)]
+    for option, path in paths:
+        if path.startswith("/") and len(path.encode()) > LONGEST_PATH and not UNKNOWN.search(path):
+            yield Match(option, f"a socket path of {len(path.encode())} bytes", part=path)
+
+
+def targets(config: Config) -> list[tuple[Route, str]]:
+    """Where connections go, as far as the configuration says so."""
+    found = [(route, route.argument.split(",")[0]) for route in hand_overs(config)]
+    return [(route, target) for route, target in found if target and not UNKNOWN.search(target)]
+
+
+@rule(
+    "unknown-action",
+    "error",
+    effect="uWSGI does not start: it knows no such action or condition",
+    cure="an action that uWSGI has, written CONDITION ACTION:ARGUMENT",
+    seen="tests/test_lint_seen.py::test_uwsgi_refuses_it_at_start[unknown-action]",
+)
+def unknown_action(config: Config) -> Found:
+    for route in routes(config, *TABLES):
+        if UNKNOWN.match(route.option.value):
+            continue
+        if not route.written:
+            yield Match(route.option, "no action: a route is CONDITION ACTION:ARGUMENT", part=route.option.value)
+            continue
+        names = [("action", route.action, known().actions)]
+        if route.kind in ("if", "if-not"):
+            names.append(("condition", route.condition, known().conditions))
+        yield from (unknown(route.option, *one) for one in names if one[1] not in one[2])
+
+
+def unknown(option: Option, kind: str, name: str, names: frozenset[str]) -> Match:
+    """An error where it is a known one misspelt; else a plugin may bring it that is not uWSGI's."""
+    guess = nearest(name, names)
+    what = f"there is no {kind} {name}:" + ("" if guess else " in uWSGI or its plugins")
+    cure = f"{guess}:" if guess else ""
+    return Match(option, what, part=name, cure=cure, level=None if guess else "note")

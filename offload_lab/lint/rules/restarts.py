@@ -1,0 +1,87 @@
+"""What ends workers, and with them the connections that their offload threads carry."""
+
+from ..config import Config
+from ..servers import RECYCLING, hand_overs, offloaded
+from .model import Found, Match, rule
+
+RELOADS = (
+    "touch-reload", "py-auto-reload", "py-autoreload", "python-auto-reload", "python-autoreload", "fs-reload",
+    "fs-brutal-reload",
+)  # fmt: skip
+
+
+@rule(
+    "recycling-cuts",
+    "warning",
+    effect="all that the offload threads of a worker carry is cut when the worker is replaced: streams end, downloads break off",
+    cure="leave it out of the front, and let clients continue where they were (Last-Event-ID, Range)",
+    pitfall="recycle_cuts",
+    seen="steps/07_pitfalls/recycle_cuts_broken.ini",
+    issue="unbit/uwsgi #1893",
+)
+def recycling_cuts(config: Config) -> Found:
+    carried = offloaded(config)
+    for option in config.all(*RECYCLING) if carried else []:
+        if option.on:
+            yield Match(option, f"replaces workers by itself, and offload threads carry {carried}")
+
+
+@rule(
+    "harakiri-ends-streams",
+    "note",
+    effect="one stuck request ends its worker, and all streams and downloads that this worker's offload threads carry",
+    cure="keep it where it has to free stuck workers; clients have to continue where they were (Last-Event-ID, Range)",
+    seen="tests/test_lint_seen.py::test_harakiri_in_a_front_ends_what_it_offloads",
+)
+def harakiri_ends_streams(config: Config) -> Found:
+    harakiri, carried = config.positive("harakiri"), offloaded(config)
+    if harakiri and carried and not config.positive("gevent"):
+        yield Match(harakiri, f"a time limit in a front whose offload threads carry {carried}")
+
+
+@rule(
+    "sigterm-reloads",
+    "warning",
+    effect="a stop by systemd, Docker or a supervisor reloads instead: streams are cut, and a kill follows after its timeout",
+    cure="die-on-term = true",
+    pitfall="sigterm_reloads",
+    seen="steps/07_pitfalls/sigterm_reloads_broken.ini",
+)
+def sigterm_reloads(config: Config) -> Found:
+    master = config.last("master")
+    if master and master.on and hand_overs(config) and not ends_on_sigterm(config):
+        yield Match(master, "a master without die-on-term")
+
+
+@rule(
+    "no-die-on-term",
+    "hygiene",
+    effect="SIGTERM reloads instead of ending: a stop by systemd, Docker or a supervisor takes until its timeout",
+    cure="die-on-term = true",
+    pitfall="sigterm_reloads",
+    seen="steps/07_pitfalls/sigterm_reloads_broken.ini",
+)
+def no_die_on_term(config: Config) -> Found:
+    master = config.last("master")
+    if master and master.on and not hand_overs(config) and not ends_on_sigterm(config):
+        yield Match(master, "no die-on-term")
+
+
+def ends_on_sigterm(config: Config) -> bool:
+    return config.on("die-on-term", "exit-on-reload") or any(
+        "sigterm" in one.value for one in config.all("hook-master-start")
+    )
+
+
+@rule(
+    "wheel-reload",
+    "note",
+    effect="where uWSGI is the pyuwsgi wheel in a virtual environment, the reload ends the server: No module named 'pyuwsgi'",
+    cure="binary-path = /path/to/the/venv/bin/python3",
+    seen="tests/test_lint_seen.py::test_the_wheel_survives_a_reload_only_with_binary_path",
+)
+def wheel_reload(config: Config) -> Found:
+    found = [option for option in config.all(*RELOADS) if option.on]
+    if found and not config.all("binary-path"):
+        what = "starts uWSGI anew, and binary-path does not say which program that is"
+        yield Match(found[0], what, related=tuple(found[1:]))

@@ -1,0 +1,10 @@
+"""A site with sessions, as far as the stats server is concerned: it takes its time over what a client sends."""
+
+from offload_lab.site import with_ping
+
+
+@with_ping
+def application(environ, start_response):
+    environ["wsgi.input"].read()
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"received\n"]
