@@ -37,7 +37,7 @@ UWSGI_PARAMS = """
         uwsgi_param SERVER_NAME $server_name;
         uwsgi_param SERVER_PORT $server_port;
         uwsgi_param REMOTE_ADDR $remote_addr;
-        uwsgi_param UWSGI_SCHEME $scheme;
+        uwsgi_param HTTPS $https if_not_empty;
 """
 
 
