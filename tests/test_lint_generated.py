@@ -11,6 +11,7 @@ from offload_lab import engine
 from offload_lab.lint import parse
 from offload_lab.lint.reader import IMPORTS, PLACEHOLDERS
 from offload_lab.lint.targets import read
+from offload_lab.timeouts import scaled
 
 ENVIRON = {"SITE": "north", "NAMED": "%(site)", "PATH": "/usr/bin:/bin", "HOME": "/"}
 OPTIONS = ("pyargv", "add-header", "procname-prefix", "log-format", "pythonpath")
@@ -67,10 +68,24 @@ class Generator:
 
     def _block(self) -> list[str]:
         condition = self._random.choice(
-            ["if-env = SITE", "if-env = NOWHERE", "if-not-env = NOWHERE", "if-env = SITE=north", "if-file = /nowhere",
-             "if-exists = /", "if-not-dir = /", f"if-opt = k{self._seed}a", f"if-not-opt = k{self._seed}b", f"if-opt = k{self._seed}a=a", "for = a b c", "for =  a   b", "for-times = 3",
-             "for-times = 0", "if-reload = 1"]
-        )  # fmt: skip
+            [
+                "if-env = SITE",
+                "if-env = NOWHERE",
+                "if-not-env = NOWHERE",
+                "if-env = SITE=north",
+                "if-file = /nowhere",
+                "if-exists = /",
+                "if-not-dir = /",
+                f"if-opt = k{self._seed}a",
+                f"if-not-opt = k{self._seed}b",
+                f"if-opt = k{self._seed}a=a",
+                "for = a b c",
+                "for =  a   b",
+                "for-times = 3",
+                "for-times = 0",
+                "if-reload = 1",
+            ]
+        )
         inside = [f"{self._random.choice(OPTIONS)} = x%(_)y{self._random.choice(['', ' %(_)'])}" for _ in range(2)]
         end = self._random.choice(["endif =", "end = ", "endfor =", "end-if", "end-for ="])
         return [condition, *inside, end]
@@ -83,10 +98,41 @@ class Generator:
 
     def _part(self, name: str) -> str:
         return self._random.choice(
-            ["a", "7", " b", "=", "; c", "%(" + name + ")", "%(" + name + ")", "%(" + name + " + 3)", "%(" + name + " 5)",
-             "%(" + name + " ++)", "$(SITE)", "$(NOWHERE)", "$(NAMED)", "%n", "%s", "%d", "%e", "%c", "%x", "%N", "%0",
-             "%%", "%q", "%(", ")", "%()", "$(", "@x", "(x)", "%((y))", "[z]", "100%"]
-        )  # fmt: skip
+            [
+                "a",
+                "7",
+                " b",
+                "=",
+                "; c",
+                "%(" + name + ")",
+                "%(" + name + ")",
+                "%(" + name + " + 3)",
+                "%(" + name + " 5)",
+                "%(" + name + " ++)",
+                "$(SITE)",
+                "$(NOWHERE)",
+                "$(NAMED)",
+                "%n",
+                "%s",
+                "%d",
+                "%e",
+                "%c",
+                "%x",
+                "%N",
+                "%0",
+                "%%",
+                "%q",
+                "%(",
+                ")",
+                "%()",
+                "$(",
+                "@x",
+                "(x)",
+                "%((y))",
+                "[z]",
+                "100%",
+            ]
+        )
 
 
 def as_uwsgi_reads(folder, files):
@@ -94,7 +140,7 @@ def as_uwsgi_reads(folder, files):
     for file in files:
         command += ["--ini", file.name]
     answer = subprocess.run(
-        command, cwd=folder, env=ENVIRON, capture_output=True, text=True, errors="replace", timeout=60
+        command, cwd=folder, env=ENVIRON, capture_output=True, text=True, errors="replace", timeout=scaled(60)
     )
     text = answer.stderr + answer.stdout
     shown = re.search(r"\[uwsgi\]\n(.*);end of configuration", text, re.DOTALL)
@@ -116,7 +162,7 @@ def compare(ours, theirs):
     return theirs[at:] or None
 
 
-@pytest.mark.parametrize("batch", [0, *range(1, 10)])
+@pytest.mark.parametrize("batch", [0, *(pytest.param(number, marks=pytest.mark.full) for number in range(1, 10))])
 def test_it_reads_generated_files_as_uwsgi_does(batch, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     seeds = range(batch * A_START, (batch + 1) * A_START)

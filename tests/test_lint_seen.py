@@ -4,12 +4,12 @@ import http.client
 import os
 import re
 import resource
+import select
 import signal
 import socket
 import struct
 import subprocess
 import sys
-import threading
 from contextlib import contextmanager
 
 import pytest
@@ -17,9 +17,10 @@ import pytest
 from offload_lab import engine
 from offload_lab.process import Deadline
 from offload_lab.testing import wait_for
+from offload_lab.timeouts import scaled
 from offload_lab.uwsgi import Uwsgi, free_port
 
-STARTED_S = 30
+STARTED_S = scaled(30)
 APP = """
 import select
 import time
@@ -109,7 +110,7 @@ def start(folder, text, **environ):
     ini.write_text(text)
     answer = subprocess.run(
         [*engine.find().command, "--ini", str(ini)], cwd=folder, env={"PATH": os.environ["PATH"], **environ},
-        capture_output=True, text=True, errors="replace", timeout=60, preexec_fn=limit_memory,
+        capture_output=True, text=True, errors="replace", timeout=scaled(60), preexec_fn=limit_memory,
     )  # fmt: skip
     return answer.returncode, answer.stdout + answer.stderr
 
@@ -160,6 +161,7 @@ REFUSED = {
     "placeholder-is-option": ("set-ph = processes=2\n", "already available as an option"),
     "invalid-placeholder": ("set-ph = here\n", "invalid placeholder/--set value"),
     "nested-condition": ("if-env = PATH\nif-env = PATH\nvacuum = 1\nendif =\n", "recursive logic in options"),
+    "path-too-long": (f"socket = /tmp/{'s' * 98}\n", "invalid socket name"),
     "unread-import": ("ini = nowhere.ini\n", "No such file or directory"),
 }
 
@@ -168,7 +170,7 @@ REFUSED = {
 def test_uwsgi_refuses_it_at_start(rule, folder):
     lines, words = REFUSED[rule]
     status, said = start(folder, f"[uwsgi]\nno-server = true\n{lines}")
-    assert status == 1
+    assert status != 0
     assert words in said
 
 
@@ -201,7 +203,7 @@ def test_the_wheel_stops_reading_yaml_at_a_list(folder):
     (folder / "app.yml").write_text(text)
     answer = subprocess.run(
         [*engine.find("wheel").command, "--show-config", "--no-server", "--yaml", "app.yml"],
-        cwd=folder, capture_output=True, text=True, timeout=60,
+        cwd=folder, capture_output=True, text=True, timeout=scaled(60),
     )  # fmt: skip
     said = answer.stdout + answer.stderr
     assert "processes = 2\n" in said
@@ -214,16 +216,6 @@ def test_threads_take_the_place_of_gevents_cores(folder):
     assert re.search(r"mapped \d+ bytes \(\d+ KB\) for 2 cores", said)
     _, said = start(folder, "[uwsgi]\nno-server = true\ngevent = 100\n")
     assert re.search(r"mapped \d+ bytes \(\d+ KB\) for 100 cores", said)
-
-
-def test_a_long_socket_path_is_cut_off(folder):
-    deep = folder / ("d" * (95 - len(str(folder))))
-    deep.mkdir()
-    path = f"{deep}/{'s' * 11}"
-    assert len(path) == 107
-    with running(folder, "front", FRONT + f"socket = {path}\n", free_port()):
-        assert not os.path.exists(path)
-        assert os.path.exists(path[:102])
 
 
 # --- gevent
@@ -242,19 +234,33 @@ def test_harakiri_under_gevent_ends_all_streams(folder):
 
 def test_recycling_under_gevent_waits_for_the_last_stream(folder):
     port = free_port()
-    with running(folder, "front", FRONT + "gevent = 10\nmax-requests = 3\n", port) as server:
+    text = FRONT + "gevent = 10\nmax-requests = 3\nmin-worker-lifetime = 0\n"
+    with running(folder, "front", text, port) as server:
         [before] = server.workers()
         with open_stream(port):
-            for _ in range(3):
-                get(port, "/")
-            asked = threading.Thread(target=get, args=(port, "/"))
-            asked.start()
-            wait_for(lambda: server.stats()["listen_queue"] >= 0, STARTED_S, "an answer of the stats server")
+            waiting = next(one for one in requests(port, server) if not is_answered(one))
             assert [worker.pid for worker in server.workers()] == [before.pid]
-            assert asked.is_alive()
-        asked.join(STARTED_S)
-        assert not asked.is_alive()
+        with waiting:
+            assert waiting.recv(4096).startswith(b"HTTP/1")
         assert [worker.pid for worker in server.workers()] != [before.pid]
+
+
+def requests(port, server):
+    """Connections, each with a request that is answered, or waits in the listen queue."""
+    for _ in range(20):
+        connection = socket.create_connection(("127.0.0.1", port), timeout=STARTED_S)
+        connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        wait_for(lambda: is_answered(connection) or is_queued(server), STARTED_S, "an answer or a place in the queue")  # noqa: B023
+        yield connection
+        connection.close()
+
+
+def is_answered(connection):
+    return bool(select.select([connection], [], [], 0)[0])
+
+
+def is_queued(server):
+    return server.stats()["sockets"][0]["queue"] > 0
 
 
 # --- offload threads
@@ -428,6 +434,13 @@ def test_without_need_app_a_broken_app_answers_500(folder):
         assert b"Internal Server Error" in raw(port, "/")
 
 
+def is_new(server, pid):
+    try:
+        return any(worker["accepting"] and worker["pid"] not in (0, pid) for worker in server.stats()["workers"])
+    except OSError:
+        return False
+
+
 def answers(server):
     try:
         return any(worker["accepting"] for worker in server.stats()["workers"])
@@ -445,7 +458,7 @@ def test_the_wheel_survives_a_reload_only_with_binary_path(folder, cured):
         [before] = server.workers()
         os.kill(server.pid, signal.SIGHUP)
         if cured:
-            wait_for(lambda: answers(server) and server.workers()[0].pid != before.pid, STARTED_S, "a new worker")
+            wait_for(lambda: is_new(server, before.pid), STARTED_S, "a new worker")
             assert raw(port, "/").endswith(b"front ")
         else:
             wait_for(lambda: "No module named" in server.log.read_text(), STARTED_S, "the end")

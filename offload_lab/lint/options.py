@@ -58,9 +58,9 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
         if not plain or not whole or (plain[0] != whole[0] and plain[-1] != whole[-1]):
             continue
         if abs(len(whole) - len(plain)) <= most:
-            ranked.append((distance(plain, whole), -len(other), other))
+            ranked.append((distance(plain, whole), abs(len(other) - len(name)), other))
         elif begins(name, other) or (len(whole) > 8 and plain.startswith(whole) and len(plain) - len(whole) < 4):
-            ranked.append((most, -len(other), other))
+            ranked.append((most, abs(len(other) - len(name)), other))
     apart, _, best = min(ranked, default=(most + 1, 0, ""))
     return best if apart <= most else None
 

@@ -84,7 +84,7 @@ def hygiene(report: Report, style: Style) -> Iterator[str]:
     found = [finding for finding in report.findings if finding.level == "hygiene"]
     counts = Counter(finding.rule.id for finding in found)
     many = len(report.configs) > 1
-    parts = [f"{rule} ({count(number, 'file')})" if many else rule for rule, number in counts.items()]
+    parts = [f"{rule} ({count(number, 'file')})" if many else rule for rule, number in sorted(counts.items())]
     own = sorted(
         {option.name for finding in found if finding.rule.id == "no-strict" for option in finding.match.related}
     )

@@ -13,8 +13,7 @@ WSGIApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]
 MOST_HEADERS = 100  # as Apache's LimitRequestFields; a backend's uWSGI takes 128 variables unless told otherwise
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 VERSION = re.compile(r"HTTP/[0-9]\.[0-9]")  # RFC 9112, 2.3
-FROM_THE_TARGET = ("REQUEST_URI", "PATH_INFO", "QUERY_STRING")
-FROM_THE_CONNECTION = ("SERVER_NAME", "SERVER_PORT", "REMOTE_ADDR")
+ALWAYS_THERE = ("PATH_INFO", "QUERY_STRING", "SERVER_PROTOCOL", "SERVER_NAME", "SERVER_PORT")
 
 BAD_REQUEST = "400 Bad Request"
 TOO_LONG = "414 URI Too Long"
@@ -25,7 +24,7 @@ def refusal(environ: dict[str, Any]) -> str | None:
     """The status for a request that is none or did not fit, else None."""
     if "SERVER_PROTOCOL" not in environ and "REQUEST_URI" not in environ:
         return BAD_REQUEST  # a request line of two words, as in HTTP/0.9, or of one
-    if any(name not in environ for name in (*FROM_THE_TARGET, "SERVER_PROTOCOL", *FROM_THE_CONNECTION)):
+    if any(name not in environ for name in ALWAYS_THERE):
         return TOO_LONG  # these are added before the headers, so only the target can have taken their room
     if not TOKEN.fullmatch(environ["REQUEST_METHOD"]) or not VERSION.fullmatch(environ["SERVER_PROTOCOL"]):
         return BAD_REQUEST

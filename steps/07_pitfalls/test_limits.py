@@ -86,6 +86,7 @@ def test_sse_never_flushes_fixed_sends_each_once(stage_of):
     assert tickets(stage_of("sse_never_flushes_fixed"), last=20) == [f"ticket {number}" for number in range(1, 21)]
 
 
+@pytest.mark.core
 def test_id_alone_broken_gives_strict_clients_events_without_data_or_without_ids(stage_of):
     stage = stage_of("id_alone_broken")
     retry, id_alone, event = events_by("httpx-sse", stage.url, 3)
@@ -97,6 +98,7 @@ def test_id_alone_broken_loses_an_event_where_the_connection_is_cut_behind_the_i
     assert lost_by_a_cut(stage_of("id_alone_broken")) == {"ticket 2", "ticket 3"}
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("client", ["httpx-sse", "sseclient-py"])
 def test_id_alone_fixed_gives_each_event_its_id_and_no_other_event(stage_of, client):
     stage = stage_of("id_alone_fixed")

@@ -12,8 +12,8 @@ from .model import Found, Match, rule
     "public-backend",
     "warning",
     effect="a program that reaches it can claim any user and any address: the front's checks are not asked",
-    cure="a UNIX socket or 127.0.0.1; between hosts or containers, admit only the front (firewall, private network) and "
-    "write above the line: ; lint: ignore public-backend REASON",
+    cure="a UNIX socket or 127.0.0.1; between hosts or containers, admit only the front (firewall, private network) "
+    "and write above the line: ; lint: ignore public-backend REASON",
     pitfall="content_type_bypass",
     seen="tests/test_lint_seen.py::test_a_backend_believes_any_variable",
 )
@@ -39,9 +39,10 @@ def public_stats(config: Config) -> Found:
 @rule(
     "open-stats",
     "warning",
-    effect="chmod-socket opens the stats socket as well: each user of the machine reads the cookies of running requests",
+    effect="chmod-socket opens the stats socket too: each user of the machine reads the cookies of running requests",
     cure="chmod-socket = 660 with a group that you share with the front, or stats on 127.0.0.1",
-    seen="tests/test_lint_seen.py::test_the_stats_socket_shows_cookies_and_is_opened_by_chmod_socket",
+    pitfall="open_stats",
+    seen="steps/07_pitfalls/open_stats_broken.ini",
 )
 def open_stats(config: Config) -> Found:
     stats = [option for option in config.all(*STATS) if option.value and not is_tcp(option.value)]

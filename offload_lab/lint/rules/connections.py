@@ -28,13 +28,13 @@ TABLES = ("", "response", "error", "final")
 @rule(
     "hand-over-in-worker",
     "error",
-    effect="the worker carries all bytes itself until the end: one open stream or slow download occupies one worker",
+    effect="the worker carries all bytes itself: one open stream or slow download occupies one worker",
     cure="offload-threads = 2",
     pitfall="no_offload_threads",
     seen="steps/07_pitfalls/no_offload_threads_broken.ini",
 )
 def hand_over_in_worker(config: Config) -> Found:
-    """A response route asks for it because of what the app answered: an error. Any other is a proxy or a static file."""
+    """An error where a response route does it because of what the app answered; any other is a proxy or a file."""
     if offloads(config):
         return
     for route in routes(config, "", "response"):
@@ -61,17 +61,17 @@ def no_offload_threads(config: Config) -> Found:
 @rule(
     "nothing-handed-over",
     "note",
-    effect="a stream that Django (or another blocking app) itself sends occupies a worker for as long as the page is open",
-    cure="let Django authorise in a header, collect it, and hand over: response-route-if-not = empty:${…} uwsgi:…",
+    effect="a stream that Django (or another blocking app) sends occupies a worker while the page is open",
+    cure="let the app authorise in a header, collect it, hand over: response-route-if-not = empty:${…} uwsgi:…",
     pitfall="no_offload_threads",
     seen="steps/03_sse_offload/blocking.ini",
 )
 def nothing_handed_over(config: Config) -> Found:
     app, option = may_be_django(config), config.last(*OFFLOAD)
-    if app and option and offloads(config) and fronts(config) and not routes(config, "", "response"):
-        if not config.all(*STATIC):
-            what = "no route hands a connection to these threads: they send files, and nothing that the app streams"
-            yield Match(option, what, related=(app,))
+    routed = [*routes(config, "", "response"), *config.all(*STATIC)]
+    if app and option and offloads(config) and fronts(config) and not routed:
+        what = "no route hands a connection to these threads: they send files, and nothing that the app streams"
+        yield Match(option, what, related=(app,))
 
 
 @rule(
@@ -91,8 +91,8 @@ def one_offload_thread(config: Config) -> Found:
 @rule(
     "router-websockets",
     "warning",
-    effect="the router passes no WebSocket frames on to a worker, and ends a stream that is quiet for http-timeout (60 s)",
-    cure="http-websockets = true and a http-timeout above the heartbeat's interval, or http-socket instead of http",
+    effect="the router passes no WebSocket frames on, and ends a stream that is quiet for http-timeout (60 s)",
+    cure="http-websockets = true and an http-timeout above the heartbeat's interval, or http-socket instead",
     seen="tests/test_lint_seen.py::test_the_http_router_drops_frames_without_http_websockets",
     issue="unbit/uwsgi #1184, #2183",
 )
@@ -136,9 +136,9 @@ def target_name(config: Config) -> Found:
 @rule(
     "path-too-long",
     "error",
-    effect=f"uWSGI cuts the path off after {LONGEST_PATH} bytes: the socket has another name than this one",
+    effect=f"uWSGI does not start (invalid socket name); a target is cut off after {LONGEST_PATH} bytes",
     cure="a shorter folder",
-    seen="tests/test_lint_seen.py::test_a_long_socket_path_is_cut_off",
+    seen="tests/test_lint_seen.py::test_uwsgi_refuses_it_at_start[path-too-long]",
 )
 def path_too_long(config: Config) -> Found:
     paths = [(option, option.value) for option in config.all(*SOCKETS, *HTTP_SOCKETS, *STATS)]

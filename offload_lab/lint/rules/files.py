@@ -9,7 +9,7 @@ from .model import Found, Match, rule
 @rule(
     "static-safe",
     "warning",
-    effect="a path that slips through the app is served, /etc/passwd as well: static: takes the path itself as its root",
+    effect="a path that slips through the app is served, /etc/passwd too: static: takes the path itself as its root",
     cure="check the name in the app, and do not rely on static-safe here",
     pitfall="static_safe",
     seen="steps/07_pitfalls/static_safe_broken.ini",

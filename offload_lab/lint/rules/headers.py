@@ -56,7 +56,7 @@ def headers_lost(config: Config) -> Found:
 @rule(
     "request-variable",
     "error",
-    effect="where the response lacks that header (a 304 does) the request's own value decides: past Django, to the stream",
+    effect="where the response lacks that header (a 304 does) the request's own value decides, not Django",
     cure="collect it under a name that no request can set: collect-header = Content-Type OFFLOAD_TYPE",
     pitfall="content_type_bypass",
     seen="steps/07_pitfalls/content_type_bypass_broken.ini",

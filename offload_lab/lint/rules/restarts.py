@@ -13,7 +13,7 @@ RELOADS = (
 @rule(
     "recycling-cuts",
     "warning",
-    effect="all that the offload threads of a worker carry is cut when the worker is replaced: streams end, downloads break off",
+    effect="what a worker's offload threads carry is cut when it is replaced: streams end, downloads break off",
     cure="leave it out of the front, and let clients continue where they were (Last-Event-ID, Range)",
     pitfall="recycle_cuts",
     seen="steps/07_pitfalls/recycle_cuts_broken.ini",
@@ -29,8 +29,8 @@ def recycling_cuts(config: Config) -> Found:
 @rule(
     "harakiri-ends-streams",
     "note",
-    effect="one stuck request ends its worker, and all streams and downloads that this worker's offload threads carry",
-    cure="keep it where it has to free stuck workers; clients have to continue where they were (Last-Event-ID, Range)",
+    effect="one stuck request ends its worker, and all streams and downloads that its offload threads carry",
+    cure="keep it where it must free stuck workers; clients continue where they were (Last-Event-ID, Range)",
     seen="tests/test_lint_seen.py::test_harakiri_in_a_front_ends_what_it_offloads",
 )
 def harakiri_ends_streams(config: Config) -> Found:
@@ -42,7 +42,7 @@ def harakiri_ends_streams(config: Config) -> Found:
 @rule(
     "sigterm-reloads",
     "warning",
-    effect="a stop by systemd, Docker or a supervisor reloads instead: streams are cut, and a kill follows after its timeout",
+    effect="a stop by systemd, Docker or a supervisor reloads instead: streams are cut, a kill follows",
     cure="die-on-term = true",
     pitfall="sigterm_reloads",
     seen="steps/07_pitfalls/sigterm_reloads_broken.ini",
@@ -76,7 +76,7 @@ def ends_on_sigterm(config: Config) -> bool:
 @rule(
     "wheel-reload",
     "note",
-    effect="where uWSGI is the pyuwsgi wheel in a virtual environment, the reload ends the server: No module named 'pyuwsgi'",
+    effect="the pyuwsgi wheel in a virtual environment does not survive this reload: No module named 'pyuwsgi'",
     cure="binary-path = /path/to/the/venv/bin/python3",
     seen="tests/test_lint_seen.py::test_the_wheel_survives_a_reload_only_with_binary_path",
 )

@@ -53,7 +53,7 @@ def protocol_mismatch(front: Config, backend: Config) -> Found:
 @rule(
     "buffer-mismatch",
     "warning",
-    effect="a request that fits into the front's buffer does not fit into the backend's: the client gets an empty reply",
+    effect="a request that fits into the front's buffer may not fit into the backend's: an empty reply",
     cure="a buffer-size in the backend that is larger than the front's",
     pitfall="buffer_size",
     seen="steps/07_pitfalls/buffer_size_broken.ini",
@@ -99,7 +99,9 @@ def permission_mismatch(front: Config, backend: Config) -> Found:
         return
     for route, option in meetings(front, backend):
         if not is_tcp(option.value):
-            what = f"{option.value} is {theirs.value}'s with mode {mode:03o} ({option.place}), and the front is {ours.value}"
+            what = (
+                f"{option.value} ({option.place}) is {theirs.value}'s with mode {mode:03o}; the front is {ours.value}"
+            )
             yield Match(route.option, what, related=(option, theirs, ours))
 
 

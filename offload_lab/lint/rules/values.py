@@ -12,11 +12,11 @@ from .model import Found, Match, from_problems, rule
 COMMENT = re.compile(r"(?:^|\s)([;#](?=\s|\w).*)$")
 # options whose value is one word or a few, never shell or free text
 WORDS = {
-    *APPS, *COLLECTS, *SOCKETS, *STATS, "http-socket", "chdir", "chdir2", "home", "virtualenv", "venv", "pyhome",
-    "pythonpath", "python-path", "pp", "pidfile", "pidfile2", "safe-pidfile", "daemonize", "daemonize2", "logto", "logto2",
-    "touch-reload", "static-map", "uid", "gid", "chmod-socket", "chmod", "chown-socket", "plugins", "plugin", "callable",
-    "set-placeholder", "set-ph", "emperor",
-} - {"eval"}  # fmt: skip
+    *(name for name in APPS if name != "eval"), *COLLECTS, *SOCKETS, *STATS, "http-socket", "chdir", "chdir2", "home",
+    "virtualenv", "venv", "pyhome", "pythonpath", "python-path", "pp", "pidfile", "pidfile2", "safe-pidfile",
+    "daemonize", "daemonize2", "logto", "logto2", "touch-reload", "static-map", "uid", "gid", "chmod-socket", "chmod",
+    "chown-socket", "plugins", "plugin", "callable", "set-placeholder", "set-ph", "emperor",
+}  # fmt: skip
 
 
 @rule(
@@ -30,9 +30,7 @@ def comment_in_value(config: Config) -> Found:
     """Only where it does harm: of a number uWSGI reads the digits, of a port as well, and yes with a comment is yes."""
     for option in own_lines(config):
         match = COMMENT.search(option.value)
-        if match is None or (
-            not option.file.endswith((".ini", ".conf", ".cfg")) and option.text.lstrip().startswith("<")
-        ):
+        if match is None or match[1] not in option.text or option.text.lstrip().startswith("<"):
             continue
         value = option.value[: match.start(1)].strip()
         if takes_the_comment(option, value, config):
