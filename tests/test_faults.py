@@ -3,14 +3,17 @@
 All clients of a step are connected at once, and every fault happens once, to all of them.
 """
 
+from dataclasses import replace
 from functools import cache
 
 import pytest
 
 from offload_lab import nginx, programs
 from offload_lab.guesses import results
+from offload_lab.manifest import steps_folder
 
 from .peers import table
+from .peers.clients import EVENT_SOURCES
 from .peers.faults import Run, faults_of
 from .peers.trial import PLANS, Trial
 
@@ -57,6 +60,27 @@ def test_a_client_comes_back_and_loses_nothing(run, cell):
     assert (outcome.how, outcome.code) == (cell.how, cell.code)
     assert (outcome.lost, outcome.twice) == (0, 0)
     assert outcome.in_vain <= IN_VAIN
+
+
+@pytest.mark.timeout(600)
+def test_without_error_page_an_eventsource_gives_up_behind_nginx(tmp_path):
+    """What the table would show if step 03's nginx.conf did not answer 200 for a front that is away."""
+    nginx.find()
+    browsers = EVENT_SOURCES[:2]
+    for client in browsers:
+        client.require()
+    lines = (steps_folder() / PLANS["03"].conf).read_text().splitlines(keepends=True)
+    conf = tmp_path / "nginx.conf"
+    conf.write_text("".join(line for line in lines if "error_page" not in line))
+    with Trial(replace(PLANS["03"], clients=browsers, conf=str(conf))) as trial:
+        faults = Run(trial, "03")
+        faults.suffer("front stopped, started")
+    found = {(client, route): outcome.how for (_, client, route), outcome in faults.outcomes.items()}
+    assert found == {
+        (client.name, route): "back" if route == "direct" else "gone"
+        for client in browsers
+        for route in table.routes(client)
+    }
 
 
 def test_the_field_notes_show_these_cells():

@@ -14,6 +14,7 @@ from offload_lab.clients.login import Visitor
 from offload_lab.manifest import steps_folder
 from offload_lab.nginx import CERTIFICATE, KEY, Nginx
 from offload_lab.process import Deadline
+from offload_lab.site import backend
 from offload_lab.stage import Stage
 from offload_lab.testing import wait_for
 from offload_lab.uwsgi import Uwsgi, free_port
@@ -37,17 +38,17 @@ UWSGI_PARAMS = """
         uwsgi_param SERVER_NAME $server_name;
         uwsgi_param SERVER_PORT $server_port;
         uwsgi_param REMOTE_ADDR $remote_addr;
-        uwsgi_param UWSGI_SCHEME $scheme;
+        uwsgi_param HTTPS $https if_not_empty;
 """
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What of a step is tried: its variant, its backends, and how its clients are driven."""
+    """What of a step is tried: its variant, its backends with their sockets, and how its clients are driven."""
 
     step: str
     variant: str
-    backends: tuple[str, ...]
+    backends: dict[str, str]
     conf: str = "03_sse_offload/nginx.conf"  # 06's streams need nothing else
     clients: tuple[Client, ...] = EVENT_SOURCES
     path: str = "/subscribe"
@@ -56,11 +57,11 @@ class Plan:
 
 
 PLANS = {
-    "03": Plan("03_sse_offload", "header", ("sse",), types="ticket", placeholders={"tick_s": "0.1"}),
+    "03": Plan("03_sse_offload", "header", {"sse": "sse.sock"}, types="ticket", placeholders={"tick_s": "0.1"}),
     "04": Plan(
         "04_websocket",
         "offload",
-        ("ws",),
+        {"ws": "board.sock"},
         conf="04_websocket/nginx.conf",
         clients=WEB_SOCKETS,
         path="/ws",
@@ -69,7 +70,7 @@ PLANS = {
     "06": Plan(
         "06_shared_state",
         "stream",
-        ("stream_a", "stream_b"),
+        {"stream_a": "stream_a.sock", "stream_b": "stream_b.sock"},
         types="hello,notice,train,reset,bye",
         placeholders={"tick_s": "0.1", "history": "5000", "retry_ms": "1000"},
     ),
@@ -193,6 +194,11 @@ class Trial:
     @property
     def backends(self) -> list[Uwsgi]:
         return [self.stage.process(name) for name in self.plan.backends]
+
+    def is_whole(self) -> bool:
+        """Whether front and backends answer: a gevent backend has a worker some time before that."""
+        sockets = [f"uwsgi:{self.stage.run / name}" for name in self.plan.backends.values()]
+        return self.stage.front.is_ready() and all(backend.is_ready(socket) for socket in sockets)
 
     def redis(self) -> redis.Redis:
         return redis.Redis(unix_socket_path=str(self.stage.run / "redis.sock"), decode_responses=True)
