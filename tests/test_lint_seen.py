@@ -169,7 +169,7 @@ REFUSED = {
 @pytest.mark.parametrize("rule", REFUSED)
 def test_uwsgi_refuses_it_at_start(rule, folder):
     lines, words = REFUSED[rule]
-    status, said = start(folder, f"[uwsgi]\nno-server = true\n{lines}")
+    status, said = start(folder, f"[uwsgi]\n{lines}")
     assert status != 0
     assert words in said
 
