@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable
+from itertools import islice
 
 from . import programs
 from .system import is_linux
@@ -43,6 +44,21 @@ def wait_for(condition: Callable[[], bool], timeout_s: float, what: str) -> None
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what}: not seen within {scaled(timeout_s):g} s")
         time.sleep(0.02)
+
+
+def events_by(client: str, url: str, count: int, cookie: str = "") -> list[tuple[str, str, str | None]]:
+    """The first `count` events at `url` as ``httpx-sse`` or ``sseclient-py`` reads them: type, data, id."""
+    import httpx
+    from httpx_sse import connect_sse
+    from sseclient import SSEClient
+
+    with httpx.Client(headers={"Cookie": cookie}, timeout=30) as http:
+        if client == "httpx-sse":
+            with connect_sse(http, "GET", url) as source:
+                return [(event.event, event.data, event.id) for event in islice(source.iter_sse(), count)]
+        with http.stream("GET", url) as answer:
+            events = SSEClient(answer.iter_bytes()).events()
+            return [(event.event, event.data, event.id) for event in islice(events, count)]
 
 
 class Unexpected(AssertionError):

@@ -4,14 +4,24 @@ A timeout here ends a wait for something that will not come any more. It is neve
 machine may have as much more of it as it needs.
 """
 
+import math
 import os
+
+from .errors import LabError
 
 VARIABLE = "LAB_TIMEOUT_FACTOR"
 
 
 def scaled(seconds: float) -> float:
-    """`seconds` as this machine needs them. Raises ValueError for a factor that is no number."""
-    return seconds * float(os.environ.get(VARIABLE, 1))
+    """`seconds` as this machine needs them. Raises LabError for a factor that is no number above 0."""
+    factor = os.environ.get(VARIABLE) or "1"
+    try:
+        number = float(factor)
+    except ValueError:
+        number = 0
+    if not 0 < number < math.inf:
+        raise LabError(f"{VARIABLE} is {factor!r}; give a number above 0, such as 3, or unset it")
+    return seconds * number
 
 
 def factor_for_load(load: float, processors: int) -> float:

@@ -3,18 +3,24 @@
 All clients of a step are connected at once, and every fault happens once, to all of them.
 """
 
+from dataclasses import replace
+from functools import cache
+
 import pytest
 
-from offload_lab import nginx
-from offload_lab.errors import Missing
+from offload_lab import nginx, programs
 from offload_lab.guesses import results
-from offload_lab.testing import require
+from offload_lab.manifest import steps_folder
 
 from .peers import table
+from .peers.clients import EVENT_SOURCES
 from .peers.faults import Run, faults_of
 from .peers.trial import PLANS, Trial
 
 CELLS = [cell for step in PLANS for cell in table.cells(step)]
+# Attempts after everything answers again: one that was under way, and those that meet a backend which is busy with all
+# others who come back. Seconds would measure this machine's load; docs/field-notes.md has what was seen.
+IN_VAIN = 3
 pytestmark = pytest.mark.full
 
 
@@ -25,16 +31,18 @@ def name(cell):
 @pytest.fixture(scope="session")
 def run():
     """``run(step)``: all its faults, the first time that it is asked for."""
-    runs = {}
 
+    @cache
     def once(step):
-        if step not in runs:
+        try:
             with Trial(PLANS[step]) as trial:
-                runs[step] = Run(trial, step)
+                faults = Run(trial, step)
                 for fault in faults_of(step):
-                    runs[step].suffer(fault)
-                runs[step].record(results() / f"faults-{step}.json")
-        return runs[step]
+                    faults.suffer(fault)
+            faults.record(results() / f"faults-{step}.json")
+            return faults
+        except Exception as error:  # for every cell of the step: it is not tried again
+            return error
 
     return once
 
@@ -42,15 +50,37 @@ def run():
 @pytest.mark.timeout(1200)  # the first test of a step has all of its faults in it
 @pytest.mark.parametrize("cell", CELLS, ids=name)
 def test_a_client_comes_back_and_loses_nothing(run, cell):
-    try:
-        nginx.find()
-    except Missing as missing:
-        require(False, missing.what, missing.install)
+    nginx.find()  # Missing is a skip
+    programs.require("openssl")
     cell.client.require()
-    outcome = run(cell.step).outcomes[cell.fault, cell.client.name, cell.route]
+    faults = run(cell.step)
+    if isinstance(faults, Exception):
+        raise faults
+    outcome = faults.outcomes[cell.fault, cell.client.name, cell.route]
     assert (outcome.how, outcome.code) == (cell.how, cell.code)
     assert (outcome.lost, outcome.twice) == (0, 0)
-    assert outcome.in_vain <= 1, "it comes back with its next attempt; one may be under way when all is whole again"
+    assert outcome.in_vain <= IN_VAIN
+
+
+@pytest.mark.timeout(600)
+def test_without_error_page_an_eventsource_gives_up_behind_nginx(tmp_path):
+    """What the table would show if step 03's nginx.conf did not answer 200 for a front that is away."""
+    nginx.find()
+    browsers = EVENT_SOURCES[:2]
+    for client in browsers:
+        client.require()
+    lines = (steps_folder() / PLANS["03"].conf).read_text().splitlines(keepends=True)
+    conf = tmp_path / "nginx.conf"
+    conf.write_text("".join(line for line in lines if "error_page" not in line))
+    with Trial(replace(PLANS["03"], clients=browsers, conf=str(conf))) as trial:
+        faults = Run(trial, "03")
+        faults.suffer("front stopped, started")
+    found = {(client, route): outcome.how for (_, client, route), outcome in faults.outcomes.items()}
+    assert found == {
+        (client.name, route): "back" if route == "direct" else "gone"
+        for client in browsers
+        for route in table.routes(client)
+    }
 
 
 def test_the_field_notes_show_these_cells():

@@ -21,6 +21,8 @@ from offload_lab.process import Deadline
 from offload_lab.stage import Stage
 from offload_lab.testing import require, wait_for
 
+pytestmark = pytest.mark.full
+
 TIMEOUT_S = 30
 SMALL = {"mib": "1"}
 CONF = """

@@ -17,6 +17,8 @@ from offload_lab.holder import find_holders
 from offload_lab.stage import Stage
 from offload_lab.testing import require, wait_for
 
+pytestmark = pytest.mark.full
+
 PIDFD_GETFD = 438  # pidfd_getfd(2), the same number on every architecture; Linux 5.6
 FRONTS = [
     ("03_sse_offload", "header"),

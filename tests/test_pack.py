@@ -121,6 +121,7 @@ def test_it_tells_how_far_it_is_with_each_lock_file_and_leaves_only_the_archive(
     assert list(made.archive.parent.iterdir()) == [made.archive]
 
 
+@pytest.mark.timeout(300)  # makes an environment with pip in it
 @pytest.mark.parametrize("installer", ["pip", "uv"] if UV else ["pip"])  # nothing here needs uv
 def test_in_a_room_without_a_network_lab_installs_from_it_and_says_when_it_cannot(made, installer, tmp_path):
     alone = ["unshare", "--map-root-user", "--net"]

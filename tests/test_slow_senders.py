@@ -14,6 +14,8 @@ from offload_lab.errors import Missing
 from offload_lab.stage import Stage
 from offload_lab.testing import require, wait_for
 
+pytestmark = pytest.mark.full
+
 TIMEOUT_S = 30
 READS_ALL = """
 from offload_lab.site import with_ping

@@ -43,6 +43,7 @@ def ask(stage, name, **how):
     return fetch(stage.proxy.port, f"/file?name={name}", **how)
 
 
+@pytest.mark.core
 def test_nginx_sends_the_file_with_the_apps_headers_and_not_its_own_name_for_it(stage):
     answer = ask(stage, "hello.txt")
     assert (answer.status, answer.body) == (200, HELLO)
@@ -53,6 +54,7 @@ def test_nginx_sends_the_file_with_the_apps_headers_and_not_its_own_name_for_it(
     assert answer.headers["Content-Security-Policy"] == "default-src 'none'; sandbox"
 
 
+@pytest.mark.core
 def test_a_large_file_arrives_whole_and_never_passes_the_worker(stage):
     assert fetch(stage.proxy.port, "/file").body == (stage.run / "served" / "big.bin").read_bytes()
     assert fetch(stage.port, "/file").body == b"", "the front's own answer has no file in it"

@@ -1,15 +1,18 @@
-"""A real browser: log in, see tickets, lose the backend, come back, log out, be refused."""
+"""A real browser: log in, see tickets, lose the backend, come back, log out, be refused; and behind nginx."""
 
+from dataclasses import replace
 from importlib.util import find_spec
 
 import pytest
 
+from offload_lab import nginx
+from offload_lab.errors import Missing
 from offload_lab.guesses import results
 from offload_lab.process import Deadline
-from offload_lab.testing import require, require_program
+from offload_lab.testing import require, require_program, wait_for
 from offload_lab.timeouts import scaled
 
-from .conftest import TIMEOUT_S
+from .conftest import FAST, STEP, TIMEOUT_S, Hall
 
 ARGUMENTS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 ARGUMENTS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
@@ -31,6 +34,7 @@ def browser(tmp_path_factory):
             executable_path=chromium,
             args=ARGUMENTS,
             viewport=WINDOW,
+            ignore_https_errors=True,  # the certificate of a stage's nginx is its own
         )
         context.set_default_timeout(scaled(TIMEOUT_S) * 1000)
         yield context
@@ -47,12 +51,12 @@ def page(browser):
     page.goto("about:blank")
 
 
-def log_in(page, hall):
-    page.goto(hall.url)
+def log_in(page, url):
+    page.goto(url)
     page.get_by_label("User name").fill("ada")
     page.get_by_label("Password").fill("lovelace")
     page.get_by_role("button", name="Log in").click()
-    page.wait_for_url(f"{hall.url}/")
+    page.wait_for_url(f"{url}/")
 
 
 def restart(backend):
@@ -65,7 +69,7 @@ def restart(backend):
 def test_the_whole_visit(hall, browser, page):
     errors = []
     page.on("pageerror", lambda error: errors.append(error))
-    log_in(page, hall)
+    log_in(page, hall.url)
     page.wait_for_function(f"{NEWEST} >= 2")
     assert page.locator("#who").inner_text() == "ada"
     assert "for ada" in page.locator("#events li").first.inner_text()
@@ -108,7 +112,39 @@ def test_both_pages_fit_a_phone_and_load_nothing_from_elsewhere(hall, page):
     page.set_viewport_size({"width": 320, "height": 640})
     page.goto(hall.url)
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
-    log_in(page, hall)
+    log_in(page, hall.url)
     page.wait_for_function(f"{NEWEST} >= 1")
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
     assert not elsewhere
+
+
+@pytest.fixture(scope="module")
+def proxied():
+    """The front header.ini behind nginx.conf: TLS and HTTP/2."""
+    try:
+        nginx.find()
+    except Missing as missing:
+        require(False, missing.what, missing.install)
+    step = replace(STEP, variants=(replace(STEP.variant("header"), proxy="nginx.conf"),))
+    with Hall(step, "header", placeholders=FAST) as hall:
+        yield hall
+
+
+def answers_of_nginx(hall):
+    """The status of every request for the stream that has ended; all came over HTTP/2."""
+    lines = (hall.run / "access.log").read_text().splitlines()
+    return [line.split('"')[2].split()[0] for line in lines if '"GET /subscribe HTTP/2.0"' in line]
+
+
+@pytest.mark.parametrize("name", ["sse", "header"])
+def test_behind_nginx_a_stream_comes_back_whatever_restarts(proxied, page, name):
+    log_in(page, proxied.proxy.url)
+    page.wait_for_function(f"{NEWEST} >= 2")
+    last, ended = page.evaluate(NEWEST), len(answers_of_nginx(proxied))
+    process = proxied.process(name)
+    process.stop()
+    wait_for(lambda: len(answers_of_nginx(proxied)) >= ended + 3, TIMEOUT_S, "two tries while it is away")
+    process.start()
+    process.wait_ready(Deadline(TIMEOUT_S))
+    page.wait_for_function(f"{IN_STATE.format('open')} && {NEWEST} > {last}")
+    assert set(answers_of_nginx(proxied)) == {"200"}

@@ -7,9 +7,9 @@ import pytest
 
 from offload_lab.clients import ping
 from offload_lab.clients.sse import Streams
-from offload_lab.testing import wait_for
+from offload_lab.testing import events_by, wait_for
 
-from .conftest import OFFLOADING, TIMEOUT_S
+from .conftest import ALL, OFFLOADING, TIMEOUT_S
 
 each_front = pytest.mark.parametrize("hall", OFFLOADING, indirect=True)
 ADDED = {
@@ -41,6 +41,14 @@ def test_the_stream_is_right_to_the_byte(hall):
     for number, data in ((1, first), (2, second)):
         expected += b"id: %d\nevent: ticket\ndata: %s\n\n" % (number, data.replace(b"\n", b"\ndata: "))
     assert ada.body.replace(": ♥\n".encode(), b"").startswith(expected)
+
+
+@pytest.mark.parametrize("client", ["httpx-sse", "sseclient-py"])
+@pytest.mark.parametrize("hall", ALL, indirect=True)
+def test_strict_clients_see_each_event_with_its_id_and_no_other(hall, client):
+    events = events_by(client, f"{hall.url}/subscribe", 4, hall.ada.cookie)
+    assert [(type, id) for type, _, id in events] == [("ticket", str(n)) for n in (1, 2, 3, 4)]
+    assert [json.loads(data)["number"] for _, data, _ in events] == [1, 2, 3, 4]
 
 
 @each_front

@@ -12,8 +12,9 @@ from offload_lab.clients.login import Visitor
 from offload_lab.clients.sse import SseClient
 from offload_lab.clients.websocket import TEXT, Refused, WebSocketClient
 from offload_lab.errors import Missing
+from offload_lab.process import Deadline
 from offload_lab.stage import Stage
-from offload_lab.testing import require
+from offload_lab.testing import events_by, require
 
 
 @contextmanager
@@ -40,6 +41,28 @@ def stage(request):
 def test_a_subscriber_gets_events_in_her_name_and_the_headers_of_the_event_stream(stage):
     with SseClient(stage.port, cookie=stage.ada) as ada:
         assert ada.head.headers == [("Content-Type", "text/event-stream"), ("Cache-Control", "no-cache")]
+        assert json.loads(ada.next().data)["user"] == "ada"
+
+
+@pytest.mark.parametrize("client", ["httpx-sse", "sseclient-py"])
+def test_strict_clients_see_each_event_with_its_id_and_no_other(stage, client):
+    events = events_by(client, f"{stage.url}/subscribe", 4, stage.ada)
+    assert [(type, json.loads(data)["user"]) for type, data, _ in events] == [("message", "ada")] * 4
+    assert len({float(id) for _, _, id in events}) == 4
+
+
+def test_while_the_clock_is_away_an_eventsource_gets_200_and_a_time_to_retry(stage):
+    clock, [before] = stage.process("sse"), stage.workers()
+    clock.stop()
+    with SseClient(stage.port, cookie=stage.ada) as ada:
+        assert ada.read_all().endswith(b": the clock does not answer\n")
+    [after] = stage.workers()
+    assert (ada.head.status, ada.head.get("X-Frame-Options")) == (200, ["DENY"])
+    assert 1000 <= ada.parser.retry_ms <= 3000
+    assert (after.pid, after.offloaded) == (before.pid, before.offloaded)
+    clock.start()
+    clock.wait_ready(Deadline(30))
+    with SseClient(stage.port, cookie=stage.ada) as ada:
         assert json.loads(ada.next().data)["user"] == "ada"
 
 

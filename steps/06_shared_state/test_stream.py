@@ -12,7 +12,7 @@ import pytest
 from offload_lab.clients.login import TOKEN
 from offload_lab.clients.resuming import Subscribers
 from offload_lab.clients.sse import EventStreamParser, SseClient, Streams, request_bytes
-from offload_lab.testing import wait_for
+from offload_lab.testing import events_by, wait_for
 from offload_lab.timeouts import scaled
 
 TIMEOUT_S = 30
@@ -56,6 +56,26 @@ def test_every_event_has_its_id_in_the_same_block_and_no_block_is_without(quiet,
     assert len(blocks) == 6
     for block in blocks:
         assert [line.partition(":")[0] for line in block.split("\n")][-3:] == ["id", "event", "data"]
+
+
+@pytest.mark.parametrize("client", ["httpx-sse", "sseclient-py"])
+def test_strict_clients_see_each_event_with_its_id_and_no_other(started, client):
+    stage = started("stream", tick_s=0.1, heartbeat_s=0.05)
+    events = events_by(client, f"{stage.url}/subscribe", 4, stage.ada.cookie)
+    assert [type for type, _, _ in events] == ["hello", "train", "train", "train"]
+    assert len({id for _, _, id in events}) == 4
+
+
+@pytest.mark.parametrize("name", ["stream_a", "stream_b"])
+def test_a_backend_that_stands_still_is_passed_over(quiet, name):
+    [worker] = quiet.process(name).workers()
+    os.kill(worker.pid, signal.SIGSTOP)
+    try:
+        for _ in range(4):
+            with quiet.subscribe() as ada:
+                assert json.loads(ada.next().data)["backend"] != name
+    finally:
+        os.kill(worker.pid, signal.SIGCONT)
 
 
 def test_a_stream_cut_anywhere_loses_nothing_and_repeats_nothing(quiet, say):

@@ -65,7 +65,7 @@ def test_recycle_cuts_fixed_loses_no_number_when_the_worker_does_end(stage_of):
     stage = stage_of("recycle_cuts_fixed")
     with SseClient(stage.port) as visitor:
         last_number(visitor)
-        os.kill(stage.workers()[0].pid, signal.SIGKILL)  # stands for a reload, which the wheel cannot do here
+        os.kill(stage.front.pid, signal.SIGHUP)
         heard = cut_off(visitor)
     hears, called = comes_back(stage, heard)
     assert hears == heard + 1 < called
@@ -152,12 +152,15 @@ def other_worker(port: int, pid: int) -> bool:
 
 @pytest.mark.core
 @pytest.mark.parametrize("which", ["wheel", "built"])
-def test_sigterm_reloads_fixed_ends_and_cleans_up(which):
+def test_sigterm_reloads_fixed_reloads_on_sighup_ends_on_sigterm_and_cleans_up(which):
     try:
         chosen = engine.find(which)
     except Missing as missing:
         require(False, missing.what, missing.install)
     with Stage(STEP, "sigterm_reloads_fixed", engine=chosen) as stage:
+        before = ping(stage.port, TIMEOUT_S).pid
+        os.kill(stage.front.pid, signal.SIGHUP)
+        wait_for(lambda: other_worker(stage.port, before), TIMEOUT_S, "another worker that answers")
         os.kill(stage.front.pid, signal.SIGTERM)
         assert said_goodbye(stage.front)
         assert not stage.front.stats_socket.exists()

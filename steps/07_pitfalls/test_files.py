@@ -24,6 +24,7 @@ def packed(stage):
     return (stage.run / "packed.gz").read_bytes()
 
 
+@pytest.mark.core
 @pytest.mark.parametrize(
     ("path", "sent"),
     [("/seek", whole_file), ("/pipe", lambda stage: b""), ("/packed", packed)],
@@ -73,6 +74,7 @@ def test_file_wrapper_fixed_offloads_the_file_through_a_middleware(stage_of):
     assert offloaded_in_mid_download(stage_of("file_wrapper_fixed")) == (1, False)
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("path", ["/text", "/pipe"])
 def test_file_wrapper_fixed_sends_what_was_meant(stage_of, path):
     assert fetch(stage_of("file_wrapper_fixed").port, path).body == REPORT
@@ -93,6 +95,7 @@ def open_to_others(stage):
     return sorted(path.name for path in stage.run.glob("*.sock") if path.stat().st_mode & 0o002)
 
 
+@pytest.mark.core
 def test_open_stats_broken_shows_a_running_requests_cookie_to_everybody(stage_of):
     stage = stage_of("open_stats_broken")
     assert open_to_others(stage) == ["open_stats_broken-stats.sock", "proxy.sock"]
@@ -105,5 +108,6 @@ def test_open_stats_broken_shows_a_running_requests_cookie_to_everybody(stage_of
         assert client.recv(12) == b"HTTP/1.0 200"
 
 
+@pytest.mark.core
 def test_open_stats_fixed_opens_the_proxys_socket_and_no_other(stage_of):
     assert open_to_others(stage_of("open_stats_fixed")) == ["proxy.sock"]

@@ -78,6 +78,7 @@ def asks_for_gzip(stage):
     return stage.subscribe(cookie=stage.log_in().cookie, headers=[("Accept-Encoding", "gzip")])
 
 
+@pytest.mark.core
 def test_middleware_gzip_broken_promises_gzip_and_sends_text(stage_of):
     stage = stage_of("middleware_gzip_broken")
     with asks_for_gzip(stage) as ada:
@@ -94,6 +95,7 @@ def test_middleware_gzip_broken_gives_a_client_that_believes_it_no_event(stage_o
         first_event(stage)
 
 
+@pytest.mark.core
 def test_middleware_gzip_fixed_sends_the_stream_as_it_is(stage_of):
     stage = stage_of("middleware_gzip_fixed")
     with asks_for_gzip(stage) as ada:

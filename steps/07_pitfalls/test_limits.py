@@ -1,16 +1,11 @@
 """What does not fit, what grows, what is cut: request variables, events that come again and again, events and ids."""
 
-from itertools import islice
-
-import httpx
 import pytest
-from httpx_sse import connect_sse
-from sseclient import SSEClient
 
 from offload_lab.clients import fetch
 from offload_lab.clients.sse import EventStreamParser
 from offload_lab.stage import Stage
-from offload_lab.testing import wait_for
+from offload_lab.testing import events_by, wait_for
 
 from .conftest import STEP, TIMEOUT_S
 
@@ -91,33 +86,23 @@ def test_sse_never_flushes_fixed_sends_each_once(stage_of):
     assert tickets(stage_of("sse_never_flushes_fixed"), last=20) == [f"ticket {number}" for number in range(1, 21)]
 
 
-def events_of(stage, client, count):
-    """The first events that other people's client reads, as (type, data, id)."""
-    url = f"{stage.url}/"
-    with httpx.Client(timeout=TIMEOUT_S) as http:
-        if client == "httpx-sse":
-            with connect_sse(http, "GET", url) as source:
-                return [(one.event, one.data, one.id) for one in islice(source.iter_sse(), count)]
-        with http.stream("GET", url) as answer:
-            events = SSEClient(answer.iter_bytes()).events()
-            return [(one.event, one.data, one.id) for one in islice(events, count)]
-
-
+@pytest.mark.core
 def test_id_alone_broken_gives_strict_clients_events_without_data_or_without_ids(stage_of):
     stage = stage_of("id_alone_broken")
-    retry, id_alone, event = events_of(stage, "httpx-sse", 3)
+    retry, id_alone, event = events_by("httpx-sse", stage.url, 3)
     assert (retry, id_alone, event) == (("message", "", ""), ("message", "", "1"), ("ticket", "ticket 1", "1"))
-    assert events_of(stage, "sseclient-py", 2) == [("ticket", "ticket 1", None), ("ticket", "ticket 2", None)]
+    assert events_by("sseclient-py", stage.url, 2) == [("ticket", "ticket 1", None), ("ticket", "ticket 2", None)]
 
 
 def test_id_alone_broken_loses_an_event_where_the_connection_is_cut_behind_the_id(stage_of):
     assert lost_by_a_cut(stage_of("id_alone_broken")) == {"ticket 2", "ticket 3"}
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("client", ["httpx-sse", "sseclient-py"])
 def test_id_alone_fixed_gives_each_event_its_id_and_no_other_event(stage_of, client):
     stage = stage_of("id_alone_fixed")
-    assert events_of(stage, client, 3) == [("ticket", f"ticket {n}", str(n)) for n in (1, 2, 3)]
+    assert events_by(client, stage.url, 3) == [("ticket", f"ticket {n}", str(n)) for n in (1, 2, 3)]
 
 
 def test_id_alone_fixed_loses_nothing_wherever_the_connection_is_cut(stage_of):

@@ -39,7 +39,7 @@ class Outcome:
     back_s: float
 
 
-# --- the faults: each returns once the stage is whole again
+# --- the faults: each returns once what was ended is there again
 
 
 def kill_workers(processes: Sequence[Uwsgi]) -> None:
@@ -144,6 +144,7 @@ class Run:
         trial, before = self.trial, self._marker
         marks = {one: len(one.reports) for one in trial.connections}
         FAULTS[fault](trial)
+        wait_for(trial.is_whole, TIMEOUT_S, "answers from front and backends")
         trial.read()
         recovered, places = time.monotonic(), {one: len(one.reports) for one in trial.connections}
         back_s: dict[Connection, float] = {}

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,9 +11,10 @@ from typing import Self
 import redis
 
 from offload_lab.clients.login import Visitor
-from offload_lab.manifest import STEPS
+from offload_lab.manifest import steps_folder
 from offload_lab.nginx import CERTIFICATE, KEY, Nginx
 from offload_lab.process import Deadline
+from offload_lab.site import backend
 from offload_lab.stage import Stage
 from offload_lab.testing import wait_for
 from offload_lab.uwsgi import Uwsgi, free_port
@@ -22,6 +24,7 @@ from .clients import EVENT_SOURCES, WEB_SOCKETS, Client, Driven
 TIMEOUT_S = 120  # for each thing that is waited for; how soon it comes is recorded, not judged
 WAYS = ("proxy_pass", "uwsgi_pass")
 KEPT = re.compile(r"\bproxy_(buffering|read_timeout|intercept_errors)\b")  # uwsgi_pass knows them by its own name
+RECENT = 400  # reports in which an announcement is looked for
 ANOTHER_SOCKET = Path(__file__).with_name("another_socket.ini")
 # spelt out, since nginx's own file of this name is elsewhere on every system
 UWSGI_PARAMS = """
@@ -35,17 +38,17 @@ UWSGI_PARAMS = """
         uwsgi_param SERVER_NAME $server_name;
         uwsgi_param SERVER_PORT $server_port;
         uwsgi_param REMOTE_ADDR $remote_addr;
-        uwsgi_param UWSGI_SCHEME $scheme;
+        uwsgi_param HTTPS $https if_not_empty;
 """
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What of a step is tried: its variant, its backends, and how its clients are driven."""
+    """What of a step is tried: its variant, its backends with their sockets, and how its clients are driven."""
 
     step: str
     variant: str
-    backends: tuple[str, ...]
+    backends: dict[str, str]
     conf: str = "03_sse_offload/nginx.conf"  # 06's streams need nothing else
     clients: tuple[Client, ...] = EVENT_SOURCES
     path: str = "/subscribe"
@@ -54,11 +57,11 @@ class Plan:
 
 
 PLANS = {
-    "03": Plan("03_sse_offload", "header", ("sse",), types="ticket", placeholders={"tick_s": "0.1"}),
+    "03": Plan("03_sse_offload", "header", {"sse": "sse.sock"}, types="ticket", placeholders={"tick_s": "0.1"}),
     "04": Plan(
         "04_websocket",
         "offload",
-        ("ws",),
+        {"ws": "board.sock"},
         conf="04_websocket/nginx.conf",
         clients=WEB_SOCKETS,
         path="/ws",
@@ -67,7 +70,7 @@ PLANS = {
     "06": Plan(
         "06_shared_state",
         "stream",
-        ("stream_a", "stream_b"),
+        {"stream_a": "stream_a.sock", "stream_b": "stream_b.sock"},
         types="hello,notice,train,reset,bye",
         placeholders={"tick_s": "0.1", "history": "5000", "retry_ms": "1000"},
     ),
@@ -91,11 +94,6 @@ class Connection:
     def count(self, *kinds: str, since: int = 0) -> int:
         return sum(report["is"] in kinds for report in self.reports[since:])
 
-    @property
-    def is_open(self) -> bool:
-        """Whether the last thing that it reported is an open stream, or something from one."""
-        return bool(self.reports) and self.reports[-1]["is"] in ("open", "event")
-
     def kinds(self, since: int) -> str:
         """What it reported since then, a letter each: o open, e event, c closed, f failed, g given up."""
         return "".join(report["is"][0] for report in self.reports[since:])
@@ -108,12 +106,8 @@ class Connection:
         return len(re.findall("f|oc", self.kinds(since)))
 
     def hears(self, text: str) -> bool:
-        """Whether there was an event with this id, or a message with this text."""
-        return any(
-            text == report.get("id") or text in report["data"]
-            for report in self.reports[-400:]
-            if report["is"] == "event"
-        )
+        """Whether there was an event with this id, or a message with this text, lately."""
+        return any(text == event.get("id") or text in event["data"] for event in self.events(-RECENT))
 
     @property
     def given_up(self) -> bool:
@@ -152,7 +146,7 @@ class Trial:
         """Each in a folder of its own, with the same certificate."""
         run = self.stage.run / way
         run.mkdir()
-        text = (STEPS / self.plan.conf).read_text()
+        text = (steps_folder() / self.plan.conf).read_text()
         if way == "uwsgi_pass":
             text = by_uwsgi(text, self.stage.run / "front.sock")
         conf = run / "source.conf"
@@ -183,7 +177,7 @@ class Trial:
         for driven in self._driven:
             driven.read()
 
-    def wait_for_all(self, has: object, what: str) -> None:
+    def wait_for_all(self, has: Callable[[Connection], object], what: str) -> None:
         """Until each connection that has not given up satisfies `has`."""
         late: list[str] = []
 
@@ -200,6 +194,11 @@ class Trial:
     @property
     def backends(self) -> list[Uwsgi]:
         return [self.stage.process(name) for name in self.plan.backends]
+
+    def is_whole(self) -> bool:
+        """Whether front and backends answer: a gevent backend has a worker some time before that."""
+        sockets = [f"uwsgi:{self.stage.run / name}" for name in self.plan.backends.values()]
+        return self.stage.front.is_ready() and all(backend.is_ready(socket) for socket in sockets)
 
     def redis(self) -> redis.Redis:
         return redis.Redis(unix_socket_path=str(self.stage.run / "redis.sock"), decode_responses=True)

@@ -34,7 +34,7 @@ def another_python_thread(seen: Seen) -> str | None:
 
 def django_streams(seen: Seen) -> str | None:
     worker = seen.busy
-    if not worker or not worker.offload_tids:
+    if not worker or not worker.offload_tids or not seen.ada.events:  # or it only waits for the backend's ping
         return None
     besides = "Ada was handed over all the same" if seen.ada.asked else "The app behind was never asked"
     return (

@@ -18,13 +18,13 @@ LIFE_S, DEPARTURES, BLOCK_BYTES = map(int, NUMBERS)
 
 @members_only
 def subscribe(request):
-    if not is_ready(DESK):
-        return not_now("the backend does not answer")
     key = parcels.new_key()
     parcel = parcels.pack(request.user.get_username(), DEPARTURES).encode()
     if len(parcel) > BLOCK_BYTES:
         text = f"{len(parcel)} bytes do not fit into a block of {BLOCK_BYTES}: raise blocksize in cache.ini\n"
         return HttpResponse(text, status=507, content_type="text/plain")
+    if not is_ready(DESK):
+        return not_now("the backend does not answer")
     if not uwsgi.cache_set(key, parcel, LIFE_S, "parcels"):  # None, and no reason: it also is what a full cache says
         return not_now("the cache is full, until something in it expires")
     return hand_over(request, Parcel=key)
