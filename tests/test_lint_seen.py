@@ -20,6 +20,8 @@ from offload_lab.testing import wait_for
 from offload_lab.timeouts import scaled
 from offload_lab.uwsgi import Uwsgi, free_port
 
+pytestmark = pytest.mark.full  # each starts a uWSGI or two
+
 STARTED_S = scaled(30)
 APP = """
 import select
