@@ -5,6 +5,9 @@ import time
 from collections.abc import Callable
 from typing import Self
 
+from .process import Deadline
+from .timeouts import scaled
+
 JOIN_S = 60.0  # beyond the longest timeout of what runs in such a thread
 
 
@@ -39,10 +42,10 @@ class Background:
 
     def wait_until(self, holds: Callable[[], bool], timeout_s: float, say: Callable[[], str]) -> None:
         """Poll `holds`. Raises the thread's error as soon as there is one, TimeoutError with what `say` gives."""
-        deadline = time.monotonic() + timeout_s
+        deadline = Deadline(timeout_s)
         while not holds():
             self.check()
-            if time.monotonic() > deadline or not self._thread.is_alive():
+            if not deadline.left() or not self._thread.is_alive():
                 raise TimeoutError(say())
             time.sleep(0.02)
         self.check()
@@ -54,9 +57,9 @@ class Background:
     def end(self) -> None:
         """Ask it to end and wait for that. Raises its error, or TimeoutError where it does not end."""
         self._ask_to_end()
-        self._thread.join(self._join_s)
+        self._thread.join(scaled(self._join_s))
         if self._thread.is_alive():
-            raise TimeoutError(f"{self.name} did not end within {self._join_s:g} s")
+            raise TimeoutError(f"{self.name} did not end within {scaled(self._join_s):g} s")
         if not self._raised:
             self.check()
 

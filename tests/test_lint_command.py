@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import venv
@@ -62,6 +63,12 @@ def test_findings_are_readable_in_80_columns_and_without_colour():
     assert answer.stdout.endswith("0 errors, 1 warning, 1 note in 2 files\n")
 
 
+def test_the_caret_stands_below_a_value_that_was_expanded(tmp_path):
+    write(tmp_path, app="host = 0.0.0.0\nsocket = %(host):3031\n")
+    shown = run("app.ini", cwd=tmp_path).stdout.splitlines()
+    assert shown[1:3] == ["    socket = %(host):3031", "             ^^^^^^^^^^^^"]
+
+
 def test_colour_where_it_is_wanted():
     assert "\x1b[33mwarning" in run(BLOCKING, FORCE_COLOR="1", TERM="xterm").stdout
 
@@ -71,9 +78,8 @@ def test_general_advice_is_one_line_and_no_finding(tmp_path):
     answer = run("app.ini", cwd=tmp_path)
     assert answer.returncode == 0
     shown = " ".join(answer.stdout.removeprefix("  general: ").partition("\n0 errors")[0].split())
-    assert shown == (
-        "no-die-on-term; no-need-app; no-offload-threads; no-strict; before strict, make set-placeholder of: base"
-    )
+    advice = "no-die-on-term; no-need-app; no-offload-threads; no-strict; with own names: "
+    assert shown == f"{advice}set-placeholder = base=/srv; then strict = true"
 
 
 @pytest.mark.parametrize(
@@ -314,11 +320,15 @@ def test_the_nearest_name(name, meant):
 @pytest.mark.full
 def test_it_installs_alone(tmp_path):
     """Without this repository's dependencies, small."""
+    source = tmp_path / "source"  # a copy: building leaves its folders in the source
+    shutil.copytree(ROOT / "offload_lab", source / "offload_lab")
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
     venv.create(tmp_path / "own", with_pip=True)
     python = tmp_path / "own" / "bin" / "python"
     before = size(tmp_path / "own")
     subprocess.run(
-        [python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--no-build-isolation", ROOT],
+        [python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--no-build-isolation", source],
         check=True,
         timeout=scaled(120),
         env={**os.environ, "PYTHONPATH": setuptools_folder()},

@@ -20,6 +20,8 @@ from offload_lab.testing import wait_for
 from offload_lab.timeouts import scaled
 from offload_lab.uwsgi import Uwsgi, free_port
 
+pytestmark = pytest.mark.full  # each starts a uWSGI or two
+
 STARTED_S = scaled(30)
 APP = """
 import select
@@ -169,7 +171,7 @@ REFUSED = {
 @pytest.mark.parametrize("rule", REFUSED)
 def test_uwsgi_refuses_it_at_start(rule, folder):
     lines, words = REFUSED[rule]
-    status, said = start(folder, f"[uwsgi]\nno-server = true\n{lines}")
+    status, said = start(folder, f"[uwsgi]\n{lines}")
     assert status != 0
     assert words in said
 

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from ..process import Deadline
+from ..timeouts import scaled
 from .deadlines import LOOPBACK, READ_BYTES, receive_head
 
 HEAD_END = b"\r\n\r\n"
@@ -32,7 +33,7 @@ class SlowReader:
         self._left = threading.Event()
         self._socket = socket.socket()
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)  # before connecting
-        self._socket.settimeout(timeout_s)
+        self._socket.settimeout(scaled(timeout_s))
         try:
             self._socket.connect((LOOPBACK, port))
             self._socket.sendall(

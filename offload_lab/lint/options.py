@@ -51,7 +51,7 @@ def known() -> Known:
 def nearest(name: str, names: Iterable[str]) -> str | None:
     """What `name` was probably meant to be: a few letters apart, or one the beginning of the other; else None."""
     plain = squeeze(name)
-    most = 1 if len(plain) < 10 else 2
+    most = 0 if len(plain) < 5 else 1 if len(plain) < 10 else 2  # short names are alike by chance
     ranked: list[tuple[int, int, str]] = []
     for other in names:
         whole = squeeze(other)

@@ -70,11 +70,10 @@ def with_caret(finding: Finding, style: Style) -> Iterator[str]:
 def span(finding: Finding) -> tuple[int, int]:
     """Where in the line the finding is: its part, else the value, else the name; from 0, and how long."""
     text = finding.option.text
-    for part in (finding.match.part, finding.option.value, finding.option.name):
-        begin = text.find(part) if part else -1
-        if part == finding.option.value:
-            begin = text.rfind(part) if part else -1
-        if begin >= 0:
+    written = text.partition("=")[2].strip()  # before it was expanded
+    for part in (finding.match.part, finding.option.value, written, finding.option.name):
+        begin = text.rfind(part) if part in (finding.option.value, written) else text.find(part)
+        if part and begin >= 0:
             return begin, len(part)
     return len(text) - len(text.lstrip()), len(text.strip())
 
@@ -85,11 +84,13 @@ def hygiene(report: Report, style: Style) -> Iterator[str]:
     counts = Counter(finding.rule.id for finding in found)
     many = len(report.configs) > 1
     parts = [f"{rule} ({count(number, 'file')})" if many else rule for rule, number in sorted(counts.items())]
-    own = sorted(
-        {option.name for finding in found if finding.rule.id == "no-strict" for option in finding.match.related}
-    )
-    if own:
-        parts.append(f"before strict, make set-placeholder of: {', '.join(own)}")
+    strict = [finding for finding in found if finding.rule.id == "no-strict" and finding.match.related]
+    if strict and many:
+        parts.append(
+            f"before strict, make placeholders of own names ({count(len(strict), 'file')}, --json has the lines)"
+        )
+    elif strict:
+        parts.append(f"with own names: {strict[0].cure}")
     if parts:
         yield from wrapped("general: ", "; ".join(parts), style)
 

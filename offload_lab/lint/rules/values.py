@@ -227,7 +227,7 @@ def nested_condition(config: Config) -> Found:
 @rule(
     "unread-import",
     "note",
-    effect="what stands there was not judged, and uWSGI does not start without it",
+    effect="what stands there was not judged; where uWSGI comes to the line and finds no file, it does not start",
     cure="lint on the machine on which the file is, or name the files together",
     seen="tests/test_lint_seen.py::test_uwsgi_refuses_it_at_start[unread-import]",
 )
