@@ -67,7 +67,7 @@ def path(tmp_path):
 @pytest.fixture
 def quick(path):
     """The same with an installer that makes an environment in a second, and installs nothing."""
-    script(path, "uv", f'[ "$1" = pip ] || exec {sys.executable} -m venv --without-pip "$6"')
+    script(path, "uv", f'[ "$1" = pip ] || exec "{sys.executable}" -m venv --without-pip "$6"')
     return path
 
 
@@ -150,7 +150,7 @@ def test_an_old_python_is_named(repo, path):
 
 
 def test_a_python_without_venv_is_named_with_the_package(repo, path):
-    script(path, "python3", f'case $2 in *ensurepip*) exit 1 ;; *) exec {sys.executable} "$@" ;; esac')
+    script(path, "python3", f'case $2 in *ensurepip*) exit 1 ;; *) exec "{sys.executable}" "$@" ;; esac')
     answer = lab(repo / "lab", path, "demo")
     assert answer.returncode == 1
     assert f"apt-get install python3.{sys.version_info.minor}-venv" in answer.stderr
@@ -170,7 +170,7 @@ def test_without_a_network_it_says_so_and_the_next_try_works(repo, path):
 
 
 def test_uv_is_used_where_the_person_has_it(repo, path):
-    script(path, "uv", f'echo "uv $*" >&2; [ "$1" = pip ] || exec {sys.executable} -m venv --without-pip "$6"')
+    script(path, "uv", f'echo "uv $*" >&2; [ "$1" = pip ] || exec "{sys.executable}" -m venv --without-pip "$6"')
     answer = lab(repo / "lab", path, "demo")
     assert answer.stdout == "ran demo\n"
     assert "uv venv" in answer.stderr

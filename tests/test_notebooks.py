@@ -56,7 +56,7 @@ def execute(path, only=None, edit=lambda source: source):
         if cell.cell_type == "code":
             cell.source = edit(cell.source)
     resources = {"metadata": {"path": str(path.parent)}}
-    return NotebookClient(content, timeout=scaled(CELL_TIMEOUT_S), resources=resources).execute()
+    return NotebookClient(content, timeout=round(scaled(CELL_TIMEOUT_S)), resources=resources).execute()
 
 
 def cells(path, kind):

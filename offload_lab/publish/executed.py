@@ -79,7 +79,7 @@ def run(notebook: Path, progress: Callable[[float], None]) -> Any:
             shutil.copytree(pictures, Path(results, "screenshots"))
         own = {"LAB_RESULTS": results, "LAB_FIGURE_SCALE": FIGURE_SCALE, "IPYTHONDIR": f"{scratch}/ipython"}
         kernel = AsyncKernelManager(transport="ipc", connection_file=f"{scratch}/kernel.json")
-        client = NotebookClient(content, km=kernel, timeout=scaled(CELL_TIMEOUT_S))
+        client = NotebookClient(content, km=kernel, timeout=round(scaled(CELL_TIMEOUT_S)))
         client.resources = {"metadata": {"path": str(notebook.parent)}}
         with client.setup_kernel(cleanup_kc=True, env={**os.environ, **own}, stderr=DEVNULL):
             for number, cell in enumerate(content.cells):
