@@ -76,11 +76,22 @@ class StartedVariants:
             terminalreporter.line("\n".join(self.missing))
 
 
+def use_no_stopwatch() -> None:
+    """Hypothesis by itself fails an example that takes longer than 200 ms, and tries others at each run."""
+    from hypothesis import HealthCheck, settings
+
+    slow = [HealthCheck.too_slow]
+    settings.register_profile("lab", deadline=None, derandomize=True, database=None, suppress_health_check=slow)
+    settings.load_profile("lab")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault(VARIABLE, str(factor_for_load(os.getloadavg()[0], os.cpu_count() or 1)))
     if config.pluginmanager.hasplugin("timeout") and config.option.timeout is None:
         config.option.timeout = scaled(float(config.getini("timeout")))
+    if config.pluginmanager.hasplugin("hypothesispytest"):
+        use_no_stopwatch()
     whole = config.args_source == pytest.Config.ArgsSource.TESTPATHS
     if config.option.markexpr == QUICK and (whole or hasattr(config, "workerinput")):
         config.pluginmanager.register(StartedVariants(config))

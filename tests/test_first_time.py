@@ -98,7 +98,7 @@ def test_a_letter_beyond_ascii_in_the_path_stops_no_command_in_a_c_locale(elsewh
     (elsewhere / "requirements" / "base.lock").write_text("")
     (elsewhere / "offload_lab" / "__main__.py").write_text("import sys; print('ran', *sys.argv[1:])\n")
     uv = tmp_path / "uv"  # quicker than ensurepip, and there is nothing to install
-    uv.write_text(f'#!/bin/sh\n[ "$1" = pip ] || exec {sys.executable} -m venv --without-pip "$6"\n')
+    uv.write_text(f'#!/bin/sh\n[ "$1" = pip ] || exec "{sys.executable}" -m venv --without-pip "$6"\n')
     uv.chmod(0o755)
     env = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": str(elsewhere), "LC_ALL": "C"}
     for said in ("making .venv", ""):

@@ -144,7 +144,7 @@ def frames(opcodes):
 GARBAGE = st.binary(max_size=40).map(Piece)
 CUT = st.none() | st.integers(0, 400)
 OFTEN = [TEXT] * 4 + [CONTINUATION] * 3
-FUZZ = settings(max_examples=150, derandomize=True, deadline=None, database=None)
+FUZZ = settings(max_examples=150)
 
 
 def lawful(data: bytes) -> tuple[list[str], bool]:
