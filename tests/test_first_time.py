@@ -80,7 +80,7 @@ def test_a_narrow_demo_keeps_every_number_whole(capsys):
 def test_a_terminal_that_knows_no_arrow_gets_the_rest(tmp_path):
     answer = bare(tmp_path, "doctor", PYTHONIOENCODING="ascii", PATH=str(tmp_path))  # where much is missing
     assert answer.returncode == 0, answer.stderr
-    assert re.search(rb"nginx +\./lab bench +\? (apt-get|brew)", answer.stdout)
+    assert re.search(rb"Pushpin +\./lab bench +\? (apt-get|brew)", answer.stdout)
 
 
 @pytest.fixture
