@@ -53,7 +53,8 @@ class Contestant:
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, TypeError) as error:
             raise BrokenManifest(f"{path} cannot be used: {error}") from error
         for need in told.needs:
-            if need.keys() != {"program"} and (len(need) != 2 or "install" not in need or not need.keys() & {*NEEDS}):
+            is_program = need.keys() == {"program"} and need["program"] in programs.PROGRAMS
+            if not is_program and (len(need) != 2 or "install" not in need or not need.keys() & {*NEEDS}):
                 raise BrokenManifest(f"{path}: {need} needs a program, or one of {', '.join(NEEDS)} and install")
         return told
 
