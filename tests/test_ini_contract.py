@@ -86,6 +86,12 @@ def test_all_that_a_client_may_send_fits_into_the_buffer():
     assert [name(ini) for ini in HOLDING if values(ini, "max-vars") != (["4096"] if ini in FRONTS else [])] == []
 
 
+def test_a_front_refuses_a_scheme_that_would_end_its_worker():
+    """As wsgi.url_scheme uWSGI decodes it as UTF-8, and does not look whether that worked."""
+    line = "regexp:${HTTP_X_FORWARDED_PROTO};^[\\x20-\\x7e]*$ break:400 Bad Request"
+    assert [name(ini) for ini in FRONTS if line not in values(ini, "route-if-not")] == []
+
+
 def test_the_run_folder_has_a_default_and_so_has_a_fronts_port():
     has = {ini: placeholders(ini) for ini in INIS}
     assert [name(ini) for ini in INIS if has[ini].get("run") != "%d.run"] == []

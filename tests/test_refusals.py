@@ -108,6 +108,19 @@ ONLY_UWSGI = {
 }
 
 
+SCHEMES = {  # the bytes are no UTF-8: uWSGI would end with them
+    "one byte": (b"X-Forwarded-Proto: \xff", 400),
+    "a cut letter": (b"X-Forwarded-Proto: https\xc3", 400),
+    "Latin-1": (b"X-Forwarded-Proto: h\xf6ttps", 400),
+    "an underscore": (b"X_Forwarded_Proto: \xff", 400),
+    "the second of two": (b"X-Forwarded-Proto: https\r\nX_Forwarded_Proto: \xff", 400),
+    "http": (b"X-Forwarded-Proto: http", 200),
+    "https": (b"X-Forwarded-Proto: https", 200),
+    "of two proxies": (b"X-Forwarded-Proto: https, http", 200),
+    "none": (b"X-Forwarded-Proto:", 200),
+}
+
+
 @pytest.fixture(scope="module", params=FRONTS, ids=lambda front: front[0])
 def front(request):
     """A running stage and the path that its lesson is about."""
@@ -160,6 +173,19 @@ def test_too_many_headers_get_431(front, case):
 @every(ODD)
 def test_an_odd_request_gets_a_status(front, case):
     assert status_of(front, ODD[case]) in {200, 302, 400, 403, 404, 405}
+
+
+def workers(front):
+    """The worker that answered, by its process's number."""
+    return re.search(rb"X-Worker-Pid: ([0-9]+)", answer_to(front, get(b"/ping")))[1]
+
+
+@every(SCHEMES)
+def test_a_scheme_of_bytes_is_refused_and_ends_no_worker(front, case):
+    header, expected = SCHEMES[case]
+    before = workers(front)
+    assert status_of(front, get(b"/ping", header)) == expected
+    assert workers(front) == before
 
 
 @every(ONLY_UWSGI)
