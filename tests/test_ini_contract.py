@@ -92,6 +92,12 @@ def test_a_front_refuses_a_scheme_that_would_end_its_worker():
     assert [name(ini) for ini in FRONTS if line not in values(ini, "route-if-not")] == []
 
 
+def test_a_front_logs_no_write_error():
+    """That line holds the target, and what lies in memory behind 4,096 bytes of it."""
+    silent = ("ignore-sigpipe", "ignore-write-errors")
+    assert [f"{name(ini)}: {option}" for ini in FRONTS for option in silent if values(ini, option) != ["true"]] == []
+
+
 def test_the_run_folder_has_a_default_and_so_has_a_fronts_port():
     has = {ini: placeholders(ini) for ini in INIS}
     assert [name(ini) for ini in INIS if has[ini].get("run") != "%d.run"] == []

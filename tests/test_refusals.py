@@ -50,6 +50,10 @@ NO_REQUEST_LINE = {
     "no method": b" {path} HTTP/1.1\r\n" + HOST + b"\r\n",
 }
 TOO_LONG = {
+    "4,000 bytes of query": get(b"{path}?" + b"a" * 4_000),
+    "8,015 bytes of query": get(b"{path}?" + b"a" * 8_015),
+    "8,200 bytes of query": get(b"{path}?" + b"a" * 8_200),
+    "20,000 bytes of path": get(b"/" + b"a" * 20_000),
     "33,000 bytes of query": get(b"{path}?" + b"a" * 33_000),
     "50,000 bytes of query": get(b"{path}?" + b"a" * 50_000),
     "64,000 bytes of query": get(b"{path}?" + b"a" * 64_000),
@@ -77,9 +81,8 @@ ODD = {
     "UTF-8 in the path": get("/größe".encode()),
     "bytes in the path": get(b"/%ff%fe\xff"),
     "a bad escape": get(b"/%zz%f"),
-    "20,000 bytes of path": get(b"/" + b"a" * 20_000),
-    "8,015 bytes of query": get(b"{path}?" + b"a" * 8_015),
-    "8,200 bytes of query": get(b"{path}?" + b"a" * 8_200),
+    "3,000 bytes of path": get(b"/" + b"a" * 3_000),
+    "3,000 bytes of query": get(b"{path}?" + b"a" * 3_000),
     "32 KiB of cookies": get(b"{path}", b"Cookie: " + b"c" * 32_768),
     "100 headers": get(b"{path}", *fields(99)),
     "one header 500 times": get(b"{path}", *[b"X-Same: 1"] * 500),
@@ -210,7 +213,7 @@ def test_a_refused_request_is_one_line_in_the_log(front):
 
 
 LARGE = {
-    "20,000 bytes of query": (f"/subscribe?{'a' * 20_000}", []),
+    "3,000 bytes of query": (f"/subscribe?{'a' * 3_000}", []),
     "32 KiB of cookies": ("/subscribe", [("X-Cookies", "c" * 32_768)]),
     "95 headers": ("/subscribe", [(f"X-Header-{number}", "value") for number in range(95)]),
 }
@@ -225,6 +228,23 @@ def test_what_the_front_takes_the_backend_takes(case):
         with SseClient(stage.port, cookie=ada.cookie, path=path, headers=headers) as stream:
             assert stream.head.status == 200
             assert stream.next().data
+
+
+@pytest.mark.parametrize("length", [3_400, 4_200, 15_000])
+def test_a_client_that_leaves_a_long_target_puts_no_memory_into_the_log(length, monkeypatch):
+    monkeypatch.setenv("SECRET_MARKER", "kept-to-ourselves")
+    with Stage("03_sse_offload", "header", placeholders={"tick_s": "0.1"}) as stage:
+        ada = Visitor(stage.port)
+        ada.log_in()
+        backend = stage.processes[0].log
+        with socket.create_connection((LOOPBACK, stage.port), timeout=TIMEOUT_S) as leaving:
+            leaving.sendall(get(b"/subscribe?" + b"a" * length, b"Cookie: " + ada.cookie.encode()))
+            taken = b" 200 " in leaving.recv(65_536)
+        if taken:
+            wait_for(lambda: b"=> generated" in backend.read_bytes(), TIMEOUT_S, "the stream's end in the log")
+        logs = b"".join(process.log.read_bytes() for process in stage.processes)
+        assert b"\0" not in logs
+        assert b"kept-to-ourselves" not in logs
 
 
 # --- deciding: no process
@@ -252,10 +272,21 @@ def test_a_variable_that_uwsgi_had_no_room_for_means_414(lost):
 
 @pytest.mark.parametrize(
     "changed",
-    [{"REQUEST_METHOD": "G T"}, {"REQUEST_METHOD": ""}, {"SERVER_PROTOCOL": "GOPHER"}, {"SERVER_PROTOCOL": ""}],
+    [
+        {"REQUEST_METHOD": "A" * 41},
+        {"REQUEST_METHOD": "G T"},
+        {"REQUEST_METHOD": ""},
+        {"SERVER_PROTOCOL": "GOPHER"},
+        {"SERVER_PROTOCOL": ""},
+    ],
 )
 def test_a_method_or_version_that_is_none_means_400(changed):
     assert refusal({**WHOLE, **changed}) == "400 Bad Request"
+
+
+@pytest.mark.parametrize(("length", "expected"), [(3_500, None), (3_501, "414 URI Too Long")])
+def test_a_target_that_a_line_of_the_log_cannot_hold_means_414(length, expected):
+    assert refusal({**WHOLE, "REQUEST_URI": "/" + "a" * (length - 1)}) == expected
 
 
 @pytest.mark.parametrize(("count", "expected"), [(100, None), (101, "431 Request Header Fields Too Large")])
