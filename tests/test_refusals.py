@@ -203,6 +203,14 @@ def test_no_odd_request_leaves_a_traceback(front):
     assert "Traceback" not in stage.front.log.read_text(errors="replace")
 
 
+def test_a_refusal_needs_no_room_in_the_buffer(front):
+    """Up to the size from which uWSGI itself closes."""
+    stage, _ = front
+    sizes = range(65_200, 65_360, 8)
+    assert {status_of(front, get(b"{path}", b"Cookie: " + b"c" * size)) for size in sizes} <= {431, None}
+    assert "Traceback" not in stage.front.log.read_text(errors="replace")
+
+
 def test_a_refused_request_is_one_line_in_the_log(front):
     stage, _ = front
     before = stage.front.log.read_bytes()

@@ -53,7 +53,8 @@ def with_refusals(application: WSGIApplication) -> WSGIApplication:
         status = refusal(environ)
         if status is None:
             return application(environ, start_response)
-        start_response(status, [("Content-Type", "text/plain"), ("Connection", "close")])
+        # no Content-Type: a front that pulls it keeps it in the buffer, and there may be no room left
+        start_response(status, [("Connection", "close")])
         return [f"{status}\n".encode()]
 
     return outer
