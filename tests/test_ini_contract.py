@@ -92,6 +92,14 @@ def test_a_front_refuses_a_scheme_that_would_end_its_worker():
     assert [name(ini) for ini in FRONTS if line not in values(ini, "route-if-not")] == []
 
 
+def test_a_front_keeps_a_clients_line_feeds_out_of_its_log():
+    asked = "regexp:${REQUEST_METHOD}${REQUEST_URI}${SERVER_PROTOCOL};^[^[:cntrl:]]*$ "
+    wanted = [f"{asked}{action}" for action in ("log:400 Bad Request: control characters", "donotlog:")]
+    wanted.append(f"{asked}break:400 Bad Request")
+    found = {ini: [line for line in values(ini, "route-if-not") if line.startswith(asked)] for ini in FRONTS}
+    assert [name(ini) for ini in FRONTS if found[ini] != wanted] == []
+
+
 def test_a_front_logs_no_write_error():
     """That line holds the target, and what lies in memory behind 4,096 bytes of it."""
     silent = ("ignore-sigpipe", "ignore-write-errors")

@@ -111,6 +111,14 @@ ONLY_UWSGI = {
 }
 
 
+FORGING = {
+    "the method": b"FAKE\n[pid: 1] forged\nGET {path} HTTP/1.1\r\n" + HOST + b"\r\n",
+    "the target": b"GET {path}?\n[pid: 1]-forged HTTP/1.1\r\n" + HOST + b"\r\n",
+    "the version": b"GET {path} HTTP/1.1\n[pid: 1] forged\r\n" + HOST + b"\r\n",
+    "one word": b"GET\n[pid: 1]-forged\r\n\r\n",
+    "two words": b"GET {path}?\n[pid: 1]-forged\r\n\r\n",
+    "a carriage return": b"GET {path}?\r[pid: 1]-forged HTTP/1.1\r\n" + HOST + b"\r\n",
+}
 SCHEMES = {  # the bytes are no UTF-8: uWSGI would end with them
     "one byte": (b"X-Forwarded-Proto: \xff", 400),
     "a cut letter": (b"X-Forwarded-Proto: https\xc3", 400),
@@ -218,6 +226,16 @@ def test_a_refused_request_is_one_line_in_the_log(front):
     wait_for(lambda: stage.front.log.read_bytes() != before, TIMEOUT_S, "a line in the log")
     [line] = stage.front.log.read_bytes().removeprefix(before).splitlines()
     assert b" 400) " in line
+
+
+@every(FORGING)
+def test_no_client_writes_a_line_of_the_log(front, case):
+    stage, _ = front
+    before = stage.front.log.read_bytes()
+    assert status_of(front, FORGING[case]) == 400
+    wait_for(lambda: stage.front.log.read_bytes() != before, TIMEOUT_S, "a line in the log")
+    assert len(stage.front.log.read_bytes().removeprefix(before).splitlines()) == 1
+    assert b"forged" not in stage.front.log.read_bytes()
 
 
 LARGE = {
