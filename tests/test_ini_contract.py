@@ -86,6 +86,26 @@ def test_all_that_a_client_may_send_fits_into_the_buffer():
     assert [name(ini) for ini in HOLDING if values(ini, "max-vars") != (["4096"] if ini in FRONTS else [])] == []
 
 
+def test_a_front_refuses_a_scheme_that_would_end_its_worker():
+    """As wsgi.url_scheme uWSGI decodes it as UTF-8, and does not look whether that worked."""
+    line = "regexp:${HTTP_X_FORWARDED_PROTO};^[\\x20-\\x7e]*$ break:400 Bad Request"
+    assert [name(ini) for ini in FRONTS if line not in values(ini, "route-if-not")] == []
+
+
+def test_a_front_keeps_a_clients_line_feeds_out_of_its_log():
+    asked = "regexp:${REQUEST_METHOD}${REQUEST_URI}${SERVER_PROTOCOL};^[^[:cntrl:]]*$ "
+    wanted = [f"{asked}{action}" for action in ("log:400 Bad Request: control characters", "donotlog:")]
+    wanted.append(f"{asked}break:400 Bad Request")
+    found = {ini: [line for line in values(ini, "route-if-not") if line.startswith(asked)] for ini in FRONTS}
+    assert [name(ini) for ini in FRONTS if found[ini] != wanted] == []
+
+
+def test_a_front_logs_no_write_error():
+    """That line holds the target, and what lies in memory behind 4,096 bytes of it."""
+    silent = ("ignore-sigpipe", "ignore-write-errors")
+    assert [f"{name(ini)}: {option}" for ini in FRONTS for option in silent if values(ini, option) != ["true"]] == []
+
+
 def test_the_run_folder_has_a_default_and_so_has_a_fronts_port():
     has = {ini: placeholders(ini) for ini in INIS}
     assert [name(ini) for ini in INIS if has[ini].get("run") != "%d.run"] == []

@@ -50,6 +50,10 @@ NO_REQUEST_LINE = {
     "no method": b" {path} HTTP/1.1\r\n" + HOST + b"\r\n",
 }
 TOO_LONG = {
+    "4,000 bytes of query": get(b"{path}?" + b"a" * 4_000),
+    "8,015 bytes of query": get(b"{path}?" + b"a" * 8_015),
+    "8,200 bytes of query": get(b"{path}?" + b"a" * 8_200),
+    "20,000 bytes of path": get(b"/" + b"a" * 20_000),
     "33,000 bytes of query": get(b"{path}?" + b"a" * 33_000),
     "50,000 bytes of query": get(b"{path}?" + b"a" * 50_000),
     "64,000 bytes of query": get(b"{path}?" + b"a" * 64_000),
@@ -77,9 +81,8 @@ ODD = {
     "UTF-8 in the path": get("/größe".encode()),
     "bytes in the path": get(b"/%ff%fe\xff"),
     "a bad escape": get(b"/%zz%f"),
-    "20,000 bytes of path": get(b"/" + b"a" * 20_000),
-    "8,015 bytes of query": get(b"{path}?" + b"a" * 8_015),
-    "8,200 bytes of query": get(b"{path}?" + b"a" * 8_200),
+    "3,000 bytes of path": get(b"/" + b"a" * 3_000),
+    "3,000 bytes of query": get(b"{path}?" + b"a" * 3_000),
     "32 KiB of cookies": get(b"{path}", b"Cookie: " + b"c" * 32_768),
     "100 headers": get(b"{path}", *fields(99)),
     "one header 500 times": get(b"{path}", *[b"X-Same: 1"] * 500),
@@ -105,6 +108,27 @@ ONLY_UWSGI = {
     "line feeds only": b"GET {path} HTTP/1.1\nHost: 127.0.0.1\n\n",
     "half a request": b"GET {path} HTTP/1.1\r\n",
     "a TLS hello without an empty line": TLS_HELLO,
+}
+
+
+FORGING = {
+    "the method": b"FAKE\n[pid: 1] forged\nGET {path} HTTP/1.1\r\n" + HOST + b"\r\n",
+    "the target": b"GET {path}?\n[pid: 1]-forged HTTP/1.1\r\n" + HOST + b"\r\n",
+    "the version": b"GET {path} HTTP/1.1\n[pid: 1] forged\r\n" + HOST + b"\r\n",
+    "one word": b"GET\n[pid: 1]-forged\r\n\r\n",
+    "two words": b"GET {path}?\n[pid: 1]-forged\r\n\r\n",
+    "a carriage return": b"GET {path}?\r[pid: 1]-forged HTTP/1.1\r\n" + HOST + b"\r\n",
+}
+SCHEMES = {  # the bytes are no UTF-8: uWSGI would end with them
+    "one byte": (b"X-Forwarded-Proto: \xff", 400),
+    "a cut letter": (b"X-Forwarded-Proto: https\xc3", 400),
+    "Latin-1": (b"X-Forwarded-Proto: h\xf6ttps", 400),
+    "an underscore": (b"X_Forwarded_Proto: \xff", 400),
+    "the second of two": (b"X-Forwarded-Proto: https\r\nX_Forwarded_Proto: \xff", 400),
+    "http": (b"X-Forwarded-Proto: http", 200),
+    "https": (b"X-Forwarded-Proto: https", 200),
+    "of two proxies": (b"X-Forwarded-Proto: https, http", 200),
+    "none": (b"X-Forwarded-Proto:", 200),
 }
 
 
@@ -162,6 +186,19 @@ def test_an_odd_request_gets_a_status(front, case):
     assert status_of(front, ODD[case]) in {200, 302, 400, 403, 404, 405}
 
 
+def workers(front):
+    """The worker that answered, by its process's number."""
+    return re.search(rb"X-Worker-Pid: ([0-9]+)", answer_to(front, get(b"/ping")))[1]
+
+
+@every(SCHEMES)
+def test_a_scheme_of_bytes_is_refused_and_ends_no_worker(front, case):
+    header, expected = SCHEMES[case]
+    before = workers(front)
+    assert status_of(front, get(b"/ping", header)) == expected
+    assert workers(front) == before
+
+
 @every(ONLY_UWSGI)
 def test_what_uwsgi_alone_decides_is_an_empty_reply(front, case):
     assert answer_to(front, ONLY_UWSGI[case]) == b""
@@ -174,6 +211,14 @@ def test_no_odd_request_leaves_a_traceback(front):
     assert "Traceback" not in stage.front.log.read_text(errors="replace")
 
 
+def test_a_refusal_needs_no_room_in_the_buffer(front):
+    """Up to the size from which uWSGI itself closes."""
+    stage, _ = front
+    sizes = range(65_200, 65_360, 8)
+    assert {status_of(front, get(b"{path}", b"Cookie: " + b"c" * size)) for size in sizes} <= {431, None}
+    assert "Traceback" not in stage.front.log.read_text(errors="replace")
+
+
 def test_a_refused_request_is_one_line_in_the_log(front):
     stage, _ = front
     before = stage.front.log.read_bytes()
@@ -183,8 +228,18 @@ def test_a_refused_request_is_one_line_in_the_log(front):
     assert b" 400) " in line
 
 
+@every(FORGING)
+def test_no_client_writes_a_line_of_the_log(front, case):
+    stage, _ = front
+    before = stage.front.log.read_bytes()
+    assert status_of(front, FORGING[case]) == 400
+    wait_for(lambda: stage.front.log.read_bytes() != before, TIMEOUT_S, "a line in the log")
+    assert len(stage.front.log.read_bytes().removeprefix(before).splitlines()) == 1
+    assert b"forged" not in stage.front.log.read_bytes()
+
+
 LARGE = {
-    "20,000 bytes of query": (f"/subscribe?{'a' * 20_000}", []),
+    "3,000 bytes of query": (f"/subscribe?{'a' * 3_000}", []),
     "32 KiB of cookies": ("/subscribe", [("X-Cookies", "c" * 32_768)]),
     "95 headers": ("/subscribe", [(f"X-Header-{number}", "value") for number in range(95)]),
 }
@@ -199,6 +254,23 @@ def test_what_the_front_takes_the_backend_takes(case):
         with SseClient(stage.port, cookie=ada.cookie, path=path, headers=headers) as stream:
             assert stream.head.status == 200
             assert stream.next().data
+
+
+@pytest.mark.parametrize("length", [3_400, 4_200, 15_000])
+def test_a_client_that_leaves_a_long_target_puts_no_memory_into_the_log(length, monkeypatch):
+    monkeypatch.setenv("SECRET_MARKER", "kept-to-ourselves")
+    with Stage("03_sse_offload", "header", placeholders={"tick_s": "0.1"}) as stage:
+        ada = Visitor(stage.port)
+        ada.log_in()
+        backend = stage.processes[0].log
+        with socket.create_connection((LOOPBACK, stage.port), timeout=TIMEOUT_S) as leaving:
+            leaving.sendall(get(b"/subscribe?" + b"a" * length, b"Cookie: " + ada.cookie.encode()))
+            taken = b" 200 " in leaving.recv(65_536)
+        if taken:
+            wait_for(lambda: b"=> generated" in backend.read_bytes(), TIMEOUT_S, "the stream's end in the log")
+        logs = b"".join(process.log.read_bytes() for process in stage.processes)
+        assert b"\0" not in logs
+        assert b"kept-to-ourselves" not in logs
 
 
 # --- deciding: no process
@@ -226,10 +298,21 @@ def test_a_variable_that_uwsgi_had_no_room_for_means_414(lost):
 
 @pytest.mark.parametrize(
     "changed",
-    [{"REQUEST_METHOD": "G T"}, {"REQUEST_METHOD": ""}, {"SERVER_PROTOCOL": "GOPHER"}, {"SERVER_PROTOCOL": ""}],
+    [
+        {"REQUEST_METHOD": "A" * 41},
+        {"REQUEST_METHOD": "G T"},
+        {"REQUEST_METHOD": ""},
+        {"SERVER_PROTOCOL": "GOPHER"},
+        {"SERVER_PROTOCOL": ""},
+    ],
 )
 def test_a_method_or_version_that_is_none_means_400(changed):
     assert refusal({**WHOLE, **changed}) == "400 Bad Request"
+
+
+@pytest.mark.parametrize(("length", "expected"), [(3_500, None), (3_501, "414 URI Too Long")])
+def test_a_target_that_a_line_of_the_log_cannot_hold_means_414(length, expected):
+    assert refusal({**WHOLE, "REQUEST_URI": "/" + "a" * (length - 1)}) == expected
 
 
 @pytest.mark.parametrize(("count", "expected"), [(100, None), (101, "431 Request Header Fields Too Large")])

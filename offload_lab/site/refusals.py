@@ -12,7 +12,9 @@ WSGIApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]
 
 MOST_HEADERS = 100  # as Apache's LimitRequestFields; a backend's uWSGI takes 128 variables unless told otherwise
 MOST_BYTES = 56 * 1024  # of variables; the other 8 KiB of a packet are for what the app and the routes add
-LONG_TARGET = MOST_BYTES // 4  # it is kept twice or three times
+# uWSGI logs method and target from a buffer of 4,096 bytes, and of a longer line the memory behind it, secrets included
+LONG_TARGET = 3_500
+LONG_METHOD = 40
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 VERSION = re.compile(r"HTTP/[0-9]\.[0-9]")  # RFC 9112, 2.3
 ALWAYS_THERE = ("PATH_INFO", "QUERY_STRING", "SERVER_PROTOCOL", "SERVER_NAME", "SERVER_PORT")
@@ -30,7 +32,9 @@ def refusal(environ: dict[str, Any]) -> str | None:
         return TOO_LONG  # these are added before the headers, so only the target can have taken their room
     if not TOKEN.fullmatch(environ["REQUEST_METHOD"]) or not VERSION.fullmatch(environ["SERVER_PROTOCOL"]):
         return BAD_REQUEST
-    if packet_bytes(environ) > MOST_BYTES and len(environ.get("REQUEST_URI", "")) > LONG_TARGET:
+    if len(environ["REQUEST_METHOD"]) > LONG_METHOD:
+        return BAD_REQUEST
+    if len(environ.get("REQUEST_URI", "")) > LONG_TARGET:
         return TOO_LONG
     if packet_bytes(environ) > MOST_BYTES or sum(name.startswith("HTTP_") for name in environ) > MOST_HEADERS:
         return TOO_MANY_HEADERS
@@ -49,7 +53,8 @@ def with_refusals(application: WSGIApplication) -> WSGIApplication:
         status = refusal(environ)
         if status is None:
             return application(environ, start_response)
-        start_response(status, [("Content-Type", "text/plain"), ("Connection", "close")])
+        # no Content-Type: a front that pulls it keeps it in the buffer, and there may be no room left
+        start_response(status, [("Connection", "close")])
         return [f"{status}\n".encode()]
 
     return outer

@@ -23,6 +23,7 @@ from ..servers import (
 from .model import Found, Level, Match, rule
 
 TABLES = ("", "response", "error", "final")
+CARRY_NOTHING = ("break", "log", "donotlog")  # a route that refuses a request, as every front of the steps has
 
 
 @rule(
@@ -68,7 +69,8 @@ def no_offload_threads(config: Config) -> Found:
 )
 def nothing_handed_over(config: Config) -> Found:
     app, option = may_be_django(config), config.last(*OFFLOAD)
-    routed = [*routes(config, "", "response"), *config.all(*STATIC)]
+    asked = [route for route in routes(config, "", "response") if route.action not in CARRY_NOTHING]
+    routed = [*asked, *config.all(*STATIC)]
     if app and option and offloads(config) and fronts(config) and not routed:
         what = "no route hands a connection to these threads: they send files, and nothing that the app streams"
         yield Match(option, what, related=(app,))
