@@ -131,7 +131,7 @@ def show_check(step: Step, only: Task | None) -> bool:
             task = step.task(verdict.task)
             note(step, task, verdict)
             if verdict.outcome == "failed":
-                if all_passed:
+                if all_passed and verdict.started:
                     show_diagnosis(step, task)
                 out.print(f"  next: [cyan]./lab hint {step.number} {task.name}[/]", soft_wrap=True)
         all_passed = all_passed and verdict.passed
@@ -160,8 +160,10 @@ def show_verdict(verdict: checks.Verdict) -> None:
 def show_diagnosis(step: Step, task: Task) -> None:
     with out.status("looking at the processes"):
         diagnosis = checks.diagnose_answer(step, task)
-    out.print("  what the processes do:")
-    for words in [finding.words for finding in diagnosis.findings] or diagnosis.seen:
+    seen = [finding.words for finding in diagnosis.findings] or diagnosis.errors
+    if seen:
+        out.print("  what the processes do:")
+    for words in seen:
         say(words, indent="    ")
 
 

@@ -12,6 +12,7 @@ from ..manifest import Step, Task, steps_folder
 from ..process import Deadline, Process
 from . import folder
 from .diagnosis import Diagnosis, diagnose
+from .ini_facts import ini_facts
 from .scratch import inspect, scratch, solutions
 
 PREFIX = "test_task_"
@@ -25,11 +26,13 @@ ALONE_ONLY = (
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one task's test said: `lines` are what was called, got and expected, or the error in its own words."""
+    """What one task's test said: `lines` are what was called, got and expected, or the error in its own words.
+    Not `started`: the lines are what the task's INI says by itself, and no process was tried."""
 
     task: str
     outcome: str  # "passed", "failed", "skipped"
     lines: tuple[str, ...] = ()
+    started: bool = True
 
     @property
     def passed(self) -> bool:
@@ -45,7 +48,11 @@ def check(step: Step, only: Task | None = None) -> Iterator[Verdict]:
     all_passed = True
     for task in [only] if only else step.tasks:
         with answered(step, task) as copy:
-            [verdict] = try_out(copy, [task.name])
+            facts = ini_facts(copy, task)
+            if facts:
+                verdict = Verdict(task.name, "failed", tuple(fact.words for fact in facts), started=False)
+            else:
+                [verdict] = try_out(copy, [task.name])
         all_passed = all_passed and verdict.passed
         yield verdict
     if all_passed and not only:
