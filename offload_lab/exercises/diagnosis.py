@@ -78,13 +78,13 @@ def telling(log: str) -> list[str]:
 
 
 def ping_lost(error: WrongPing) -> str:
-    """`GET /ping` is the lab's own first request; no step's answer has anything to do with it."""
+    """`GET /ping` is the lab's own first request; no task is about it."""
     if error.offloaded:
         return (
             f"GET /ping, the lab's own first request, was offloaded and got {error.answer}: the condition of a route in"
             f" {error.name}.ini is true for every request"
         )
-    return f"GET /ping, the lab's own first request, got {error.answer}, and {error.name} had served it"
+    return f"GET /ping, the lab's own first request, got {error.answer}: {error.name}.ini answered it"
 
 
 def will_not_start(error: ProcessDied | NotReady) -> str:

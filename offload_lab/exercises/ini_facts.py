@@ -44,7 +44,7 @@ def ini_facts(step: Step, task: Task) -> list[Finding]:
         config = configs[task.file]
         judged = [*lint(config), *lint_sides(list(configs.values()))]
         found += [of_lint(one) for one in judged if one.rule.id in BY_THE_TEXT]
-        found += [*no_numbers(config), *deleted_headers(config)]
+        found += [*no_numbers(config), *nameless_variables(config), *deleted_headers(config)]
     here = re.compile(rf"{re.escape(str(step.folder))}/|(?<=\.ini):\d+")  # a copy's lines are not the learner's
     return [Finding(one.id, here.sub("", one.words)) for one in {one.id: one for one in reversed(found)}.values()]
 
@@ -73,6 +73,12 @@ def no_numbers(config: Config) -> Iterator[Finding]:
     for option in config.options:
         if known().kinds.get(option.name) == "number" and option.known and re.match(r"\s*[^\s\d+-]", option.value):
             yield Finding("no-number", f"{quoted(option)}: {option.value!r} is no number, and uWSGI reads it as 0")
+
+
+def nameless_variables(config: Config) -> Iterator[Finding]:
+    for option in config.all(*COLLECTS):
+        if " " not in option.value:
+            yield Finding("no-variable", f"{quoted(option)}: {option.name} wants HEADER VARIABLE, with a space between")
 
 
 def deleted_headers(config: Config) -> Iterator[Finding]:

@@ -203,8 +203,8 @@ def id_sent(seen: Seen) -> str | None:
     if not name or name != seen.ada_id:
         return None
     return (
-        f"X_OFFLOAD at the backend is {name!r}: that is the user's id in Django's database. The name, {ADA!r}, was asked"
-        f" for. The first ticket is for {seen.ada.called!r}."
+        f"X_OFFLOAD at the backend is {name!r}: that is the user's id in Django's database, and the name is {ADA!r}."
+        f" The first ticket is for {seen.ada.called!r}."
     )
 
 

@@ -81,8 +81,8 @@ class Seen:
 
     `told` are the variables with which one of them reached the app behind, `threads` is what the threads of that app's
     worker wait for. `slip_taken`: the front had one variable more when Django had answered ada. `not_reached` is an
-    address that a route knocked at in vain. `ada_id` is her primary key. `raised` and `raised_behind` are the last lines of tracebacks in the two
-    logs, `deaths` what workers of the app behind said before they died.
+    address that a route knocked at in vain. `raised` and `raised_behind` are the last lines of tracebacks in the two
+    logs, `deaths` what workers of the app behind said before they died. `ada_id` is her primary key in the database.
     """
 
     facts: Facts
