@@ -108,7 +108,11 @@ def test_where_the_text_says_it_nothing_is_started(tmp_path, monkeypatch):
     [
         (TRACEBACK, "exception", "in xsendfile.py, at 'raise PermissionError(name)': PermissionError: link"),
         (TRACEBACK.replace("/copy", "/usr"), "exception", "has an exception: PermissionError: link"),
-        ("TypeError: 'NoneType' object is not iterable\n", "no_iterable", "returned None: a return is missing"),
+        (
+            "TypeError: 'NoneType' object is not iterable\n",
+            "no_iterable",
+            "returned None, as a function without a return does",
+        ),
         ("TypeError: 'int' object is not iterable\n", "no_iterable", "returned an object of type int"),
         ("[ERROR] Unhandled object from iterator: 'no' (0x7f17)\n", "no_bytes", "gave uWSGI 'no' to send"),
     ],

@@ -13,7 +13,7 @@ from ..manifest import Step, Task
 from ..stage import Stage
 from .finding import Finding
 from .ini_facts import ini_facts
-from .logs import app_findings
+from .logs import CLIENT_LEFT, app_findings
 
 WILL_NOT_START = "will_not_start"
 PING_LOST = "ping_lost"
@@ -73,7 +73,7 @@ def last_errors(stage: Stage) -> list[str]:
 
 
 def telling(log: str) -> list[str]:
-    lines = [line.strip() for line in log.splitlines() if not line.startswith(REQUEST)]
+    lines = [line.strip() for line in log.splitlines() if not line.startswith((REQUEST, CLIENT_LEFT))]
     return [line for line in lines if any(word in line for word in TELLING)]
 
 

@@ -20,8 +20,10 @@ def app_findings(server: str, log: str, folder: str) -> Iterator[Finding]:
             "exception", f"the log of {server} has an exception{raised_at(errors[-1][0], folder)}: {errors[-1][1]}"
         )
     if wrong := NO_ITERABLE.search(TRACEBACK.sub("", log)):
-        what = "None: a return is missing" if wrong[1] == "NoneType" else f"an object of type {wrong[1]}"
-        yield Finding("no_iterable", f"the app of {server} returned {what}. WSGI wants an iterable of bytes.")
+        what = (
+            "None, as a function without a return does" if wrong[1] == "NoneType" else f"an object of type {wrong[1]}"
+        )
+        yield Finding("no_iterable", f"the app of {server} returned {what}; WSGI wants an iterable of bytes")
     if wrong := NO_BYTES.search(log):
         yield Finding(
             "no_bytes", f"the app of {server} gave uWSGI {wrong[1]} to send, and WSGI wants bytes: it was left out"
