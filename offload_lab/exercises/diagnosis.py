@@ -1,6 +1,10 @@
 """What does a wrong answer make the processes do? Read its INI, start them, send requests, and match what was seen."""
 
-from collections.abc import Callable, Sequence
+import math
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
 from importlib import import_module
@@ -11,6 +15,7 @@ import psutil
 from ..errors import LabError, NotReady, ProcessDied, WrongPing
 from ..manifest import Step, Task
 from ..stage import Stage
+from .diagnoses.caller import stuck
 from .finding import Finding
 from .ini_facts import ini_facts
 from .logs import CLIENT_LEFT, app_findings
@@ -21,6 +26,7 @@ PING_LOST = "ping_lost"
 TELLING = ("strict-mode", "Error", "error", "invalid", "unable", "failed", "unknown", "bind()", "no such")
 REQUEST = "[pid: "  # begins a line about a request, in which any word may stand
 LAST_WORDS = 3
+LEAST_S = 1.0  # for the requests, however long the processes took to start
 
 Rule = Callable[[Any], str | None]
 
@@ -33,16 +39,24 @@ class Diagnosis:
     errors: tuple[str, ...] = ()
 
 
-def diagnose(step: Step, task: Task) -> Diagnosis:
+class OutOfTime(BaseException):
+    """Not an Exception: a scenario goes on after many of those."""
+
+
+def diagnose(step: Step, task: Task, within_s: float = math.inf) -> Diagnosis:
     """What the text of the task's INI says; else start its variant of `step`, send the requests of its scenario, and
-    apply the rules to what was seen."""
+    apply the rules to what was seen. After `within_s` the scenario is left: then what is busy, and the logs."""
+    ends = time.monotonic() + within_s
     if facts := ini_facts(step, task):
         return Diagnosis(tuple(facts))
     scenario = import_module(f".diagnoses.{task.visit or step.scenario}", __package__)
     try:
         with Stage(step, task.variant, options=getattr(scenario, "OPTIONS", ())) as stage:
             try:
-                seen = scenario.visit(stage)
+                with limited(ends - time.monotonic()):
+                    seen = scenario.visit(stage)
+            except OutOfTime:
+                return Diagnosis((*of_logs(stage), *busy(stage)), tuple(last_errors(stage)))
             except (LabError, OSError, HTTPException, psutil.Error):  # a process ended, an answer was cut
                 return Diagnosis(tuple(of_logs(stage)), tuple(last_errors(stage)))
             said = [(rule.__name__, rule(seen)) for rule in scenario.RULES]
@@ -52,6 +66,32 @@ def diagnose(step: Step, task: Task) -> Diagnosis:
         return Diagnosis((Finding(PING_LOST, ping_lost(error)),))
     except (ProcessDied, NotReady) as error:
         return Diagnosis((Finding(WILL_NOT_START, will_not_start(error)),))
+
+
+@contextmanager
+def limited(seconds: float) -> Iterator[None]:
+    """Raises OutOfTime in the block; only the main thread can."""
+
+    def stop(*_: object) -> None:
+        raise OutOfTime
+
+    if math.isinf(seconds):
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, max(seconds, LEAST_S))
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def busy(stage: Stage) -> Iterator[Finding]:
+    for server, worker in stuck(stage):
+        oldest = max(worker.requests, key=lambda request: request.since_s)
+        words = f"has been busy with {oldest.method} {oldest.path} for {oldest.since_s} s, and does not end it"
+        yield Finding("busy", f"worker {worker.pid} of {server.name}.ini {words}")
 
 
 def of_logs(stage: Stage, findings: Sequence[Finding] = ()) -> list[Finding]:
