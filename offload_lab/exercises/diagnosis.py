@@ -61,7 +61,8 @@ def diagnose(step: Step, task: Task, within_s: float = math.inf) -> Diagnosis:
                 return Diagnosis(tuple(of_logs(stage)), tuple(last_errors(stage)))
             said = [(rule.__name__, rule(seen)) for rule in scenario.RULES]
             findings = [Finding(name, words) for name, words in said if words]
-            return Diagnosis(tuple(of_logs(stage, findings) or findings), () if findings else tuple(last_errors(stage)))
+            findings = of_logs(stage, findings) or findings or list(busy(stage))
+            return Diagnosis(tuple(findings), () if findings else tuple(last_errors(stage)))
     except WrongPing as error:
         return Diagnosis((Finding(PING_LOST, ping_lost(error)),))
     except (ProcessDied, NotReady) as error:

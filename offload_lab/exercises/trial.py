@@ -45,6 +45,8 @@ def said(error: BaseException) -> list[str]:
     match error:
         case Unexpected():
             return [f"called {error.called}", f"got {error.got}", f"expected {error.expected}"]
+        case pytest.fail.Exception() if "pytest-timeout" in str(error):
+            return ["called the task's test", f"got no end of it within {scaled(TIMEOUT_S):g} s", "expected an answer"]
         case WrongPing():
             offloaded = ", offloaded" if error.offloaded else ""
             return [f"called GET /ping at {error.name}.ini", f"got {error.answer}{offloaded}", "expected 200"]
