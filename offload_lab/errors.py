@@ -29,6 +29,19 @@ class NotReady(LabError):
         return f"{self.name} was not ready after {self.deadline_s:g} s; the end of its log:\n{indent(self.log_tail)}"
 
 
+class WrongPing(NotReady):
+    """A front answered its readiness probe, `GET /ping`, with something else than a 200: `answer` says with what,
+    `offloaded` how many requests it had given to offload threads by then."""
+
+    def __init__(self, name: str, answer: str, offloaded: int, log_tail: str) -> None:
+        super().__init__(name, 0, log_tail)
+        self.answer, self.offloaded = answer, offloaded
+
+    def __str__(self) -> str:
+        how = " from an offload thread" if self.offloaded else ""
+        return f"{self.name}: GET /ping got {self.answer}{how}; the end of its log:\n{indent(self.log_tail)}"
+
+
 class StillRunning(NotReady):
     """The child was to end by itself within `deadline_s` seconds and did not."""
 

@@ -89,7 +89,7 @@ def see_that_python_reads(copy: Step, task: Task) -> None:
 
 def what_processes_do(copy: Step, task: Task) -> list[str]:
     diagnosis = diagnose(copy, copy.task(task.name))
-    return [finding.words for finding in diagnosis.findings] or list(diagnosis.seen)
+    return [finding.words for finding in diagnosis.findings] or list(diagnosis.errors)
 
 
 # --- words

@@ -15,7 +15,7 @@ from . import manifest
 from .errors import Missing
 from .stage import Stage
 from .testing import require
-from .timeouts import VARIABLE, factor_for_load, scaled
+from .timeouts import VARIABLE, adapt_to_load, scaled
 
 QUICK = "not full"  # the quick tier, as an expression for pytest's -m
 
@@ -87,7 +87,7 @@ def use_no_stopwatch() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    os.environ.setdefault(VARIABLE, str(factor_for_load(os.getloadavg()[0], os.cpu_count() or 1)))
+    adapt_to_load()
     if config.pluginmanager.hasplugin("timeout") and config.option.timeout is None:
         config.option.timeout = scaled(float(config.getini("timeout")))
     if config.pluginmanager.hasplugin("hypothesispytest"):

@@ -24,6 +24,11 @@ def scaled(seconds: float) -> float:
     return seconds * number
 
 
+def adapt_to_load() -> None:
+    """Set the factor by what the machine does now, unless it is set."""
+    os.environ.setdefault(VARIABLE, str(factor_for_load(os.getloadavg()[0], os.cpu_count() or 1)))
+
+
 def factor_for_load(load: float, processors: int) -> float:
     """What a machine needs whose run queue held `load` processes during the last minute."""
     return round(1 + load / processors, 1)

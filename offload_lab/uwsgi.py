@@ -6,6 +6,7 @@ import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from http.client import RemoteDisconnected
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import psutil
 from . import engine as engines
 from .clients import ping
 from .engine import Engine
-from .errors import PathTooLong, PortBusy, ProcessDied
+from .errors import PathTooLong, PortBusy, ProcessDied, WrongPing
 from .process import Deadline, Process, readable
 
 SOCKET_PATH_LIMIT = 107  # sockaddr_un.sun_path less its closing NUL, unix(7)
@@ -140,9 +141,9 @@ class Uwsgi(Process):
         super().start()
 
     def wait_ready(self, deadline: Deadline) -> None:
-        """Raises ProcessDied, NotReady, or PortBusy where another program took the port in between."""
+        """Raises ProcessDied, NotReady, WrongPing, or PortBusy where another program took the port in between."""
         try:
-            self.wait_until(self.is_ready, deadline)
+            self.wait_until(self.is_ready_or_wrong, deadline)
         except ProcessDied:
             if self.port and port_is_busy(self.port):
                 raise PortBusy(self.port) from None
@@ -153,9 +154,36 @@ class Uwsgi(Process):
             # a worker that has not reached its loop yet would lose a SIGTERM
             if not any(worker["accepting"] and worker["pid"] for worker in self.stats()["workers"]):
                 return False
-            return self.port is None or ping(self.port, timeout_s=2).status == 200
+            return self.port is None or self.answer_to_ping() == "200"
         except OSError:
             return False
+
+    def is_ready_or_wrong(self) -> bool:
+        """Raises WrongPing where a worker took the ping, and its answer is no 200: the next one will not be, either."""
+        if self.is_ready():
+            return True
+        try:
+            workers = self.workers()
+            answer = self.answer_to_ping() if self.port and any(worker.requests for worker in workers) else "200"
+        except OSError:
+            return False
+        if answer != "200":
+            offloaded = sum(worker.offloaded for worker in workers)
+            raise WrongPing(self.name, answer, offloaded, self.log_tail())
+        return False
+
+    def answer_to_ping(self) -> str:
+        """The status, or what came in its place. Raises OSError where nothing came in time."""
+        assert self.port is not None
+        try:
+            return str(ping(self.port, timeout_s=2).status)
+        except ConnectionError as error:
+            match error.__cause__:
+                case RemoteDisconnected():
+                    return "an empty reply"
+                case None:
+                    raise
+            return "no status line"
 
     def stats(self) -> dict[str, Any]:
         """The stats server's answer, whole. Raises OSError where there is none."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from offload_lab import manifest
 from offload_lab.engine import ROOT
-from offload_lab.errors import BrokenMarks, CannotCheck, NotReady, ProcessDied, Unknown, WorkInTheWay
+from offload_lab.errors import BrokenMarks, CannotCheck, NotReady, ProcessDied, Unknown, WorkInTheWay, WrongPing
 from offload_lab.exercises import diagnosis, folder, hints, marks, progress
 from offload_lab.exercises.check import answered
 from offload_lab.exercises.scratch import inspect, scratch, solutions
@@ -265,7 +265,7 @@ def test_a_scratch_copy_has_the_repositorys_shape_and_goes_away(step):
     assert (ROOT / "offload_lab" / "exercises" / "scratch.py").exists(), "links were removed, not what they lead to"
 
 
-def test_a_look_that_is_cut_short_says_so_with_the_logs_last_error(step, monkeypatch):
+def test_a_look_that_is_cut_short_says_the_logs_last_error(step, monkeypatch):
     def cut_short(stage):
         with stage.front.log.open("a") as log:
             log.write("*** failed to mend ***\n")
@@ -274,8 +274,7 @@ def test_a_look_that_is_cut_short_says_so_with_the_logs_last_error(step, monkeyp
     monkeypatch.setattr("offload_lab.exercises.diagnoses.download.visit", cut_short)
     said = diagnosis.diagnose(step, step.task("belt"))
     assert said.findings == ()
-    assert re.search(r"cut short: offload\.ini of 01_file_wrapper offload does not answer", said.seen[0])
-    assert said.seen[1] == "the log of offload says: *** failed to mend ***"
+    assert said.errors == ("the log of offload says: *** failed to mend ***",)
 
 
 # --- hints and progress
@@ -331,5 +330,18 @@ def test_expect_says_what_was_called_got_and_expected():
 def test_of_a_log_the_lines_that_tell_are_said():
     log = "*** Starting uWSGI ***\nunable to load app 0\nclosing all\n*** GAME OVER ***"
     said = diagnosis.will_not_start(ProcessDied("offload", 22, log))
-    assert said == "offload.ini ended before it served anybody. Its log says: unable to load app 0"
-    assert "lives, but answers nobody" in diagnosis.will_not_start(NotReady("offload", 30, "spawned uWSGI worker 1"))
+    assert said == "offload.ini ended before it answered. Its log says: unable to load app 0"
+    said = diagnosis.will_not_start(NotReady("offload", 30, "spawned uWSGI worker 1"))
+    assert said == "offload.ini lives, but does not answer"
+
+
+def test_of_a_line_about_a_request_nothing_is_an_error():
+    assert diagnosis.telling("[pid: 7|app: 0] GET /error => generated 0 bytes\nunable to load app 0") == [
+        "unable to load app 0"
+    ]
+
+
+def test_a_ping_that_is_offloaded_is_told_as_what_it_is():
+    said = diagnosis.ping_lost(WrongPing("header", "an empty reply", 1, ""))
+    assert re.search(r"was offloaded and got an empty reply: the condition of a route in header\.ini is true", said)
+    assert diagnosis.ping_lost(WrongPing("header", "500", 0, "")).endswith("got 500: header.ini answered it")

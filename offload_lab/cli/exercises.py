@@ -14,6 +14,7 @@ from ..errors import LabError
 from ..exercises import check as checks
 from ..exercises import folder, progress
 from ..manifest import Step, Task
+from ..timeouts import adapt_to_load
 from .console import out, say
 from .needs import needs
 
@@ -86,6 +87,7 @@ def check(step: str, task: str | None) -> None:
     chosen = found.task(task) if task else None
     folder.folder(found)
     needs("check")
+    adapt_to_load()
     if not show_check(found, chosen):
         sys.exit(1)
 
@@ -99,6 +101,7 @@ def watch(step: str, task: str | None) -> None:
     chosen = found.task(task) if task else None
     folder.folder(found)
     needs("watch")
+    adapt_to_load()
     while True:
         before = saved(found)
         out.print(f"\n{datetime.now():%H:%M:%S}", style="dim")
@@ -131,8 +134,8 @@ def show_check(step: Step, only: Task | None) -> bool:
             task = step.task(verdict.task)
             note(step, task, verdict)
             if verdict.outcome == "failed":
-                if all_passed:
-                    show_diagnosis(step, task)
+                if all_passed and verdict.started:
+                    show_diagnosis(step, task, verdict.left_s)
                 out.print(f"  next: [cyan]./lab hint {step.number} {task.name}[/]", soft_wrap=True)
         all_passed = all_passed and verdict.passed
     if all_passed:
@@ -157,11 +160,13 @@ def show_verdict(verdict: checks.Verdict) -> None:
         say(line, indent="    ")
 
 
-def show_diagnosis(step: Step, task: Task) -> None:
+def show_diagnosis(step: Step, task: Task, within_s: float) -> None:
     with out.status("looking at the processes"):
-        diagnosis = checks.diagnose_answer(step, task)
-    out.print("  what the processes do:")
-    for words in [finding.words for finding in diagnosis.findings] or diagnosis.seen:
+        diagnosis = checks.diagnose_answer(step, task, within_s)
+    seen = [finding.words for finding in diagnosis.findings] or diagnosis.errors
+    if seen:
+        out.print("  what the processes do:")
+    for words in seen:
         say(words, indent="    ")
 
 

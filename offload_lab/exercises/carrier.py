@@ -65,4 +65,4 @@ def carried_by(facts: Facts, held: Connection | None) -> str:
         return "an offload thread"
     if worker.threads_unknown and held.tid != worker.pid:
         return "a thread that may or may not be an offload thread: offload-threads is no number that can be read"
-    return f"worker {worker.pid} itself, which is busy with it"
+    return "the worker itself, which is busy with it"

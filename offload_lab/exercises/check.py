@@ -1,21 +1,24 @@
 """Does it work? A step's task tests against a learner's folder, task by task and then all together."""
 
 import json
+import math
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..errors import CannotCheck
 from ..manifest import Step, Task, steps_folder
 from ..process import Deadline, Process
 from . import folder
 from .diagnosis import Diagnosis, diagnose
+from .ini_facts import ini_facts
 from .scratch import inspect, scratch, solutions
 
 PREFIX = "test_task_"
-TIMEOUT_S = 60  # for one task's test; it needs about two
+LIMIT_S = 15  # for a task's test and the look at what a wrong answer does
+TIMEOUT_S = 10  # of these for the test; it needs about two
 TOGETHER = "all together"
 ALONE_ONLY = (
     "each task passes beside the others' solutions, but not all of yours together: look at what you changed outside of"
@@ -25,11 +28,14 @@ ALONE_ONLY = (
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one task's test said: `lines` are what was called, got and expected, or the error in its own words."""
+    """What one task's test said: `lines` are what was called, got and expected, or the error in its own words.
+    Not `started`: the lines are what the task's INI says by itself, and no process was tried."""
 
     task: str
     outcome: str  # "passed", "failed", "skipped"
     lines: tuple[str, ...] = ()
+    started: bool = True
+    left_s: float = math.inf  # of LIMIT_S
 
     @property
     def passed(self) -> bool:
@@ -45,9 +51,14 @@ def check(step: Step, only: Task | None = None) -> Iterator[Verdict]:
     all_passed = True
     for task in [only] if only else step.tasks:
         with answered(step, task) as copy:
-            [verdict] = try_out(copy, [task.name])
+            deadline = Deadline(LIMIT_S)
+            facts = ini_facts(copy, task)
+            if facts:
+                verdict = Verdict(task.name, "failed", tuple(fact.words for fact in facts), started=False)
+            else:
+                [verdict] = try_out(copy, [task.name])
         all_passed = all_passed and verdict.passed
-        yield verdict
+        yield replace(verdict, left_s=deadline.left())
     if all_passed and not only:
         yield together(step)
 
@@ -69,10 +80,10 @@ def together(step: Step) -> Verdict:
     return Verdict(TOGETHER, failed[0].outcome, (*failed[0].lines, ALONE_ONLY))
 
 
-def diagnose_answer(step: Step, task: Task) -> Diagnosis:
+def diagnose_answer(step: Step, task: Task, within_s: float) -> Diagnosis:
     """What the learner's answer to `task` makes the processes do, beside the other tasks' solutions."""
     with answered(step, task) as copy:
-        return diagnose(copy, copy.task(task.name))
+        return diagnose(copy, copy.task(task.name), within_s)
 
 
 def try_out(copy: Step, tasks: Sequence[str]) -> list[Verdict]:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from ..engine import ROOT
-from ..errors import NotReady, ProcessDied, ending
+from ..errors import NotReady, ProcessDied, WrongPing, ending
 from ..testing import Unexpected
 from ..timeouts import scaled
 from .check import PREFIX, TIMEOUT_S
@@ -45,6 +45,11 @@ def said(error: BaseException) -> list[str]:
     match error:
         case Unexpected():
             return [f"called {error.called}", f"got {error.got}", f"expected {error.expected}"]
+        case pytest.fail.Exception() if "pytest-timeout" in str(error):
+            return ["called the task's test", f"got no end of it within {scaled(TIMEOUT_S):g} s", "expected an answer"]
+        case WrongPing():
+            offloaded = ", offloaded" if error.offloaded else ""
+            return [f"called GET /ping at {error.name}.ini", f"got {error.answer}{offloaded}", "expected 200"]
         case ProcessDied() | NotReady():
             what = f"it {ending(error.status)}" if isinstance(error, ProcessDied) else "it never answered"
             return [f"called the start of {error.name}.ini", f"got {what}", "expected a server that answers"]

@@ -57,7 +57,7 @@ def answer(stage, visitor):
     """In words: what the visitor got, and who is to blame where that is nothing."""
     if visitor.raw or visitor.closed:
         return " and then ".join(visitor.heads) or "an empty reply"
-    busy = [f"worker {worker.pid} of {server.name}.ini {does(worker)}" for server, worker in stuck(stage)]
+    busy = [f"the worker of {server.name}.ini {does(worker)}" for server, worker in stuck(stage)]
     return "; ".join(["no answer", *busy])
 
 

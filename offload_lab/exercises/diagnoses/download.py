@@ -206,8 +206,8 @@ def text_spins(seen: Seen) -> str | None:
     if not seen.spins:
         return None
     return (
-        "no answer came, and the worker computes without end: it reads from what wsgi.file_wrapper was given until that"
-        " returns empty bytes, and text, str, never is. Nobody else is served until the worker is killed."
+        "no answer came, and the worker computes without end, in the app or after it: wsgi.file_wrapper does so with a"
+        " file of text, since it reads until empty bytes come. No other client is served until the worker is killed."
     )
 
 

@@ -86,13 +86,20 @@ def ask_outside(stage: Stage) -> dict[str, str]:
 
 def ask(stage: Stage, name: str) -> str:
     """HEAD never reaches uWSGI's routes, so it tells what the app alone thinks of the name."""
+    target = f"{stage.step.path}?name={name}"
+    got, of_the_app = status_and_body(stage, target, "GET"), status_and_body(stage, target, "HEAD")
+    if got[1] == SECRET:
+        return "secret"
+    return REFUSED_BY_UWSGI if of_the_app[0] == 200 != got[0] else str(got[0])
+
+
+def status_and_body(stage: Stage, target: str, method: str) -> tuple[int, bytes]:
+    """The status is 0 for an empty reply."""
     try:
-        answer = fetch(stage.port, f"{stage.step.path}?name={name}")
-        if answer.status == 404 and fetch(stage.port, f"{stage.step.path}?name={name}", method="HEAD").status == 200:
-            return REFUSED_BY_UWSGI
+        answer = fetch(stage.port, target, method=method)
     except (OSError, http.client.HTTPException):
-        return REFUSED_BY_UWSGI
-    return "secret" if answer.body == SECRET else str(answer.status)
+        return 0, b""
+    return answer.status, answer.body
 
 
 # --- rules: words where they match

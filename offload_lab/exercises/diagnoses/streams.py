@@ -188,12 +188,23 @@ def variable_of_the_request(seen: Seen) -> str | None:
 
 
 def name_spoilt(seen: Seen) -> str | None:
-    slip = seen.told.get("X_OFFLOAD")
-    if not slip or unquote(slip) == ADA or seen.stranger.asked:
+    name = seen.told.get("X_OFFLOAD")
+    if not name or unquote(name) in (ADA, seen.ada_id) or seen.stranger.asked:
+        return None
+    by_django = ", which is how Django writes a value that no header can hold" if name.startswith("=?") else ""
+    return (
+        f"the user is called {ADA!r}, and X_OFFLOAD at the backend is {name!r}{by_django}. Percent-decoded, that is not"
+        f" the name. The first ticket is for {seen.ada.called!r}."
+    )
+
+
+def id_sent(seen: Seen) -> str | None:
+    name = seen.told.get("X_OFFLOAD")
+    if not name or name != seen.ada_id:
         return None
     return (
-        f"the visitor is called {ADA!r}, and on the slip that the app behind got stands {slip!r}: what Django made of"
-        f" a name that no header can hold as it is. The first ticket is for {seen.ada.called!r}."
+        f"X_OFFLOAD at the backend is {name!r}: that is the user's id in Django's database, and the name is {ADA!r}."
+        f" The first ticket is for {seen.ada.called!r}."
     )
 
 
@@ -216,5 +227,6 @@ RULES = (
     name_not_found,
     variable_of_the_request,
     name_spoilt,
+    id_sent,
     *behind.RULES,
 )

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from ...clients.event_stream import Event, EventStreamParser
+from ...clients.handed_over import HandedOver
 from ...clients.login import Visitor
 from ...clients.sse import request_bytes
 from ...errors import LabError
@@ -81,7 +82,7 @@ class Seen:
     `told` are the variables with which one of them reached the app behind, `threads` is what the threads of that app's
     worker wait for. `slip_taken`: the front had one variable more when Django had answered ada. `not_reached` is an
     address that a route knocked at in vain. `raised` and `raised_behind` are the last lines of tracebacks in the two
-    logs, `deaths` what workers of the app behind said before they died.
+    logs, `deaths` what workers of the app behind said before they died. `ada_id` is her primary key in the database.
     """
 
     facts: Facts
@@ -97,6 +98,7 @@ class Seen:
     raised: str
     raised_behind: str
     deaths: tuple[str, ...]
+    ada_id: str
 
     @property
     def busy(self) -> Worker | None:
@@ -161,6 +163,7 @@ def visit(stage: Stage) -> Seen:
         told = variables_behind(stage)
         asked = requests_behind(stage) - asked
     front, behind = log_of(stage.front), log_of(stage.processes[0])
+    ask_backend_without_name(stage)
     return Seen(
         facts=facts,
         path=stage.step.path,
@@ -175,6 +178,7 @@ def visit(stage: Stage) -> Seen:
         raised=last_error(front),
         raised_behind=last_error(behind),
         deaths=tuple(DIED.findall(behind)),
+        ada_id=id_of(stage.run, ADA),
     )
 
 
@@ -182,6 +186,18 @@ def rename(run: Path, name: str) -> None:
     """Ada is called `name` from now on; her session does not depend on it."""
     with closing(sqlite3.connect(run / "django.sqlite3", isolation_level=None)) as database:
         database.execute("UPDATE auth_user SET username = ? WHERE username = 'ada'", [name])
+
+
+def ask_backend_without_name(stage: Stage) -> None:
+    """What the backend makes of it stands in its log."""
+    with suppress(OSError), HandedOver(stage.run / "sse.sock", timeout_s=SETTLED_S, X_OFFLOAD="") as client:
+        str(client.head)
+
+
+def id_of(run: Path, name: str) -> str:
+    """The user's primary key, empty where there is no such user."""
+    with closing(sqlite3.connect(run / "django.sqlite3")) as database:
+        return "".join(str(id) for (id,) in database.execute("SELECT id FROM auth_user WHERE username = ?", [name]))
 
 
 def ask(stage: Stage, headers: Iterable[tuple[str, str]] = ()) -> Answer:
