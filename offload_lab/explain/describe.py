@@ -54,11 +54,15 @@ def say_worker(worker: Worker, front: Server, connections: tuple[Connection, ...
         return f"worker {worker.pid} has {under_way} under way, of at most {worker.cores}{longest(worker)}."
     since = f" for {worker.requests[0].since_s} s" if worker.requests else ""
     about = [f"{request.method} {request.path}" for request in worker.requests[:1]]
-    about += [f"client {one.visitor}" for one in connections if one.pid == worker.pid and worker.is_its_own(one.tid)]
+    about += [f"client {one.visitor}" for one in connections if holds_itself(worker, one)]
     what = f" ({', '.join(about[:2])})" if about else ""
     if worker.unseen:
         return f"worker {worker.pid} has been busy{since}{what}."
     return f"worker {worker.pid} has been {doing(worker.wait)}{since}{what}{why(worker, front)}."
+
+
+def holds_itself(worker: Worker, connection: Connection) -> bool:
+    return connection.pid == worker.pid and (connection.tid == worker.pid or not worker.may_offload)
 
 
 def offloaded(connection: Connection, worker: Worker) -> bool:
@@ -118,8 +122,10 @@ def place(connection: Connection, front: Server) -> str:
         if connection.tid in worker.alike_tids:
             return f"held by {thread} of worker {worker.pid}, which waits as offload threads do; {UNKNOWN_NUMBER}"
         return f"held by {thread} of worker {worker.pid}: perhaps an offload thread; {UNKNOWN}"
-    if connection.tid is None and not worker.busy and worker.offload_tids:
-        return f"held by an offload thread of worker {worker.pid}; {state(worker, front)}"
+    if connection.tid is None and worker.offload_tids:
+        if worker.busy:
+            return f"held by worker {worker.pid} or one of its offload threads: which is not known"
+        return f"held by an offload thread of worker {worker.pid}; the worker is idle"
     if worker.cores > 1:
         return f"held by worker {worker.pid} itself, which has {worker.cores} threads or greenlets for requests"
     return f"held by worker {worker.pid} itself, which does nothing else meanwhile"

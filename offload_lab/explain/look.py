@@ -87,7 +87,7 @@ def look_at(stats: dict[str, Any], name: str, local: bool = True) -> tuple[Serve
         queue_room=bound["max_queue"],
         listeners=listeners,
     )
-    return server, connections(table, opened, listeners, threads)
+    return server, with_those_of_workers(connections(table, opened, listeners, threads), server)
 
 
 def is_worker_of(pid: int, master: int) -> bool:
@@ -225,3 +225,15 @@ def connections(
             tid = watching.get(owner) if owner else None
             found.append(Connection(client, pid, tid, one.state == "left", one.accepted))
     return sorted(found, key=lambda one: (one.pid is None, not one.accepted))
+
+
+def with_those_of_workers(found: Sequence[Connection], server: Server) -> list[Connection]:
+    """A worker that answers one request at a time holds one connection itself while it is busy: where that was seen on
+    no thread, and only one was not, it is that one."""
+    own = set()
+    for worker in server.workers:
+        mine = [one for one in found if one.pid == worker.pid]
+        unseen = [one for one in mine if one.tid is None]
+        if worker.busy and worker.cores == 1 and len(unseen) == 1 and all(one.tid != worker.pid for one in mine):
+            own.add(unseen[0])
+    return [replace(one, tid=one.pid) if one in own else one for one in found]
