@@ -21,7 +21,8 @@ from offload_lab.engine import ROOT
 from offload_lab.errors import LabError
 from offload_lab.explain import Connection, Facts, Request, Server, Wait, Worker, describe, find_run, look
 from offload_lab.explain.configured import from_command_line
-from offload_lab.explain.runs import named_in
+from offload_lab.explain.runs import Run, named_in, only_run, runs
+from offload_lab.explain.sockets import address
 from offload_lab.explain.threads import blocked_threads
 from offload_lab.lint.servers import offload_threads
 from offload_lab.manifest import Variant
@@ -366,6 +367,7 @@ def test_a_running_stage_is_found_by_its_command_line_and_two_are_told_apart(tmp
         find_run(step, step.variant("offload"))
     with Stage(step, "offload") as one:
         assert find_run(step, step.variant("offload")) == one.run
+        assert only_run(runs([step])).folder == one.run
         with Stage(step, "offload") as other:
             with pytest.raises(LabError, match="runs 2 times") as caught:
                 find_run(step, step.variant("offload"))
@@ -397,3 +399,27 @@ def test_a_process_that_is_gone_has_no_threads():
     ended = subprocess.Popen(["true"])
     ended.wait()
     assert blocked_threads(ended.pid) == {}
+
+
+@pytest.mark.parametrize(
+    ("kernels", "ours"),
+    [
+        ("0100007F:4AA0", "127.0.0.1:19104"),
+        ("00000000000000000000000001000000:0050", "[::1]:80"),
+        ("0000000000000000FFFF00000100007F:0050", "127.0.0.1:80"),
+    ],
+)
+def test_an_address_of_the_kernels_list_is_read(kernels, ours):
+    if sys.byteorder == "big":
+        pytest.skip("the kernel prints words in the machine's byte order; these are a little-endian one's")
+    assert address(kernels) == ours
+
+
+def test_without_a_step_the_one_that_runs_is_meant_and_several_are_named(tmp_path):
+    step = manifest.find("01")
+    run = Run(step, step.variant("offload"), tmp_path)
+    assert only_run([run]) == run
+    with pytest.raises(LabError, match=r"2 variants run; choose one:\n +\./lab explain 01 offload --run .*\n +\./lab"):
+        only_run([run, run._replace(variant=step.variant("naive"))])
+    with pytest.raises(LabError, match=r"\./lab run 03 header; or name any uWSGI: \./lab explain --stats"):
+        only_run([])

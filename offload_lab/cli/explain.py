@@ -101,12 +101,15 @@ def watch(looks: dict[str, Look]) -> None:
 def print_metrics(looks: dict[str, Look]) -> None:
     """A server that does not answer is down; only where none does is that an error."""
     answers: dict[str, Facts | None] = {}
+    errors = []
     for name, one in looks.items():
         try:
             answers[name] = one()
-        except LabError as error:
+        except LabError as caught:
             answers[name] = None
-            err.print(f"error: {error}", style="red", markup=False)
-    print(metrics(answers), end="")
+            errors.append(caught)
+    print(metrics(answers), end="", flush=True)
     if not any(answers.values()):
-        raise click.exceptions.Exit(1)
+        raise errors[0]
+    for error in errors:
+        err.print(f"error: {error}", style="red", markup=False)

@@ -3,12 +3,15 @@
 A connection that no process has accepted has no inode, and so is told apart from one of a process that may not be read.
 """
 
+import ipaddress
 import os
 import re
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -92,14 +95,19 @@ def parse_unix(line: str) -> Socket | None:
 
 
 def address(text: str) -> str:
-    """``0100007F:4AA0`` as ``127.0.0.1:19104``: the kernel prints 32 bits at a time, in the machine's byte order."""
+    """``0100007F:4AA0`` as ``127.0.0.1:19104``."""
     host, _, port = text.partition(":")
-    raw = b"".join(bytes.fromhex(host[at : at + 8])[::-1] for at in range(0, len(host), 8))
-    if len(raw) == 16 and raw[:12] == bytes(10) + b"\xff\xff":
-        raw = raw[12:]
-    if len(raw) == 4:
-        return f"{socket.inet_ntop(socket.AF_INET, raw)}:{int(port, 16)}"
-    return f"[{socket.inet_ntop(socket.AF_INET6, raw)}]:{int(port, 16)}"
+    return f"{host_of(host)}:{int(port, 16)}"
+
+
+@lru_cache(1024)
+def host_of(text: str) -> str:
+    """The kernel prints 32 bits at a time, in the machine's byte order. IPv4 within IPv6 is told as IPv4."""
+    words = [int(text[at : at + 8], 16).to_bytes(4, sys.byteorder) for at in range(0, len(text), 8)]
+    found = ipaddress.ip_address(b"".join(words))
+    if isinstance(found, ipaddress.IPv6Address):
+        return str(found.ipv4_mapped or f"[{found}]")
+    return str(found)
 
 
 def is_at(one: Socket, listener: str) -> bool:
