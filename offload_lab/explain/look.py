@@ -66,10 +66,11 @@ def look_at(stats: dict[str, Any], name: str, local: bool = True) -> tuple[Serve
     pids = [row["pid"] for row in rows]
     here = local and all(is_worker_of(pid, stats["pid"]) for pid in pids)
     config = configuration(stats["pid"], min((row["last_spawn"] for row in rows), default=0)) if here else None
-    table = sockets(stats["pid"]) if here else []
+    table = sockets([stats["pid"], *pids]) if here else []
     opened = {pid: open_sockets(pid) if here else None for pid in pids}
     unseen = not_seen(here, any(inodes is None for inodes in opened.values()))
     threads = {pid: {} if unseen else blocked_threads(pid) for pid in pids}
+    number = threads_told(stats, config)
     bound = bound_socket(stats)
     listeners = tuple(listener(row) for row in stats["sockets"])
     by_inode = {one.inode: one for one in table if one.accepted}
@@ -77,9 +78,9 @@ def look_at(stats: dict[str, Any], name: str, local: bool = True) -> tuple[Serve
         name,
         f"http://{bound['name']}" if ":" in bound["name"] and bound["proto"] == "http" else bound["name"],
         tuple(
-            worker(row, threads_told(stats, config), listeners, opened[row["pid"]] or {}, by_inode, threads[row["pid"]])
+            worker(row, number, listeners, opened[row["pid"]] or {}, by_inode, threads[row["pid"]])
             if not unseen
-            else from_stats(row, unseen)
+            else from_stats(row, number, unseen)
             for row in rows
         ),
         hands_over=None if config is None else hands_over(config),
@@ -135,14 +136,14 @@ def threads_told(stats: dict[str, Any], config: Config | None) -> int | None:
     return offload_threads(config) if config else None
 
 
-def from_stats(row: dict[str, Any], unseen: str = "") -> Worker:
+def from_stats(row: dict[str, Any], number: int | None, unseen: str = "") -> Worker:
     """What the stats server alone tells."""
     return Worker(
         row["pid"],
         row["status"] == "busy",
         cores=len(row["cores"]),
         requests=tuple(request(core) for core in row["cores"] if core["in_request"]),
-        threads_unknown=bool(unseen),
+        threads_unknown=number != 0,
         number=row["id"],
         offloaded=sum(core["offloaded_requests"] for core in row["cores"]),
         unseen=unseen,
@@ -165,7 +166,7 @@ def worker(
     unknown = number is None or len(others) < number
     main = threads.get(pid)
     return replace(
-        from_stats(row),
+        from_stats(row, number),
         offload_tids=() if unknown else tuple(sorted(offload)),
         alike_tids=tuple(sorted(alike)) if unknown else (),
         wait=wait_of(main, {fd: end(one, listeners) for fd, one in here.items()}) if main else None,

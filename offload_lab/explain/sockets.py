@@ -8,7 +8,7 @@ import os
 import re
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -47,13 +47,14 @@ class Socket:
         return self.inode != 0
 
 
-def sockets(pid: int) -> list[Socket]:
-    """Every socket in the network namespace of `pid`; on other systems those of the process, if they may be read."""
+def sockets(pids: Sequence[int]) -> list[Socket]:
+    """Every socket in the network namespace of these processes; on other systems their own, if they may be read."""
     if not is_linux():
-        return [one for _, one in from_psutil(pid)]
-    net = Path(f"/proc/{pid}/net")
-    found = [parse_tcp(line) for name in ("tcp", "tcp6") for line in lines_of(net / name)]
-    return [*found, *(one for line in lines_of(net / "unix") if (one := parse_unix(line)))]
+        return [one for pid in pids for _, one in from_psutil(pid)]
+    net = Path(f"/proc/{pids[0]}/net")
+    tcp = (parse_tcp(line) for name in ("tcp", "tcp6") for line in lines_of(net / name))
+    once = {(one.local, one.remote): one for one in tcp}  # a list that changes while it is read has rows twice
+    return [*once.values(), *(one for line in lines_of(net / "unix") if (one := parse_unix(line)))]
 
 
 def open_sockets(pid: int) -> dict[int, int] | None:
@@ -120,12 +121,12 @@ def is_at(one: Socket, listener: str) -> bool:
 
 
 def from_psutil(pid: int) -> Iterator[tuple[int, Socket]]:
-    """As far as another system tells: the descriptor stands for the inode."""
+    """As far as another system tells: process and descriptor stand for the inode."""
     with suppress(psutil.Error):
         for one in psutil.Process(pid).net_connections("all"):
             if one.family == socket.AF_UNIX:
                 if one.type == socket.SOCK_STREAM:
-                    yield one.fd, Socket("stream", str(one.laddr or ""), "", "open", one.fd + 1)
+                    yield one.fd, Socket("stream", str(one.laddr or ""), "", "open", pid << 32 | one.fd)
             else:
                 local, remote = ("{}:{}".format(*end) if end else "" for end in (one.laddr, one.raddr))
-                yield one.fd, Socket("tcp", local, remote, PSUTIL_STATES.get(one.status, "other"), one.fd + 1)
+                yield one.fd, Socket("tcp", local, remote, PSUTIL_STATES.get(one.status, "other"), pid << 32 | one.fd)
