@@ -115,6 +115,20 @@ def test_a_crowd_is_counted_and_three_of_it_named():
 
 
 @pytest.mark.parametrize(
+    ("busy", "says"),
+    [
+        ((True, False), "for a worker to accept it."),
+        ((True, True), "since all workers are busy."),
+    ],
+)
+def test_workers_are_said_to_be_busy_only_if_all_are(busy, says):
+    workers = tuple(Worker(4711 + number, busy=one) for number, one in enumerate(busy))
+    server = Server("front", "http://127.0.0.1:9090", workers)
+    text = describe(Facts("", "", (server,), (Connection("127.0.0.1:5001"),)))
+    assert text[-1] == f"client 127.0.0.1:5001: waiting in the listen queue, {says}"
+
+
+@pytest.mark.parametrize(
     ("left", "says"),
     [
         ((True,), "it has closed, and the server has not noticed"),

@@ -138,7 +138,7 @@ def state(worker: Worker, front: Server) -> str:
 
 def waits_for(front: Server) -> str:
     busy = [worker.pid for worker in front.workers if worker.busy]
-    if front.in_greenlets or not busy:
+    if front.in_greenlets or not busy or len(busy) < len(front.workers):
         return "for a worker to accept it"
     return "since " + (f"worker {busy[0]} is" if len(busy) == 1 else "all workers are") + " busy"
 
