@@ -124,6 +124,7 @@ def test_demo_of_a_step_without_a_measurement_says_which_have_one():
 def test_run_and_explain_without_a_variant_mean_the_one_that_others_are_compared_with():
     with Foreground("run", "03") as front:
         assert "03_sse_offload header: " in front.said
+        assert "./lab explain 03 header" in front.said
         answer = lab("explain", "03")
     assert "03_sse_offload header: the front header listens on" in answer.stdout
 

@@ -1,18 +1,27 @@
-"""./lab explain: where each connection of a running stage is, and why."""
+"""./lab explain: where each connection of a running uWSGI is, and why."""
 
+import json
 import textwrap
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from .. import manifest
-from ..explain import describe, find_run, look
+from ..errors import LabError
+from ..explain import Facts, as_json, describe, find_run, look, look_at_address, metrics, only_run, runs
+from ..explain.runs import Run
 from ..system import NOT_TOLD, is_linux
-from .console import WIDEST, out, say
+from .console import WIDEST, err, out, say
+
+EVERY_S = 1.0
+
+Look = Callable[[], Facts]
 
 
 @click.command()
-@click.argument("step")
+@click.argument("step", required=False)
 @click.argument("variant", required=False)
 @click.option(
     "--run",
@@ -20,16 +29,87 @@ from .console import WIDEST, out, say
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Its run folder, where the variant runs more than once.",
 )
-def explain(step: str, variant: str | None, run_folder: Path | None) -> None:
-    """Say where each connection of a running STEP VARIANT is, and why; without VARIANT, of that which ./lab run takes.
+@click.option(
+    "--stats",
+    "addresses",
+    multiple=True,
+    metavar="PATH_OR_ADDRESS",
+    help="Instead: any uWSGI, by its stats server (several times for several). http:// before it for stats-http.",
+)
+@click.option("--watch", "form", flag_value="watch", help="Say it anew each second until Ctrl-C.")
+@click.option("--json", "form", flag_value="json", help="The facts for programs (docs/explain.md).")
+@click.option("--metrics", "form", flag_value="metrics", help="The facts as Prometheus text, of fronts only.")
+def explain(
+    step: str | None, variant: str | None, run_folder: Path | None, addresses: tuple[str, ...], form: str | None
+) -> None:
+    """Say where each connection of a running uWSGI is, and why.
 
-    Starts nothing, changes nothing.
+    Of STEP VARIANT (without VARIANT, of that which ./lab run takes), of the one stage that runs, or with --stats of any
+    uWSGI. Starts nothing, changes nothing.
     """
+    if addresses and (step or run_folder):
+        raise click.UsageError("--stats names any uWSGI, STEP and --run one of this repository: give one of both")
+    if addresses:
+        looks: dict[str, Look] = {one: lambda one=one: look_at_address(one) for one in addresses}  # type: ignore[misc]
+    else:
+        run = chosen(step, variant, run_folder)
+        looks = {f"{run.step.name} {run.variant.name}": lambda: look(*run, front_only=form == "metrics")}
+    if form == "metrics":
+        print_metrics(looks)
+    elif form == "json":
+        print(json.dumps([as_json(one()) for one in looks.values()], indent=2))
+    elif form == "watch":
+        watch(looks)
+    else:
+        print_sentences([one() for one in looks.values()])
+
+
+def chosen(step: str | None, variant: str | None, folder: Path | None) -> Run:
+    if step is None:
+        if folder:
+            raise click.UsageError("--run needs STEP and VARIANT")
+        return only_run(runs())
     found = manifest.find(step)
-    chosen = found.variant(variant)
+    its = found.variant(variant)
+    return Run(found, its, folder or find_run(found, its))
+
+
+def print_sentences(all_facts: list[Facts]) -> None:
     width = min(WIDEST, out.width)
-    for sentence in describe(look(found, chosen, run_folder or find_run(found, chosen))):
-        text = textwrap.fill(sentence, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
-        out.print(text, markup=False, soft_wrap=True)
+    for index, facts in enumerate(all_facts):
+        if index:
+            out.print()
+        for sentence in describe(facts):
+            text = textwrap.fill(
+                sentence, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+            )
+            out.print(text, markup=False, soft_wrap=True)
     if not is_linux():
         say(f"Which thread waits for what, and who waits in the listen queue: {NOT_TOLD} (docs/systems.md)")
+
+
+def watch(looks: dict[str, Look]) -> None:
+    """In place on a terminal, one after the other elsewhere. Raises LabError when a server goes away."""
+    while True:
+        all_facts = [one() for one in looks.values()]
+        out.clear()
+        out.print(f"{time.strftime('%H:%M:%S')}   Ctrl-C ends it.\n", style="dim")
+        print_sentences(all_facts)
+        time.sleep(EVERY_S)
+
+
+def print_metrics(looks: dict[str, Look]) -> None:
+    """A server that does not answer is down; only where none does is that an error."""
+    answers: dict[str, Facts | None] = {}
+    errors = []
+    for name, one in looks.items():
+        try:
+            answers[name] = one()
+        except LabError as caught:
+            answers[name] = None
+            errors.append(caught)
+    print(metrics(answers), end="", flush=True)
+    if not any(answers.values()):
+        raise errors[0]
+    for error in errors:
+        err.print(f"error: {error}", style="red", markup=False)

@@ -45,8 +45,8 @@ def run(step: str, variant: str | None, port: int, engine_name: str | None) -> N
         if stage.proxy:
             out.print(f"{stage.proxy_url}   through nginx, config: {shown(stage.proxy.conf)}", soft_wrap=True)
         out.print(f"sockets and logs: {stage.run}", soft_wrap=True)
-        if found.try_it:
-            out.print("\nin a second terminal:")
+        out.print("\nin a second terminal:")
+        out.print(f"  ./lab explain {found.number} {chosen.name}   where each connection is, and why", markup=False)
         for line in found.try_it:
             out.print(
                 f"  {line.format(url=stage.url, proxy_url=stage.proxy_url, run=stage.run)}",

@@ -1,11 +1,32 @@
-"""Looks at a running stage from outside and says where each connection is, and why.
+"""Looks at a running uWSGI from outside and says where each connection is, and why.
 
 Nothing is started and nothing is changed: stats servers, /proc and the kernel's list of connections are read. `look`
-gathers facts, `describe` makes sentences of them and needs no process.
+gathers facts; `describe`, `as_json` and `metrics` need no process.
 """
 
+from .as_json import as_json
 from .describe import describe
-from .facts import Connection, Facts, Request, Server, Wait, Worker
-from .look import find_run, look
+from .facts import Connection, Facts, Listener, Request, Server, Wait, Worker
+from .look import look, look_at_address
+from .metrics import metrics
+from .runs import find_run, only_run, runs
+from .stats import StatsError
 
-__all__ = ["Connection", "Facts", "Request", "Server", "Wait", "Worker", "describe", "find_run", "look"]
+__all__ = [
+    "Connection",
+    "Facts",
+    "Listener",
+    "Request",
+    "Server",
+    "StatsError",
+    "Wait",
+    "Worker",
+    "as_json",
+    "describe",
+    "find_run",
+    "look",
+    "look_at_address",
+    "metrics",
+    "only_run",
+    "runs",
+]

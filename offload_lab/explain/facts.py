@@ -1,4 +1,4 @@
-"""What can be seen of a running stage from outside, at one moment."""
+"""What can be seen of a running uWSGI from outside, at one moment."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -27,7 +27,9 @@ class Wait:
 class Worker:
     """`wait`: of its main thread, None while that runs or sleeps; `cores` is how many requests it can have at once.
 
-    `threads_unknown`: which of its threads are offload threads cannot be told, and `offload_tids` is empty then.
+    `threads_unknown`: which of its threads are offload threads cannot be told, and `offload_tids` is empty then;
+    `alike_tids` are those that wait as offload threads do. `number` is uWSGI's for it, `offloaded` the requests that it
+    offloaded since it was spawned. `unseen`: why nothing but its stats is known, empty where more is.
     """
 
     pid: int
@@ -37,6 +39,10 @@ class Worker:
     offload_tids: tuple[int, ...] = ()
     wait: Wait | None = None
     threads_unknown: bool = False
+    alike_tids: tuple[int, ...] = ()
+    number: int = 0
+    offloaded: int = 0
+    unseen: str = ""
 
     @property
     def may_offload(self) -> bool:
@@ -50,31 +56,43 @@ class Worker:
 
 @dataclass(frozen=True)
 class Connection:
-    """A visitor's, at the front. `pid` is None while no process has accepted it; `tid` is the thread that watches it,
-    None where that is not known. `left`: the visitor is gone, and the server has not noticed."""
+    """A client's, at the front. `pid` is None where no process has accepted it, or one that is not known has; `tid` is
+    the thread that watches it, None where that is not known. `left`: the client has closed its side."""
 
     visitor: str
     pid: int | None = None
     tid: int | None = None
     left: bool = False
+    accepted: bool = False
+
+
+@dataclass(frozen=True)
+class Listener:
+    """A socket that it listens on. `waiting`: so many connections wait there; None where uWSGI does not count them."""
+
+    name: str
+    protocol: str
+    waiting: int | None
+    room: int
 
 
 @dataclass(frozen=True)
 class Server:
-    """One uWSGI of the stage. `hands_over`: a route asks for it; `in_greenlets`: one thread serves many at once;
-    `queue_room`: so many may wait to be accepted, 0 where that is not known."""
+    """One uWSGI. `hands_over`: a route asks for it; `in_greenlets`: one thread serves many at once; None where its
+    configuration is not known. `queue_room`: so many may wait to be accepted, 0 where that is not known."""
 
     name: str
     address: str
     workers: tuple[Worker, ...]
-    hands_over: bool = False
-    in_greenlets: bool = False
+    hands_over: bool | None = False
+    in_greenlets: bool | None = False
     queue_room: int = 0
+    listeners: tuple[Listener, ...] = ()
 
 
 @dataclass(frozen=True)
 class Facts:
-    """The front is the last of `servers`, as it is the last to start."""
+    """The front is the last of `servers`, as it is the last to start; without `step` it is any uWSGI, alone."""
 
     step: str
     variant: str

@@ -1,210 +1,240 @@
-"""A running stage into facts."""
+"""A running uWSGI into facts: its stats server, its configuration, /proc."""
 
-import os
-import socket
+import ipaddress
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from contextlib import suppress
-from itertools import pairwise
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from ..errors import LabError
-from ..lint import Config, parse
+from ..lint import Config
 from ..lint.routes import routes
-from ..lint.servers import LOOPS, OFFLOAD, offload_threads
+from ..lint.servers import LOOPS, offload_threads
 from ..manifest import Step, Variant
+from ..system import NOT_TOLD, is_linux
 from ..uwsgi import read_stats
-from .facts import Connection, End, Facts, Request, Server, Wait, Worker
+from .configured import configuration
+from .facts import Connection, End, Facts, Listener, Request, Server, Wait, Worker
+from .runs import stats_socket
+from .sockets import Socket, is_at, open_sockets, sockets
+from .stats import HTTP, is_path, read
 from .threads import Blocked, blocked_threads, thread_ids
 
-HELD = {psutil.CONN_ESTABLISHED, psutil.CONN_CLOSE_WAIT}
+CAN_OFFLOAD = {"http", "uwsgi"}  # the protocols whose sockets tell of it
+OTHER_MACHINE = "its processes are not here: another machine, or a container"
+OTHER_USER = "its processes may not be read: run this as their user, or as root"
 
 
-# --- which one
-
-
-def find_run(step: Step, variant: Variant) -> Path:
-    """The run folder of a running `variant`, from the command lines of our own user's processes. Raises LabError where
-    there is none, or more than one."""
-    front = step.folder / variant.inis[-1]
-    found = sorted({run for ini, run in running(step) if ini == front.resolve() and answers(run, front)})
-    again = f"./lab explain {step.number} {variant.name}"
-    if not found:
-        start = f"./lab run {step.number} {variant.name}"
-        raise LabError(f"{step.name} {variant.name} is not running; start it in another terminal: {start}")
-    if len(found) > 1:
-        choices = "".join(f"\n    {again} --run {run}" for run in found)
-        raise LabError(f"{step.name} {variant.name} runs {len(found)} times; choose one:{choices}")
-    return found[0]
-
-
-def running(step: Step) -> Iterator[tuple[Path, Path]]:
-    """INI and run folder of every process of ours whose command line names one."""
-    for process in psutil.process_iter():
-        with suppress(psutil.Error, OSError):
-            if process.uids().real == os.getuid():
-                yield from named_in(process.cmdline(), Path(process.cwd()), step)
-
-
-def named_in(words: list[str], cwd: Path, step: Step) -> Iterator[tuple[Path, Path]]:
-    run = step.folder / ".run"  # as the INIs have it
-    for word in words:
-        name, _, value = word.removeprefix("--set-placeholder=").partition("=")
-        if name == "run":
-            run = cwd / value
-    for word in words:
-        if word.endswith(".ini"):
-            yield (cwd / word.removeprefix("--ini=")).resolve(), run.resolve()
-
-
-def answers(run: Path, ini: Path) -> bool:
-    try:
-        read_stats(stats_socket(run, ini))
-    except OSError:
-        return False
-    return True
-
-
-def stats_socket(run: Path, ini: Path) -> Path:
-    return run / f"{ini.stem}-stats.sock"
-
-
-# --- what it does
-
-
-def look(step: Step, variant: Variant, run: Path) -> Facts:
+def look(step: Step, variant: Variant, run: Path, front_only: bool = False) -> Facts:
     """The facts of this moment. Raises LabError where the variant does not run in `run`."""
     servers = []
     connections: list[Connection] = []
-    for name in variant.inis:
+    for name in variant.inis[-1:] if front_only else variant.inis:
         ini = step.folder / name
         try:
             stats = read_stats(stats_socket(run, ini))
         except OSError as error:
             reason = getattr(error, "strerror", None) or error
             raise LabError(f"{name} of {step.name} {variant.name} does not answer in {run}: {reason}") from error
-        config = parse(str(ini), lambda path: Path(path).read_text(errors="replace"), os.environ)
-        bound = bound_socket(stats)
-        port = int(bound["name"].rpartition(":")[2]) if ":" in bound["name"] else None
-        pids = [row["pid"] for row in stats["workers"] if row["pid"]]
-        threads = {pid: blocked_threads(pid) for pid in pids}
-        if name == variant.inis[-1] and port:
-            connections = visitors(port, threads)
-        servers.append(
-            Server(
-                ini.stem,
-                f"http://{bound['name']}" if port else bound["name"],
-                tuple(worker(row, config, port, threads[row["pid"]]) for row in stats["workers"] if row["pid"]),
-                hands_over=any(route.hands_over or route.sends_file for route in routes(config, "", "response")),
-                in_greenlets=bool(config.all(*LOOPS)),
-                queue_room=bound["max_queue"],
-            )
-        )
+        server, connections = look_at(stats, ini.stem)  # the last is the front
+        servers.append(server)
     return Facts(step.name, variant.name, tuple(servers), tuple(connections))
 
 
+def look_at_address(address: str) -> Facts:
+    """The facts of any uWSGI, by its stats server. Raises StatsError."""
+    stats = read(address)
+    server, connections = look_at(stats, f"uWSGI {stats.get('version', '?')} at {address}", is_local(address))
+    return Facts("", "", (server,), tuple(connections))
+
+
+def is_local(address: str) -> bool:
+    """Whether the process ids that this stats server tells may be this machine's."""
+    where = address.removeprefix(HTTP)
+    host = where.rpartition(":")[0].strip("[]")
+    with suppress(ValueError):
+        return is_path(where) or ipaddress.ip_address(host or "127.0.0.1").is_loopback
+    return host == "localhost"
+
+
+def look_at(stats: dict[str, Any], name: str, local: bool = True) -> tuple[Server, list[Connection]]:
+    rows = [row for row in stats["workers"] if row["pid"]]
+    pids = [row["pid"] for row in rows]
+    here = local and all(is_worker_of(pid, stats["pid"]) for pid in pids)
+    config = configuration(stats["pid"], min((row["last_spawn"] for row in rows), default=0)) if here else None
+    table = sockets([stats["pid"], *pids]) if here else []
+    opened = {pid: open_sockets(pid) if here else None for pid in pids}
+    unseen = not_seen(here, any(inodes is None for inodes in opened.values()))
+    threads = {pid: {} if unseen else blocked_threads(pid) for pid in pids}
+    number = threads_told(stats, config)
+    bound = bound_socket(stats)
+    listeners = tuple(listener(row) for row in stats["sockets"])
+    by_inode = {one.inode: one for one in table if one.accepted}
+    server = Server(
+        name,
+        f"http://{bound['name']}" if ":" in bound["name"] and bound["proto"] == "http" else bound["name"],
+        tuple(
+            worker(row, number, listeners, opened[row["pid"]] or {}, by_inode, threads[row["pid"]])
+            if not unseen
+            else from_stats(row, number, unseen)
+            for row in rows
+        ),
+        hands_over=None if config is None else hands_over(config),
+        in_greenlets=in_greenlets(config, rows),
+        queue_room=bound["max_queue"],
+        listeners=listeners,
+    )
+    return server, with_those_of_workers(connections(table, opened, listeners, threads), server)
+
+
+def is_worker_of(pid: int, master: int) -> bool:
+    """False where the process ids are those of another machine or container."""
+    with suppress(psutil.Error):
+        return pid == master or psutil.Process(pid).ppid() == master
+    return False
+
+
+def not_seen(here: bool, unreadable: bool) -> str:
+    if not here:
+        return OTHER_MACHINE
+    if not is_linux():
+        return NOT_TOLD
+    return OTHER_USER if unreadable else ""
+
+
 def bound_socket(stats: dict[str, Any]) -> dict[str, Any]:
-    """The one for visitors: HTTP before uWSGI's own protocol."""
-    sockets: list[dict[str, Any]] = stats["sockets"]
-    return min(sockets, key=lambda one: one["proto"] != "http", default={"name": "", "max_queue": 0})
+    """The one for clients: HTTP before uWSGI's own protocol."""
+    found: list[dict[str, Any]] = stats["sockets"]
+    return min(found, key=lambda one: one["proto"] != "http", default={"name": "", "max_queue": 0, "proto": ""})
 
 
-def worker(row: dict[str, Any], config: Config, port: int | None, threads: dict[int, Blocked]) -> Worker:
-    pid = row["pid"]
-    others = thread_ids(pid)[1:]
-    number = offload_threads_of(command_line(pid), config)
-    unknown = number is None or len(others) < number  # the second where the system does not list threads
-    main = threads.get(pid)
+def listener(row: dict[str, Any]) -> Listener:
+    """uWSGI counts what waits at TCP sockets only."""
+    is_tcp = not is_path(row["name"])
+    return Listener(row["name"], row["proto"], row["queue"] if is_tcp else None, row["max_queue"])
+
+
+def hands_over(config: Config) -> bool:
+    return any(route.hands_over or route.sends_file for route in routes(config, "", "response"))
+
+
+def in_greenlets(config: Config | None, rows: Sequence[dict[str, Any]]) -> bool | None:
+    if config:
+        return bool(config.all(*LOOPS))
+    return False if all(len(row["cores"]) == 1 for row in rows) else None
+
+
+def threads_told(stats: dict[str, Any], config: Config | None) -> int | None:
+    """How many offload threads a worker has; None where only uWSGI knows the number."""
+    told = [one["can_offload"] for one in stats["sockets"] if one["proto"] in CAN_OFFLOAD]
+    if told and not any(told):
+        return 0
+    return offload_threads(config) if config else None
+
+
+def from_stats(row: dict[str, Any], number: int | None, unseen: str = "") -> Worker:
+    """What the stats server alone tells."""
     return Worker(
-        pid,
+        row["pid"],
         row["status"] == "busy",
         cores=len(row["cores"]),
         requests=tuple(request(core) for core in row["cores"] if core["in_request"]),
-        offload_tids=() if unknown else tuple(others[:number]),
-        wait=wait_of(main, ends(pid, port)) if main else None,
+        threads_unknown=number != 0,
+        number=row["id"],
+        offloaded=sum(core["offloaded_requests"] for core in row["cores"]),
+        unseen=unseen,
+    )
+
+
+def worker(
+    row: dict[str, Any],
+    number: int | None,
+    listeners: Sequence[Listener],
+    opened: dict[int, int],
+    by_inode: dict[int, Socket],
+    threads: dict[int, Blocked],
+) -> Worker:
+    pid = row["pid"]
+    here = {fd: by_inode[inode] for fd, inode in opened.items() if inode in by_inode}
+    alike = tuple(tid for tid, one in threads.items() if tid != pid and waits_as_offload_thread(one, here))
+    others = tuple(thread_ids(pid)[1:])
+    offload = others if number == len(others) else alike if number == len(alike) else others[: number or 0]
+    unknown = number is None or len(others) < number
+    main = threads.get(pid)
+    return replace(
+        from_stats(row, number),
+        offload_tids=() if unknown else tuple(sorted(offload)),
+        alike_tids=tuple(sorted(alike)) if unknown else (),
+        wait=wait_of(main, {fd: end(one, listeners) for fd, one in here.items()}) if main else None,
         threads_unknown=unknown,
     )
 
 
-def offload_threads_of(words: list[str], config: Config) -> int | None:
-    """What the command line says, in `words`, counts after the file; None where only uWSGI knows the number."""
-    for word, after in pairwise([*words, ""]):
-        option, is_here, value = word.removeprefix("--").partition("=")
-        if word.startswith("--") and option in OFFLOAD:
-            value = value if is_here else after
-            return int(value) if value.isdecimal() else None
-    return offload_threads(config)
-
-
-def command_line(pid: int) -> list[str]:
-    with suppress(psutil.Error):
-        return psutil.Process(pid).cmdline()
-    return []
+def waits_as_offload_thread(blocked: Blocked, here: dict[int, Socket]) -> bool:
+    """uWSGI gives each offload thread an epoll set and a SOCK_SEQPACKET pair (uwsgi_thread_new); no other thread of a
+    worker has these and no listening socket."""
+    kinds = [here[fd] for fd in blocked.fds if fd in here]
+    return any(one.kind == "seqpacket" for one in kinds) and not any(one.state == "listening" for one in kinds)
 
 
 def request(core: dict[str, Any]) -> Request:
     variables = dict(variable.partition("=")[::2] for variable in core["vars"])
-    started = core["req_info"].get("request_start", 0)
+    started = core.get("req_info", {}).get("request_start", 0)
     since_s = max(0, int(time.time() - started)) if started else 0
     return Request(variables.get("REQUEST_METHOD", "?"), variables.get("PATH_INFO", "?"), since_s)
 
 
-def wait_of(blocked: Blocked, ends: dict[int, End]) -> Wait | None:
+def wait_of(blocked: Blocked, ends: dict[int, End | None]) -> Wait | None:
     known = [ends[fd] for fd in sorted(blocked.fds) if fd in ends]
-    for end in ("visitor", "backend", "nobody yet"):
-        if end in known:
-            return Wait(blocked.verb, end)
+    for one in ("visitor", "backend", "nobody yet"):
+        if one in known:
+            return Wait(blocked.verb, one)
     return None
 
 
-def ends(pid: int, port: int | None) -> dict[int, End]:
-    """Who is at the other end of a worker's descriptors; it listens on `port`. A UNIX socket without a name is one that
-    it connected itself, to the app behind."""
-    found: dict[int, End] = {}
-    with suppress(psutil.Error):
-        for one in psutil.Process(pid).net_connections("all"):
-            if one.family == socket.AF_UNIX:
-                if one.type == socket.SOCK_STREAM and not one.laddr:
-                    found[one.fd] = "backend"
-            elif one.status == psutil.CONN_LISTEN:
-                found[one.fd] = "nobody yet"
-            elif one.raddr:
-                found[one.fd] = "visitor" if one.laddr.port == port else "backend"
-    return found
+def end(one: Socket, listeners: Sequence[Listener]) -> End | None:
+    """Who is at the other end of a worker's socket. A UNIX stream without a name is one that it connected itself."""
+    if one.state == "listening":
+        return "nobody yet"
+    if any(is_at(one, listener.name) for listener in listeners):
+        return "visitor"
+    if one.kind == "seqpacket":
+        return None
+    return "backend" if one.kind == "tcp" or not one.local else None
 
 
-def visitors(port: int, threads: dict[int, dict[int, Blocked]]) -> list[Connection]:
-    """Those that a worker has, then those that the kernel keeps until one accepts them."""
-    found: dict[Any, Connection] = {}
-    for pid, blocked in threads.items():
-        watching = {fd: tid for tid, one in blocked.items() for fd in one.fds}
-        with suppress(psutil.Error):
-            for one in psutil.Process(pid).net_connections("tcp"):
-                if at_port(one, port):
-                    found[one.raddr] = Connection(address(one), pid, watching.get(one.fd), has_left(one))
-    for any_one in all_connections():
-        if at_port(any_one, port) and any_one.raddr not in found and any_one.pid is None:
-            found[any_one.raddr] = Connection(address(any_one), left=has_left(any_one))
-    return list(found.values())
+def connections(
+    table: Sequence[Socket],
+    opened: dict[int, dict[int, int] | None],
+    listeners: Sequence[Listener],
+    threads: dict[int, dict[int, Blocked]],
+) -> list[Connection]:
+    """Those that a worker has, then those whose process is not known, then those that none has accepted."""
+    owners = {inode: (pid, fd) for pid, inodes in opened.items() for fd, inode in (inodes or {}).items()}
+    watching = {(pid, fd): tid for pid, found in threads.items() for tid, one in found.items() for fd in one.fds}
+    names = [listener.name for listener in listeners]
+    found = []
+    for one in table:
+        if one.state in ("open", "left") and any(is_at(one, name) for name in names):
+            owner = owners.get(one.inode)
+            pid = owner[0] if owner else None
+            client = one.remote or f"of {one.local}"
+            tid = watching.get(owner) if owner else None
+            found.append(Connection(client, pid, tid, one.state == "left", one.accepted))
+    return sorted(found, key=lambda one: (one.pid is None, not one.accepted))
 
 
-def all_connections() -> list[Any]:
-    """The whole machine's, those that no process has accepted among them; none where only root may ask (macOS)."""
-    with suppress(psutil.AccessDenied):
-        return list(psutil.net_connections("tcp"))
-    return []
-
-
-def at_port(one: Any, port: int) -> bool:
-    return bool(one.raddr) and one.laddr.port == port and one.status in HELD
-
-
-def address(one: Any) -> str:
-    return f"{one.raddr.ip}:{one.raddr.port}"
-
-
-def has_left(one: Any) -> bool:
-    return bool(one.status == psutil.CONN_CLOSE_WAIT)
+def with_those_of_workers(found: Sequence[Connection], server: Server) -> list[Connection]:
+    """A worker that answers one request at a time holds one connection itself while it is busy: where that was seen on
+    no thread, and only one was not, it is that one."""
+    own = set()
+    for worker in server.workers:
+        mine = [one for one in found if one.pid == worker.pid]
+        unseen = [one for one in mine if one.tid is None]
+        if worker.busy and worker.cores == 1 and len(unseen) == 1 and all(one.tid != worker.pid for one in mine):
+            own.add(unseen[0])
+    return [replace(one, tid=one.pid) if one in own else one for one in found]
