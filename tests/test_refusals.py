@@ -238,6 +238,25 @@ def test_no_client_writes_a_line_of_the_log(front, case):
     assert b"forged" not in stage.front.log.read_bytes()
 
 
+URLENCODED = b"application/x-www-form-urlencoded"
+FILE = b'--x\r\nContent-Disposition: form-data; name="a"; filename="a"\r\n\r\na\r\n'
+FORMS = {
+    "1,500 fields": (URLENCODED, b"a=b&" * 1_500),
+    "3 MiB": (URLENCODED, b"a=" + b"b" * 3 * 2**20),
+    "150 files": (b"multipart/form-data; boundary=x", FILE * 150 + b"--x--\r\n"),
+}
+
+
+@every(FORMS)
+def test_a_form_that_django_does_not_take_gets_400_and_no_traceback(case):
+    kind, body = FORMS[case]
+    with Stage("03_sse_offload", "header") as stage:
+        fields = [b"Content-Type: " + kind, b"Content-Length: %d" % len(body), b"Cookie: csrftoken=" + b"a" * 32]
+        head = get(b"/accounts/login/", *fields).replace(b"GET", b"POST", 1)
+        assert status_of((stage, b""), head + body) == 400
+        assert "Traceback" not in stage.front.log.read_text(errors="replace")
+
+
 LARGE = {
     "3,000 bytes of query": (f"/subscribe?{'a' * 3_000}", []),
     "32 KiB of cookies": ("/subscribe", [("X-Cookies", "c" * 32_768)]),

@@ -1,5 +1,6 @@
 """What every Django stage shares; a step's own settings begin with ``from offload_lab.site.settings import *``."""
 
+from logging import LogRecord
 from pathlib import Path
 
 from . import run_folder, secret_key
@@ -54,10 +55,22 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 # A stage also speaks plain HTTP, so its cookies lack Secure; behind HTTPS set SESSION_COOKIE_SECURE and
 # CSRF_COOKIE_SECURE.
 
+
+def keep_to_one_line(record: LogRecord) -> bool:
+    """What Django refuses with 400, as more fields than it takes, is the client's fault: no traceback."""
+    if getattr(record, "status_code", None) == 400:
+        record.exc_info = None
+    return True
+
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "handlers": {"stderr": {"class": "logging.StreamHandler"}, "none": {"class": "logging.NullHandler"}},
+    "filters": {"one_line": {"()": "django.utils.log.CallbackFilter", "callback": keep_to_one_line}},
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "filters": ["one_line"]},
+        "none": {"class": "logging.NullHandler"},
+    },
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {
         "django": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},

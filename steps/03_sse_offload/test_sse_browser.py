@@ -3,6 +3,7 @@
 from dataclasses import replace
 from importlib.util import find_spec
 
+import httpx
 import pytest
 
 from offload_lab import nginx
@@ -134,6 +135,23 @@ def answers_of_nginx(hall):
     """The status of every request for the stream that has ended; all came over HTTP/2."""
     lines = (hall.run / "access.log").read_text().splitlines()
     return [line.split('"')[2].split()[0] for line in lines if '"GET /subscribe HTTP/2.0"' in line]
+
+
+def test_behind_nginx_only_a_get_is_told_to_come_back(proxied):
+    front = proxied.process("header")
+    front.stop()
+    try:
+        with httpx.Client(verify=False, timeout=TIMEOUT_S) as client:
+            answers = {
+                method: client.request(method, f"{proxied.proxy.url}/subscribe")
+                for method in ("GET", "HEAD", "POST", "OPTIONS", "DELETE")
+            }
+    finally:
+        front.start()
+        front.wait_ready(Deadline(TIMEOUT_S))
+    assert answers["GET"].headers["Content-Type"] == "text/event-stream"
+    statuses = {method: answer.status_code for method, answer in answers.items()}
+    assert statuses == {"GET": 200, "HEAD": 502, "POST": 502, "OPTIONS": 502, "DELETE": 502}
 
 
 @pytest.mark.parametrize("name", ["sse", "header"])

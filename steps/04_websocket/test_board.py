@@ -14,7 +14,7 @@ import pytest
 from websockets.exceptions import ConnectionClosedError
 from websockets.sync.client import connect
 
-from offload_lab.clients import ping
+from offload_lab.clients import fetch_raw, ping
 from offload_lab.clients.websocket import (
     CLOSE,
     CONTINUATION,
@@ -193,6 +193,7 @@ def test_nobody_speaks_under_another_name(offload, name):
         ("Sec-WebSocket-Key", None, 400),
         ("Sec-WebSocket-Key", "c2hvcnQ=", 400),
         ("Sec-WebSocket-Key", "no base64", 400),
+        ("Sec-WebSocket-Key", "\xe9\xe9\xe9\xe9", 400),
     ],
 )
 def test_what_is_no_websocket_is_told_so(offload, header, value, status):
@@ -200,6 +201,22 @@ def test_what_is_no_websocket_is_told_so(offload, header, value, status):
     assert (refused.status, refused.headers["x-frame-options"]) == (status, "DENY")
     assert refused.body
     assert status == 400 or refused.headers["sec-websocket-version"] == "13"
+
+
+HANDSHAKE = (
+    "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [("GET /ws HTTP/1.0", b" 426 "), ("POST /ws HTTP/1.1", b" 405 "), ("PUT /ws HTTP/1.1", b" 405 ")],
+)
+def test_a_handshake_with_another_first_line_is_refused(offload, line, status):
+    fields = f"Host: 127.0.0.1:{offload.port}\r\nOrigin: http://127.0.0.1:{offload.port}\r\nCookie: {offload.ada}\r\n"
+    answer = fetch_raw(offload.port, f"{line}\r\n{fields}{HANDSHAKE}\r\n".encode())
+    assert status in answer.partition(b"\r\n")[0]
 
 
 def test_origins_in_the_settings_are_allowed_besides_our_own():

@@ -1,13 +1,13 @@
 """Django decides, and is done: who may open a WebSocket, from which page, and whether it is one at all."""
 
 import base64
-import binascii
 from urllib.parse import quote
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse, HttpResponseForbidden
 from django.shortcuts import render
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET
 
 
@@ -17,6 +17,7 @@ def page(request):
     return render(request, "board.html")
 
 
+@csrf_exempt  # else a POST is a page about CSRF, not 405
 @require_GET
 def websocket(request):
     """Yes is an empty answer that names the visitor, for the INI to collect. No is any other answer."""
@@ -32,7 +33,7 @@ def refusal(request) -> HttpResponse | None:
     """Why this request may not become a WebSocket; None if it may."""
     if not request.user.is_authenticated:
         return HttpResponseForbidden("log in first\n", content_type="text/plain")
-    if not is_upgrade(request.headers):
+    if request.META["SERVER_PROTOCOL"] == "HTTP/1.0" or not is_upgrade(request.headers):
         return upgrade_required("this address speaks WebSocket, version 13\n")
     if not is_key(request.headers.get("Sec-WebSocket-Key", "")):
         return HttpResponse("Sec-WebSocket-Key must be 16 bytes in base64\n", status=400, content_type="text/plain")
@@ -57,7 +58,7 @@ def words(value: str) -> list[str]:
 def is_key(value: str) -> bool:
     try:
         return len(base64.b64decode(value, validate=True)) == 16
-    except binascii.Error:
+    except ValueError:  # binascii.Error is one; a key that is not ASCII is another
         return False
 
 
