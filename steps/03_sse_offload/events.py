@@ -7,6 +7,7 @@ from itertools import count
 
 from sse import Sse
 
+LAST = 999_999_999  # ticket; number 1 follows, so that last_ticket takes every number that was handed out
 # seconds: between two tickets, between two heartbeats, and until the client has to ask Django again
 TICK_S, HEARTBEAT_S, LIFETIME_S = (float(word) for word in sys.argv[-3:])
 # a line, without the blank one that would end an event: strict clients would see an event without data
@@ -17,7 +18,7 @@ def tickets(who, after=0, **details):
     """Yield the stream for `who` as bytes: the tickets that follow number `after`, and first how soon to reconnect."""
     session = Sse(default_retry=1000)
     ends = time.monotonic() + LIFETIME_S
-    for number in count(after + 1):
+    for number in (before % LAST + 1 for before in count(after)):
         session.set_event_id(str(number))
         session.add_message("ticket", json.dumps({"for": who, "number": number, **details}, indent=1))
         yield one_block(session)

@@ -117,6 +117,15 @@ def test_a_visitor_who_comes_back_goes_on_after_the_last_ticket(hall):
 
 
 @each_front
+def test_every_ticket_that_was_handed_out_is_known_again(hall):
+    with hall.subscribe(headers=[("Last-Event-ID", "999999998")]) as ada:
+        last = [ada.next().last_event_id for _ in range(2)]
+    assert last == ["999999999", "1"]
+    with hall.subscribe(headers=[("Last-Event-ID", "999999999")]) as ada:
+        assert ada.next().last_event_id == "1"
+
+
+@each_front
 def test_a_forged_last_ticket_counts_for_nothing(hall):
     for forged in ("-1", "1e9", "¹²", "9" * 5000, "1\n2", "../../etc"):
         with hall.subscribe(headers=[("Last-Event-ID", forged)]) as ada:
