@@ -243,7 +243,7 @@ def test_lists_and_capitals_in_the_upgrade_headers_are_fine(offload):
 def test_a_post_is_not_handed_over(offload):
     connection = http.client.HTTPConnection("127.0.0.1", offload.port, timeout=scaled(30))
     connection.request("POST", "/ws", headers={"Cookie": offload.ada, "Connection": "close"})
-    assert connection.getresponse().status == 403  # no CSRF token
+    assert connection.getresponse().status == 405
     connection.close()
 
 
