@@ -18,6 +18,7 @@ from .scratch import inspect, scratch, solutions
 
 PREFIX = "test_task_"
 LIMIT_S = 15  # for a task's test and the look at what a wrong answer does
+START_AND_STOP_S = 40  # beside the tests' own time: for pytest to begin, and for what a test started to end
 TIMEOUT_S = 10  # of these for the test; it needs about two
 TOGETHER = "all together"
 ALONE_ONLY = (
@@ -101,7 +102,7 @@ def try_out(copy: Step, tasks: Sequence[str]) -> list[Verdict]:
         scratch=root,
         env={**inherited, "LAB_STEPS": str(copy.folder.parent), "TMPDIR": str(root)},  # whatever ends it, all goes
     ) as trial:
-        trial.wait_ended(Deadline((TIMEOUT_S + 10) * len(tasks)))
+        trial.wait_ended(Deadline(START_AND_STOP_S + TIMEOUT_S * len(tasks)))
         said = json.loads((root / "result.json").read_text()) if (root / "result.json").exists() else {}
         missing = [name for name in tasks if name not in said]
         if missing:
