@@ -18,8 +18,8 @@ from .scratch import inspect, scratch, solutions
 
 PREFIX = "test_task_"
 LIMIT_S = 15  # for a task's test and the look at what a wrong answer does
-START_AND_STOP_S = 40  # beside the tests' own time: for pytest to begin, and for what a test started to end
 TIMEOUT_S = 10  # of these for the test; it needs about two
+START_AND_STOP_S = 40  # beside the tests' own time: for pytest to begin, and for what a test started to end
 TOGETHER = "all together"
 ALONE_ONLY = (
     "each task passes beside the others' solutions, but not all of yours together: look at what you changed outside of"
