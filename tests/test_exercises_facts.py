@@ -31,7 +31,7 @@ PermissionError: link
             "[offload]\noffload-threads = 1\n[uwsgi]",
             "stands in the section [offload]: uWSGI reads [uwsgi] only",
         ),
-        ("01", "belt", "[uwsg]\noffload-threads = 1", "in the section [uwsg], and so do the 8 options below it"),
+        ("01", "belt", "[uwsg]\noffload-threads = 1", "in the section [uwsg], and so do the "),
         (
             "02",
             "slip",
