@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import venv
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -344,6 +345,5 @@ def size(folder):
 
 
 def setuptools_folder():
-    import setuptools
-
-    return str(Path(setuptools.__file__).parent.parent)
+    """Found, not imported: setuptools replaces distutils for the whole process."""
+    return str(Path(find_spec("setuptools").origin).parent.parent)
