@@ -22,7 +22,18 @@ pytestmark = pytest.mark.full
 
 MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
 LOCKS = ("base", "dev", "notebooks")
-TOOLS = ("sh", "env", "dirname", "readlink", "cat", "cksum", "rm", "ln", "sleep")  # all that ./lab needs besides Python
+TOOLS = (
+    "sh",
+    "env",
+    "dirname",
+    "readlink",
+    "cat",
+    "cksum",
+    "date",
+    "rm",
+    "ln",
+    "sleep",
+)  # all that ./lab needs besides Python
 UV = shutil.which("uv", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
 OURS = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
 MAKER = {"GIT_AUTHOR_NAME": "ada", "GIT_AUTHOR_EMAIL": "ada@example.org"}

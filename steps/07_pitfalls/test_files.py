@@ -2,6 +2,7 @@
 
 import gzip
 import socket
+from contextlib import contextmanager
 
 import psutil
 import pytest
@@ -56,22 +57,27 @@ def test_file_wrapper_broken_spins_on_text_until_its_worker_is_killed():
         assert ping(stage.port, TIMEOUT_S).status == 200
 
 
-def offloaded_in_mid_download(stage):
-    """By how much the counter rose, and whether the worker is busy, while a slow client takes the file."""
+@contextmanager
+def mid_download(stage):
+    """A slow client that takes the file, and by how much the worker's counter of offloaded requests rose since."""
     [before] = stage.workers()
     with SlowReader(stage.port, "/file", rate_mib_s=1) as reader:
         wait_for(lambda: reader.received > 0, TIMEOUT_S, "the first bytes")
-        [worker] = stage.workers()
+        yield lambda: stage.workers()[0].offloaded - before.offloaded
         assert not reader.done.is_set()
-    return worker.offloaded - before.offloaded, worker.busy
 
 
 def test_file_wrapper_broken_lets_the_worker_send_what_a_middleware_wrapped(stage_of):
-    assert offloaded_in_mid_download(stage_of("file_wrapper_broken")) == (0, True)
+    stage = stage_of("file_wrapper_broken")
+    with mid_download(stage) as offloaded:
+        assert (stage.workers()[0].busy, offloaded()) == (True, 0)
 
 
 def test_file_wrapper_fixed_offloads_the_file_through_a_middleware(stage_of):
-    assert offloaded_in_mid_download(stage_of("file_wrapper_fixed")) == (1, False)
+    stage = stage_of("file_wrapper_fixed")
+    with mid_download(stage) as offloaded:  # the response headers are out before the worker is through with the request
+        wait_for(lambda: not stage.workers()[0].busy, TIMEOUT_S, "the worker idle in mid-download")
+        assert offloaded() == 1
 
 
 @pytest.mark.core
