@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from offload_lab.engine import ROOT
 from offload_lab.errors import LabError, Missing, indent
-from offload_lab.process import Process
-from offload_lab.stage import short_private_folder
+from offload_lab.paths import ROOT
+from offload_lab.process.process import Process
+from offload_lab.stages.stage import short_private_folder
 
 from .contestants import Contestant
 from .crew import CREWS, Crew, Streams

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from offload_lab import engine, programs
+from offload_lab import programs
 from offload_lab.errors import BrokenManifest, Missing
+from offload_lab.uwsgi import binary
 
 NEEDS = ("module", "file", "engine")  # each with the command that installs it; a program's is in offload_lab.programs
 KINDS = ("ours", "python", "server", "floor")
@@ -76,7 +77,7 @@ def there(need: dict[str, str]) -> bool:
         case {"file": name}:
             return Path(name).exists()
     try:
-        engine.find(need["engine"])
+        binary.find(need["engine"])
     except Missing:
         return False
     return True

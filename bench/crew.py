@@ -9,9 +9,9 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from offload_lab.engine import ROOT
 from offload_lab.errors import LabError
-from offload_lab.process import Deadline, readable
+from offload_lab.paths import ROOT
+from offload_lab.process.deadlines import Deadline, readable
 
 from .site.feeds import FEEDS
 

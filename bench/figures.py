@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from offload_lab.figures import FREE, INK, STUCK, TRANSFER
-from offload_lab.figures_streams import frameless
+from offload_lab.plots.streams import frameless
+from offload_lab.plots.timeline import FREE, INK, STUCK, TRANSFER
 
 from . import law
 from .numbers import CPU, CPU_GIB, LAST, LATE_WORST, MEMORY, WAIT_P99, Measure, Spread, rounds, values

@@ -13,8 +13,9 @@ from typing import Any
 
 import psutil
 
-from offload_lab import engine, programs
+from offload_lab import programs
 from offload_lab.errors import Missing
+from offload_lab.uwsgi import binary
 
 from .contestants import Contestant
 
@@ -52,7 +53,7 @@ def versions() -> dict[str, str]:
     found = {"Python": platform.python_version()}
     for name in ("wheel", "built"):
         try:
-            found[f"uWSGI ({name})"] = engine.find(name).version
+            found[f"uWSGI ({name})"] = binary.find(name).version
         except Missing:
             pass
     for package in PACKAGES:

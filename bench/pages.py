@@ -11,8 +11,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from offload_lab.engine import ROOT
-from offload_lab.figures import save
+from offload_lab.paths import ROOT
+from offload_lab.plots.timeline import save
 
 from . import figures, law, report
 from .numbers import CPU, LAST, MEASURES, MEMORY, OPENED, WAIT_P99, Measure, Spread, ratio, ratios, rounds, values

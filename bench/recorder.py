@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from offload_lab.engine import ROOT
+from offload_lab.paths import ROOT
 
 from . import machine
 from .cells import measure, prepared, raise_limits
@@ -67,7 +67,7 @@ def hopeless(run: Run, cell: Cell, within_s: float) -> Result | None:
 
 def draw(run: Run) -> Path:
     """Draw the pictures into a folder beside the file and of its name; that folder."""
-    from offload_lab.figures import save  # matplotlib takes a second to import
+    from offload_lab.plots.timeline import save  # matplotlib takes a second to import
 
     from . import figures
 

@@ -10,12 +10,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
-from offload_lab import engine, programs
+from offload_lab import programs
 from offload_lab.clients import ping
-from offload_lab.engine import ROOT
-from offload_lab.process import Deadline, Process
-from offload_lab.stage import short_private_folder
-from offload_lab.uwsgi import free_port
+from offload_lab.paths import ROOT
+from offload_lab.process.deadlines import Deadline
+from offload_lab.process.process import Process
+from offload_lab.stages.stage import short_private_folder
+from offload_lab.uwsgi import binary
+from offload_lab.uwsgi.server import free_port
 
 from . import tree
 from .contestants import Contestant
@@ -129,7 +131,7 @@ class Server:
         """`words` filled in; @wheel@ and @built@ are the words that start that uWSGI."""
         filled: list[str] = []
         for word in words:
-            filled += engine.find(word.strip("@")).command if word in ("@wheel@", "@built@") else [self.fill(word)]
+            filled += binary.find(word.strip("@")).command if word in ("@wheel@", "@built@") else [self.fill(word)]
         return filled
 
     def _environment(self) -> dict[str, str]:

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from offload_lab.crowd import percentile
 from offload_lab.errors import LabError
+from offload_lab.measure.load import percentile
 
 GRACE_S = 1.0  # an event that is later than this counts as missed
 

@@ -1,5 +1,5 @@
 """``python -m offload_lab``: what ./lab runs once everything is installed."""
 
-from .cli.main import main
+from offload_lab.cli.main import main
 
 main()

@@ -6,9 +6,11 @@ import resource
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from . import engine, programs
-from .errors import LabError
-from .system import NOT_TOLD, is_linux
+from offload_lab.errors import LabError
+from offload_lab.system import NOT_TOLD, is_linux
+from offload_lab.uwsgi import binary
+
+from . import programs
 
 DESCRIPTORS_WANTED = 10_000  # for a few thousand offloaded streams: two each in the front, one in the backend
 
@@ -26,7 +28,7 @@ class Finding:
 
 def examine() -> Iterator[Finding]:
     yield Finding("Python", "everything", platform.python_version(), "Python 3.11 or later", needed=True)
-    yield uwsgi("wheel", "all steps but 05's route", engine.INSTALL, needed=True)
+    yield uwsgi("wheel", "all steps but 05's route", binary.INSTALL, needed=True)
     yield uwsgi("built", "uwsgi.route(), uWSGI's own WebSocket handshake", "./lab engine", needed=False)
     yield descriptors()
     yield Finding(
@@ -55,7 +57,7 @@ def examine() -> Iterator[Finding]:
 
 def uwsgi(name: str, purpose: str, install: str, needed: bool) -> Finding:
     try:
-        it = engine.find(name)
+        it = binary.find(name)
     except LabError:
         return Finding(f"uWSGI ({name})", purpose, None, install, needed)
     able = {"routing": it.pcre, "ssl": it.ssl, "gevent": it.gevent, "uwsgi.route()": it.route_works}

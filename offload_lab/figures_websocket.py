@@ -12,13 +12,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from .figures import FREE, INK, STUCK, TRANSFER
-from .figures_lesson import number
-from .figures_streams import frameless
+from offload_lab.plots.guesses import number
+from offload_lab.plots.streams import frameless
+from offload_lab.plots.timeline import FREE, INK, STUCK, TRANSFER
 
 if TYPE_CHECKING:  # what is drawn is plain data; the modules that take it need a server, or Jupyter
-    from .notebook_crash import Visits
-    from .notebook_websocket import Load
+    from offload_lab.notebook_crash import Visits
+    from offload_lab.notebook_websocket import Load
 
 
 def board(loads: "Sequence[Load]", guess: float | None, guess_at: int) -> Figure:

@@ -15,17 +15,18 @@ from typing import Any
 
 from rich.table import Table
 
-from . import manifest
-from .clients import ping
-from .clients.login import Visitor
-from .clients.sse import EventStreamParser, request_bytes
-from .engine import ROOT
-from .holder import find_holders
-from .measure_streams import received
-from .notebook_show import progress, show_bundle, show_table
-from .stage import Stage
-from .system import NOT_TOLD, is_linux
-from .uwsgi import LOOPBACK
+from offload_lab.clients import ping
+from offload_lab.clients.session import Visitor
+from offload_lab.clients.sse import EventStreamParser, request_bytes
+from offload_lab.inspect.socket_owners import find_holders
+from offload_lab.measure.streams import received
+from offload_lab.notebook.display import progress, show_bundle, show_table
+from offload_lab.process.deadlines import LOOPBACK
+from offload_lab.stages import manifest
+from offload_lab.stages.stage import Stage
+from offload_lab.system import NOT_TOLD, is_linux
+
+from .paths import ROOT
 
 STEP = "07_pitfalls"
 # By number, since each name is a diagnosis: which pitfall it is, and which of the notebook's answers is its cause

@@ -15,14 +15,16 @@ from pathlib import Path
 
 from rich.table import Table
 
-from . import engine
-from .clients import ping
-from .clients.login import Visitor
-from .clients.sse import SseClient
-from .engine import ROOT, Engine
-from .errors import Missing
-from .notebook_show import DIFF_STYLES, framed, show_bundle, show_table
-from .stage import Stage
+from offload_lab.clients import ping
+from offload_lab.clients.session import Visitor
+from offload_lab.clients.sse import SseClient
+from offload_lab.errors import Missing
+from offload_lab.notebook.display import DIFF_STYLES, framed, show_bundle, show_table
+from offload_lab.stages.stage import Stage
+from offload_lab.uwsgi import binary
+from offload_lab.uwsgi.binary import Engine
+
+from .paths import ROOT
 
 NEXT_WORKER_S = 30.0
 PROOF_S = 60.0
@@ -32,7 +34,7 @@ BACKTRACE = re.compile(r"\*\*\* backtrace of \d+ \*\*\*\n(.*?)\*\*\* end of back
 CALL = re.compile(r"^(?P<file>[^(]+)\((?P<function>[^+)]*)")
 OUTSIDE = "(other libraries: Python running the view)"
 ALARM = ("uwsgi_backtrace", "uwsgi_segfault")  # what writes the list, not what went wrong
-# what engine/README.md found out about them
+# what uwsgi_build/README.md found out about them
 MEANS = {
     "uwsgi_regexp_apply_ovec": "puts what the regular expression captured in place of $0, $1 …",
     "uwsgi_routing_translate": "replaces $1 and ${VARIABLES} in a route's arguments",
@@ -49,7 +51,7 @@ MEANS = {
 def built_engine() -> Engine | None:
     """The uWSGI on which `uwsgi.route()` works; where there is none, one line says how to get it."""
     try:
-        found = engine.find("built")
+        found = binary.find("built")
         found.check(["route"])
     except Missing as missing:
         print(f"No built engine: type ./lab engine in a terminal and run this again ({missing.what} is missing).")
@@ -179,7 +181,7 @@ def show_patch(path: Path = PATCH) -> None:
 
 
 def prove(on: Engine) -> list[str]:
-    """What engine/prove.py says of that uWSGI: all abilities as they were seen, or those that are missing."""
+    """What uwsgi_build/prove.py says of that uWSGI: all abilities as they were seen, or those that are missing."""
     command = [sys.executable, str(ROOT / "engine" / "prove.py"), *on.command]
     said = subprocess.run(command, capture_output=True, text=True, timeout=PROOF_S)
     if said.returncode:

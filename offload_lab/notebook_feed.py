@@ -15,17 +15,17 @@ from itertools import pairwise
 
 from matplotlib.figure import Figure
 
-from . import manifest
-from .clients.handed_over import HandedOver, connect, packet
-from .clients.login import Visitor
-from .clients.resuming import Subscriber, Subscribers
-from .clients.sse import Event, SseClient
-from .errors import LabError, Missing
-from .figures import FREE, INK, STUCK
-from .figures_streams import frameless
-from .notebook_show import progress
-from .process import Deadline
-from .stage import Stage
+from offload_lab.clients.event_source import Subscriber, Subscribers
+from offload_lab.clients.session import Visitor
+from offload_lab.clients.sse import Event, SseClient
+from offload_lab.errors import LabError, Missing
+from offload_lab.notebook.display import progress
+from offload_lab.plots.streams import frameless
+from offload_lab.plots.timeline import FREE, INK, STUCK
+from offload_lab.process.deadlines import Deadline
+from offload_lab.stages import manifest
+from offload_lab.stages.stage import Stage
+from offload_lab.uwsgi.protocol import HandedOver, connect, packet
 
 STEP = "06_shared_state"
 QUICK = {"tick_s": "0.1", "heartbeat_s": "0.5", "retry_ms": "600"}

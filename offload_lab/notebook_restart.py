@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from . import manifest, nginx
-from .clients.login import Visitor
-from .clients.resuming import Subscribers
-from .errors import Missing
-from .process import Deadline
-from .stage import Stage
+from offload_lab.clients.event_source import Subscribers
+from offload_lab.clients.session import Visitor
+from offload_lab.errors import Missing
+from offload_lab.process.deadlines import Deadline
+from offload_lab.stages import manifest, nginx
+from offload_lab.stages.stage import Stage
 
 PATIENCE_S = 30.0
 TLS = re.compile(r" ssl http2;|^\s*ssl_certificate.*\n", re.MULTILINE)

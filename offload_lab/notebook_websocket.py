@@ -12,16 +12,26 @@ from typing import Any
 
 import psutil
 
-from .clients import Bystanders
-from .clients.login import Visitor
-from .clients.websocket import CLOSE, PING, PONG, TEXT, Crowd, Frames, WebSocketClient, frame, upgrade_request
-from .manifest import Step
-from .measure import AFTER_S, BEFORE_S, Watch
-from .measure_streams import received
-from .recording import Recording, Transfer
-from .site.wsgi import DEMO_USERS
-from .stage import Stage
-from .uwsgi import LOOPBACK
+from offload_lab.clients import Bystanders
+from offload_lab.clients.session import Visitor
+from offload_lab.clients.websocket import (
+    CLOSE,
+    PING,
+    PONG,
+    TEXT,
+    Crowd,
+    Frames,
+    WebSocketClient,
+    frame,
+    upgrade_request,
+)
+from offload_lab.measure.model import Recording, Transfer
+from offload_lab.measure.scenarios import AFTER_S, BEFORE_S, Watch
+from offload_lab.measure.streams import received
+from offload_lab.process.deadlines import LOOPBACK
+from offload_lab.stages.manifest import Step
+from offload_lab.stages.site.wsgi import DEMO_USERS
+from offload_lab.stages.stage import Stage
 
 LEFT_S = 0.6  # between the visitors' leaving and the end of the board
 PATIENCE_S = 1.0  # of a bystander who cannot know that nobody will come

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import Missing, Unknown
+from offload_lab.errors import Missing, Unknown
 
 MANAGERS = ("apt-get", "dnf", "brew")
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from . import manifest
-from .errors import Missing
-from .stage import Stage
-from .testing import require
-from .timeouts import VARIABLE, adapt_to_load, scaled
+from offload_lab.errors import Missing
+from offload_lab.stages import manifest
+from offload_lab.stages.stage import Stage
+from offload_lab.testing import require
+from offload_lab.timeouts import VARIABLE, adapt_to_load, scaled
 
 QUICK = "not full"  # the quick tier, as an expression for pytest's -m
 

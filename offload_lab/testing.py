@@ -5,9 +5,10 @@ import time
 from collections.abc import Callable
 from itertools import islice
 
+from offload_lab.system import is_linux
+from offload_lab.timeouts import scaled
+
 from . import programs
-from .system import is_linux
-from .timeouts import scaled
 
 
 def require(available: bool, what: str, install: str) -> None:

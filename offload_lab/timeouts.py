@@ -7,7 +7,7 @@ machine may have as much more of it as it needs.
 import math
 import os
 
-from .errors import LabError
+from offload_lab.errors import LabError
 
 VARIABLE = "LAB_TIMEOUT_FACTOR"
 

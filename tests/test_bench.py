@@ -27,12 +27,12 @@ from bench.site.feeds import ALL, FEEDS, FILE, due_after, event
 from offload_lab.cli.bench import bench
 from offload_lab.clients import ping
 from offload_lab.clients.http import fetch
-from offload_lab.clients.login import Visitor
+from offload_lab.clients.session import Visitor
 from offload_lab.clients.sse import SseClient
-from offload_lab.crowd import percentile
-from offload_lab.engine import ROOT
 from offload_lab.errors import BrokenManifest, LabError, Missing, Unknown
-from offload_lab.site import make_file
+from offload_lab.measure.load import percentile
+from offload_lab.paths import ROOT
+from offload_lab.stages.site import make_file
 from offload_lab.testing import require, wait_for
 
 TIMEOUT_S = 30

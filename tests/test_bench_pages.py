@@ -6,7 +6,7 @@ import pytest
 
 from bench import pages, plan, recorder
 from bench.records import has_numbers
-from offload_lab.figures import save
+from offload_lab.plots.timeline import save
 
 TEXTS = re.compile("<!-- (.*) -->")  # text in a picture is drawn as outlines; each stands in a comment as well
 

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from offload_lab.engine import ROOT
+from offload_lab.paths import ROOT
 from offload_lab.testing import require, require_program
 from offload_lab.timeouts import scaled
 
@@ -46,7 +46,7 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     """All documents, and the notebooks without results, as a site: its folder."""
-    from offload_lab.publish.book import build
+    from offload_lab.course.book import build
 
     notebooks = {path.name: path for path in (ROOT / "notebooks").glob("*.ipynb")}
     return build(notebooks, tmp_path_factory.mktemp("book") / "site").parent
@@ -90,7 +90,7 @@ def test_every_link_of_every_page_leads_somewhere(book):
 
 @pytest.mark.full
 def test_a_link_that_leads_nowhere_stops_the_build(tmp_path, monkeypatch):
-    from offload_lab.publish import book
+    from offload_lab.course import book
 
     broken = tmp_path / "99_broken.ipynb"
     write(broken, ["# Broken\n\n[to nowhere](no_such_page.md)"])
@@ -125,7 +125,7 @@ def write(path, sources):
 
 @pytest.mark.full
 def test_a_notebook_runs_once_until_it_changes(tmp_path):
-    from offload_lab.publish.executed import executed
+    from offload_lab.course.run_notebooks import executed
 
     notebook = tmp_path / "99_short.ipynb"
     write(notebook, ["# Short", "from offload_lab import notebook as lab\nwith lab.progress('long'): print(6 * 7)"])
@@ -145,7 +145,7 @@ def test_a_notebook_runs_once_until_it_changes(tmp_path):
 
 @pytest.mark.full
 def test_a_cell_that_fails_stops_it_and_is_named(tmp_path):
-    from offload_lab.publish.executed import NotebookFailed, executed
+    from offload_lab.course.run_notebooks import NotebookFailed, executed
 
     notebook = tmp_path / "99_broken.ipynb"
     write(notebook, ["# Broken", "tickets = {}\ntickets['lost']"])
@@ -181,7 +181,7 @@ PRINTED = """
 
 
 def test_a_printed_table_becomes_one_with_its_wrapped_cells_whole():
-    from offload_lab.publish.pieces import printed_table
+    from offload_lab.course.slide_blocks import printed_table
 
     [table] = printed_table(PRINTED)
     cells = re.findall(r"<t[hd](?: [^>]*)?>(.*?)</t[hd]>", table.html)
@@ -191,7 +191,7 @@ def test_a_printed_table_becomes_one_with_its_wrapped_cells_whole():
 
 
 def test_what_is_long_becomes_several_pieces_that_fit_and_code_says_what_it_leaves_out():
-    from offload_lab.publish.pieces import ROOM, code, table
+    from offload_lab.course.slide_blocks import ROOM, code, table
 
     lines = [f"line {number}" for number in range(50)]
     rows = table(["number"], [[line] for line in lines])
@@ -209,7 +209,7 @@ def test_what_is_long_becomes_several_pieces_that_fit_and_code_says_what_it_leav
 
 
 def test_headings_begin_slides_and_long_prose_is_for_the_speaker():
-    from offload_lab.publish.slides import deck
+    from offload_lab.course.slides import deck
 
     long = "A clerk who carries a parcel cannot sell. " + "And so the queue grows. " * 10
     slides = deck([cell("markdown", f"# The hall\n\n## What\n\n{long}\n\n- a clerk\n- a belt\n\n## Why\n\nShort.")])
@@ -222,7 +222,7 @@ def test_headings_begin_slides_and_long_prose_is_for_the_speaker():
 
 
 def test_the_guess_stays_whole_and_a_diff_keeps_its_lines_but_not_its_comments():
-    from offload_lab.publish.slides import deck
+    from offload_lab.course.slides import deck
 
     question = "Somebody comes with a bad line, and takes what he ordered, piece by piece. " * 3 + "**How long?**"
     diff = "steps/01: a.ini → b.ini\n  master = true\n+ ; the belt\n+ offload-threads = 1\n"
@@ -260,7 +260,7 @@ def test_no_slide_overflows_or_is_written_small_and_nothing_is_loaded_from_elsew
     chromium = require_program("chromium")
     from playwright.sync_api import sync_playwright
 
-    from offload_lab.publish.slides import write as write_deck
+    from offload_lab.course.slides import write as write_deck
 
     longest = max((ROOT / "notebooks").glob("*.ipynb"), key=lambda path: path.stat().st_size)
     deck = write_deck("deck", with_outputs(longest, tmp_path), tmp_path)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from packaging.markers import Marker
 
-from offload_lab.engine import ROOT
+from offload_lab.paths import ROOT
 from offload_lab.timeouts import scaled
 
 TOOLS = (

@@ -2,11 +2,12 @@
 
 import pytest
 
-from offload_lab import engine, manifest
 from offload_lab.clients import ping
 from offload_lab.errors import Missing
-from offload_lab.stage import Stage
+from offload_lab.stages import manifest
+from offload_lab.stages.stage import Stage
 from offload_lab.testing import require
+from offload_lab.uwsgi import binary
 
 
 def the_one_to_copy(step):
@@ -15,7 +16,7 @@ def the_one_to_copy(step):
 
 def engine_or_skip(name):
     try:
-        return engine.find(name)
+        return binary.find(name)
     except Missing as missing:
         require(False, missing.what, missing.install)
 

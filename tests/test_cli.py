@@ -12,10 +12,10 @@ import pytest
 
 from offload_lab.clients import ping
 from offload_lab.clients.http import fetch_raw
-from offload_lab.engine import ROOT
+from offload_lab.paths import ROOT
 from offload_lab.testing import wait_for
 from offload_lab.timeouts import scaled
-from offload_lab.uwsgi import free_port
+from offload_lab.uwsgi.server import free_port
 
 LAB = [sys.executable, "-m", "offload_lab"]
 
@@ -108,7 +108,7 @@ def test_run_on_a_busy_port_says_so():
 
 def test_run_ends_with_an_error_when_its_uwsgi_is_killed():
     with Foreground("run", "01", "offload") as front:
-        uwsgi = [process for process in front.family if "keeper.py" not in " ".join(process.cmdline())]
+        uwsgi = [process for process in front.family if "supervisor.py" not in " ".join(process.cmdline())]
         uwsgi[0].kill()
         output = front.process.communicate(timeout=scaled(30))[0]
     assert front.process.returncode == 1
@@ -164,7 +164,7 @@ def test_demo_draws_a_picture_a_step_and_says_where(demo):
 def test_nothing_outlives_a_killed_demo():
     with subprocess.Popen([*LAB, "demo", "01"], cwd=ROOT, stdout=subprocess.DEVNULL) as process:
         family = psutil.Process(process.pid)
-        wait_for(lambda: len(family.children(recursive=True)) >= 3, 30, "a keeper, a master and a worker")
+        wait_for(lambda: len(family.children(recursive=True)) >= 3, 30, "a supervisor, a master and a worker")
         left = family.children(recursive=True)
         os.kill(process.pid, signal.SIGKILL)
     wait_for(lambda: not any(one.is_running() for one in left), 30, "all of the demo's processes ended")

@@ -9,13 +9,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from offload_lab.background import Background
 from offload_lab.clients import Bystanders, SlowReader, fetch, http, ping
+from offload_lab.clients.event_source import AT_ONCE, Subscribers
 from offload_lab.clients.event_stream import EventStreamParser
-from offload_lab.clients.resuming import AT_ONCE, Subscribers
 from offload_lab.clients.sse import SseClient, Streams
 from offload_lab.clients.websocket import PING, TEXT, Crowd, Frames, Refused, WebSocketClient
-from offload_lab.measure_streams import noting
+from offload_lab.measure.streams import noting
+from offload_lab.process.background import Background
 from offload_lab.testing import wait_for
 from offload_lab.timeouts import scaled
 
@@ -285,7 +285,7 @@ def test_a_bystander_whose_answer_makes_no_sense_writes_down_why():
 
 
 def test_bystanders_who_cannot_be_sent_are_an_error(monkeypatch):
-    monkeypatch.setattr("offload_lab.clients.bystanders.Bystander", breaks)
+    monkeypatch.setattr("offload_lab.clients.probe.Bystander", breaks)
     with pytest.raises(ZeroDivisionError), Bystanders(1, every_s=0.001):
         wait_for(lambda: has_ended("the source"), TIMEOUT_S, "the end of the thread")
 

@@ -55,9 +55,9 @@ class Toy:
 
     def __init__(self, folder: Path) -> None:
         self.root, self.shelf, self.bin, self.tmp = (folder / name for name in ("root", "shelf", "bin", "tmp"))
-        for made in (self.root / "engine/patches", self.root / "requirements", self.shelf, self.bin, self.tmp):
+        for made in (self.root / "uwsgi_build/patches", self.root / "requirements", self.shelf, self.bin, self.tmp):
             made.mkdir(parents=True)
-        (self.root / "engine/patches" / PATCH).write_text(CURE)
+        (self.root / "uwsgi_build/patches" / PATCH).write_text(CURE)
         self.tool("cc")
         self.tool("pcre2-config")
         self.put_on_shelf()
@@ -94,7 +94,7 @@ class Toy:
         shelf = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(self.shelf), "PIP_CONFIG_FILE": os.devnull}
         machine = {"PATH": f"{self.bin}:{os.environ['PATH']}", "CC": "cc", "TMPDIR": str(self.tmp)}
         return subprocess.Popen(
-            [sys.executable, str(ROOT / "engine/build.py"), "--root", str(self.root), *options],
+            [sys.executable, str(ROOT / "uwsgi_build/build.py"), "--root", str(self.root), *options],
             env={**os.environ, **shelf, **machine, **env},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -277,7 +277,7 @@ def test_a_proved_engine_replaces_the_earlier_one_and_is_not_built_twice(working
 def test_it_is_built_again_when_something_differs(working: Toy, change: str) -> None:
     assert working.build().returncode == 0
     if change == "patch":
-        (working.root / "engine/patches" / PATCH).write_text(f"A better head.\n{CURE}")
+        (working.root / "uwsgi_build/patches" / PATCH).write_text(f"A better head.\n{CURE}")
     elif change == "program":
         (working.root / ".engine/uwsgi").write_text("torn")
     else:
@@ -288,7 +288,7 @@ def test_it_is_built_again_when_something_differs(working: Toy, change: str) -> 
 
 
 def prove(*command: str) -> "subprocess.CompletedProcess[str]":
-    prover = [sys.executable, str(ROOT / "engine/prove.py"), *command]
+    prover = [sys.executable, str(ROOT / "uwsgi_build/prove.py"), *command]
     return subprocess.run(prover, capture_output=True, text=True, timeout=scaled(100))
 
 
@@ -303,7 +303,7 @@ def test_the_built_engine_does_all_that_its_stamp_claims() -> None:
 
 @pytest.mark.full
 def test_the_stock_wheel_still_crashes_there_and_has_no_ssl() -> None:
-    """The day this fails is the day to drop the patch: see engine/README.md."""
+    """The day this fails is the day to drop the patch: see uwsgi_build/README.md."""
     wheel = Path(sys.executable).with_name("uwsgi")
     require(wheel.exists(), "the pyuwsgi wheel", "pip install pyuwsgi")
     done = prove(str(wheel))
@@ -322,7 +322,7 @@ def test_the_lock_pins_everything_and_names_no_index() -> None:
         assert "://" not in line
 
 
-@pytest.mark.parametrize("patch", sorted((ROOT / "engine/patches").glob("*.patch")), ids=lambda patch: patch.stem)
+@pytest.mark.parametrize("patch", sorted((ROOT / "uwsgi_build/patches").glob("*.patch")), ids=lambda patch: patch.stem)
 def test_a_patch_explains_itself_and_stays_small(patch: Path) -> None:
     head, _, body = patch.read_text().partition("\n--- a/")
     assert "unbit/uwsgi #" in head

@@ -1,4 +1,4 @@
-"""engine/patches/07: an offload thread passes the visitor's socket to the app behind, and forgets it.
+"""uwsgi_build/patches/07: an offload thread passes the visitor's socket to the app behind, and forgets it.
 
 First one end of it with the test as app behind, then the other with the test as front, then both together.
 """
@@ -8,14 +8,14 @@ import socket
 
 import pytest
 
-from offload_lab.clients.handed_over import connect, packet
-from offload_lab.clients.login import Visitor
+from offload_lab.clients.session import Visitor
 from offload_lab.clients.sse import SseClient, request_bytes
 from offload_lab.clients.websocket import WebSocketClient
 from offload_lab.errors import ProcessDied
-from offload_lab.stage import Stage
+from offload_lab.stages.stage import Stage
 from offload_lab.testing import wait_for
 from offload_lab.timeouts import scaled
+from offload_lab.uwsgi.protocol import connect, packet
 
 from .conftest import EVENT, HEAD, TIMEOUT_S, find, hall, read, says
 

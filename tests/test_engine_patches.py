@@ -1,4 +1,4 @@
-"""What each of engine/patches cures, seen on the built uWSGI; that the stock one fails is expected, and checked.
+"""What each of uwsgi_build/patches cures, seen on the built uWSGI; that the stock one fails is expected, and checked.
 
 The front is step 07's queue_full_broken: one worker, one offload thread. The app behind it is the test itself.
 """
@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from offload_lab.clients.login import Visitor
+from offload_lab.clients.session import Visitor
 from offload_lab.clients.websocket import CONTINUATION, PING, PONG, TEXT, WebSocketClient, frame
-from offload_lab.stage import Stage
+from offload_lab.stages.stage import Stage
 from offload_lab.testing import require, wait_for
 from offload_lab.timeouts import scaled
 

@@ -6,7 +6,7 @@ import sys
 import psutil
 import pytest
 
-from offload_lab.engine import ROOT
+from offload_lab.paths import ROOT
 from offload_lab.testing import wait_for
 
 SPEC = importlib.util.spec_from_file_location("supplies_under_test", ROOT / "engine" / "supplies.py")

@@ -8,14 +8,14 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from offload_lab.explain.observe import look
 
-from offload_lab import manifest
-from offload_lab.engine import ROOT
 from offload_lab.errors import BrokenMarks, CannotCheck, NotReady, ProcessDied, Unknown, WorkInTheWay, WrongPing
-from offload_lab.exercises import diagnosis, folder, hints, marks, progress
+from offload_lab.exercises import diagnose, hints, progress, regions, workspace
 from offload_lab.exercises.check import answered
-from offload_lab.exercises.scratch import inspect, scratch, solutions
-from offload_lab.explain import look
+from offload_lab.exercises.sandbox import inspect, scratch, solutions
+from offload_lab.paths import ROOT
+from offload_lab.stages import manifest
 from offload_lab.testing import Unexpected, expect
 
 INI = """\
@@ -40,12 +40,12 @@ def application(environ, start_response):
 
 
 def test_a_region_is_read_without_its_indentation():
-    assert marks.body(INI, "belt") == "; carries what needs no Python\noffload-threads = 1"
-    assert marks.body(APP, "answer") == 'start_response("200 OK", [])\nif environ:\n    return [b"pong"]'
+    assert regions.body(INI, "belt") == "; carries what needs no Python\noffload-threads = 1"
+    assert regions.body(APP, "answer") == 'start_response("200 OK", [])\nif environ:\n    return [b"pong"]'
 
 
 def test_a_region_is_filled_at_its_own_indentation():
-    filled = marks.fill(APP, {"answer": "\n# TODO: an answer\nif environ:\n    return []\n\n"})
+    filled = regions.fill(APP, {"answer": "\n# TODO: an answer\nif environ:\n    return []\n\n"})
     assert filled.splitlines()[1:-1] == [
         "    # >>> answer",
         "    # TODO: an answer",
@@ -55,8 +55,8 @@ def test_a_region_is_filled_at_its_own_indentation():
 
 
 def test_without_its_markers_a_file_is_as_it_was():
-    assert marks.unmarked(INI) == INI.replace("; >>> belt\n", "").replace("; <<<\n", "")
-    assert marks.unmarked("print('>>> no marker')\n") == "print('>>> no marker')\n"
+    assert regions.unmarked(INI) == INI.replace("; >>> belt\n", "").replace("; <<<\n", "")
+    assert regions.unmarked("print('>>> no marker')\n") == "print('>>> no marker')\n"
 
 
 lines_of_code = st.lists(st.from_regex(r"[a-z =\[\]]{0,20}", fullmatch=True)).map("\n".join)
@@ -64,9 +64,9 @@ lines_of_code = st.lists(st.from_regex(r"[a-z =\[\]]{0,20}", fullmatch=True)).ma
 
 @given(lines_of_code)
 def test_what_was_filled_in_is_read_again_and_the_rest_stays(lines):
-    filled = marks.fill(APP, {"answer": lines})
-    assert marks.body(filled, "answer") == marks.tidy(lines)
-    assert marks.fill(filled, {"answer": marks.body(APP, "answer")}) == APP
+    filled = regions.fill(APP, {"answer": lines})
+    assert regions.body(filled, "answer") == regions.tidy(lines)
+    assert regions.fill(filled, {"answer": regions.body(APP, "answer")}) == APP
 
 
 @pytest.mark.parametrize(
@@ -80,12 +80,12 @@ def test_what_was_filled_in_is_read_again_and_the_rest_stays(lines):
 )
 def test_a_broken_marker_is_named_with_its_line(change, says):
     with pytest.raises(BrokenMarks, match=says.replace(">", r"\>")):
-        marks.regions(INI.replace(*change))
+        regions.regions(INI.replace(*change))
 
 
 def test_a_region_that_is_not_there_is_named():
     with pytest.raises(BrokenMarks, match="the lines '>>> gate' and '<<<' are gone"):
-        marks.body(INI, "gate")
+        regions.body(INI, "gate")
 
 
 # --- the learner's folder
@@ -103,49 +103,49 @@ def step():
 
 
 def test_a_learner_gets_the_stage_with_blanks_and_nothing_that_gives_it_away(step, work):
-    target, kept = folder.start(step)
+    target, kept = workspace.start(step)
     assert (target, kept) == (work / "01_file_wrapper", None)
     names = {path.name for path in target.iterdir()}
     assert names == {"naive.ini", "file_wrapper.ini", "offload.ini", "naive.py", "file_wrapper.py"}
     assert (target / "naive.py").read_text() == (step.folder / "naive.py").read_text()
     for task in step.tasks:
-        assert folder.answer(step, task) == folder.untouched(task)
+        assert workspace.answer(step, task) == workspace.untouched(task)
 
 
 def test_a_solved_folder_is_the_stage_as_it_is_and_keeps_what_was_there(step):
-    target, _ = folder.start(step)
+    target, _ = workspace.start(step)
     (target / "naive.py").write_text("# mine\n")
-    solved, kept = folder.start(step, solved=True)
+    solved, kept = workspace.start(step, solved=True)
     assert solved == target
     assert (kept / "naive.py").read_text() == "# mine\n"
-    assert {task.name: folder.answer(step, task) for task in step.tasks} == solutions(step)
+    assert {task.name: workspace.answer(step, task) for task in step.tasks} == solutions(step)
 
 
 def test_a_folder_is_not_started_twice(step):
-    folder.start(step)
+    workspace.start(step)
     with pytest.raises(WorkInTheWay, match=r"is there already.*\./lab check 01.*\./lab reset 01"):
-        folder.start(step)
+        workspace.start(step)
 
 
 def test_what_was_not_started_cannot_be_read(step):
     with pytest.raises(WorkInTheWay, match=r"is not there yet; make it with: \./lab start 01"):
-        folder.answer(step, step.tasks[0])
+        workspace.answer(step, step.tasks[0])
 
 
 def test_a_reset_of_one_task_leaves_the_others_and_keeps_a_copy(step):
-    target, _ = folder.start(step, solved=True)
-    kept = folder.reset(step, step.task("belt"))
-    assert folder.answer(step, step.task("belt")) == folder.untouched(step.task("belt"))
-    assert folder.answer(step, step.task("app")) == solutions(step)["app"]
+    target, _ = workspace.start(step, solved=True)
+    kept = workspace.reset(step, step.task("belt"))
+    assert workspace.answer(step, step.task("belt")) == workspace.untouched(step.task("belt"))
+    assert workspace.answer(step, step.task("app")) == solutions(step)["app"]
     assert (kept / "offload.ini").read_text() == (step.folder / "offload.ini").read_text()
     assert kept.parent == target.parent / ".kept"
 
 
 def test_a_whole_reset_puts_everything_back(step):
-    target, _ = folder.start(step)
+    target, _ = workspace.start(step)
     (target / "naive.py").unlink()
     (target / "notes.txt").write_text("mine\n")
-    kept = folder.reset(step)
+    kept = workspace.reset(step)
     assert (target / "naive.py").exists()
     assert not (target / "notes.txt").exists()
     assert (kept / "notes.txt").read_text() == "mine\n"
@@ -168,11 +168,11 @@ def spoil_encoding(path):
     ],
 )
 def test_a_file_that_cannot_be_read_is_named_with_the_way_out_which_works(step, spoil, error, says):
-    target, _ = folder.start(step)
+    target, _ = workspace.start(step)
     spoil(target / "offload.ini")
     with pytest.raises(error, match=rf"(?s){says}.*\./lab reset 01 belt"):
         inspect(step)
-    folder.reset(step, step.task("belt"))
+    workspace.reset(step, step.task("belt"))
     inspect(step)
 
 
@@ -185,7 +185,7 @@ def test_a_file_that_cannot_be_read_is_named_with_the_way_out_which_works(step, 
     ],
 )
 def test_a_file_that_no_process_could_read_is_named_before_any_is_started(step, file, content, says):
-    target, _ = folder.start(step)
+    target, _ = workspace.start(step)
     if content is None:
         (target / file).unlink()
     else:
@@ -206,7 +206,7 @@ def test_a_file_that_no_process_could_read_is_named_before_any_is_started(step, 
     ],
 )
 def test_another_tasks_file_or_a_missing_one_does_not_matter_for_a_task(step, file, content):
-    target, _ = folder.start(step, solved=True)
+    target, _ = workspace.start(step, solved=True)
     if content is None:
         (target / file).unlink()
     else:
@@ -220,22 +220,22 @@ def test_another_tasks_file_or_a_missing_one_does_not_matter_for_a_task(step, fi
 
 
 def test_a_file_of_no_task_matters_for_each(step):
-    target, _ = folder.start(step)
+    target, _ = workspace.start(step)
     (target / "naive.py").write_text("def application(:\n")
     with pytest.raises(CannotCheck, match=r"naive\.py, line 1"):
         inspect(step, step.task("belt"))
 
 
 def test_a_tasks_own_file_is_the_learners_outside_of_the_marks_too(step):
-    target, _ = folder.start(step)
+    target, _ = workspace.start(step)
     with (target / "offload.ini").open("a") as ini:
         ini.write("; mine\n")
     (target / "mine.py").write_text("helps = True\n")
     with answered(step, step.task("belt")) as copy:
         text = (copy.folder / "offload.ini").read_text()
         assert text.endswith("; mine\n")
-        assert marks.body(text, "belt") == folder.untouched(step.task("belt"))
-        assert marks.body(text, "app") == solutions(step)["app"]
+        assert regions.body(text, "belt") == workspace.untouched(step.task("belt"))
+        assert regions.body(text, "app") == solutions(step)["app"]
         assert (copy.folder / "mine.py").exists()
 
 
@@ -243,12 +243,12 @@ def test_an_ini_that_names_another_step_names_it_from_the_learners_folder_too(st
     shutil.copytree(step.folder, tmp_path / "steps" / step.name)
     ini = tmp_path / "steps" / step.name / "naive.ini"
     ini.write_text(ini.read_text() + "pythonpath = %d../04_websocket\n")
-    folder.start(replace(step, folder=ini.parent))
+    workspace.start(replace(step, folder=ini.parent))
     assert "pythonpath = %d../../steps/04_websocket\n" in (work / step.name / "naive.ini").read_text()
 
 
 def test_a_copy_of_a_step_is_found_by_its_path(step):
-    target, _ = folder.start(step)
+    target, _ = workspace.start(step)
     found = manifest.find(f"{target}/")
     assert (found.name, found.folder, found.tasks) == (step.name, target, step.tasks)
     with pytest.raises(Unknown):
@@ -257,7 +257,7 @@ def test_a_copy_of_a_step_is_found_by_its_path(step):
 
 def test_a_scratch_copy_has_the_repositorys_shape_and_goes_away(step):
     with scratch(step, answers={"belt": "threads = 2"}) as copy:
-        assert marks.body((copy.folder / "offload.ini").read_text(), "belt") == "threads = 2"
+        assert regions.body((copy.folder / "offload.ini").read_text(), "belt") == "threads = 2"
         assert (copy.folder / "../..").resolve() == copy.folder.parents[1]
         assert (copy.folder.parents[1] / "offload_lab").resolve() == ROOT / "offload_lab"
         assert [one.name for one in manifest.steps(copy.folder.parent)] == [one.name for one in manifest.steps()]
@@ -272,7 +272,7 @@ def test_a_look_that_is_cut_short_says_the_logs_last_error(step, monkeypatch):
         return stage.front.stats_socket.unlink() or look(stage.step, stage.variant, stage.run)
 
     monkeypatch.setattr("offload_lab.exercises.diagnoses.download.visit", cut_short)
-    said = diagnosis.diagnose(step, step.task("belt"))
+    said = diagnose.diagnose(step, step.task("belt"))
     assert said.findings == ()
     assert said.errors == ("the log of offload says: *** failed to mend ***",)
 
@@ -329,19 +329,19 @@ def test_expect_says_what_was_called_got_and_expected():
 
 def test_of_a_log_the_lines_that_tell_are_said():
     log = "*** Starting uWSGI ***\nunable to load app 0\nclosing all\n*** GAME OVER ***"
-    said = diagnosis.will_not_start(ProcessDied("offload", 22, log))
+    said = diagnose.will_not_start(ProcessDied("offload", 22, log))
     assert said == "offload.ini ended before it answered. Its log says: unable to load app 0"
-    said = diagnosis.will_not_start(NotReady("offload", 30, "spawned uWSGI worker 1"))
+    said = diagnose.will_not_start(NotReady("offload", 30, "spawned uWSGI worker 1"))
     assert said == "offload.ini lives, but does not answer"
 
 
 def test_of_a_line_about_a_request_nothing_is_an_error():
-    assert diagnosis.telling("[pid: 7|app: 0] GET /error => generated 0 bytes\nunable to load app 0") == [
+    assert diagnose.telling("[pid: 7|app: 0] GET /error => generated 0 bytes\nunable to load app 0") == [
         "unable to load app 0"
     ]
 
 
 def test_a_ping_that_is_offloaded_is_told_as_what_it_is():
-    said = diagnosis.ping_lost(WrongPing("header", "an empty reply", 1, ""))
+    said = diagnose.ping_lost(WrongPing("header", "an empty reply", 1, ""))
     assert re.search(r"was offloaded and got an empty reply: the condition of a route in header\.ini is true", said)
-    assert diagnosis.ping_lost(WrongPing("header", "500", 0, "")).endswith("got 500: header.ini answered it")
+    assert diagnose.ping_lost(WrongPing("header", "500", 0, "")).endswith("got 500: header.ini answered it")

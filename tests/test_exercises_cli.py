@@ -12,11 +12,11 @@ import psutil
 import pytest
 
 from offload_lab.clients import ping
-from offload_lab.engine import ROOT
-from offload_lab.exercises import marks
+from offload_lab.exercises import regions
+from offload_lab.paths import ROOT
 from offload_lab.testing import wait_for
 from offload_lab.timeouts import scaled
-from offload_lab.uwsgi import free_port
+from offload_lab.uwsgi.server import free_port
 
 LAB = [sys.executable, "-m", "offload_lab"]
 TASKS = {"belt": "offload.ini", "app": "offload.ini", "handover": "file_wrapper.py"}
@@ -46,7 +46,7 @@ def lab(place):
 
 def write(place, task, lines):
     path = Path(place["LAB_WORK"]) / "01_file_wrapper" / TASKS[task]
-    path.write_text(marks.fill(path.read_text(), {task: lines}))
+    path.write_text(regions.fill(path.read_text(), {task: lines}))
 
 
 @pytest.mark.full
@@ -78,7 +78,7 @@ def test_a_mistake_is_named_by_what_it_does_and_taken_back_with_reset(lab, place
     assert re.search(r"worker \d+ has 2 threads that run the app, and one of them sends GET /file", said)
     assert "+offload-threads = 1" in lab("solution", "01", "belt", "--spoil")
     kept = Path(re.search(r"kept in (\S+)", lab("reset", "01", "belt"))[1])
-    assert marks.body((kept / "offload.ini").read_text(), "belt") == "threads = 2"
+    assert regions.body((kept / "offload.ini").read_text(), "belt") == "threads = 2"
     assert re.search(r"its only thread sends", lab("check", "01", "belt", status=1))
 
 

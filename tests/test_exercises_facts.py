@@ -2,12 +2,12 @@
 
 import pytest
 
-from offload_lab import manifest
-from offload_lab.exercises import folder, marks
+from offload_lab.exercises import regions, workspace
 from offload_lab.exercises.check import check
 from offload_lab.exercises.ini_facts import ini_facts
 from offload_lab.exercises.logs import app_findings
-from offload_lab.exercises.scratch import scratch
+from offload_lab.exercises.sandbox import scratch
+from offload_lab.stages import manifest
 
 HANDOVER = "pull-header = X-Offload-to-SSE X_OFFLOAD\nresponse-route-if-not = {}"
 TRACEBACK = """\
@@ -96,8 +96,8 @@ def test_where_the_text_says_it_nothing_is_started(tmp_path, monkeypatch):
     monkeypatch.setenv("LAB_WORK", str(tmp_path))
     monkeypatch.setattr("offload_lab.exercises.check.try_out", None)
     step = manifest.find("01")
-    ini = folder.start(step, solved=True)[0] / "offload.ini"
-    ini.write_text(marks.fill(ini.read_text(), {"belt": "offload_threads = 1"}))
+    ini = workspace.start(step, solved=True)[0] / "offload.ini"
+    ini.write_text(regions.fill(ini.read_text(), {"belt": "offload_threads = 1"}))
     [verdict] = check(step, step.task("belt"))
     assert (verdict.outcome, verdict.started) == ("failed", False)
     assert "offload_threads" in verdict.lines[0]

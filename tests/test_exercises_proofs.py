@@ -9,13 +9,14 @@ import ast
 
 import pytest
 
-from offload_lab import engine, manifest
 from offload_lab.errors import Missing
 from offload_lab.exercises.check import PREFIX, try_out
-from offload_lab.exercises.diagnosis import Diagnosis, diagnose
+from offload_lab.exercises.diagnose import Diagnosis, diagnose
 from offload_lab.exercises.hints import answer_in
-from offload_lab.exercises.scratch import scratch
+from offload_lab.exercises.sandbox import scratch
+from offload_lab.stages import manifest
 from offload_lab.testing import require
+from offload_lab.uwsgi import binary
 
 STEPS = [step for step in manifest.steps() if step.tasks]
 TASKS = [(step.name, task.name) for step in STEPS for task in step.tasks]
@@ -36,7 +37,7 @@ def find(step, task):
     found = manifest.find(step)
     chosen = found.task(task)
     try:
-        engine.find().check(found.variant(chosen.variant).needs)
+        binary.find().check(found.variant(chosen.variant).needs)
     except Missing as missing:
         require(False, missing.what, missing.install)
     return found, chosen

@@ -12,24 +12,26 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
+from offload_lab.explain.observe import look
+from offload_lab.explain.snapshot import Connection, Facts, Request, Server, Wait, Worker
 
-from offload_lab import manifest
 from offload_lab.clients import SlowReader
-from offload_lab.clients.login import Visitor
+from offload_lab.clients.session import Visitor
 from offload_lab.clients.sse import SseClient
-from offload_lab.engine import ROOT
 from offload_lab.errors import LabError
-from offload_lab.explain import Connection, Facts, Request, Server, Wait, Worker, describe, find_run, look
-from offload_lab.explain.configured import from_command_line
-from offload_lab.explain.runs import Run, named_in, only_run, runs
-from offload_lab.explain.sockets import address
-from offload_lab.explain.threads import blocked_threads
-from offload_lab.lint.servers import offload_threads
-from offload_lab.manifest import Variant
-from offload_lab.stage import Stage
+from offload_lab.inspect import describe, find_run
+from offload_lab.inspect.configuration import from_command_line
+from offload_lab.inspect.kernel_sockets import address
+from offload_lab.inspect.runs import Run, named_in, only_run, runs
+from offload_lab.inspect.syscalls import blocked_threads
+from offload_lab.paths import ROOT
+from offload_lab.stages import manifest
+from offload_lab.stages.manifest import Variant
+from offload_lab.stages.stage import Stage
 from offload_lab.system import is_linux
 from offload_lab.testing import wait_for
 from offload_lab.timeouts import scaled
+from offload_lab.uwsgi.config.servers import offload_threads
 
 linux = pytest.mark.skipif(not is_linux(), reason="only Linux tells what a thread waits for: proc(5)")
 DOWNLOAD = Request("GET", "/file", 12)

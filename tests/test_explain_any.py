@@ -13,17 +13,18 @@ from types import SimpleNamespace
 
 import psutil
 import pytest
+from offload_lab.explain.observe import look_at_address
 
-from offload_lab import engine
 from offload_lab.clients import SlowReader
-from offload_lab.engine import ROOT
-from offload_lab.explain import StatsError, as_json, describe, look_at_address, metrics
-from offload_lab.explain.metrics import HELP, PREFIX
-from offload_lab.explain.stats import read
+from offload_lab.inspect import as_json, describe, metrics
+from offload_lab.inspect.metrics import HELP, PREFIX
+from offload_lab.paths import ROOT
 from offload_lab.system import is_linux
 from offload_lab.testing import wait_for
 from offload_lab.timeouts import scaled
-from offload_lab.uwsgi import free_port
+from offload_lab.uwsgi import binary
+from offload_lab.uwsgi.server import free_port
+from offload_lab.uwsgi.stats import StatsError, read
 
 pytestmark = pytest.mark.skipif(not is_linux(), reason="only Linux tells what a thread waits for: proc(5)")
 WORKERS, STREAMS = 4, 3
@@ -83,7 +84,7 @@ def uwsgi(ini, log):
     env = {name: value for name, value in os.environ.items() if not name.startswith("UWSGI_")}
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [engine.wheel(), "--ini", ini], stdout=output, stderr=subprocess.STDOUT, env=env, start_new_session=True
+            [binary.wheel(), "--ini", ini], stdout=output, stderr=subprocess.STDOUT, env=env, start_new_session=True
         )
     try:
         yield process

@@ -8,9 +8,10 @@ from functools import cache
 
 import pytest
 
-from offload_lab import nginx, programs
-from offload_lab.guesses import results
-from offload_lab.manifest import steps_folder
+from offload_lab import programs
+from offload_lab.paths import results
+from offload_lab.stages import nginx
+from offload_lab.stages.manifest import steps_folder
 
 from .peers import table
 from .peers.clients import EVENT_SOURCES

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from offload_lab.engine import ROOT
+from offload_lab.paths import ROOT
 
 NOTES = ROOT / "docs" / "field-notes.md"
 TEXT = NOTES.read_text()

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from offload_lab import figures, figures_lesson, report
 from offload_lab.clients import Bystander
-from offload_lab.engine import ROOT
-from offload_lab.recording import Recording, Sample, Transfer
+from offload_lab.measure import report
+from offload_lab.measure.model import Recording, Sample, Transfer
+from offload_lab.paths import ROOT
+from offload_lab.plots import guesses, timeline
 
 WORKER, BELT = 11, 12
 
@@ -70,13 +71,13 @@ STATES = {
 @pytest.mark.full
 @pytest.mark.parametrize("ending", ["png", "svg"])
 def test_every_state_is_drawn(tmp_path, ending):
-    path = figures.save(figures.signature(list(STATES.values())), tmp_path / "new folder" / f"picture.{ending}")
+    path = timeline.save(timeline.signature(list(STATES.values())), tmp_path / "new folder" / f"picture.{ending}")
     assert path.read_bytes().startswith({"png": b"\x89PNG\r\n", "svg": b"<?xml"}[ending])
 
 
 @pytest.mark.parametrize("state", STATES)
 def test_the_title_says_what_the_table_says(state):
-    [panel] = figures.signature([STATES[state]]).axes
+    [panel] = timeline.signature([STATES[state]]).axes
     row = report.summarise(STATES[state])
     assert panel.get_title(loc="left").startswith(f"offload: {row.answered_meanwhile} of {row.asked} bystanders ")
 
@@ -91,28 +92,28 @@ def test_the_title_says_what_the_table_says(state):
 )
 def test_the_title_says_what_they_were_answered_beside(kind, count, says):
     transfer = Transfer("/", 0.0, 0.5, 3.5, 3.5, 0.0, kind=kind, count=count)
-    [panel] = figures.signature([replace(recorded(QUICK), transfer=transfer)]).axes
+    [panel] = timeline.signature([replace(recorded(QUICK), transfer=transfer)]).axes
     assert panel.get_title(loc="left") == f"offload: {says}"
 
 
 def test_the_title_is_the_colour_of_the_stuck_as_soon_as_one_is():
-    panels = figures.signature([recorded(QUICK, QUICK), recorded(QUICK, NEVER)]).axes
-    assert [panel._left_title.get_color() for panel in panels] == [figures.FREE, figures.STUCK]
+    panels = timeline.signature([recorded(QUICK, QUICK), recorded(QUICK, NEVER)]).axes
+    assert [panel._left_title.get_color() for panel in panels] == [timeline.FREE, timeline.STUCK]
 
 
 def test_all_panels_share_one_time_axis_that_ends_after_the_longest_download():
     long = replace(recorded(QUICK), transfer=Transfer("/file", 8.0, 0.5, 8.0, 9.0, 64.0))
-    panels = figures.signature([recorded(QUICK), long]).axes
+    panels = timeline.signature([recorded(QUICK), long]).axes
     assert {panel.get_xlim() for panel in panels} == {(0, 9.15)}
 
 
 def test_an_answer_after_the_end_of_the_download_is_still_on_the_picture():
-    [panel] = figures.signature([recorded((3.4, 6.0))]).axes
+    [panel] = timeline.signature([recorded((3.4, 6.0))]).axes
     assert panel.get_xlim()[1] > 6
 
 
 def words(recording):
-    [panel] = figures.signature([recording]).axes
+    [panel] = timeline.signature([recording]).axes
     return [text.get_text() for text in panel.texts]
 
 
@@ -140,24 +141,24 @@ def test_where_the_system_tells_no_thread_an_idle_worker_is_not_called_the_carri
 
 
 def test_a_bystander_who_was_never_answered_is_drawn_to_the_end_of_the_download():
-    [panel] = figures.signature([recorded(NEVER)]).axes
+    [panel] = timeline.signature([recorded(NEVER)]).axes
     assert list(panel.lines[0].get_xdata()) == [1.2, 3.75]
 
 
 def test_neighbouring_looks_of_the_same_state_are_one_bar():
-    assert figures.busy_spans(recorded(busy=True).samples) == [(0.0, 1.0, False), (1.0, 3.5, True), (3.5, 4.0, False)]
+    assert timeline.busy_spans(recorded(busy=True).samples) == [(0.0, 1.0, False), (1.0, 3.5, True), (3.5, 4.0, False)]
 
 
 def test_a_gap_is_drawn_as_one_and_not_as_an_idle_worker():
-    spans = figures.busy_spans(with_a_gap(recorded(busy=True)).samples)
+    spans = timeline.busy_spans(with_a_gap(recorded(busy=True)).samples)
     assert [busy for _, _, busy in spans] == [False, True, None, True, False]
     assert spans[2][:2] == (2.0, 2.5)
-    drawn = figures.signature([with_a_gap(recorded(QUICK, busy=True))])
+    drawn = timeline.signature([with_a_gap(recorded(QUICK, busy=True))])
     assert "not seen" in {text.get_text() for axes in drawn.axes for text in axes.texts}
 
 
 def test_the_same_recording_is_the_same_svg(tmp_path):
-    made = [figures.save(figures.signature([STATES["blocked"]]), tmp_path / name) for name in ("one.svg", "two.svg")]
+    made = [timeline.save(timeline.signature([STATES["blocked"]]), tmp_path / name) for name in ("one.svg", "two.svg")]
     assert made[0].read_bytes() == made[1].read_bytes()
 
 
@@ -166,7 +167,7 @@ def test_the_readmes_picture_says_what_the_recordings_beside_it_say(tmp_path):
     blocked, offloaded = (
         Recording.load(docs / f"recordings/01_file_wrapper-{variant}.json") for variant in ("file_wrapper", "offload")
     )
-    drawn = figures.save(figures.signature([blocked, offloaded]), tmp_path / "signature.svg")
+    drawn = timeline.save(timeline.signature([blocked, offloaded]), tmp_path / "signature.svg")
     texts = re.compile("<!-- (.*) -->")  # text is drawn as outlines; each stands in a comment as well
     assert texts.findall((docs / "figures/signature.svg").read_text()) == texts.findall(drawn.read_text())
 
@@ -185,20 +186,20 @@ def test_the_readmes_picture_says_what_the_recordings_beside_it_say(tmp_path):
     ],
 )
 def test_a_guess_is_judged_in_words(guess, measured, says):
-    assert figures_lesson.verdict(guess, measured) == says
+    assert guesses.verdict(guess, measured) == says
 
 
 @pytest.mark.parametrize(("guess", "measured"), [(None, 5), (5, 5), (0, 0), (-3, 70), (1, 1e9), (1e9, 1), (None, 0)])
 def test_any_guess_is_drawn(tmp_path, guess, measured):
-    assert figures.save(figures_lesson.guess_beside(guess, measured, "MiB"), tmp_path / "guess.png").exists()
+    assert timeline.save(guesses.guess_beside(guess, measured, "MiB"), tmp_path / "guess.png").exists()
 
 
 @pytest.mark.parametrize("guess", [None, 5])
 def test_a_wait_without_end_is_drawn_too(tmp_path, guess):
-    assert figures.save(figures_lesson.guess_beside(guess, math.inf, "ms"), tmp_path / "guess.png").exists()
+    assert timeline.save(guesses.guess_beside(guess, math.inf, "ms"), tmp_path / "guess.png").exists()
 
 
 def test_memory_is_drawn_with_one_bar_for_each_variant_and_size():
     peaks = {"naive": {16: 24.0, 64: 70.2}, "offload": {16: 6.0, 64: 6.1}}
-    [panel] = figures_lesson.memory(peaks).axes
+    [panel] = guesses.memory(peaks).axes
     assert [bar.get_height() for bar in panel.patches] == [24.0, 70.2, 6.0, 6.1]

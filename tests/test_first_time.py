@@ -15,10 +15,10 @@ import pytest
 
 from offload_lab import programs
 from offload_lab.clients import ping
-from offload_lab.engine import ROOT
-from offload_lab.recording import Recording
+from offload_lab.measure.model import Recording
+from offload_lab.paths import ROOT
 from offload_lab.timeouts import scaled
-from offload_lab.uwsgi import free_port
+from offload_lab.uwsgi.server import free_port
 
 LAB = [sys.executable, "-m", "offload_lab"]
 BARE = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "60"}
@@ -68,7 +68,7 @@ def test_the_help_begins_with_what_to_do_first(tmp_path):
 def test_a_narrow_demo_keeps_every_number_whole(capsys):
     from rich.console import Console
 
-    from offload_lab.report import table
+    from offload_lab.measure.report import table
 
     recordings = [Recording.load(path) for path in sorted((ROOT / "docs" / "recordings").glob("*.json"))]
     Console(width=60).print(table(recordings, narrow=True))
@@ -133,7 +133,7 @@ def test_stages_run_at_a_path_with_spaces(elsewhere):
 
 
 def test_by_hand_a_run_folder_with_a_space_is_named(tmp_path, monkeypatch):
-    from offload_lab.site import run_folder
+    from offload_lab.stages.site import run_folder
 
     monkeypatch.setattr(sys, "argv", ["uwsgi", *f"{tmp_path}/my folder/.run 64".split()])
     with pytest.raises(RuntimeError, match=r"my: uWSGI cuts pyargv at spaces.*--set-placeholder run="):

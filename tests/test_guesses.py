@@ -5,8 +5,8 @@ import math
 
 import pytest
 
-from offload_lab.figures_lesson import all_guesses
-from offload_lab.guesses import Guess, counts_as_guess, first_guesses, keep_guess
+from offload_lab.measure.guesses import Guess, counts_as_guess, first_guesses, keep_guess
+from offload_lab.plots.guesses import all_guesses
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,10 @@ import threading
 import psutil
 import pytest
 
-from offload_lab import holder
-from offload_lab.holder import Holder, find_holders, waiting_thread
-from offload_lab.process import Deadline, Process
+from offload_lab.inspect import socket_owners
+from offload_lab.inspect.socket_owners import Holder, find_holders, waiting_thread
+from offload_lab.process.deadlines import Deadline
+from offload_lab.process.process import Process
 from offload_lab.system import is_linux
 from offload_lab.testing import wait_for
 
@@ -149,7 +150,7 @@ def test_on_an_unknown_architecture_the_thread_is_not_told(helper, monkeypatch):
 @linux
 def test_a_thread_that_runs_waits_on_nothing(helper):
     pid, fd, tid, _ = helper("nothing, and runs")
-    wait_for(lambda: holder.read_syscall(pid, tid) == [-1], 20, "the thread running")
+    wait_for(lambda: socket_owners.read_syscall(pid, tid) == [-1], 20, "the thread running")
     assert waiting_thread(pid, fd) is None
 
 
@@ -157,8 +158,8 @@ def test_a_thread_that_is_gone_waits_on_nothing():
     ended = threading.Thread(target=lambda: None)
     ended.start()
     ended.join()
-    assert holder.read_syscall(os.getpid(), ended.native_id) == [-1]
+    assert socket_owners.read_syscall(os.getpid(), ended.native_id) == [-1]
 
 
 def test_an_address_that_cannot_be_read_holds_no_descriptors():
-    assert holder.polled(os.getpid(), 0, 3) == set()
+    assert socket_owners.polled(os.getpid(), 0, 3) == set()

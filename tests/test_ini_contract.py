@@ -15,14 +15,16 @@ from dataclasses import dataclass
 
 import pytest
 
-from offload_lab import engine, manifest
 from offload_lab.clients import fetch
 from offload_lab.errors import Missing, ProcessDied
-from offload_lab.process import Deadline, Process
-from offload_lab.stage import short_private_folder
+from offload_lab.process.deadlines import Deadline
+from offload_lab.process.process import Process
+from offload_lab.stages import manifest
+from offload_lab.stages.stage import short_private_folder
 from offload_lab.testing import require, wait_for
 from offload_lab.timeouts import scaled
-from offload_lab.uwsgi import free_port
+from offload_lab.uwsgi import binary
+from offload_lab.uwsgi.server import free_port
 
 VARIANTS = {
     ini: [variant for variant in step.variants if ini.name in variant.inis]
@@ -171,12 +173,12 @@ class Seen:
 def engine_for(ini):
     """The least that can run it: the wheel, unless all of its variants need more."""
     needs = min((variant.needs for variant in VARIANTS[ini]), key=len, default=())
-    found = engine.find()
+    found = binary.find()
     try:
         found.check(needs)
     except Missing:
         try:
-            return engine.find("built")
+            return binary.find("built")
         except Missing as missing:
             require(False, missing.what, missing.install)
     return found

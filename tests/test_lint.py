@@ -2,10 +2,11 @@
 
 import pytest
 
-from offload_lab.engine import ROOT
-from offload_lab.lint import RULES, lint, parse
+from offload_lab.lint import RULES, lint
 from offload_lab.lint.rules import LEVELS
 from offload_lab.lint.targets import read
+from offload_lab.paths import ROOT
+from offload_lab.uwsgi.config.reader import parse
 
 STEPS = ROOT / "steps"
 PITFALLS = STEPS / "07_pitfalls"

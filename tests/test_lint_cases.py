@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from offload_lab.lint import RULES, lint, parse
+from offload_lab.lint import RULES, lint
+from offload_lab.uwsgi.config.reader import parse
 
 APP = "http-socket = 127.0.0.1:9090\nmodule = app\n"
 STREAMS = (

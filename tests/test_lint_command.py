@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from offload_lab import engine
-from offload_lab.engine import ROOT
 from offload_lab.lint import RULES
-from offload_lab.lint.options import known, nearest
+from offload_lab.paths import ROOT
 from offload_lab.timeouts import scaled
+from offload_lab.uwsgi import binary
+from offload_lab.uwsgi.config.options import known, nearest
 
 BLOCKING = "steps/02_xsendfile/blocking.ini"
 PAGE = "steps/07_pitfalls/no_offload_threads.md"
@@ -289,7 +289,7 @@ def test_a_comment_acknowledges_the_line_below_it(mark, tmp_path):
 
 @pytest.mark.parametrize("which", ["wheel", "built"])
 def test_every_option_of_the_installed_uwsgi_is_known(which):
-    listed = engine.ask(engine.find(which).command, "--help")
+    listed = binary.ask(binary.find(which).command, "--help")
     names = set(re_options(listed))
     assert len(names) > 900
     assert names <= set(known().kinds)

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from offload_lab import engine
-from offload_lab.lint import parse
-from offload_lab.lint.reader import IMPORTS, PLACEHOLDERS
 from offload_lab.lint.targets import read
 from offload_lab.timeouts import scaled
+from offload_lab.uwsgi import binary
+from offload_lab.uwsgi.config.reader import IMPORTS, PLACEHOLDERS, parse
 
 ENVIRON = {"SITE": "north", "NAMED": "%(site)", "PATH": "/usr/bin:/bin", "HOME": "/"}
 OPTIONS = ("pyargv", "add-header", "procname-prefix", "log-format", "pythonpath")
@@ -136,7 +135,7 @@ class Generator:
 
 
 def as_uwsgi_reads(folder, files):
-    command = [*engine.find().command, "--show-config", "--no-server"]
+    command = [*binary.find().command, "--show-config", "--no-server"]
     for file in files:
         command += ["--ini", file.name]
     answer = subprocess.run(

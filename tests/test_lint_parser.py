@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from offload_lab import engine
-from offload_lab.lint import UnusableConfig, lint, parse
-from offload_lab.lint.config import Config
-from offload_lab.lint.reader import IMPORTS, PLACEHOLDERS
-from offload_lab.lint.routes import routes
+from offload_lab.lint import lint
 from offload_lab.timeouts import scaled
+from offload_lab.uwsgi import binary
+from offload_lab.uwsgi.config.model import Config, UnusableConfig
+from offload_lab.uwsgi.config.reader import IMPORTS, PLACEHOLDERS, parse
+from offload_lab.uwsgi.config.routes import routes
 
 
 def loader(files):
@@ -79,7 +79,7 @@ LOGIC = re.compile(r"(end-?)?(if|for)(-.*)?|end")
 
 def as_uwsgi_reads(folder):
     """Every option that uWSGI has in the end, from its own --show-config."""
-    command = [*engine.find().command, "--show-config", "--no-server", "--ini", "front.ini"]
+    command = [*binary.find().command, "--show-config", "--no-server", "--ini", "front.ini"]
     answer = subprocess.run(
         command, cwd=folder, env=ENVIRON, capture_output=True, text=True, errors="replace", timeout=scaled(60)
     )

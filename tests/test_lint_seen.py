@@ -14,11 +14,11 @@ from contextlib import contextmanager
 
 import pytest
 
-from offload_lab import engine
-from offload_lab.process import Deadline
+from offload_lab.process.deadlines import Deadline
 from offload_lab.testing import wait_for
 from offload_lab.timeouts import scaled
-from offload_lab.uwsgi import Uwsgi, free_port
+from offload_lab.uwsgi import binary
+from offload_lab.uwsgi.server import Uwsgi, free_port
 
 pytestmark = pytest.mark.full  # each starts a uWSGI or two
 
@@ -100,7 +100,7 @@ def running(folder, name, text, port=None, options=(), which=None):
     """The server that `text` makes, once it answers."""
     ini = folder / f"{name}.ini"
     ini.write_text(text)
-    server = Uwsgi(ini, folder, port=port, options=options, engine=engine.find(which))
+    server = Uwsgi(ini, folder, port=port, options=options, engine=binary.find(which))
     with server:
         server.wait_ready(Deadline(STARTED_S))
         yield server
@@ -111,7 +111,7 @@ def start(folder, text, **environ):
     ini = folder / "refused.ini"
     ini.write_text(text)
     answer = subprocess.run(
-        [*engine.find().command, "--ini", str(ini)], cwd=folder, env={"PATH": os.environ["PATH"], **environ},
+        [*binary.find().command, "--ini", str(ini)], cwd=folder, env={"PATH": os.environ["PATH"], **environ},
         capture_output=True, text=True, errors="replace", timeout=scaled(60), preexec_fn=limit_memory,
     )  # fmt: skip
     return answer.returncode, answer.stdout + answer.stderr
@@ -204,7 +204,7 @@ def test_the_wheel_stops_reading_yaml_at_a_list(folder):
     text = "uwsgi:\n  processes: 2\n  env:\n    - A=1\n  threads: 3\n"
     (folder / "app.yml").write_text(text)
     answer = subprocess.run(
-        [*engine.find("wheel").command, "--show-config", "--no-server", "--yaml", "app.yml"],
+        [*binary.find("wheel").command, "--show-config", "--no-server", "--yaml", "app.yml"],
         cwd=folder, capture_output=True, text=True, timeout=scaled(60),
     )  # fmt: skip
     said = answer.stdout + answer.stderr

@@ -2,8 +2,8 @@
 
 import pytest
 
-from offload_lab import manifest
 from offload_lab.errors import BrokenManifest, Unknown
+from offload_lab.stages import manifest
 
 GOOD = """
 title = "A ticket hall"

@@ -13,12 +13,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from offload_lab import manifest, nginx, programs
+from offload_lab import programs
 from offload_lab.clients import ping
-from offload_lab.engine import ROOT
 from offload_lab.errors import CannotStart, LabError, Missing, PortBusy, ProcessDied
-from offload_lab.process import Deadline
-from offload_lab.stage import Stage
+from offload_lab.paths import ROOT
+from offload_lab.process.deadlines import Deadline
+from offload_lab.stages import manifest, nginx
+from offload_lab.stages.stage import Stage
 from offload_lab.testing import require, wait_for
 
 pytestmark = pytest.mark.full

@@ -12,9 +12,9 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from offload_lab.altered import altered
-from offload_lab.holder import find_holders
-from offload_lab.stage import Stage
+from offload_lab.inspect.socket_owners import find_holders
+from offload_lab.stages.overrides import altered
+from offload_lab.stages.stage import Stage
 from offload_lab.testing import require, wait_for
 
 pytestmark = pytest.mark.full

@@ -10,10 +10,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from offload_lab import manifest
-from offload_lab.engine import ROOT
-from offload_lab.exercises import marks
+from offload_lab.exercises import regions
 from offload_lab.exercises.hints import answer_in
+from offload_lab.paths import ROOT
+from offload_lab.stages import manifest
 from offload_lab.testing import require, require_program, wait_for
 from offload_lab.timeouts import scaled
 
@@ -155,7 +155,7 @@ def turns(path):
 
 def test_your_turn_is_a_task_of_the_step_and_its_cell_holds_the_blank(notebook):
     for step, task, lines in turns(notebook):
-        assert marks.tidy(lines) == marks.tidy(manifest.find(step).task(task).blank)
+        assert regions.tidy(lines) == regions.tidy(manifest.find(step).task(task).blank)
 
 
 def test_every_step_with_tasks_has_one_in_its_notebook():
@@ -260,11 +260,11 @@ def test_a_killed_kernel_leaves_no_process_and_no_run_folder(jupyter):
         client.execute_interactive(HOLD_A_STAGE, timeout=scaled(60), output_hook=said.append)
         *pids, run = "".join(message["content"].get("text", "") for message in said).split()
         processes = [psutil.Process(int(pid)) for pid in pids]
-        keepers = [process.parent() for process in processes[:1]]
+        supervisors = [process.parent() for process in processes[:1]]
         assert len(processes) >= 2, "a master and its worker"
         assert Path(run).is_dir()
         os.kill(manager.provisioner.pid, signal.SIGKILL)
-        wait_for(lambda: not any(one.is_running() for one in processes + keepers), 30, "the end of every process")
+        wait_for(lambda: not any(one.is_running() for one in processes + supervisors), 30, "the end of every process")
         wait_for(lambda: not Path(run).exists(), 10, "the end of the run folder")
     finally:
         client.stop_channels()

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from offload_lab import pack as packing
 from offload_lab.cli import workshop
-from offload_lab.engine import ROOT
-from offload_lab.pack import DownloadFailed, NoClone, find_pip, other_patches, pack
+from offload_lab.course import bundle as packing
+from offload_lab.course.bundle import DownloadFailed, NoClone, find_pip, other_patches, pack
+from offload_lab.paths import ROOT
 from offload_lab.testing import require, require_program
 
 pytestmark = pytest.mark.full

@@ -11,9 +11,10 @@ import textwrap
 import psutil
 import pytest
 
-from offload_lab import keeper
 from offload_lab.errors import CannotStart, NotReady, NotStopped, ProcessDied, StillRunning
-from offload_lab.process import Deadline, Process, readable
+from offload_lab.process import supervisor
+from offload_lab.process.deadlines import Deadline, readable
+from offload_lab.process.process import Process
 from offload_lab.system import is_linux
 from offload_lab.testing import wait_for
 
@@ -55,7 +56,7 @@ def gone(pid):
 
 
 def ended(pid):
-    """Gone, or kept by an init that does not reap, as where the keeper cannot inherit it."""
+    """Gone, or kept by an init that does not reap, as where the supervisor cannot inherit it."""
     try:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -143,51 +144,51 @@ def test_a_child_that_should_end_and_does_not_is_reported_with_its_log(python):
             process.wait_ended(Deadline(0.1))
 
 
-def test_a_keeper_that_says_nothing_is_not_waited_for_for_ever(python, monkeypatch, tmp_path):
+def test_a_supervisor_that_says_nothing_is_not_waited_for_for_ever(python, monkeypatch, tmp_path):
     silent = tmp_path / "silent.py"
     silent.write_text("import os, sys\nprint(os.getpid(), file=sys.stderr, flush=True)\nsys.stdin.read()")
-    monkeypatch.setattr("offload_lab.process.KEEPER", silent)
-    monkeypatch.setattr("offload_lab.process.HANDSHAKE_S", 3.0)
+    monkeypatch.setattr("offload_lab.process.process.SUPERVISOR", silent)
+    monkeypatch.setattr("offload_lab.process.process.HANDSHAKE_S", 3.0)
     process = python(FOREVER)
-    with pytest.raises(CannotStart, match=r"child: its keeper said nothing for [\d.]+ s"):
+    with pytest.raises(CannotStart, match=r"child: its supervisor said nothing for [\d.]+ s"):
         process.start()
     assert gone(int(process.log_tail()))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="prctl(2), parent death signal")
-def test_a_keeper_that_does_not_stop_is_given_up_with_the_command_that_finds_the_rest(python, monkeypatch):
+def test_a_supervisor_that_does_not_stop_is_given_up_with_the_command_that_finds_the_rest(python, monkeypatch):
     process = python(FOREVER, grace_s=0.1)
     process.start()
-    its_keeper = psutil.Process(process.pid).parent()
-    its_keeper.suspend()
-    monkeypatch.setattr("offload_lab.process.REAP_S", 0.2)
+    its_supervisor = psutil.Process(process.pid).parent()
+    its_supervisor.suspend()
+    monkeypatch.setattr("offload_lab.process.process.REAP_S", 0.2)
     with pytest.raises(NotStopped, match=rf"process {process.pid}\) was not reaped .* ps "):
         process.stop()
-    wait_for(lambda: gone(process.pid) and not its_keeper.is_running(), 20, "both ended")
+    wait_for(lambda: gone(process.pid) and not its_supervisor.is_running(), 20, "both ended")
 
 
-def test_ctrl_c_while_it_is_waited_for_leaves_the_rest_to_the_keeper(python, monkeypatch):
+def test_ctrl_c_while_it_is_waited_for_leaves_the_rest_to_the_supervisor(python, monkeypatch):
     def interrupted(self, timeout=None):
         raise KeyboardInterrupt
 
     process = python(FOREVER)
     process.start()
-    its_keeper = psutil.Process(process.pid).parent()
+    its_supervisor = psutil.Process(process.pid).parent()
     with monkeypatch.context() as patch:
         patch.setattr(subprocess.Popen, "wait", interrupted)
         with pytest.raises(KeyboardInterrupt):
             process.stop()
     process.stop()
     assert gone(process.pid)
-    assert not its_keeper.is_running()
+    assert not its_supervisor.is_running()
 
 
-def test_what_survives_sigkill_does_not_keep_the_keeper(monkeypatch, capfd):
-    monkeypatch.setattr(keeper, "KILL_S", 0.0)
-    monkeypatch.setattr(keeper, "reap", lambda leader: False)  # as if it slept in the kernel, uninterruptible
+def test_what_survives_sigkill_does_not_keep_the_supervisor(monkeypatch, capfd):
+    monkeypatch.setattr(supervisor, "KILL_S", 0.0)
+    monkeypatch.setattr(supervisor, "reap", lambda leader: False)  # as if it slept in the kernel, uninterruptible
     with subprocess.Popen([sys.executable, "-c", "pass"], start_new_session=True) as leader:
-        keeper.end(leader, 0.0)
-    assert "the keeper gave up on" in capfd.readouterr().err
+        supervisor.end(leader, 0.0)
+    assert "the supervisor gave up on" in capfd.readouterr().err
 
 
 def test_a_socket_beyond_descriptor_1023_is_waited_for_like_any_other(many_descriptors):
@@ -246,7 +247,7 @@ DAEMON = """
 """
 
 
-@pytest.mark.skipif(not is_linux(), reason="only Linux hands orphans to the keeper: prctl(2), subreaper")
+@pytest.mark.skipif(not is_linux(), reason="only Linux hands orphans to the supervisor: prctl(2), subreaper")
 def test_a_daemon_that_left_the_group_and_ignores_sigterm_goes_too(python):
     with python(DAEMON, grace_s=0.2) as process:
         process.wait_until(lambda: process.log_tail().isdigit(), Deadline(20))
@@ -304,7 +305,7 @@ def test_nothing_outlives_an_owner_that_is_killed(tmp_path, number):
 
 
 @pytest.mark.skipif(not is_linux(), reason="prctl(2), parent death signal")
-def test_a_child_ends_even_if_its_keeper_is_killed(python):
+def test_a_child_ends_even_if_its_supervisor_is_killed(python):
     with python(FOREVER) as process:
         psutil.Process(process.pid).parent().kill()
         wait_for(lambda: gone(process.pid), 20, "the child ended")

@@ -10,9 +10,9 @@ import psutil
 import pytest
 
 from offload_lab import programs
-from offload_lab.engine import ROOT
 from offload_lab.errors import Missing, Unknown
-from offload_lab.stage import Stage
+from offload_lab.paths import ROOT
+from offload_lab.stages.stage import Stage
 
 
 def put(path):

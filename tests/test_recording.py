@@ -6,7 +6,7 @@ import pytest
 
 from offload_lab.clients import Bystander
 from offload_lab.errors import LabError
-from offload_lab.recording import SCHEMA, Recording, Sample, Transfer
+from offload_lab.measure.model import SCHEMA, Recording, Sample, Transfer
 
 
 def a_recording():

@@ -5,11 +5,11 @@ import socket
 
 import pytest
 
-from offload_lab.clients.download import LOOPBACK
-from offload_lab.clients.login import Visitor
+from offload_lab.clients.session import Visitor
+from offload_lab.clients.slow_reader import LOOPBACK
 from offload_lab.clients.sse import SseClient
-from offload_lab.site.refusals import refusal
-from offload_lab.stage import Stage
+from offload_lab.stages.site.refusals import refusal
+from offload_lab.stages.stage import Stage
 from offload_lab.testing import wait_for
 
 pytestmark = pytest.mark.full

@@ -5,9 +5,9 @@ import math
 import pytest
 from rich.console import Console
 
-from offload_lab import report
 from offload_lab.clients import Bystander
-from offload_lab.recording import Recording, Sample, Transfer
+from offload_lab.measure import report
+from offload_lab.measure.model import Recording, Sample, Transfer
 
 BEGAN, HURRIED, ENDED = 1.0, 4.0, 5.0
 NEVER = None

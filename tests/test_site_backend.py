@@ -7,8 +7,8 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from offload_lab.site import backend
-from offload_lab.stage import short_private_folder
+from offload_lab.stages.site import backend
+from offload_lab.stages.stage import short_private_folder
 
 TIMEOUT_S = 20
 ANSWERS = {"uwsgi": backend.PINGS["uwsgi"], "http": b"HTTP/1.0 503 Service Unavailable\r\n\r\n"}

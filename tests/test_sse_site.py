@@ -7,13 +7,13 @@ from contextlib import ExitStack
 
 import pytest
 
-from offload_lab import manifest
 from offload_lab.clients import ping
-from offload_lab.clients.login import Visitor
-from offload_lab.process import Deadline
-from offload_lab.site import secret_key
-from offload_lab.stage import short_private_folder
-from offload_lab.uwsgi import Uwsgi, free_port
+from offload_lab.clients.session import Visitor
+from offload_lab.process.deadlines import Deadline
+from offload_lab.stages import manifest
+from offload_lab.stages.site import secret_key
+from offload_lab.stages.stage import short_private_folder
+from offload_lab.uwsgi.server import Uwsgi, free_port
 
 STEP = manifest.find("03_sse_offload").folder
 

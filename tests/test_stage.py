@@ -12,17 +12,18 @@ from pathlib import Path
 import psutil
 import pytest
 
-from offload_lab import engine, measure
-from offload_lab.background import Background
 from offload_lab.clients import SlowReader, ping
-from offload_lab.engine import ROOT
 from offload_lab.errors import LabError, Missing, PathTooLong, PortBusy, ProcessDied, Unknown
-from offload_lab.manifest import Step, Variant
-from offload_lab.measure import Sampler
-from offload_lab.process import Deadline
-from offload_lab.stage import Stage
+from offload_lab.measure import scenarios
+from offload_lab.measure.scenarios import Sampler
+from offload_lab.paths import ROOT
+from offload_lab.process.background import Background
+from offload_lab.process.deadlines import Deadline
+from offload_lab.stages.manifest import Step, Variant
+from offload_lab.stages.stage import Stage
 from offload_lab.testing import wait_for
-from offload_lab.uwsgi import SOCKET_PATH_LIMIT, Uwsgi, free_port, read_stats
+from offload_lab.uwsgi import binary
+from offload_lab.uwsgi.server import SOCKET_PATH_LIMIT, Uwsgi, free_port, read_stats
 
 SMALL = {"mib": "1"}
 
@@ -162,7 +163,7 @@ def test_a_step_has_several_names(word):
 
 
 def test_the_wheel_can_what_the_stages_need():
-    wheel = engine.find("wheel")
+    wheel = binary.find("wheel")
     assert wheel.pcre
     assert wheel.gevent
     assert not wheel.route_works
@@ -171,7 +172,7 @@ def test_the_wheel_can_what_the_stages_need():
 def test_an_engine_that_is_not_there_is_named(monkeypatch):
     monkeypatch.setenv("LAB_UWSGI", "wheal")
     with pytest.raises(Unknown, match=r"'wheal'.* wheel, built"):
-        engine.find()
+        binary.find()
 
 
 PROGRAMS = {
@@ -189,23 +190,23 @@ def test_a_program_that_is_no_uwsgi_is_named(tmp_path, monkeypatch, kind):
     program.chmod(0o755)
     os.mkfifo(tmp_path / "fifo")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(engine, "ASK_S", 0.5 if kind == "hangs" else 30.0)
+    monkeypatch.setattr(binary, "ASK_S", 0.5 if kind == "hangs" else 30.0)
     with pytest.raises(LabError, match=rf"{program} {says}"):
-        engine.find(str(program))
+        binary.find(str(program))
 
 
 @pytest.mark.parametrize("stamp", ["", "{}", "[]", '{"inputs": {"python": 3}}'])
 def test_a_stamp_that_was_torn_is_a_missing_engine(tmp_path, monkeypatch, stamp):
     (tmp_path / "uwsgi").touch()
     (tmp_path / "engine.json").write_text(stamp)
-    monkeypatch.setattr(engine, "BUILT", tmp_path)
+    monkeypatch.setattr(binary, "BUILT", tmp_path)
     with pytest.raises(Missing, match=r"engine\.json cannot be read.*\./lab engine --force"):
-        engine.find("built")
+        binary.find("built")
 
 
 def test_nothing_outlives_a_killed_stage(tmp_path):
     code = (
-        "from offload_lab.stage import Stage\nimport signal\n"
+        "from offload_lab.stages.stage import Stage\nimport signal\n"
         "with Stage('01', 'offload', placeholders={'mib': '1'}) as s:\n"
         "    print(*s.front.pids(), s.run, flush=True)\n    signal.pause()\n"
     )
@@ -299,23 +300,23 @@ def test_any_other_error_of_the_sampler_is_raised_where_the_block_is_left(monkey
     def breaks(*_):
         raise ZeroDivisionError
 
-    monkeypatch.setattr(measure, "look", breaks)
+    monkeypatch.setattr(scenarios, "look", breaks)
     with Stage("01", "offload", placeholders=SMALL) as running, pytest.raises(ZeroDivisionError):
         with Sampler(running, lambda: 0.0):
             pass
 
 
-@pytest.mark.parametrize("scenario", measure.SCENARIOS)
+@pytest.mark.parametrize("scenario", scenarios.SCENARIOS)
 def test_a_front_that_ends_cannot_be_measured_and_its_logs_say_why(scenario):
     with Stage("01", "offload", placeholders=SMALL) as running:
         running.front.stop()
         with pytest.raises(LabError, match=r"01_file_wrapper offload cannot be measured: .*refused.*logs say:\n---"):
-            measure.SCENARIOS[scenario](running)
+            scenarios.SCENARIOS[scenario](running)
 
 
 def test_a_download_that_never_ends_is_an_error(monkeypatch):
-    monkeypatch.setattr(measure, "FINISH_S", 0.1)
+    monkeypatch.setattr(scenarios, "FINISH_S", 0.1)
     with Stage("01", "offload", placeholders={"mib": "64"}) as running:
         monkeypatch.setattr(SlowReader, "hurry", lambda self: None)
         with pytest.raises(LabError, match=r"had not ended 0\.1 s after"):
-            measure.record_download(running, slow_s=0.1)
+            scenarios.record_download(running, slow_s=0.1)

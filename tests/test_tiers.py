@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from offload_lab.cli.tools import QUICK, SIDE_BY_SIDE, pytest_words
-from offload_lab.engine import ROOT
-from offload_lab.process import Deadline
+from offload_lab.paths import ROOT
+from offload_lab.process.deadlines import Deadline
 from offload_lab.testing import wait_for
 from offload_lab.timeouts import VARIABLE, factor_for_load, scaled
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from offload_lab import manifest
 from offload_lab.cli import workshop
+from offload_lab.course.agenda import BREAK, CLOSING, LUNCH, OPENING, TooShort, plan
+from offload_lab.course.agenda_text import WIDTH, lines, renewed
 from offload_lab.errors import Unknown
-from offload_lab.manifest import Section, Step
-from offload_lab.timetable import BREAK, CLOSING, LUNCH, OPENING, TooShort, plan
-from offload_lab.timetable_text import WIDTH, lines, renewed
+from offload_lab.stages import manifest
+from offload_lab.stages.manifest import Section, Step
 
 STEPS = manifest.steps()
 LEAST = 55

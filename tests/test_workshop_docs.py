@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from offload_lab import manifest
-from offload_lab.engine import ROOT
+from offload_lab.paths import ROOT
+from offload_lab.stages import manifest
 
 FOLDER = ROOT / "docs" / "workshop"
 PAGES = {path.name: path.read_text() for path in FOLDER.glob("*.md")}

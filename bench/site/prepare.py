@@ -5,8 +5,8 @@
 
 from django.test import Client
 
-from offload_lab.site import make_file, run_folder
-from offload_lab.site.wsgi import DEMO_USERS, prepare_database
+from offload_lab.stages.site import make_file, run_folder
+from offload_lab.stages.site.wsgi import DEMO_USERS, prepare_database
 
 from . import wsgi  # noqa: F401 (sets Django up)
 from .feeds import FILE

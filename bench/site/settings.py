@@ -6,7 +6,7 @@ import sys
 # where the stages' settings look for it; each server has other words there
 sys.argv[1:2] = [os.environ["BENCH_RUN"]]
 
-from offload_lab.site.settings import *  # noqa: E402, F403
+from offload_lab.stages.site.settings import *  # noqa: E402, F403
 
 ROOT_URLCONF = f"bench.site.{os.environ['BENCH_URLS']}"
 

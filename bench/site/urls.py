@@ -9,5 +9,5 @@ urlpatterns = [
     path("subscribe", views.subscribe),
     path("file", views.file),
     path("slow", views.slow),
-    path("", include("offload_lab.site.urls")),
+    path("", include("offload_lab.stages.site.urls")),
 ]

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from django.http import FileResponse, HttpResponse, HttpResponseForbidden, StreamingHttpResponse
 
-from offload_lab.site import run_folder
+from offload_lab.stages.site import run_folder
 
 from .feeds import ALL, FEEDS, FILE, SLOW_S, listen
 

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import click
 
-from ..engine import ROOT
-from ..errors import LabError, Unknown
-from ..manifest import nearest
-from ..system import is_linux
+from offload_lab.errors import LabError, Unknown
+from offload_lab.paths import ROOT
+from offload_lab.stages.manifest import nearest
+from offload_lab.system import is_linux
+
 from .console import out
 from .needs import needs
 

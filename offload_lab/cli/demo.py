@@ -9,14 +9,17 @@ import click
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column
 
-from .. import engine, manifest
-from ..engine import ROOT, Engine
-from ..errors import LabError
-from ..manifest import Step, Variant
-from ..measure import SCENARIOS
-from ..recording import Recording
-from ..report import table
-from ..stage import Stage
+from offload_lab.errors import LabError
+from offload_lab.measure.model import Recording
+from offload_lab.measure.report import table
+from offload_lab.measure.scenarios import SCENARIOS
+from offload_lab.paths import ROOT
+from offload_lab.stages import manifest
+from offload_lab.stages.manifest import Step, Variant
+from offload_lab.stages.stage import Stage
+from offload_lab.uwsgi import binary
+from offload_lab.uwsgi.binary import Engine
+
 from .console import out
 from .needs import needs
 
@@ -34,7 +37,7 @@ def demo(steps: tuple[str, ...], engine_name: str | None) -> None:
         having = ", ".join(step.number for step in manifest.steps() if step.scenario in SCENARIOS)
         names = ", ".join(step.name for step in chosen)
         raise LabError(f"{names} has nothing that the demo measures; these steps have: {having}")
-    uwsgi = engine.find(engine_name)
+    uwsgi = binary.find(engine_name)
     needs("demo")
     out.print("For three seconds somebody stays: a slow download, or open streams. Somebody else asks every 0.1 s.\n")
     recordings = record_all(measured, uwsgi)
@@ -82,7 +85,10 @@ def progress_of(step: Step, variant: Variant) -> Iterator[Callable[[float], None
 
 def draw(recordings: list[Recording]) -> list[Path]:
     """One picture a step."""
-    from ..figures import save, signature  # matplotlib takes a second to import: only where something is drawn
+    from offload_lab.plots.timeline import (  # matplotlib takes a second to import: only where something is drawn
+        save,
+        signature,
+    )
 
     paths = []
     for step, group in groupby(recordings, key=lambda recording: recording.step):

@@ -5,7 +5,8 @@ import sys
 import click
 from rich.table import Table
 
-from ..doctor import examine
+from offload_lab.doctor import examine
+
 from .console import out
 
 

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import click
 
-from .. import manifest
-from ..errors import LabError
-from ..exercises import check as checks
-from ..exercises import folder, progress
-from ..manifest import Step, Task
-from ..timeouts import adapt_to_load
+from offload_lab.errors import LabError
+from offload_lab.exercises import check as checks
+from offload_lab.exercises import progress, workspace
+from offload_lab.stages import manifest
+from offload_lab.stages.manifest import Step, Task
+from offload_lab.timeouts import adapt_to_load
+
 from .console import out, say
 from .needs import needs
 
@@ -44,9 +45,9 @@ def find(word: str) -> Step:
 def start(step: str, from_solution: bool) -> None:
     """Copy STEP into work/, with blanks to fill in."""
     found = find(step)
-    target, kept = folder.start(found, solved=from_solution)
+    target, kept = workspace.start(found, solved=from_solution)
     say_kept(kept)
-    out.print(f"[bold]{folder.shown(target)}[/]: {found.title}", soft_wrap=True)
+    out.print(f"[bold]{workspace.shown(target)}[/]: {found.title}", soft_wrap=True)
     for number, task in enumerate(found.tasks, 1):
         state = "solved" if from_solution else task.kind
         say(f"{number}. {task.name} ({state}, in {task.file}): {task.title}", indent="  ")
@@ -55,7 +56,7 @@ def start(step: str, from_solution: bool) -> None:
         ("does it work", f"./lab check {found.number}"),
         ("at each save", f"./lab watch {found.number}"),
         ("stuck", f"./lab hint {found.number}"),
-        ("run it yourself", f"./lab run {folder.shown(target)} {found.tasks[0].variant}"),
+        ("run it yourself", f"./lab run {workspace.shown(target)} {found.tasks[0].variant}"),
     ):
         out.print(f"{what:>16}: [cyan]{command}[/]", soft_wrap=True)
 
@@ -66,13 +67,13 @@ def start(step: str, from_solution: bool) -> None:
 def reset(step: str, task: str | None) -> None:
     """Put the blanks of STEP back, or of one TASK. Keeps a copy of what it replaces."""
     found = find(step)
-    say_kept(folder.reset(found, found.task(task) if task else None))
-    out.print(f"as at the start: {folder.shown(folder.folder(found))} {task or ''}".rstrip(), soft_wrap=True)
+    say_kept(workspace.reset(found, found.task(task) if task else None))
+    out.print(f"as at the start: {workspace.shown(workspace.folder(found))} {task or ''}".rstrip(), soft_wrap=True)
 
 
 def say_kept(kept: Path | None) -> None:
     if kept:
-        out.print(f"your former files are kept in {folder.shown(kept)}", soft_wrap=True)
+        out.print(f"your former files are kept in {workspace.shown(kept)}", soft_wrap=True)
 
 
 # --- check, watch
@@ -85,7 +86,7 @@ def check(step: str, task: str | None) -> None:
     """Try what you wrote for STEP, task by task; fails until all pass."""
     found = find(step)
     chosen = found.task(task) if task else None
-    folder.folder(found)
+    workspace.folder(found)
     needs("check")
     adapt_to_load()
     if not show_check(found, chosen):
@@ -99,7 +100,7 @@ def watch(step: str, task: str | None) -> None:
     """Check STEP now and whenever you save one of its files, until Ctrl-C."""
     found = find(step)
     chosen = found.task(task) if task else None
-    folder.folder(found)
+    workspace.folder(found)
     needs("watch")
     adapt_to_load()
     while True:
@@ -118,7 +119,7 @@ def saved(step: Step) -> dict[str, int]:
     """When each of the learner's files was last written; hidden ones and what running makes are left out."""
     found: dict[str, int] = {}
     with suppress(OSError, LabError):  # a reset in another terminal takes the folder away for a moment
-        theirs = folder.folder(step)
+        theirs = workspace.folder(step)
         for path in theirs.rglob("*"):
             if path.is_file() and not any(part.startswith((".", "__")) for part in path.relative_to(theirs).parts):
                 found[str(path)] = path.stat().st_mtime_ns
@@ -172,10 +173,13 @@ def show_diagnosis(step: Step, task: Task, within_s: float) -> None:
 
 def note(step: Step, task: Task, verdict: checks.Verdict) -> None:
     """Write it down; a blank that was only looked at is no try."""
-    tried = folder.answer(step, task) != folder.untouched(task)
+    tried = workspace.answer(step, task) != workspace.untouched(task)
     say_set_aside(progress.note_check(step, task, passed=verdict.passed, tried=tried))
 
 
 def say_set_aside(known: progress.Progress) -> None:
     if known.set_aside:
-        say(f"the record of your progress could not be read; it is now {folder.shown(known.set_aside)}", style="yellow")
+        say(
+            f"the record of your progress could not be read; it is now {workspace.shown(known.set_aside)}",
+            style="yellow",
+        )

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import click
 
-from .. import manifest
-from ..errors import LabError
-from ..explain import Facts, as_json, describe, find_run, look, look_at_address, metrics, only_run, runs
-from ..explain.runs import Run
-from ..system import NOT_TOLD, is_linux
+from offload_lab.errors import LabError
+from offload_lab.inspect import Facts, as_json, describe, find_run, look, look_at_address, metrics, only_run, runs
+from offload_lab.inspect.runs import Run
+from offload_lab.stages import manifest
+from offload_lab.system import NOT_TOLD, is_linux
+
 from .console import WIDEST, err, out, say
 
 EVERY_S = 1.0

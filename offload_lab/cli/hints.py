@@ -6,11 +6,12 @@ import textwrap
 import click
 from rich.table import Table
 
-from .. import manifest
-from ..errors import LabError
-from ..exercises import folder, hints, progress
-from ..exercises.scratch import solutions
-from ..manifest import Step, Task
+from offload_lab.errors import LabError
+from offload_lab.exercises import hints, progress, workspace
+from offload_lab.exercises.sandbox import solutions
+from offload_lab.stages import manifest
+from offload_lab.stages.manifest import Step, Task
+
 from .console import out, say
 from .exercises import find, say_set_aside
 
@@ -63,11 +64,11 @@ def solution(step: str, task: str | None, spoil: bool) -> None:
 
 
 def show_difference(step: Step, task: Task) -> None:
-    yours, ours = folder.answer(step, task), solutions(step)[task.name]
+    yours, ours = workspace.answer(step, task), solutions(step)[task.name]
     out.print(f"[bold]{task.name}[/]: {task.title}")
     if yours == ours:
         out.print("  yours is the step's, line by line")
-    names = (folder.shown(folder.folder(step) / task.file), f"steps/{step.name}/{task.file}")
+    names = (workspace.shown(workspace.folder(step) / task.file), f"steps/{step.name}/{task.file}")
     for line in difflib.unified_diff(yours.splitlines(), ours.splitlines(), *names, lineterm=""):
         style = {"+": "green", "-": "red"}.get(line[0], "")
         out.print(line, style=style, markup=False, soft_wrap=True)

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from ..lint.command import main
+from offload_lab.lint.command import main
 
 
 @click.command(

@@ -3,7 +3,8 @@
 import click
 from rich.table import Table
 
-from .. import manifest
+from offload_lab.stages import manifest
+
 from .console import out
 
 

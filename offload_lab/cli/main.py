@@ -5,8 +5,9 @@ from io import TextIOWrapper
 
 import click
 
-from ..errors import LabError, Unknown
-from ..manifest import nearest
+from offload_lab.errors import LabError, Unknown
+from offload_lab.stages.manifest import nearest
+
 from .bench import bench
 from .console import err
 from .demo import demo

@@ -5,9 +5,10 @@ import sys
 
 import click
 
-from ..engine import ROOT
-from ..errors import Unknown
-from ..manifest import nearest
+from offload_lab.errors import Unknown
+from offload_lab.paths import ROOT
+from offload_lab.stages.manifest import nearest
+
 from .console import out
 
 LAB = str(ROOT / "lab")

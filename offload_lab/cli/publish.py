@@ -9,7 +9,8 @@ import click
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column
 
-from ..errors import Missing
+from offload_lab.errors import Missing
+
 from .console import out
 from .needs import needs
 from .tools import NOTEBOOKS, find_notebook
@@ -22,7 +23,7 @@ NEEDED = ("furo", "ipykernel", "myst_nb", "nbclient", "sphinx_revealjs")
 def book(no_run: bool) -> None:
     """Make the book: all documents and the executed notebooks, as a site in results/book."""
     check_tools("book")
-    from ..publish.book import build
+    from offload_lab.course.book import build
 
     notebooks = sorted(NOTEBOOKS.glob("*.ipynb"))
     tell(build({path.name: path if no_run else executed(path) for path in notebooks}))
@@ -34,7 +35,7 @@ def slides(numbers: tuple[str, ...]) -> None:
     """Make slides of each notebook, or of those named (00 …), in results/slides."""
     notebooks = [find_notebook(number) for number in numbers] or sorted(NOTEBOOKS.glob("*.ipynb"))
     check_tools("slides")
-    from ..publish.slides import write
+    from offload_lab.course.slides import write
 
     decks = [write(path.stem, executed(path)) for path in notebooks]
     for deck in decks:
@@ -51,7 +52,7 @@ def check_tools(command: str) -> None:
 
 
 def executed(notebook: Path) -> Path:
-    from ..publish import executed as runs
+    from offload_lab.course import run_notebooks as runs
 
     with progress_of(notebook.stem) as progress:
         return runs.executed(notebook, progress=progress)

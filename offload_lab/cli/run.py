@@ -11,11 +11,13 @@ from typing import TextIO
 import click
 from rich.text import Text
 
-from .. import engine, manifest
-from ..background import Background
-from ..exercises.folder import shown
-from ..stage import Stage
-from ..text import printable
+from offload_lab.exercises.workspace import shown
+from offload_lab.process.background import Background
+from offload_lab.stages import manifest
+from offload_lab.stages.stage import Stage
+from offload_lab.text import printable
+from offload_lab.uwsgi import binary
+
 from .console import out
 from .needs import LOCKS, needs
 
@@ -34,7 +36,7 @@ def run(step: str, variant: str | None, port: int, engine_name: str | None) -> N
     """Run STEP's VARIANT until Ctrl-C; without one, that which the others are compared with, else the last."""
     found = manifest.find(step)
     chosen = found.variant(variant)
-    uwsgi = engine.find(engine_name)
+    uwsgi = binary.find(engine_name)
     uwsgi.check(chosen.needs)
     needs(*(name for name in chosen.programs if name in LOCKS))
     with Stage(found, chosen.name, port=port, engine=uwsgi) as stage:

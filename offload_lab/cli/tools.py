@@ -7,9 +7,10 @@ from pathlib import Path
 
 import click
 
-from ..engine import ROOT
-from ..errors import Missing, Unknown
-from ..manifest import nearest
+from offload_lab.errors import Missing, Unknown
+from offload_lab.paths import ROOT
+from offload_lab.stages.manifest import nearest
+
 from .needs import needs
 
 NOTEBOOKS = ROOT / "notebooks"

@@ -8,12 +8,13 @@ import click
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column
 
-from .. import manifest
-from ..engine import ROOT
-from ..pack import Tell
-from ..pack import pack as pack_into
-from ..timetable import plan
-from ..timetable_text import lines, renewed
+from offload_lab.course.agenda import plan
+from offload_lab.course.agenda_text import lines, renewed
+from offload_lab.course.bundle import Tell
+from offload_lab.course.bundle import pack as pack_into
+from offload_lab.paths import ROOT
+from offload_lab.stages import manifest
+
 from .console import out
 
 DOCUMENTS = ROOT / "docs" / "workshop"

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from email.message import Message
 
-from ..process import Deadline
-from .deadlines import LOOPBACK, DeadlineSocket, receive_all
+from offload_lab.process.deadlines import LOOPBACK, Deadline, DeadlineSocket, receive_all
 
 __all__ = ["LOOPBACK", "Answer", "exchange", "fetch", "fetch_raw"]
 

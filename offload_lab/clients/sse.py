@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from ..background import Background
-from ..process import Deadline
-from .deadlines import LOOPBACK, READ_BYTES, receive, receive_head
+from offload_lab.process.background import Background
+from offload_lab.process.deadlines import LOOPBACK, READ_BYTES, Deadline, receive, receive_head
+
 from .event_stream import Event, EventStreamParser
 
 __all__ = [

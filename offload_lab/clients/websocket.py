@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from ..background import Background
-from ..process import Deadline
-from .deadlines import LOOPBACK, READ_BYTES, receive, receive_head
+from offload_lab.process.background import Background
+from offload_lab.process.deadlines import LOOPBACK, READ_BYTES, Deadline, receive, receive_head
+
 from .sse import Head
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA

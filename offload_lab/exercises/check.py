@@ -8,13 +8,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
-from ..errors import CannotCheck
-from ..manifest import Step, Task, steps_folder
-from ..process import Deadline, Process
-from . import folder
-from .diagnosis import Diagnosis, diagnose
+from offload_lab.errors import CannotCheck
+from offload_lab.process.deadlines import Deadline
+from offload_lab.process.process import Process
+from offload_lab.stages.manifest import Step, Task, steps_folder
+
+from . import workspace
+from .diagnose import Diagnosis, diagnose
 from .ini_facts import ini_facts
-from .scratch import inspect, scratch, solutions
+from .sandbox import inspect, scratch, solutions
 
 PREFIX = "test_task_"
 LIMIT_S = 15  # for a task's test and the look at what a wrong answer does
@@ -69,11 +71,11 @@ def answered(step: Step, task: Task) -> AbstractContextManager[Step]:
     and where they share its file the solutions stand in it."""
     beside = {one.name for one in step.tasks if one.file == task.file and one.name != task.name}
     answers = {name: lines for name, lines in solutions(step).items() if name in beside}
-    return scratch(step, folder.folder(step), answers, only=task)
+    return scratch(step, workspace.folder(step), answers, only=task)
 
 
 def together(step: Step) -> Verdict:
-    with scratch(step, folder.folder(step)) as copy:
+    with scratch(step, workspace.folder(step)) as copy:
         verdicts = try_out(copy, [task.name for task in step.tasks])
     failed = [verdict for verdict in verdicts if not verdict.passed]
     if not failed:
@@ -97,7 +99,7 @@ def try_out(copy: Step, tasks: Sequence[str]) -> list[Verdict]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     with Process(
         "the check",
-        [sys.executable, "-P", "-m", "offload_lab.exercises.trial", str(root / "result.json"), *tests],
+        [sys.executable, "-P", "-m", "offload_lab.exercises.pytest_runner", str(root / "result.json"), *tests],
         log=root / "check.log",
         scratch=root,
         env={**inherited, "LAB_STEPS": str(copy.folder.parent), "TMPDIR": str(root)},  # whatever ends it, all goes

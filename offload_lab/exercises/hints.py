@@ -2,7 +2,8 @@
 
 import re
 
-from ..manifest import Step, Task
+from offload_lab.stages.manifest import Step, Task
+
 from .progress import Progress, updating
 
 FENCE = re.compile(r"^[ \t]*```\w*\n(.*?)^[ \t]*```", re.MULTILINE | re.DOTALL)

@@ -4,16 +4,17 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 
-from ..lint.config import Config, Option, UnusableConfig
-from ..lint.ini import read_ini
-from ..lint.judge import lint, lint_sides
-from ..lint.magic import magic_of
-from ..lint.options import known
-from ..lint.reader import parse
-from ..lint.rules import Finding as LintFinding
-from ..lint.servers import COLLECTS
-from ..lint.targets import read
-from ..manifest import Step, Task
+from offload_lab.lint.judge import lint, lint_sides
+from offload_lab.lint.rules import Finding as LintFinding
+from offload_lab.lint.targets import read
+from offload_lab.stages.manifest import Step, Task
+from offload_lab.uwsgi.config.ini import read_ini
+from offload_lab.uwsgi.config.magic import magic_of
+from offload_lab.uwsgi.config.model import Config, Option, UnusableConfig
+from offload_lab.uwsgi.config.options import known
+from offload_lab.uwsgi.config.reader import parse
+from offload_lab.uwsgi.config.servers import COLLECTS
+
 from .finding import Finding
 
 READ = "uwsgi"  # the one section that `uwsgi --ini FILE` reads

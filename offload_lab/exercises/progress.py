@@ -10,8 +10,9 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from ..manifest import Step, Task
-from .folder import work
+from offload_lab.stages.manifest import Step, Task
+
+from .workspace import work
 
 
 @dataclass

@@ -3,9 +3,10 @@
 Needs nothing but Python's standard library: `offload-lint` installs alone.
 """
 
-from .config import Config, Option, UnusableConfig
+from offload_lab.uwsgi.config.model import Config, Option, UnusableConfig
+from offload_lab.uwsgi.config.reader import parse
+
 from .judge import lint, lint_sides
-from .reader import parse
 from .rules import RULES, Finding, Rule
 
 __all__ = ["RULES", "Config", "Finding", "Option", "Rule", "UnusableConfig", "lint", "lint_sides", "parse"]

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 
-from .config import Acknowledged, Config
+from offload_lab.uwsgi.config.model import Acknowledged, Config
+from offload_lab.uwsgi.config.servers import hand_overs
+
 from .rules import RULES, Finding
-from .servers import hand_overs
 
 
 def lint(config: Config) -> list[Finding]:

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from .config import ENVIRONMENT, Option
+from offload_lab.uwsgi.config.model import ENVIRONMENT, Option
+
 from .rules import RULES, Finding, Rule
 from .targets import Report
 from .text import span

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .config import Config, UnusableConfig
-from .formats import ENDINGS
+from offload_lab.uwsgi.config.formats import ENDINGS
+from offload_lab.uwsgi.config.model import Config, UnusableConfig
+from offload_lab.uwsgi.config.reader import parse
+from offload_lab.uwsgi.config.servers import APPS, listens
+
 from .judge import lint, lint_sides
-from .reader import parse
 from .rules import Finding
-from .servers import APPS, listens
 
 LARGEST = 2**20  # bytes; a configuration has some thousand
 MOST_VASSALS = 500

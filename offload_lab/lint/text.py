@@ -6,7 +6,8 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterator
 
-from .config import ENVIRONMENT
+from offload_lab.uwsgi.config.model import ENVIRONMENT
+
 from .rules import RULES, Finding
 from .targets import Report
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from offload_lab.site import make_file, run_folder, with_ping
+from offload_lab.stages.site import make_file, run_folder, with_ping
 
 BIG = make_file(run_folder() / "big.bin", mib=int(sys.argv[2]))
 

@@ -8,11 +8,11 @@ from functools import cache
 
 import pytest
 
-from offload_lab import manifest
 from offload_lab.clients import SlowReader, fetch, ping
-from offload_lab.holder import find_holders
-from offload_lab.measure import memory_mib
-from offload_lab.stage import Stage
+from offload_lab.inspect.socket_owners import find_holders
+from offload_lab.measure.scenarios import memory_mib
+from offload_lab.stages import manifest
+from offload_lab.stages.stage import Stage
 from offload_lab.testing import require_linux, wait_for
 from offload_lab.timeouts import scaled
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from offload_lab import manifest
 from offload_lab.clients import SlowReader, ping
-from offload_lab.exercises.carrier import carried_by, look_for_carrier, position_of_open_file
-from offload_lab.measure import memory_mib
-from offload_lab.stage import Stage
+from offload_lab.exercises.rules import carried_by, look_for_carrier, position_of_open_file
+from offload_lab.measure.scenarios import memory_mib
+from offload_lab.stages import manifest
+from offload_lab.stages.stage import Stage
 from offload_lab.testing import expect
 
 STEP = manifest.find("01_file_wrapper")

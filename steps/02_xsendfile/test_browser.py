@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from offload_lab.stage import Stage
+from offload_lab.stages.stage import Stage
 from offload_lab.testing import require
 
 TIMEOUT_S = 30

@@ -5,10 +5,10 @@ from urllib.parse import quote
 
 import pytest
 
-from offload_lab.altered import altered
 from offload_lab.clients import fetch
-from offload_lab.clients.login import Visitor
-from offload_lab.stage import Stage
+from offload_lab.clients.session import Visitor
+from offload_lab.stages.overrides import altered
+from offload_lab.stages.stage import Stage
 
 HELLO = b"for members\n"
 SETTINGS = """
@@ -20,7 +20,7 @@ URLS = """
 from django.urls import include, path
 from views import download
 
-urlpatterns = [path("files/<path:name>", download), path("", include("offload_lab.site.urls"))]
+urlpatterns = [path("files/<path:name>", download), path("", include("offload_lab.stages.site.urls"))]
 """
 WSGI = """
 from offload_lab.site.wsgi import django_application

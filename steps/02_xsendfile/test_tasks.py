@@ -5,11 +5,11 @@ from contextlib import contextmanager
 
 import pytest
 
-from offload_lab import manifest
 from offload_lab.clients import SlowReader, fetch, ping
-from offload_lab.exercises.carrier import carried_by, look_for_carrier
-from offload_lab.exercises.scratch import scratch
-from offload_lab.stage import Stage
+from offload_lab.exercises.rules import carried_by, look_for_carrier
+from offload_lab.exercises.sandbox import scratch
+from offload_lab.stages import manifest
+from offload_lab.stages.stage import Stage
 from offload_lab.testing import expect
 
 STEP = manifest.find("02_xsendfile")

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from offload_lab import manifest
 from offload_lab.clients import fetch, fetch_raw
-from offload_lab.process import Deadline
-from offload_lab.stage import short_private_folder
-from offload_lab.uwsgi import Uwsgi, free_port
+from offload_lab.process.deadlines import Deadline
+from offload_lab.stages import manifest
+from offload_lab.stages.stage import short_private_folder
+from offload_lab.uwsgi.server import Uwsgi, free_port
 
 FOLDER = manifest.find("02").folder
 

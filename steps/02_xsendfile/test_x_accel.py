@@ -11,11 +11,11 @@ from urllib.parse import quote
 import psutil
 import pytest
 
-from offload_lab import manifest, nginx
-from offload_lab.altered import altered
 from offload_lab.clients import fetch, ping
 from offload_lab.errors import Missing
-from offload_lab.stage import Stage
+from offload_lab.stages import manifest, nginx
+from offload_lab.stages.overrides import altered
+from offload_lab.stages.stage import Stage
 from offload_lab.testing import require, wait_for
 
 from .test_xsendfile import HELLO, NAMES, OUTSIDE

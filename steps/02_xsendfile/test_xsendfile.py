@@ -9,8 +9,8 @@ from urllib.parse import quote, unquote
 import pytest
 
 from offload_lab.clients import SlowReader, fetch, fetch_raw, ping
-from offload_lab.holder import find_holders
-from offload_lab.stage import Stage
+from offload_lab.inspect.socket_owners import find_holders
+from offload_lab.stages.stage import Stage
 from offload_lab.testing import wait_for
 from offload_lab.timeouts import scaled
 

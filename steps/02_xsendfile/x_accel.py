@@ -6,7 +6,7 @@ from urllib.parse import quote
 from served_file import file_headers
 from xsendfile import SERVED, allowed, asked_name, refuse
 
-from offload_lab.site import with_ping
+from offload_lab.stages.site import with_ping
 
 
 @with_ping

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 
 from served_file import file_headers, header_bytes
 
-from offload_lab.site import make_file, run_folder, with_ping
+from offload_lab.stages.site import make_file, run_folder, with_ping
 
 SERVED = Path(os.path.realpath(run_folder() / "served"))
 BIG = make_file(SERVED / "big.bin", mib=int(sys.argv[2]))

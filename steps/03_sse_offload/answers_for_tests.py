@@ -2,7 +2,7 @@
 
 import time
 
-from offload_lab.site import run_folder, with_ping
+from offload_lab.stages.site import run_folder, with_ping
 
 YES = [("Content-Type", "text/event-stream"), ("X-Offload-to-SSE", "ada"), ("X-Django", "was here")]
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from offload_lab import manifest
-from offload_lab.clients.login import Visitor
+from offload_lab.clients.session import Visitor
 from offload_lab.clients.sse import SseClient
-from offload_lab.manifest import Step, Variant
-from offload_lab.stage import Stage
+from offload_lab.stages import manifest
+from offload_lab.stages.manifest import Step, Variant
+from offload_lab.stages.stage import Stage
 from offload_lab.timeouts import scaled
 
 STEP = manifest.find("03_sse_offload")

@@ -8,7 +8,7 @@ import pytest
 
 from offload_lab.clients import ping
 from offload_lab.clients.sse import SseClient
-from offload_lab.process import Deadline
+from offload_lab.process.deadlines import Deadline
 from offload_lab.testing import wait_for
 
 from .conftest import OFFLOADING, TIMEOUT_S

@@ -6,10 +6,10 @@ from importlib.util import find_spec
 import httpx
 import pytest
 
-from offload_lab import nginx
 from offload_lab.errors import Missing
-from offload_lab.guesses import results
-from offload_lab.process import Deadline
+from offload_lab.paths import results
+from offload_lab.process.deadlines import Deadline
+from offload_lab.stages import nginx
 from offload_lab.testing import require, require_program, wait_for
 from offload_lab.timeouts import scaled
 

@@ -8,7 +8,7 @@ import pytest
 
 from offload_lab.clients import fetch_raw, ping
 from offload_lab.clients.sse import request_bytes
-from offload_lab.stage import Stage
+from offload_lab.stages.stage import Stage
 from offload_lab.timeouts import scaled
 
 from .conftest import OFFLOADING, STEP, TIMEOUT_S, altered, side_by_side, wanted

@@ -33,7 +33,7 @@ MIDDLEWARE = [first]
 MIDDLEWARE += ["django.middleware.gzip.GZipMiddleware", "django.middleware.http.ConditionalGetMiddleware"]
 MIDDLEWARE += ["touching.measures", "touching.appends", *others]
 """
-WSGI = "from offload_lab.site.wsgi import django_application\n\napplication = django_application('touching')\n"
+WSGI = "from offload_lab.stages.site.wsgi import django_application\n\napplication = django_application('touching')\n"
 ACCEPTS = [("Accept-Encoding", "gzip, br"), ("If-None-Match", "*")]
 
 

@@ -5,11 +5,11 @@ import signal
 
 import pytest
 
-from offload_lab import engine
 from offload_lab.clients import Bystanders
-from offload_lab.clients.resuming import Subscribers
+from offload_lab.clients.event_source import Subscribers
 from offload_lab.errors import Missing
 from offload_lab.testing import require, wait_for
+from offload_lab.uwsgi import binary
 
 from .conftest import FAST, STEP, Hall
 
@@ -20,7 +20,7 @@ PATIENCE_S = 60
 @pytest.fixture(params=["wheel", "built"])
 def hall(request):
     try:
-        chosen = engine.find(request.param)
+        chosen = binary.find(request.param)
     except Missing as missing:
         require(False, missing.what, missing.install)
     with Hall(STEP, "header", engine=chosen, placeholders=FAST) as hall:

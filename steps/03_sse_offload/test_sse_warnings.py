@@ -5,11 +5,11 @@ from socket import create_connection
 
 import pytest
 
-from offload_lab import engine
 from offload_lab.clients import fetch_raw, ping
-from offload_lab.stage import Stage
+from offload_lab.stages.stage import Stage
 from offload_lab.testing import wait_for
 from offload_lab.timeouts import scaled
+from offload_lab.uwsgi import binary
 
 from .conftest import TIMEOUT_S, altered, side_by_side
 from .test_sse_lines import PLAIN, accepted, first_bytes, raw, trap
@@ -28,7 +28,7 @@ LINES = {
 def fronts(tmp_path_factory):
     def stage(front, *changes):
         step = altered(front, tmp_path_factory.mktemp("front"), PLAIN, *changes, alone=True)
-        return Stage(step, "altered", engine=engine.find("wheel"))  # the one that the project builds cures some of it
+        return Stage(step, "altered", engine=binary.find("wheel"))  # the one that the project builds cures some of it
 
     with side_by_side({name: stage(*lines) for name, lines in LINES.items()}) as stages:
         yield stages

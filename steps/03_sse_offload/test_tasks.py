@@ -9,22 +9,22 @@ from urllib.parse import quote, unquote
 
 import psutil
 import pytest
+from offload_lab.explain.observe import look
 
-from offload_lab import manifest
 from offload_lab.clients import fetch_raw
 from offload_lab.clients.event_stream import EventStreamParser
-from offload_lab.clients.login import Visitor
-from offload_lab.engine import ROOT
+from offload_lab.clients.session import Visitor
 from offload_lab.exercises.diagnoses.download import last_error
 from offload_lab.exercises.diagnoses.subscribers import ADA, rename
-from offload_lab.explain import look
-from offload_lab.measure_streams import held_sockets
-from offload_lab.process import Deadline
-from offload_lab.stage import Stage, short_private_folder
+from offload_lab.measure.streams import held_sockets
+from offload_lab.paths import ROOT
+from offload_lab.process.deadlines import Deadline
+from offload_lab.stages import manifest
+from offload_lab.stages.stage import Stage, short_private_folder
 from offload_lab.system import is_linux
 from offload_lab.testing import expect, wait_for
 from offload_lab.timeouts import scaled
-from offload_lab.uwsgi import Uwsgi
+from offload_lab.uwsgi.server import Uwsgi
 
 from .conftest import FAST, TIMEOUT_S, altered
 from .test_sse_lines import accepted, raw, trap, variables

@@ -2,12 +2,12 @@ import json
 
 import pytest
 
-from offload_lab import engine
-from offload_lab.clients.login import Visitor
+from offload_lab.clients.session import Visitor
 from offload_lab.clients.websocket import TEXT, WebSocketClient
 from offload_lab.errors import Missing
-from offload_lab.stage import Stage
+from offload_lab.stages.stage import Stage
 from offload_lab.testing import require
+from offload_lab.uwsgi import binary
 
 
 def logged_in(port: int, name: str, password: str) -> str:
@@ -57,13 +57,13 @@ def native():
 @pytest.fixture(scope="module")
 def native_stock():
     """On a uWSGI as it is released: the one that the project builds has cured what is shown there."""
-    with Board("native", engine=engine.find("wheel")) as stage:
+    with Board("native", engine=binary.find("wheel")) as stage:
         yield stage
 
 
 @pytest.fixture
 def built():
     try:
-        return engine.find("built")
+        return binary.find("built")
     except Missing as missing:
         require(False, missing.what, missing.install)

@@ -15,17 +15,8 @@ from websockets.exceptions import ConnectionClosedError
 from websockets.sync.client import connect
 
 from offload_lab.clients import fetch_raw, ping
-from offload_lab.clients.websocket import (
-    CLOSE,
-    CONTINUATION,
-    TEXT,
-    Crowd,
-    Refused,
-    WebSocketClient,
-    close_frame,
-    frame,
-)
-from offload_lab.holder import find_holders
+from offload_lab.clients.websocket import CLOSE, CONTINUATION, TEXT, Crowd, Refused, WebSocketClient, close_frame, frame
+from offload_lab.inspect.socket_owners import find_holders
 from offload_lab.testing import require, require_program, wait_for
 from offload_lab.timeouts import scaled
 

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from websockets.protocol import OPEN, Protocol, Side
 
-from offload_lab import engine
 from offload_lab.clients.websocket import (
     BINARY,
     CLOSE,
@@ -24,6 +23,7 @@ from offload_lab.clients.websocket import (
     frame,
 )
 from offload_lab.testing import wait_for
+from offload_lab.uwsgi import binary
 
 from . import conformance
 from .conformance import NO_CODE, Case
@@ -112,7 +112,7 @@ def recorded(engine_name: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("engine_name", ["wheel", "built"])
 def test_the_native_backend_keeps_no_rule_but_those_it_kept_before(engine_name, request):
-    uwsgi = engine.find("wheel") if engine_name == "wheel" else request.getfixturevalue("built")
+    uwsgi = binary.find("wheel") if engine_name == "wheel" else request.getfixturevalue("built")
     owed = {case.number: in_short(case.hears, case.fails or case.closes) for case in CASES}
     with Board("native", tick_s=0.02, engine=uwsgi) as native:
         outcomes = {case.number: outcome(native, case) for case in CASES if not case.number.startswith(NOT_RUN)}

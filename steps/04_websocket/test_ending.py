@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from offload_lab.clients.websocket import CLOSE, PING, PONG, TEXT, close_frame, frame, upgrade_request
-from offload_lab.holder import find_holders
+from offload_lab.inspect.socket_owners import find_holders
 from offload_lab.testing import wait_for
 
 from .conftest import Board

@@ -3,14 +3,14 @@
 import socket
 from contextlib import contextmanager
 
-from offload_lab import manifest
 from offload_lab.clients.sse import request_bytes
 from offload_lab.clients.websocket import upgrade_request
 from offload_lab.exercises.diagnoses import api
 from offload_lab.exercises.diagnoses.caller import IN, Caller, cookie, stuck
 from offload_lab.exercises.hints import answer_in
-from offload_lab.exercises.scratch import scratch
-from offload_lab.stage import Stage
+from offload_lab.exercises.sandbox import scratch
+from offload_lab.stages import manifest
+from offload_lab.stages.stage import Stage
 from offload_lab.testing import expect
 
 STEP = manifest.find("05_uwsgi_api")

@@ -6,22 +6,22 @@ from contextlib import contextmanager
 
 import pytest
 
-from offload_lab import engine
 from offload_lab.clients import fetch, ping
-from offload_lab.clients.login import Visitor
+from offload_lab.clients.session import Visitor
 from offload_lab.clients.sse import SseClient
 from offload_lab.clients.websocket import TEXT, Refused, WebSocketClient
 from offload_lab.errors import Missing
-from offload_lab.process import Deadline
-from offload_lab.stage import Stage
+from offload_lab.process.deadlines import Deadline
+from offload_lab.stages.stage import Stage
 from offload_lab.testing import events_by, require
+from offload_lab.uwsgi import binary
 
 
 @contextmanager
 def running(variant, on):
     """The stage on the uWSGI called `on`, with ada's Cookie header."""
     try:
-        chosen = engine.find(on)
+        chosen = binary.find(on)
     except Missing as missing:
         require(False, missing.what, missing.install)
     with Stage("05_uwsgi_api", variant, engine=chosen, placeholders={"tick_s": "0.1"}) as stage:

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from offload_lab import manifest
-from offload_lab.clients.login import Visitor
+from offload_lab.clients.session import Visitor
 from offload_lab.clients.sse import SseClient
-from offload_lab.process import Deadline
-from offload_lab.stage import Stage
+from offload_lab.process.deadlines import Deadline
+from offload_lab.stages import manifest
+from offload_lab.stages.stage import Stage
 from offload_lab.testing import wait_for
 
 STEP = manifest.find("06_shared_state")

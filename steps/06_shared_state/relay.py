@@ -5,7 +5,7 @@ import socket
 import struct
 import threading
 
-from offload_lab.background import Background
+from offload_lab.process.background import Background
 
 LOOPBACK = "127.0.0.1"
 PASS_ON_S = 10.0  # for an end to take what comes from the other; one that does not is closed

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from offload_lab.clients.resuming import Subscribers
+from offload_lab.clients.event_source import Subscribers
 from offload_lab.testing import wait_for
 from offload_lab.timeouts import scaled
 

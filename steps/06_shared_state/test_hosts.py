@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from offload_lab import engine
-from offload_lab.clients.login import Visitor
-from offload_lab.clients.resuming import Subscribers
-from offload_lab.process import Deadline
-from offload_lab.stage import short_private_folder
+from offload_lab.clients.event_source import Subscribers
+from offload_lab.clients.session import Visitor
+from offload_lab.process.deadlines import Deadline
+from offload_lab.stages.stage import short_private_folder
 from offload_lab.testing import require, require_program, wait_for
 from offload_lab.timeouts import scaled
-from offload_lab.uwsgi import Uwsgi, free_port
+from offload_lab.uwsgi import binary
+from offload_lab.uwsgi.server import Uwsgi, free_port
 
 from .conftest import at_once
 
@@ -141,6 +141,6 @@ def start(name, host, run, port, folder):
         text = text.replace(old, new)
     ini = folder / f"{name}.ini"
     ini.write_text(text.replace("%d", f"{HERE}/"))
-    found = engine.find()
+    found = binary.find()
     there = replace(found, command=("ip", "netns", "exec", host, *found.command))
     return Uwsgi(ini, run, port=port, engine=there, placeholders={"tick_s": "0.1", "retry_ms": "300"})

@@ -10,7 +10,7 @@ import struct
 import pytest
 
 from offload_lab.clients import ping
-from offload_lab.clients.login import Visitor
+from offload_lab.clients.session import Visitor
 from offload_lab.clients.sse import Head, SseClient
 from offload_lab.testing import wait_for
 from offload_lab.timeouts import scaled

@@ -10,10 +10,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from offload_lab import engine
-from offload_lab.stage import short_private_folder
+from offload_lab.stages.stage import short_private_folder
 from offload_lab.testing import wait_for
 from offload_lab.timeouts import scaled
+from offload_lab.uwsgi import binary
 
 HERE = Path(__file__).parent
 TIMEOUT_S = 30
@@ -23,7 +23,7 @@ TIMEOUT_S = 30
 def store(feed):
     """store.ini started as by hand, without the harness: (master, run folder)."""
     run = short_private_folder()
-    command = [*engine.find().command, "--set-placeholder", f"run={run}", "--ini", str(HERE / "store.ini")]
+    command = [*binary.find().command, "--set-placeholder", f"run={run}", "--ini", str(HERE / "store.ini")]
     with (run / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log, cwd="/") as master:
         wait_for(lambda: (run / "redis.sock").exists() or master.poll(), TIMEOUT_S, "Redis")
         assert master.poll() is None, (run / "log").read_text()

@@ -9,8 +9,8 @@ import uuid
 
 import pytest
 
-from offload_lab.clients.login import TOKEN
-from offload_lab.clients.resuming import Subscribers
+from offload_lab.clients.event_source import Subscribers
+from offload_lab.clients.session import TOKEN
 from offload_lab.clients.sse import EventStreamParser, SseClient, Streams, request_bytes
 from offload_lab.testing import events_by, wait_for
 from offload_lab.timeouts import scaled

@@ -2,8 +2,8 @@
 
 from not_now import not_now
 
-from offload_lab.site import run_folder, with_ping
-from offload_lab.site.backend import is_ready
+from offload_lab.stages.site import run_folder, with_ping
+from offload_lab.stages.site.backend import is_ready
 
 BACKEND = f"uwsgi:{run_folder()}/sse.sock"
 

@@ -2,7 +2,7 @@
 
 from urllib.parse import parse_qs
 
-from offload_lab.site import with_ping
+from offload_lab.stages.site import with_ping
 
 LONGEST = 8192  # half of the front's buffer: the other half is for what the visitor sends
 

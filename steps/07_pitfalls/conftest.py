@@ -5,10 +5,10 @@ from functools import cache
 
 import pytest
 
-from offload_lab import engine
-from offload_lab.clients.login import Visitor
+from offload_lab.clients.session import Visitor
 from offload_lab.clients.sse import SseClient
-from offload_lab.stage import Stage
+from offload_lab.stages.stage import Stage
+from offload_lab.uwsgi import binary
 
 STEP = "07_pitfalls"
 TIMEOUT_S = 30
@@ -35,7 +35,7 @@ def stage_of():
     @cache
     def start(variant):
         # what is broken is so on uWSGI as it is released; the one that the project builds cures some of it
-        chosen = engine.find("wheel") if variant.endswith("_broken") else None
+        chosen = binary.find("wheel") if variant.endswith("_broken") else None
         stages.append(Hall(STEP, variant, placeholders=FAST, engine=chosen).__enter__())
         return stages[-1]
 

@@ -1,6 +1,6 @@
 """In front: whoever asks for the stream may have it. In a real hall Django decides, and answers the same way."""
 
-from offload_lab.site import with_ping
+from offload_lab.stages.site import with_ping
 
 
 @with_ping

@@ -4,7 +4,7 @@ import gzip
 import subprocess
 from io import StringIO
 
-from offload_lab.site import make_file, run_folder, with_ping
+from offload_lab.stages.site import make_file, run_folder, with_ping
 
 REPORT = "departs on time\n"
 FILE = make_file(run_folder() / "big.bin", mib=32)

@@ -6,7 +6,7 @@ from itertools import count
 
 from sse import Sse
 
-from offload_lab.site import with_ping
+from offload_lab.stages.site import with_ping
 
 TICK_S = float(sys.argv[2])
 HEADERS = [("Content-Type", "text/event-stream"), ("Cache-Control", "no-store")]

@@ -2,7 +2,7 @@
 
 from boardproject import views
 
-from offload_lab.site.wsgi import django_application
+from offload_lab.stages.site.wsgi import django_application
 
 views.is_allowed = lambda origin, own: True
 application = django_application("boardproject.settings")

@@ -1,6 +1,6 @@
 """The answer to a client whose stream cannot be offloaded at the moment."""
 
-from offload_lab.site.backend import AGAIN_HEADERS, again
+from offload_lab.stages.site.backend import AGAIN_HEADERS, again
 
 
 def not_now(start_response, why: str) -> list[bytes]:

@@ -1,6 +1,6 @@
 """A site with sessions, as far as the stats server is concerned: it takes its time over what a client sends."""
 
-from offload_lab.site import with_ping
+from offload_lab.stages.site import with_ping
 
 
 @with_ping

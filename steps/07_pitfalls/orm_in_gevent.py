@@ -7,7 +7,7 @@ import django
 from django.conf import settings
 from django.db import connection, models
 
-from offload_lab.site import run_folder, with_ping
+from offload_lab.stages.site import run_folder, with_ping
 
 if sys.argv[2] == "psycopg2":
     sys.modules["psycopg"] = None  # Django would prefer psycopg 3

@@ -14,8 +14,8 @@ from functools import cache
 from backend_down import BACKEND
 from not_now import not_now
 
-from offload_lab.site import with_ping
-from offload_lab.site.backend import is_ready
+from offload_lab.stages.site import with_ping
+from offload_lab.stages.site.backend import is_ready
 
 FULL = 0.5  # at 1 the worker would carry the visitor by itself, and be lost
 

@@ -2,7 +2,7 @@
 
 from urllib.parse import parse_qs
 
-from offload_lab.site import make_file, run_folder, with_ping
+from offload_lab.stages.site import make_file, run_folder, with_ping
 
 SERVED = run_folder() / "served"
 make_file(SERVED / "big.bin", mib=1)

@@ -9,7 +9,7 @@ import pytest
 
 from offload_lab import programs
 from offload_lab.clients import fetch, ping
-from offload_lab.holder import read_syscall
+from offload_lab.inspect.socket_owners import read_syscall
 from offload_lab.testing import wait_for
 from offload_lab.timeouts import scaled
 

@@ -8,12 +8,12 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from offload_lab import engine
 from offload_lab.clients import ping
 from offload_lab.clients.sse import SseClient, Streams, request_bytes
-from offload_lab.stage import Stage
+from offload_lab.stages.stage import Stage
 from offload_lab.testing import require, wait_for
 from offload_lab.timeouts import scaled
+from offload_lab.uwsgi import binary
 
 from .conftest import STEP, TIMEOUT_S
 
@@ -153,7 +153,7 @@ def test_queue_full_broken_loses_the_worker_for_good_to_a_moment_in_which_its_th
 
 
 def test_queue_full_broken_with_harakiri_gets_a_new_worker_and_cuts_off_all_whom_the_old_one_carried():
-    wheel = engine.find("wheel")
+    wheel = binary.find("wheel")
     with Stage(STEP, "queue_full_broken", options=["--harakiri", "2"], engine=wheel) as stage, ExitStack() as exits:
         [old] = stage.workers()
         visitors = lose_the_worker(stage, exits)

@@ -5,13 +5,13 @@ import signal
 
 import pytest
 
-from offload_lab import engine
 from offload_lab.clients import fetch, ping
 from offload_lab.clients.sse import SseClient, Streams
 from offload_lab.errors import Missing
-from offload_lab.stage import Stage
+from offload_lab.stages.stage import Stage
 from offload_lab.testing import require, wait_for
-from offload_lab.uwsgi import port_is_busy
+from offload_lab.uwsgi import binary
+from offload_lab.uwsgi.server import port_is_busy
 
 from .conftest import STEP, TIMEOUT_S
 
@@ -122,7 +122,7 @@ def said_goodbye(process) -> bool:
 
 @pytest.mark.core
 def test_sigterm_reloads_broken_on_the_wheel_dies_in_the_middle_of_a_reload():
-    with Stage(STEP, "sigterm_reloads_broken", engine=engine.find("wheel")) as stage:
+    with Stage(STEP, "sigterm_reloads_broken", engine=binary.find("wheel")) as stage:
         os.kill(stage.front.pid, signal.SIGTERM)
         assert not said_goodbye(stage.front)
         assert "binary reloading uWSGI" in stage.logs()
@@ -131,7 +131,7 @@ def test_sigterm_reloads_broken_on_the_wheel_dies_in_the_middle_of_a_reload():
 
 def test_sigterm_reloads_broken_on_the_built_engine_lives_on():
     try:
-        built = engine.find("built")
+        built = binary.find("built")
     except Missing as missing:
         require(False, missing.what, missing.install)
     with Stage(STEP, "sigterm_reloads_broken", engine=built) as stage:
@@ -154,7 +154,7 @@ def other_worker(port: int, pid: int) -> bool:
 @pytest.mark.parametrize("which", ["wheel", "built"])
 def test_sigterm_reloads_fixed_reloads_on_sighup_ends_on_sigterm_and_cleans_up(which):
     try:
-        chosen = engine.find(which)
+        chosen = binary.find(which)
     except Missing as missing:
         require(False, missing.what, missing.install)
     with Stage(STEP, "sigterm_reloads_fixed", engine=chosen) as stage:

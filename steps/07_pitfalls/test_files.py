@@ -7,10 +7,10 @@ from contextlib import contextmanager
 import psutil
 import pytest
 
-from offload_lab import engine
 from offload_lab.clients import SlowReader, fetch, ping
-from offload_lab.stage import Stage
+from offload_lab.stages.stage import Stage
 from offload_lab.testing import wait_for
+from offload_lab.uwsgi import binary
 
 from .conftest import STEP, TIMEOUT_S
 
@@ -39,7 +39,7 @@ def test_file_wrapper_broken_sends_something_else(stage_of, path, sent):
 
 def test_file_wrapper_broken_spins_on_text_until_its_worker_is_killed():
     with (
-        Stage(STEP, "file_wrapper_broken", engine=engine.find("wheel")) as stage,
+        Stage(STEP, "file_wrapper_broken", engine=binary.find("wheel")) as stage,
         socket.create_connection(("127.0.0.1", stage.port), timeout=TIMEOUT_S) as client,
     ):
         client.sendall(b"GET /text HTTP/1.0\r\n\r\n")

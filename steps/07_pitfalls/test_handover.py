@@ -11,7 +11,7 @@ import pytest
 
 from offload_lab.clients import fetch, ping
 from offload_lab.clients.sse import SseClient, Streams, request_bytes
-from offload_lab.process import Deadline
+from offload_lab.process.deadlines import Deadline
 from offload_lab.testing import wait_for
 from offload_lab.timeouts import scaled
 

@@ -4,7 +4,7 @@ import pytest
 
 from offload_lab.clients import fetch
 from offload_lab.clients.sse import EventStreamParser
-from offload_lab.stage import Stage
+from offload_lab.stages.stage import Stage
 from offload_lab.testing import events_by, wait_for
 
 from .conftest import STEP, TIMEOUT_S

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from offload_lab.clients.login import Visitor
+from offload_lab.clients.session import Visitor
 from offload_lab.clients.websocket import CONTINUATION, PING, PONG, TEXT, Refused, WebSocketClient, frame
 
 from .conftest import TIMEOUT_S

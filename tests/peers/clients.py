@@ -12,8 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from offload_lab import programs
-from offload_lab.engine import ROOT
-from offload_lab.process import Process
+from offload_lab.paths import ROOT
+from offload_lab.process.process import Process
 from offload_lab.testing import require
 
 DRIVERS = Path(__file__).with_name("drivers")

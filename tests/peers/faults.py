@@ -13,11 +13,11 @@ from pathlib import Path
 
 import redis
 
-from offload_lab.clients.login import TOKEN
+from offload_lab.clients.session import TOKEN
 from offload_lab.clients.websocket import WebSocketClient
-from offload_lab.process import Deadline
+from offload_lab.process.deadlines import Deadline
 from offload_lab.testing import wait_for
-from offload_lab.uwsgi import Uwsgi
+from offload_lab.uwsgi.server import Uwsgi
 
 from .trial import TIMEOUT_S, Connection, Trial
 

@@ -6,7 +6,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from offload_lab.engine import ROOT
+from offload_lab.paths import ROOT
 
 from .clients import Client
 from .faults import FAULTS, STAY, faults_of

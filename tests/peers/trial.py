@@ -10,14 +10,14 @@ from typing import Self
 
 import redis
 
-from offload_lab.clients.login import Visitor
-from offload_lab.manifest import steps_folder
-from offload_lab.nginx import CERTIFICATE, KEY, Nginx
-from offload_lab.process import Deadline
-from offload_lab.site import backend
-from offload_lab.stage import Stage
+from offload_lab.clients.session import Visitor
+from offload_lab.process.deadlines import Deadline
+from offload_lab.stages.manifest import steps_folder
+from offload_lab.stages.nginx import CERTIFICATE, KEY, Nginx
+from offload_lab.stages.site import backend
+from offload_lab.stages.stage import Stage
 from offload_lab.testing import wait_for
-from offload_lab.uwsgi import Uwsgi, free_port
+from offload_lab.uwsgi.server import Uwsgi, free_port
 
 from .clients import EVENT_SOURCES, WEB_SOCKETS, Client, Driven
 

@@ -7,13 +7,13 @@ import sqlite3
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
-from ...clients.sse import request_bytes
-from ...clients.websocket import upgrade_request
-from ...explain import Facts, look
-from ...process import readable
-from ...stage import Stage
-from ...timeouts import scaled
-from ...uwsgi import LOOPBACK
+from offload_lab.clients.sse import request_bytes
+from offload_lab.clients.websocket import upgrade_request
+from offload_lab.inspect import Facts, look
+from offload_lab.process.deadlines import LOOPBACK, readable
+from offload_lab.stages.stage import Stage
+from offload_lab.timeouts import scaled
+
 from .board import NOT_REACHED
 from .caller import IN, Caller, Heard, cookie, stuck
 from .download import last_error

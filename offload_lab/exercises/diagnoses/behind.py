@@ -2,7 +2,8 @@
 
 from urllib.parse import unquote
 
-from ...explain.threads import Blocked
+from offload_lab.inspect.syscalls import Blocked
+
 from .subscribers import ADA, Seen
 
 # --- what it says

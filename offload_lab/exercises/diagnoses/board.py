@@ -4,9 +4,10 @@ import re
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from ...clients.websocket import TEXT, frame, upgrade_request
-from ...explain import Facts, Worker, look
-from ...stage import Stage
+from offload_lab.clients.websocket import TEXT, frame, upgrade_request
+from offload_lab.inspect import Facts, Worker, look
+from offload_lab.stages.stage import Stage
+
 from .caller import IN, Caller, Heard, cookie, stuck
 from .download import last_error
 

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from typing import Self
 
-from ...clients.login import Visitor
-from ...clients.websocket import CLOSE, PING, PONG, TEXT, Frame, Frames, frame
-from ...explain import Server, Worker, look
-from ...process import Deadline, readable
-from ...stage import Stage
-from ...timeouts import scaled
-from ...uwsgi import LOOPBACK
+from offload_lab.clients.session import Visitor
+from offload_lab.clients.websocket import CLOSE, PING, PONG, TEXT, Frame, Frames, frame
+from offload_lab.inspect import Server, Worker, look
+from offload_lab.process.deadlines import LOOPBACK, Deadline, readable
+from offload_lab.stages.stage import Stage
+from offload_lab.timeouts import scaled
 
 PATIENCE_S = 5.0  # for an answer, by somebody who may never get one
 LOOK_S = 0.25  # between two looks whether to go on waiting

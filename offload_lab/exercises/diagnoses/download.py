@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import psutil
 
-from ...clients import SlowReader
-from ...explain import Connection, Facts, Worker, look
-from ...measure import memory_mib
-from ...stage import Stage
-from ...uwsgi import LOOPBACK
-from ..carrier import look_for_carrier, position_of_open_file, worker_of
+from offload_lab.clients import SlowReader
+from offload_lab.exercises.rules import look_for_carrier, position_of_open_file, worker_of
+from offload_lab.inspect import Connection, Facts, Worker, look
+from offload_lab.measure.scenarios import memory_mib
+from offload_lab.process.deadlines import LOOPBACK
+from offload_lab.stages.stage import Stage
 
 RATE_MIB_S = 1.0  # slow enough that the file outlasts the look
 MOST = 0.8  # of the file in the worker's memory: that is all of it

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from ...clients.login import Visitor
-from ...clients.sse import SseClient
-from ...explain import Facts, look
-from ...stage import Stage
+from offload_lab.clients.session import Visitor
+from offload_lab.clients.sse import SseClient
+from offload_lab.inspect import Facts, look
+from offload_lab.stages.stage import Stage
+
 from .download import last_error
 from .listening import BACKENDS, ENTRY_ID, PAST, PATIENCE_S, Cut, Heard, come_back, store_of, with_answer, worst_cut
 

@@ -7,9 +7,9 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ...clients.handed_over import HandedOver
-from ...clients.sse import EventStreamParser, SseClient
-from ...stage import Stage
+from offload_lab.clients.sse import EventStreamParser, SseClient
+from offload_lab.stages.stage import Stage
+from offload_lab.uwsgi.protocol import HandedOver
 
 if TYPE_CHECKING:
     from redis import Redis

@@ -4,8 +4,9 @@ import http.client
 from contextlib import suppress
 from dataclasses import dataclass
 
-from ...clients import fetch
-from ...stage import Stage
+from offload_lab.clients import fetch
+from offload_lab.stages.stage import Stage
+
 from . import download
 
 SLIP, KEPT = "X-Sendfile", "X_SENDFILE"

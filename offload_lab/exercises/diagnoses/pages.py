@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from ...explain import Facts, look
-from ...stage import Stage
+from offload_lab.inspect import Facts, look
+from offload_lab.stages.stage import Stage
+
 from .board import come
 from .caller import IN, Heard, cookie
 from .download import last_error

@@ -9,12 +9,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ...clients.handed_over import HandedOver
-from ...clients.login import Visitor
-from ...clients.sse import SseClient
-from ...explain import Facts, look
-from ...stage import Stage
-from ...testing import wait_for
+from offload_lab.clients.session import Visitor
+from offload_lab.clients.sse import SseClient
+from offload_lab.inspect import Facts, look
+from offload_lab.stages.stage import Stage
+from offload_lab.testing import wait_for
+from offload_lab.uwsgi.protocol import HandedOver
+
 from .download import last_error
 
 if TYPE_CHECKING:

@@ -13,17 +13,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from ...clients.event_stream import Event, EventStreamParser
-from ...clients.handed_over import HandedOver
-from ...clients.login import Visitor
-from ...clients.sse import request_bytes
-from ...errors import LabError
-from ...explain import Facts, Worker, look
-from ...explain.threads import Blocked, blocked_threads
-from ...process import Process
-from ...stage import Stage
-from ...testing import wait_for
-from ...uwsgi import LOOPBACK
+from offload_lab.clients.event_stream import Event, EventStreamParser
+from offload_lab.clients.session import Visitor
+from offload_lab.clients.sse import request_bytes
+from offload_lab.errors import LabError
+from offload_lab.inspect import Facts, Worker, look
+from offload_lab.inspect.syscalls import Blocked, blocked_threads
+from offload_lab.process.deadlines import LOOPBACK
+from offload_lab.process.process import Process
+from offload_lab.stages.stage import Stage
+from offload_lab.testing import wait_for
+from offload_lab.uwsgi.protocol import HandedOver
+
 from .download import last_error
 
 ADA = "Ada Łovelace"  # no header may hold this name as it is

@@ -3,9 +3,10 @@
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from ...clients.websocket import CONTINUATION, TEXT, frame
-from ...explain import Facts, look
-from ...stage import Stage
+from offload_lab.clients.websocket import CONTINUATION, TEXT, frame
+from offload_lab.inspect import Facts, look
+from offload_lab.stages.stage import Stage
+
 from .board import come
 from .caller import Caller, Heard, cookie
 from .download import last_error

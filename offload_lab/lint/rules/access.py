@@ -3,8 +3,17 @@
 import os
 import re
 
-from ..config import UNKNOWN, Config
-from ..servers import SHARED_FOLDERS, STATS, backend_sockets, hand_overs, is_public, is_tcp, listens
+from offload_lab.uwsgi.config.model import UNKNOWN, Config
+from offload_lab.uwsgi.config.servers import (
+    SHARED_FOLDERS,
+    STATS,
+    backend_sockets,
+    hand_overs,
+    is_public,
+    is_tcp,
+    listens,
+)
+
 from .model import Found, Match, rule
 
 

@@ -2,10 +2,10 @@
 
 import re
 
-from ..config import UNKNOWN, Config, Option
-from ..options import known, nearest
-from ..routes import Route, routes
-from ..servers import (
+from offload_lab.uwsgi.config.model import UNKNOWN, Config, Option
+from offload_lab.uwsgi.config.options import known, nearest
+from offload_lab.uwsgi.config.routes import Route, routes
+from offload_lab.uwsgi.config.servers import (
     HTTP_SOCKETS,
     LONGEST_PATH,
     OFFLOAD,
@@ -20,6 +20,7 @@ from ..servers import (
     offload_threads,
     offloads,
 )
+
 from .model import Found, Level, Match, rule
 
 TABLES = ("", "response", "error", "final")

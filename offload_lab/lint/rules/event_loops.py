@@ -3,8 +3,9 @@
 import os
 import re
 
-from ..config import Config
-from ..servers import LOOPS, django, may_be_django
+from offload_lab.uwsgi.config.model import Config
+from offload_lab.uwsgi.config.servers import LOOPS, django, may_be_django
+
 from .model import Found, Match, rule
 
 DRIVER = re.compile(r"psycopg|postgres|mysql|mariadb|DATABASE_URL|PGHOST", re.IGNORECASE)

@@ -1,8 +1,9 @@
 """Files that offload threads send, and what keeps them from it or ends them."""
 
-from ..config import Config
-from ..routes import routes, variables_in
-from ..servers import file_routes, offloads
+from offload_lab.uwsgi.config.model import Config
+from offload_lab.uwsgi.config.routes import routes, variables_in
+from offload_lab.uwsgi.config.servers import file_routes, offloads
+
 from .model import Found, Match, rule
 
 

@@ -2,10 +2,11 @@
 
 import re
 
-from ..config import Config, Option
-from ..options import nearest
-from ..routes import Route, is_request_variable, routes, variables_in
-from ..servers import collected, hand_overs
+from offload_lab.uwsgi.config.model import Config, Option
+from offload_lab.uwsgi.config.options import nearest
+from offload_lab.uwsgi.config.routes import Route, is_request_variable, routes, variables_in
+from offload_lab.uwsgi.config.servers import collected, hand_overs
+
 from .model import Found, Match, rule
 
 STOPPERS = ("disableheaders", "send", "send-crnl")

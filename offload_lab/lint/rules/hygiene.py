@@ -1,7 +1,8 @@
 """General advice, told in one line for a file."""
 
-from ..config import Config
-from ..servers import APPS
+from offload_lab.uwsgi.config.model import Config
+from offload_lab.uwsgi.config.servers import APPS
+
 from .model import Found, Match, rule
 from .values import as_placeholder, is_asked_for, own_keys
 

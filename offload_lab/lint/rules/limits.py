@@ -2,8 +2,9 @@
 
 import re
 
-from ..config import Config
-from ..servers import COLLECTS, hand_overs
+from offload_lab.uwsgi.config.model import Config
+from offload_lab.uwsgi.config.servers import COLLECTS, hand_overs
+
 from .model import Found, Match, rule
 
 DEFAULT_BUFFER = 4096

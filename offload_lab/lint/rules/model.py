@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ..config import Config, Option
+from offload_lab.uwsgi.config.model import Config, Option
 
 Level = Literal["error", "warning", "note", "hygiene"]
 LEVELS: tuple[Level, ...] = ("error", "warning", "note", "hygiene")

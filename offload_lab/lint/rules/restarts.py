@@ -1,7 +1,8 @@
 """What ends workers, and with them the connections that their offload threads carry."""
 
-from ..config import Config
-from ..servers import RECYCLING, hand_overs, offloaded
+from offload_lab.uwsgi.config.model import Config
+from offload_lab.uwsgi.config.servers import RECYCLING, hand_overs, offloaded
+
 from .model import Found, Match, rule
 
 RELOADS = (

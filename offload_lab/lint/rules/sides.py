@@ -3,9 +3,10 @@
 import re
 from collections.abc import Iterator
 
-from ..config import UNKNOWN, Config, Option
-from ..routes import Route
-from ..servers import HTTP, fronts, hand_overs, is_tcp, listens, speaks_http
+from offload_lab.uwsgi.config.model import UNKNOWN, Config, Option
+from offload_lab.uwsgi.config.routes import Route
+from offload_lab.uwsgi.config.servers import HTTP, fronts, hand_overs, is_tcp, listens, speaks_http
+
 from .connections import targets
 from .model import Found, Match, rule
 

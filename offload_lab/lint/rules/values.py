@@ -3,10 +3,11 @@
 import re
 from collections.abc import Iterator
 
-from ..config import OFF, Config, Option
-from ..expand import names_in
-from ..options import known, nearest
-from ..servers import APPS, COLLECTS, SOCKETS, STATS, is_tcp, listens
+from offload_lab.uwsgi.config.expand import names_in
+from offload_lab.uwsgi.config.model import OFF, Config, Option
+from offload_lab.uwsgi.config.options import known, nearest
+from offload_lab.uwsgi.config.servers import APPS, COLLECTS, SOCKETS, STATS, is_tcp, listens
+
 from .model import Found, Match, from_problems, rule
 
 COMMENT = re.compile(r"(?:^|\s)([;#](?=\s|\w).*)$")

@@ -2,7 +2,7 @@
 
 from django.conf import settings
 
-from offload_lab.site.backend import AGAIN_HEADERS, again, is_ready
+from offload_lab.stages.site.backend import AGAIN_HEADERS, again, is_ready
 
 OFFLOAD_HEADER = "X-Offload-to-SSE"
 OF_THE_BODY = ("Content-Length", "Content-Encoding", "ETag")

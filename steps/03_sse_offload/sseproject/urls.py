@@ -8,5 +8,5 @@ from django.views.generic import TemplateView
 urlpatterns = [
     path("", login_required(TemplateView.as_view(template_name="page.html"))),
     path("subscribe", import_string(sys.argv[2])),  # the view that the INI's pyargv names
-    path("", include("offload_lab.site.urls")),
+    path("", include("offload_lab.stages.site.urls")),
 ]

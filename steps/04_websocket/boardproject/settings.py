@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from offload_lab.site.settings import *
+from offload_lab.stages.site.settings import *
 
 ROOT_URLCONF = "boardproject.urls"
 TEMPLATES[0]["DIRS"].insert(0, Path(__file__).with_name("templates"))

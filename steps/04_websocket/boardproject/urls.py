@@ -5,5 +5,5 @@ from . import views
 urlpatterns = [
     path("", views.page),
     path("ws", views.websocket),
-    path("", include("offload_lab.site.urls")),
+    path("", include("offload_lab.stages.site.urls")),
 ]

@@ -3,7 +3,7 @@ from pathlib import Path
 
 from boardproject.settings import *
 
-from offload_lab.site import run_folder
+from offload_lab.stages.site import run_folder
 
 ROOT_URLCONF = "apiproject.urls"
 TEMPLATES[0]["DIRS"].insert(0, Path(__file__).with_name("templates"))

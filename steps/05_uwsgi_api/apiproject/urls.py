@@ -8,5 +8,5 @@ urlpatterns = [
     path("subscribe", views.subscribe),
     path("board", board),
     path("ws", views.websocket),
-    path("", include("offload_lab.site.urls")),
+    path("", include("offload_lab.stages.site.urls")),
 ]

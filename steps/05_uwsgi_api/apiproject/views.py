@@ -9,7 +9,7 @@ from django.shortcuts import render
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET
 
-from offload_lab.site.backend import AGAIN_HEADERS, again, is_ready
+from offload_lab.stages.site.backend import AGAIN_HEADERS, again, is_ready
 
 
 @login_required

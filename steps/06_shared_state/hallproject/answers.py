@@ -6,7 +6,7 @@ from urllib.parse import quote
 from django.http import HttpResponse, HttpResponseForbidden, HttpResponseNotAllowed
 from django.views.decorators.csrf import csrf_exempt
 
-from offload_lab.site.backend import AGAIN_HEADERS, again
+from offload_lab.stages.site.backend import AGAIN_HEADERS, again
 
 
 def members_only(view):

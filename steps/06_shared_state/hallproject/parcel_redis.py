@@ -7,7 +7,7 @@ from django.contrib.auth.decorators import login_required
 from django.urls import path
 from django.views.generic import TemplateView
 
-from offload_lab.site.backend import is_ready
+from offload_lab.stages.site.backend import is_ready
 
 from .answers import hand_over, members_only, not_now
 

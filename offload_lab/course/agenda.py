@@ -1,0 +1,148 @@
+"""A workshop's timetable for any number of minutes, computed from the sections in the manifests; touches no file.
+
+Sections go in groups: those of one step with the same `cut`. The lowest numbers go first, whatever their step, and a
+group stays only if all that matters more in its own step stays too.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+from offload_lab.errors import LabError
+from offload_lab.stages.manifest import Section, Step
+
+OPENING = Section(
+    "Opening: the ticket hall, notebook 00", 10, "your guess on the picture: nobody answered above, everybody below"
+)
+CLOSING = Section("Closing: what to copy, what to know before", 10, "each has named a place at home where people wait")
+BREAK, LUNCH = Section("Break", 10, ""), Section("Lunch", 45, "")
+WITHOUT_BREAK_MIN = 90  # taught in one go
+BETWEEN_BREAKS_MIN = 70  # about
+WITHOUT_LUNCH_MIN = 240
+STEP_END_MIN = 6  # a break may come so much too early or late to stand between two steps
+
+
+class TooShort(LabError):
+    """Not even what is never left out fits into the minutes."""
+
+    def __init__(self, minutes: int, least: int) -> None:
+        super().__init__(minutes, least)
+        self.minutes, self.least = minutes, least
+
+    def __str__(self) -> str:
+        return f"{self.minutes} minutes are too few: what is never left out takes {self.least}; give it that many"
+
+
+@dataclass(frozen=True)
+class Group:
+    """What is left out together: all sections of `step` with this `cut`."""
+
+    step: Step
+    cut: int
+
+    @property
+    def sections(self) -> tuple[Section, ...]:
+        return tuple(section for section in self.step.sections if section.cut == self.cut)
+
+    @property
+    def minutes(self) -> int:
+        return sum(section.minutes for section in self.sections)
+
+    @property
+    def within(self) -> list["Group"]:
+        """The groups of the same step that stay longer."""
+        return [other for other in groups([self.step]) if self.cut and (other.cut == 0 or other.cut > self.cut)]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What begins `at` so many minutes. `step` is None for the frame: opening, breaks, closing."""
+
+    at: int
+    section: Section
+    step: Step | None = None
+
+    @property
+    def end(self) -> int:
+        return self.at + self.section.minutes
+
+
+@dataclass(frozen=True)
+class Timetable:
+    """`entries` in their order; the optional groups that are `kept`, and those `left_out`, first to go first."""
+
+    minutes: int
+    entries: tuple[Entry, ...]
+    kept: tuple[Group, ...]
+    left_out: tuple[Group, ...]
+
+    @property
+    def in_hand(self) -> int:
+        return self.minutes - self.entries[-1].end
+
+    def ahead(self, at: int) -> list[Group]:
+        """What can still be left out at this minute, first to go first."""
+        begun = {(entry.step, entry.section) for entry in self.entries if entry.at < at}
+        return [group for group in self.kept if not any((group.step, section) in begun for section in group.sections)]
+
+
+def plan(steps: Sequence[Step], minutes: int) -> Timetable:
+    """The most valuable sections that fit. Raises TooShort."""
+    every = sorted(groups(steps), key=lambda group: (group.cut != 0, -group.cut, group.step.number))
+    kept = [group for group in every if group.cut == 0]
+    if length(kept) > minutes:
+        raise TooShort(minutes, length(kept))
+    for group in every:
+        if group not in kept and all(other in kept for other in group.within) and length([*kept, group]) <= minutes:
+            kept.append(group)
+    return Timetable(
+        minutes,
+        lay_out(steps, kept),
+        tuple(group for group in reversed(every) if group.cut and group in kept),
+        tuple(group for group in reversed(every) if group not in kept),
+    )
+
+
+def groups(steps: Sequence[Step]) -> list[Group]:
+    return [Group(step, cut) for step in steps for cut in sorted({section.cut for section in step.sections})]
+
+
+def length(kept: Sequence[Group]) -> int:
+    taught = OPENING.minutes + sum(group.minutes for group in kept) + CLOSING.minutes
+    return taught + sum(pause.minutes for pause in pauses(taught))
+
+
+def pauses(taught_min: int) -> list[Section]:
+    """The breaks in so much teaching; the middle one of a long day is lunch."""
+    if taught_min <= WITHOUT_BREAK_MIN:
+        return []
+    all_of_them = [BREAK] * (math.ceil(taught_min / BETWEEN_BREAKS_MIN) - 1)
+    if taught_min > WITHOUT_LUNCH_MIN:
+        all_of_them[len(all_of_them) // 2] = LUNCH
+    return all_of_them
+
+
+def lay_out(steps: Sequence[Step], kept: Sequence[Group]) -> tuple[Entry, ...]:
+    taught: list[tuple[Section, Step | None]] = [(OPENING, None)]
+    taught += [(section, step) for step in steps for section in step.sections if Group(step, section.cut) in kept]
+    taught.append((CLOSING, None))
+    ends = list(accumulate(section.minutes for section, _ in taught))
+    after = places(ends, [taught[i][1] != taught[i + 1][1] for i in range(len(taught) - 1)])
+    entries: list[Entry] = []
+    for i, (section, step) in enumerate(taught):
+        entries.append(Entry(entries[-1].end if entries else 0, section, step))
+        if i in after:
+            entries.append(Entry(entries[-1].end, after[i]))
+    return tuple(entries)
+
+
+def places(ends: list[int], between_steps: list[bool]) -> dict[int, Section]:
+    """After which section each pause comes: as evenly as sections allow, and rather between two steps."""
+    wanted = pauses(ends[-1])
+    chosen: dict[int, Section] = {}
+    for k, pause in enumerate(wanted, 1):
+        target = k * ends[-1] / (len(wanted) + 1)
+        free = range(max(chosen, default=-1) + 1, len(ends) - 1)
+        chosen[min(free, key=lambda i: abs(ends[i] - target) - STEP_END_MIN * between_steps[i])] = pause
+    return chosen

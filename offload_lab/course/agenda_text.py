@@ -1,0 +1,104 @@
+"""A timetable as people read it, and the parts of the workshop's documents that are computed; touches no file."""
+
+import re
+import textwrap
+from collections.abc import Iterator, Sequence
+
+from offload_lab.errors import Unknown
+from offload_lab.stages.manifest import Step
+
+from .agenda import Entry, Group, Timetable, plan
+
+WIDTH = 60  # readable in half a screen
+MARKED = re.compile(r"(<!-- (timetable|sections) (\d+) -->\n).*?(<!-- /\2 -->)", re.DOTALL)
+
+
+def lines(timetable: Timetable) -> Iterator[tuple[str, str]]:
+    """(style, line) of the timetable as people read it, at most WIDTH wide."""
+    numbers = dict.fromkeys(entry.step.number for entry in timetable.entries if entry.step)
+    yield "bold", f"{timetable.minutes} minutes: steps {' '.join(numbers)}; {timetable.in_hand} min in hand"
+    step, advice = None, None
+    for entry, following in zip(timetable.entries, (*timetable.entries[1:], None), strict=True):
+        yield "", ""
+        if entry.step and entry.step != step:
+            step = entry.step
+            yield from step_lines(step)
+        yield from entry_lines(entry)
+        ahead = timetable.ahead(entry.end)
+        goes_on = following is not None and following.step == step
+        if entry.step and ahead and not (goes_on and ahead[0] == advice):
+            advice = ahead[0]
+            yield from indented(f"if not, skip {words(advice)} (saves {advice.minutes} min)")
+    yield from list_lines("If you are late, leave out in this order", timetable.kept)
+    yield from list_lines("Not in this timetable", sorted(timetable.left_out, key=lambda group: group.step.number))
+
+
+def step_lines(step: Step) -> Iterator[tuple[str, str]]:
+    yield from (("bold", line) for line in textwrap.wrap(f"{step.number} · {step.title}", WIDTH))
+    yield "", f"      begin together: {begin_together(step)}"
+
+
+def begin_together(step: Step) -> str:
+    """The command that brings whoever was lost to where `step` begins."""
+    return f"./lab start {step.number} --from-solution" if step.tasks else f"./lab notebook {step.number}"
+
+
+def entry_lines(entry: Entry) -> Iterator[tuple[str, str]]:
+    style = "" if entry.step else "bold"
+    first, *more = textwrap.wrap(entry.section.title, WIDTH - 15)
+    yield style, f"{clock(entry.at)}  {first:<{WIDTH - 13}} {entry.section.minutes:>2} min"
+    yield from ((style, f"      {line}") for line in more)
+    if entry.section.landmark:
+        yield from indented(f"by {clock(entry.end)} you have seen: {entry.section.landmark}")
+
+
+def list_lines(title: str, some: Sequence[Group]) -> Iterator[tuple[str, str]]:
+    if some:
+        yield "", ""
+        yield "bold", f"{title} ({sum(group.minutes for group in some)} min)"
+        for group in some:
+            yield from indented(f"{words(group)}, {group.minutes} min")
+
+
+def words(group: Group) -> str:
+    """Short: each section's title up to its colon."""
+    return f"{group.step.number} {' + '.join(section.title.partition(':')[0] for section in group.sections)}"
+
+
+def indented(text: str) -> Iterator[tuple[str, str]]:
+    indent = " " * 6
+    wrapped = textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
+    yield from (("dim", line) for line in wrapped)
+
+
+def clock(minutes: int) -> str:
+    return f"{minutes // 60}:{minutes % 60:02}"
+
+
+# --- in the documents
+
+
+def renewed(text: str, steps: Sequence[Step]) -> str:
+    """A document, what stands between its marks computed anew: a timetable of so many minutes, a step's sections."""
+
+    def fill(match: re.Match[str]) -> str:
+        before, kind, number, after = match.groups()
+        if kind == "timetable":
+            body = "\n".join(["```text", *(line for _, line in lines(plan(steps, int(number)))), "```"])
+        else:
+            known = {step.number: step for step in steps}
+            if number not in known:
+                raise Unknown("step", number, list(known), None)
+            body = sections_table(known[number])
+        return f"{before}\n{body}\n\n{after}"
+
+    return MARKED.sub(fill, text)
+
+
+def sections_table(step: Step) -> str:
+    rows = [f"**{step.minutes} minutes.** Begin together: `{begin_together(step)}`", ""]
+    rows += ["| section | min | what everybody has seen at its end | if late |", "|---|---|---|---|"]
+    for section in step.sections:
+        late = f"goes ({section.cut})" if section.cut else "stays"
+        rows.append(f"| {section.title} | {section.minutes} | {section.landmark} | {late} |")
+    return "\n".join(rows)

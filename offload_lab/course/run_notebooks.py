@@ -1,0 +1,99 @@
+"""The notebooks with their results: executed one by one, and kept until something that they rest on changes."""
+
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import DEVNULL
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import nbformat
+from jupyter_client.manager import AsyncKernelManager
+from nbclient import NotebookClient
+from nbclient.exceptions import CellControlSignal, DeadKernelError
+
+from offload_lab.errors import LabError
+from offload_lab.paths import ROOT
+from offload_lab.timeouts import scaled
+
+RESULTS = ROOT / "results"
+EXECUTED = RESULTS / "executed"
+RESTS_ON = (ROOT / "steps", ROOT / "offload_lab")
+CELL_TIMEOUT_S = 180
+FIGURE_SCALE = "0.88"  # smaller figures with the same type: larger type, once they are as wide as a page or a slide
+COLOURS = re.compile(r"\x1b\[[\d;]*m")  # of a traceback
+FOR_THE_LEARNER = ("░", "█", "You made no guess")  # progress, and what only somebody at the keyboard can do
+
+
+class NotebookFailed(LabError):
+    """A cell of `notebook` ended with an error; `said` is what the kernel said of it."""
+
+    def __init__(self, notebook: Path, cell: str, said: str) -> None:
+        super().__init__(notebook, cell, said)
+        self.notebook, self.cell, self.said = notebook, cell, said
+
+    def __str__(self) -> str:
+        number = self.notebook.stem.partition("_")[0]
+        return f"{self.notebook.name}, cell {self.cell}: {self.said}\nlook at it with: ./lab notebook {number}"
+
+
+def executed(notebook: Path, folder: Path = EXECUTED, progress: Callable[[float], None] = lambda share: None) -> Path:
+    """The executed copy of `notebook` in `folder`, made now if there is none of this state. `progress` gets 0 to 1.
+
+    Raises NotebookFailed at the first cell that fails.
+    """
+    kept = folder / f"{notebook.stem}-{state(notebook)}.ipynb"
+    if not kept.exists():
+        content = run(notebook, progress)
+        for old in folder.glob(f"{notebook.stem}-*.ipynb"):
+            old.unlink()
+        folder.mkdir(parents=True, exist_ok=True)
+        nbformat.write(content, kept)
+    return kept
+
+
+def state(notebook: Path) -> str:
+    """A name for what the results depend on: the notebook, the steps and the harness, without their tests."""
+    files = [path for folder in RESTS_ON for path in sorted(folder.rglob("*")) if path.is_file() and matters(path)]
+    digest = hashlib.sha256()
+    for path in [notebook, *files]:
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:12]
+
+
+def matters(path: Path) -> bool:
+    parts = path.relative_to(ROOT).parts
+    made = any(part.startswith(".") or part == "__pycache__" for part in parts)
+    return not made and not path.name.startswith("test_") and "publish" not in parts
+
+
+def run(notebook: Path, progress: Callable[[float], None]) -> Any:
+    """The notebook after a run in a kernel of its own. Nobody's guesses go in or come out."""
+    content = nbformat.read(notebook, as_version=4)
+    RESULTS.mkdir(exist_ok=True)
+    with TemporaryDirectory(prefix="lab-") as scratch, TemporaryDirectory(dir=RESULTS) as results:
+        if (pictures := RESULTS / "screenshots").exists():  # which browser tests have kept
+            shutil.copytree(pictures, Path(results, "screenshots"))
+        own = {"LAB_RESULTS": results, "LAB_FIGURE_SCALE": FIGURE_SCALE, "IPYTHONDIR": f"{scratch}/ipython"}
+        kernel = AsyncKernelManager(transport="ipc", connection_file=f"{scratch}/kernel.json")
+        client = NotebookClient(content, km=kernel, timeout=round(scaled(CELL_TIMEOUT_S)))
+        client.resources = {"metadata": {"path": str(notebook.parent)}}
+        with client.setup_kernel(cleanup_kc=True, env={**os.environ, **own}, stderr=DEVNULL):
+            for number, cell in enumerate(content.cells):
+                progress(number / len(content.cells))
+                try:
+                    client.execute_cell(cell, number)
+                except (CellControlSignal, DeadKernelError) as error:
+                    raise NotebookFailed(notebook, cell.id, COLOURS.sub("", str(error)).strip()) from error
+    for cell in content.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if not is_chatter(output)]
+    return nbformat.reads(nbformat.writes(content).replace(f"results/{Path(results).name}", "results"), as_version=4)
+
+
+def is_chatter(output: Any) -> bool:
+    data = output.get("data", {"text/plain": output.get("text", "")})
+    return list(data) == ["text/plain"] and any(words in data["text/plain"] for words in FOR_THE_LEARNER)

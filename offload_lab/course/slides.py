@@ -1,0 +1,145 @@
+"""One deck of slides for each notebook, made by rule from its executed copy, so that it never says anything else.
+
+A heading begins a slide. What is short stays on it, long prose goes to the speaker's notes. A picture has a slide of
+its own; tables and code end theirs, and of the code only what a cell *shows* or alters is there. The deck runs on
+reveal.js, which comes with sphinx-revealjs: nothing is loaded from elsewhere.
+"""
+
+import ast
+import re
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import nbformat
+
+from offload_lab.paths import ROOT
+
+from .slide_blocks import HEADING, LINE, ROOM, Piece, blocks, code, first_sentence, outputs, plain, render, shown, words
+
+SLIDES = ROOT / "results" / "slides"
+HERE = Path(__file__).parent
+ASKS = ("Guess", "Your turn")  # the class has to read these as they stand
+WORDS = ("text", "item")
+NOT_SHOWN = ("setup", "machine-look", "next", "next-lessons")  # for somebody at a keyboard
+GUESS = re.compile(r"^guess\w* = None\b", re.MULTILINE)
+REVEAL = ("dist/reveal.js", "dist/reveal.css", "dist/reset.css", "plugin/notes/notes.js", "LICENSE")
+
+
+@dataclass
+class Slide:
+    title: str
+    pieces: list[Piece] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    first: bool = False  # the title page
+
+    @property
+    def height(self) -> int:
+        return sum(piece.height for piece in self.pieces)
+
+    @property
+    def look(self) -> str:
+        """The class that deck.css knows: one sentence alone is written larger."""
+        if self.first:
+            return "first"
+        alone = all(piece.kind in WORDS for piece in self.pieces)
+        return "large" if alone and self.height < ROOM / 2.5 else self.pieces[-1].kind
+
+    def takes(self, piece: Piece) -> bool:
+        """Words may stand above a result, a list may not: it may be of answers. A picture stands alone."""
+        if self.first or not self.pieces:
+            return not self.first
+        room = ROOM if len(self.title) > HEADING else ROOM + LINE["heading"]
+        last = self.pieces[-1].kind
+        fits = last in WORDS if piece.kind in WORDS else last == "text" and piece.kind != "figure"
+        return fits and self.height + piece.height <= room
+
+
+class Deck:
+    """The slides so far, and under which headings we are."""
+
+    def __init__(self) -> None:
+        self.slides: list[Slide] = []
+        self.chapter = self.title = ""
+
+    def heading(self, text: str) -> None:
+        signs, _, self.title = text.partition(" ")
+        self.chapter = self.title if len(signs) <= 2 else self.chapter
+        self.slides.append(Slide(self.title, first=signs == "#"))
+
+    def put(self, piece: Piece) -> None:
+        if not self.slides[-1].takes(piece):
+            self.slides.append(Slide(self.title))
+        self.slides[-1].pieces.append(piece)
+
+    def prose(self, text: str) -> None:
+        for kind, block in blocks(text):
+            if kind == "heading":
+                self.heading(block)
+                continue
+            pieces = shown(kind, block, whole=self.chapter in ASKS)
+            if not (pieces or self.slides[-1].pieces or self.slides[-1].notes):
+                pieces = [words(first_sentence(block))]  # a heading alone says too little
+            for piece in pieces:
+                self.put(piece)
+            self.slides[-1].notes.append(render(block))
+
+    def cell(self, cell: Any) -> None:
+        if cell.source.startswith("%%"):  # an exercise: what there is to fill in
+            pieces = code(cell.source.partition("\n")[2], comments=True)
+        elif GUESS.search(cell.source):
+            pieces = code(cell.source)
+        else:
+            pieces = [*code(altered(cell.source)), *outputs(cell)]
+        for piece in pieces:
+            self.put(piece)
+
+
+def altered(source: str) -> str:
+    """The statements of a cell that change a configuration."""
+    statements = [ast.get_source_segment(source, one) or "" for one in ast.parse(source).body]
+    return "\n".join(text for text in statements if ".altered(" in text)
+
+
+def deck(cells: Iterable[Any]) -> list[Slide]:
+    """The slides for a notebook's cells. Raises IndexError if it does not begin with a heading."""
+    made = Deck()
+    for cell in (one for one in cells if one.id not in NOT_SHOWN):
+        if cell.cell_type == "markdown":
+            made.prose(cell.source)
+        else:
+            made.cell(cell)
+    return [slide for slide in made.slides if slide.first or slide.pieces]
+
+
+def page(slides: list[Slide]) -> str:
+    """The whole deck as one page; reveal.js lies beside it."""
+    template = Template((HERE / "deck.html").read_text())
+    return template.substitute(title=plain(render(slides[0].title)).strip(), slides="\n".join(map(section, slides)))
+
+
+def section(slide: Slide) -> str:
+    tag = "h1" if slide.first else "h2"
+    title = render(slide.title).strip().removeprefix("<p>").removesuffix("</p>")
+    head = "" if slide.look == "figure" else f"<{tag}>{title}</{tag}>"
+    body = "\n".join(piece.html for piece in slide.pieces)
+    notes = f'<aside class="notes">{"".join(slide.notes)}</aside>' if slide.notes else ""
+    return f'<section class="{slide.look}" aria-label="{plain(title)}">{head}\n{body}\n{notes}</section>'
+
+
+def write(name: str, notebook: Path, into: Path = SLIDES) -> Path:
+    """The deck ``<name>.html`` of the executed `notebook`, with what it needs beside it."""
+    spec = find_spec("sphinx_revealjs")
+    assert spec is not None
+    assert spec.origin is not None
+    (into / "reveal").mkdir(parents=True, exist_ok=True)
+    for path in REVEAL:
+        shutil.copy(Path(spec.origin).parent / "_static" / "revealjs" / path, into / "reveal")
+    shutil.copy(HERE / "deck.css", into)
+    target = into / f"{name}.html"
+    target.write_text(page(deck(nbformat.read(notebook, as_version=4).cells)), encoding="utf-8")
+    return target

@@ -1,0 +1,71 @@
+"""Run some of a step's task tests and write down what each said.
+
+``python -m offload_lab.exercises.pytest_runner RESULT TEST…`` is a process of its own, since ``LAB_STEPS`` says there
+whose steps are tested, and so that it can be ended with all that it started.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from offload_lab.errors import NotReady, ProcessDied, WrongPing, ending
+from offload_lab.paths import ROOT
+from offload_lab.testing import Unexpected
+from offload_lab.timeouts import scaled
+
+from .check import PREFIX, TIMEOUT_S
+
+QUIET = ("-q", "--no-header", "--tb=short", "-p", "no:cacheprovider", "-p", "pytest_timeout")
+# a test that its timeout ends may leave a socket that nobody closed, which is no answer to what was asked
+UNCLOSED = ("-p", "no:unraisableexception")
+
+
+class Recorder:
+    """Per task: its outcome, and for a failure what was called, got and expected, or the error in its own words."""
+
+    def __init__(self) -> None:
+        self.verdicts: dict[str, dict[str, Any]] = {}
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        name = item.name.removeprefix(PREFIX)
+        if call.excinfo and self.verdicts.get(name, {}).get("outcome") != "failed":
+            self.verdicts[name] = {"outcome": report.outcome, "said": said(call.excinfo.value)}
+        elif report.when == "call":
+            self.verdicts.setdefault(name, {"outcome": report.outcome, "said": []})
+        return report
+
+
+def said(error: BaseException) -> list[str]:
+    match error:
+        case Unexpected():
+            return [f"called {error.called}", f"got {error.got}", f"expected {error.expected}"]
+        case pytest.fail.Exception() if "pytest-timeout" in str(error):
+            return ["called the task's test", f"got no end of it within {scaled(TIMEOUT_S):g} s", "expected an answer"]
+        case WrongPing():
+            offloaded = ", offloaded" if error.offloaded else ""
+            return [f"called GET /ping at {error.name}.ini", f"got {error.answer}{offloaded}", "expected 200"]
+        case ProcessDied() | NotReady():
+            what = f"it {ending(error.status)}" if isinstance(error, ProcessDied) else "it never answered"
+            return [f"called the start of {error.name}.ini", f"got {what}", "expected a server that answers"]
+    return [f"{type(error).__name__}: {error}"]
+
+
+def main(result: str, tests: list[str]) -> None:
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # loading them takes longer than the tests do
+    recorder = Recorder()
+    where = ("--rootdir", str(ROOT), "-c", str(ROOT / "pyproject.toml"), "--basetemp", f"{result}.tmp")
+    pytest.main([*QUIET, *UNCLOSED, *where, f"--timeout={scaled(TIMEOUT_S)}", *tests], plugins=[recorder])
+    Path(result).write_text(json.dumps(recorder.verdicts))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2:])

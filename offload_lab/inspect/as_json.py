@@ -1,0 +1,73 @@
+"""Facts for programs. docs/explain.md says each field; what is not known is null."""
+
+from typing import Any
+
+from .snapshot import Connection, Facts, Request, Server, Worker
+
+Json = dict[str, Any]
+ENDS = {"visitor": "client", "backend": "backend", "nobody yet": "none yet"}
+
+
+def as_json(facts: Facts) -> Json:
+    return {
+        "step": facts.step or None,
+        "variant": facts.variant or None,
+        "servers": [server_to_json(server) for server in facts.servers],
+        "connections": [connection_to_json(one, facts.front) for one in facts.connections],
+    }
+
+
+def server_to_json(server: Server) -> Json:
+    return {
+        "name": server.name,
+        "address": server.address,
+        "sockets": [
+            {"name": one.name, "protocol": one.protocol, "waiting": one.waiting, "room": one.room}
+            for one in server.listeners
+        ],
+        "routes_offload": server.hands_over,
+        "greenlets": server.in_greenlets,
+        "workers": [worker_to_json(worker) for worker in server.workers],
+    }
+
+
+def worker_to_json(worker: Worker) -> Json:
+    return {
+        "number": worker.number,
+        "pid": worker.pid,
+        "busy": worker.busy,
+        "cores": worker.cores,
+        "offloaded": worker.offloaded,
+        "requests": [request_to_json(request) for request in worker.requests],
+        "offload_threads": None if worker.threads_unknown else list(worker.offload_tids),
+        "like_offload_threads": list(worker.alike_tids),
+        "waits": {"to": worker.wait.verb, "other_end": ENDS[worker.wait.end]} if worker.wait else None,
+        "not_known_because": worker.unseen or None,
+    }
+
+
+def request_to_json(request: Request) -> Json:
+    return {"method": request.method, "path": request.path, "since_s": request.since_s}
+
+
+def connection_to_json(one: Connection, front: Server) -> Json:
+    return {
+        "client": one.visitor,
+        "accepted": one.accepted,
+        "pid": one.pid,
+        "thread": one.tid,
+        "offloaded": offloaded(one, front),
+        "client_closed": one.left,
+    }
+
+
+def offloaded(one: Connection, front: Server) -> bool | None:
+    """Whether an offload thread holds it; None where that is not known."""
+    worker = next((worker for worker in front.workers if worker.pid == one.pid), None)
+    if worker is None:
+        return None if one.accepted else False
+    if one.tid in (*worker.offload_tids, *worker.alike_tids):
+        return True
+    if worker.threads_unknown:
+        return False if one.tid == worker.pid else None
+    return False if one.tid or not worker.offload_tids else None

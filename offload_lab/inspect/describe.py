@@ -1,0 +1,169 @@
+"""Facts into sentences."""
+
+from collections.abc import Iterator
+
+from .snapshot import Connection, Facts, Server, Wait, Worker
+
+NAMED = 3  # so many clients are named; of more only these
+DOING = {
+    ("read", "visitor"): "reading from the client",
+    ("write", "visitor"): "sending to the client",
+    ("read", "backend"): "reading from the backend",
+    ("write", "backend"): "sending to the backend",
+}
+OWN_CODE = "running the app's own code"
+UNKNOWN = "which of its threads are offload threads is not known"
+UNKNOWN_NUMBER = "how many of these it has is not known: " + UNKNOWN
+
+
+def describe(facts: Facts) -> list[str]:
+    """What a person wants to know, the front first: its workers, then the clients, then the backends."""
+    front = facts.front
+    name = f"{facts.step} {facts.variant}: the front {front.name}" if facts.step else front.name
+    return [
+        f"{name} listens on {addresses(front)}.",
+        *say_unknown(front),
+        *(say_worker(worker, front, facts.connections) for worker in front.workers),
+        *say_clients(facts),
+        *(line for server in facts.servers[:-1] for line in say_backend(server)),
+    ]
+
+
+def addresses(server: Server) -> str:
+    others = [one.name for one in server.listeners if not server.address.endswith(one.name)]
+    return " and ".join([server.address or "no socket", *others])
+
+
+def say_unknown(front: Server) -> Iterator[str]:
+    """What cannot be told of it, once for all its workers."""
+    reasons = dict.fromkeys(worker.unseen for worker in front.workers if worker.unseen)
+    for reason in reasons:
+        yield f"what its workers wait for and which thread holds which connection is not known: {reason}."
+    if front.hands_over is None:
+        yield "its configuration is not known: nothing is said of its routes, nor of the number of its offload threads."
+
+
+def say_worker(worker: Worker, front: Server, connections: tuple[Connection, ...]) -> str:
+    if front.in_greenlets:
+        under_way = count(len(worker.requests), "request")
+        return f"worker {worker.pid} has {under_way} under way in one thread{longest(worker)}."
+    if not worker.busy:
+        return f"worker {worker.pid} is idle: the next request is answered at once."
+    if worker.cores > 1:
+        under_way = count(len(worker.requests), "request")
+        return f"worker {worker.pid} has {under_way} under way, of at most {worker.cores}{longest(worker)}."
+    since = f" for {worker.requests[0].since_s} s" if worker.requests else ""
+    about = [f"{request.method} {request.path}" for request in worker.requests[:1]]
+    about += [f"client {one.visitor}" for one in connections if holds_itself(worker, one)]
+    what = f" ({', '.join(about[:2])})" if about else ""
+    if worker.unseen:
+        return f"worker {worker.pid} has been busy{since}{what}."
+    return f"worker {worker.pid} has been {doing(worker.wait)}{since}{what}{why(worker, front)}."
+
+
+def holds_itself(worker: Worker, connection: Connection) -> bool:
+    return connection.pid == worker.pid and (connection.tid == worker.pid or not worker.may_offload)
+
+
+def offloaded(connection: Connection, worker: Worker) -> bool:
+    return connection.tid in worker.offload_tids
+
+
+def doing(wait: Wait | None) -> str:
+    return DOING.get((wait.verb, wait.end), OWN_CODE) if wait else OWN_CODE
+
+
+def why(worker: Worker, front: Server) -> str:
+    """Why it does that itself. An app that runs for a moment before it says yes or no is nothing to explain."""
+    waits_for_end = doing(worker.wait) != OWN_CODE
+    if worker.threads_unknown and not worker.alike_tids:
+        return f"; {UNKNOWN}"
+    if not worker.offload_tids and not worker.alike_tids:
+        return " because no offload thread exists"
+    if front.hands_over is None:
+        return "; whether a route offloads is not known"
+    if not front.hands_over:
+        return " because no route offloads: its offload threads get files only, and not what the app sends by itself"
+    if waits_for_end and worker.wait and worker.wait.end == "backend":
+        return " because its offload threads refused: their queue was full, and then uWSGI carries it in the worker"
+    return "" if waits_for_end else "; only its response can offload the connection"
+
+
+def say_clients(facts: Facts) -> Iterator[str]:
+    if not facts.connections:
+        reason = next((worker.unseen for worker in facts.front.workers if worker.unseen), "")
+        yield f"which clients are connected is not known: {reason}." if reason else "no client is connected."
+    groups: dict[str, list[Connection]] = {}
+    for connection in facts.connections:
+        groups.setdefault(place(connection, facts.front), []).append(connection)
+    for where, group in groups.items():
+        gone = [one for one in group if one.left]
+        yield f"{clients(group)}: {where}."
+        if gone:
+            some = "it has" if len(group) == 1 else f"{len(gone)} of them have" if len(gone) > 1 else "one of them has"
+            yield f"  {some} closed, and the server has not noticed: only sending would tell it."
+
+
+def place(connection: Connection, front: Server) -> str:
+    worker = next((worker for worker in front.workers if worker.pid == connection.pid), None)
+    if worker is None and connection.accepted:
+        unseen = any(worker.unseen for worker in front.workers)
+        return "accepted; the process that holds it is not known" if unseen else "held by a process that is no worker"
+    if worker is None:
+        room = f" (room for {front.queue_room})" if front.queue_room else ""
+        return f"waiting in the listen queue{room}, {waits_for(front)}"
+    if offloaded(connection, worker) and connection.tid:
+        number = worker.offload_tids.index(connection.tid) + 1
+        return f"held by offload thread {number} of worker {worker.pid}; {state(worker, front)}"
+    if front.in_greenlets:
+        return f"held by a greenlet of worker {worker.pid}"
+    if worker.threads_unknown and connection.tid != worker.pid:
+        thread = f"thread {connection.tid}" if connection.tid else "a thread that is not known"
+        if connection.tid in worker.alike_tids:
+            return f"held by {thread} of worker {worker.pid}, which waits as offload threads do; {UNKNOWN_NUMBER}"
+        return f"held by {thread} of worker {worker.pid}: perhaps an offload thread; {UNKNOWN}"
+    if connection.tid is None and worker.offload_tids:
+        if worker.busy:
+            return f"held by worker {worker.pid} or one of its offload threads: which is not known"
+        return f"held by an offload thread of worker {worker.pid}; the worker is idle"
+    if worker.cores > 1:
+        return f"held by worker {worker.pid} itself, which has {worker.cores} threads or greenlets for requests"
+    return f"held by worker {worker.pid} itself, which does nothing else meanwhile"
+
+
+def state(worker: Worker, front: Server) -> str:
+    """Of the worker beside its offload threads."""
+    return "the worker is busy with another request" if worker.busy and not front.in_greenlets else "the worker is idle"
+
+
+def waits_for(front: Server) -> str:
+    busy = [worker.pid for worker in front.workers if worker.busy]
+    if front.in_greenlets or not busy or len(busy) < len(front.workers):
+        return "for a worker to accept it"
+    return "since " + (f"worker {busy[0]} is" if len(busy) == 1 else "all workers are") + " busy"
+
+
+def clients(group: list[Connection]) -> str:
+    if len(group) == 1:
+        return f"client {group[0].visitor}"
+    names = list(dict.fromkeys(one.visitor for one in group))
+    rest = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"{len(group)} clients ({', '.join(names[:NAMED])}{rest})"
+
+
+def say_backend(server: Server) -> Iterator[str]:
+    for worker in server.workers:
+        under_way = count(len(worker.requests), "request")
+        most = f" of at most {worker.cores}" if server.in_greenlets else ""
+        yield f"the backend {server.name} (worker {worker.pid}) serves {under_way}{most}{longest(worker)}."
+
+
+def longest(worker: Worker) -> str:
+    if not worker.requests:
+        return ""
+    oldest = max(worker.requests, key=lambda request: request.since_s)
+    return f", the longest {oldest.method} {oldest.path} for {oldest.since_s} s"
+
+
+def count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"

@@ -1,0 +1,132 @@
+"""The kernel's sockets: Linux's /proc/net, one read for all connections of a server; elsewhere what psutil tells.
+
+A connection that no process has accepted has no inode, and so is told apart from one of a process that may not be read.
+"""
+
+import ipaddress
+import os
+import re
+import socket
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import psutil
+
+from offload_lab.system import is_linux
+
+Kind = Literal["tcp", "stream", "seqpacket"]
+State = Literal["listening", "open", "left", "other"]
+TCP_STATES: dict[str, State] = {"01": "open", "08": "left", "0A": "listening"}
+PSUTIL_STATES: dict[str, State] = {
+    psutil.CONN_ESTABLISHED: "open", psutil.CONN_CLOSE_WAIT: "left", psutil.CONN_LISTEN: "listening",
+}  # fmt: skip
+UNIX_CONNECTING, UNIX_CONNECTED = "02", "03"
+UNIX_LISTENS = 0x10000
+UNIX_KINDS: dict[str, Kind] = {"0001": "stream", "0005": "seqpacket"}
+IN_FD = re.compile(r"socket:\[(\d+)\]")
+
+
+@dataclass(frozen=True)
+class Socket:
+    """`local` is what a listener is bound to, ``127.0.0.1:9090`` or a path; empty for a pair or a UNIX client. `left`
+    says that the client has closed its side."""
+
+    kind: Kind
+    local: str
+    remote: str
+    state: State
+    inode: int = 0
+
+    @property
+    def accepted(self) -> bool:
+        return self.inode != 0
+
+
+def sockets(pids: Sequence[int]) -> list[Socket]:
+    """Every socket in the network namespace of these processes; on other systems their own, if they may be read."""
+    if not is_linux():
+        return [one for pid in pids for _, one in from_psutil(pid)]
+    net = Path(f"/proc/{pids[0]}/net")
+    tcp = (parse_tcp(line) for name in ("tcp", "tcp6") for line in lines_of(net / name))
+    once = {(one.local, one.remote): one for one in tcp}  # a list that changes while it is read has rows twice
+    return [*once.values(), *(one for line in lines_of(net / "unix") if (one := parse_unix(line)))]
+
+
+def open_sockets(pid: int) -> dict[int, int] | None:
+    """The inode of each descriptor that is a socket; None where the process is gone or may not be read."""
+    if not is_linux():
+        return {fd: one.inode for fd, one in from_psutil(pid)}
+    found = {}
+    try:
+        names = os.listdir(f"/proc/{pid}/fd")
+    except OSError:
+        return None
+    for name in names:
+        with suppress(OSError):
+            if match := IN_FD.match(os.readlink(f"/proc/{pid}/fd/{name}")):
+                found[int(name)] = int(match[1])
+    return found
+
+
+def lines_of(path: Path) -> list[str]:
+    with suppress(OSError):
+        return path.read_text(errors="replace").splitlines()[1:]
+    return []
+
+
+def parse_tcp(line: str) -> Socket:
+    words = line.split(None, 10)
+    return Socket("tcp", address(words[1]), address(words[2]), TCP_STATES.get(words[3], "other"), int(words[9]))
+
+
+def parse_unix(line: str) -> Socket | None:
+    """A line of /proc/net/unix; None for datagrams."""
+    words = line.split(None, 7)
+    kind, inode = UNIX_KINDS.get(words[4]), int(words[6])
+    if kind is None:
+        return None
+    open_ = words[5] == (UNIX_CONNECTED if inode else UNIX_CONNECTING)
+    state: State = "listening" if int(words[3], 16) & UNIX_LISTENS else "open" if open_ else "other"
+    return Socket(kind, words[7] if len(words) > 7 else "", "", state, inode)
+
+
+def address(text: str) -> str:
+    """``0100007F:4AA0`` as ``127.0.0.1:19104``."""
+    host, _, port = text.partition(":")
+    return f"{host_of(host)}:{int(port, 16)}"
+
+
+@lru_cache(1024)
+def host_of(text: str) -> str:
+    """The kernel prints 32 bits at a time, in the machine's byte order. IPv4 within IPv6 is told as IPv4."""
+    words = [int(text[at : at + 8], 16).to_bytes(4, sys.byteorder) for at in range(0, len(text), 8)]
+    found = ipaddress.ip_address(b"".join(words))
+    if isinstance(found, ipaddress.IPv6Address):
+        return str(found.ipv4_mapped or f"[{found}]")
+    return str(found)
+
+
+def is_at(one: Socket, listener: str) -> bool:
+    """Whether a connection came to `listener`, as uWSGI names it: a path, ``HOST:PORT``, or ``:PORT``."""
+    if one.kind != "tcp":
+        return one.local == listener
+    host, _, port = listener.rpartition(":")
+    its_host, _, its_port = one.local.rpartition(":")
+    return port == its_port and host in ("", "0.0.0.0", "[::]", its_host)  # noqa: S104 (nothing is bound here)
+
+
+def from_psutil(pid: int) -> Iterator[tuple[int, Socket]]:
+    """As far as another system tells: process and descriptor stand for the inode."""
+    with suppress(psutil.Error):
+        for one in psutil.Process(pid).net_connections("all"):
+            if one.family == socket.AF_UNIX:
+                if one.type == socket.SOCK_STREAM:
+                    yield one.fd, Socket("stream", str(one.laddr or ""), "", "open", pid << 32 | one.fd)
+            else:
+                local, remote = ("{}:{}".format(*end) if end else "" for end in (one.laddr, one.raddr))
+                yield one.fd, Socket("tcp", local, remote, PSUTIL_STATES.get(one.status, "other"), pid << 32 | one.fd)

@@ -1,0 +1,241 @@
+"""A running uWSGI into facts: its stats server, its configuration, /proc."""
+
+import ipaddress
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from offload_lab.errors import LabError
+from offload_lab.stages.manifest import Step, Variant
+from offload_lab.system import NOT_TOLD, is_linux
+from offload_lab.uwsgi.config.model import Config
+from offload_lab.uwsgi.config.routes import routes
+from offload_lab.uwsgi.config.servers import LOOPS, offload_threads
+from offload_lab.uwsgi.server import read_stats
+from offload_lab.uwsgi.stats import HTTP, is_path, read
+
+from .configuration import configuration
+from .kernel_sockets import Socket, is_at, open_sockets, sockets
+from .runs import stats_socket
+from .snapshot import Connection, End, Facts, Listener, Request, Server, Wait, Worker
+from .syscalls import Blocked, blocked_threads, thread_ids
+
+CAN_OFFLOAD = {"http", "uwsgi"}  # the protocols whose sockets tell of it
+OTHER_MACHINE = "its processes are not here: another machine, or a container"
+OTHER_USER = "its processes may not be read: run this as their user, or as root"
+
+
+def look(step: Step, variant: Variant, run: Path, front_only: bool = False) -> Facts:
+    """The facts of this moment. Raises LabError where the variant does not run in `run`."""
+    servers = []
+    connections: list[Connection] = []
+    for name in variant.inis[-1:] if front_only else variant.inis:
+        ini = step.folder / name
+        try:
+            stats = read_stats(stats_socket(run, ini))
+        except OSError as error:
+            reason = getattr(error, "strerror", None) or error
+            raise LabError(f"{name} of {step.name} {variant.name} does not answer in {run}: {reason}") from error
+        server, connections = look_at(stats, ini.stem)  # the last is the front
+        servers.append(server)
+    return Facts(step.name, variant.name, tuple(servers), tuple(connections))
+
+
+def look_at_address(address: str) -> Facts:
+    """The facts of any uWSGI, by its stats server. Raises StatsError."""
+    stats = read(address)
+    server, connections = look_at(stats, f"uWSGI {stats.get('version', '?')} at {address}", is_local(address))
+    return Facts("", "", (server,), tuple(connections))
+
+
+def is_local(address: str) -> bool:
+    """Whether the process ids that this stats server tells may be this machine's."""
+    where = address.removeprefix(HTTP)
+    host = where.rpartition(":")[0].strip("[]")
+    with suppress(ValueError):
+        return is_path(where) or ipaddress.ip_address(host or "127.0.0.1").is_loopback
+    return host == "localhost"
+
+
+def look_at(stats: dict[str, Any], name: str, local: bool = True) -> tuple[Server, list[Connection]]:
+    rows = [row for row in stats["workers"] if row["pid"]]
+    pids = [row["pid"] for row in rows]
+    here = local and all(is_worker_of(pid, stats["pid"]) for pid in pids)
+    config = configuration(stats["pid"], min((row["last_spawn"] for row in rows), default=0)) if here else None
+    table = sockets([stats["pid"], *pids]) if here else []
+    opened = {pid: open_sockets(pid) if here else None for pid in pids}
+    unseen = not_seen(here, any(inodes is None for inodes in opened.values()))
+    threads = {pid: {} if unseen else blocked_threads(pid) for pid in pids}
+    number = threads_told(stats, config)
+    bound = bound_socket(stats)
+    listeners = tuple(listener(row) for row in stats["sockets"])
+    by_inode = {one.inode: one for one in table if one.accepted}
+    server = Server(
+        name,
+        f"http://{bound['name']}" if ":" in bound["name"] and bound["proto"] == "http" else bound["name"],
+        tuple(
+            worker(row, number, listeners, opened[row["pid"]] or {}, by_inode, threads[row["pid"]])
+            if not unseen
+            else from_stats(row, number, unseen)
+            for row in rows
+        ),
+        hands_over=None if config is None else hands_over(config),
+        in_greenlets=in_greenlets(config, rows),
+        queue_room=bound["max_queue"],
+        listeners=listeners,
+    )
+    return server, with_those_of_workers(connections(table, opened, listeners, threads), server)
+
+
+def is_worker_of(pid: int, master: int) -> bool:
+    """False where the process ids are those of another machine or container."""
+    with suppress(psutil.Error):
+        return pid == master or psutil.Process(pid).ppid() == master
+    return False
+
+
+def not_seen(here: bool, unreadable: bool) -> str:
+    if not here:
+        return OTHER_MACHINE
+    if not is_linux():
+        return NOT_TOLD
+    return OTHER_USER if unreadable else ""
+
+
+def bound_socket(stats: dict[str, Any]) -> dict[str, Any]:
+    """The one for clients: HTTP before uWSGI's own protocol."""
+    found: list[dict[str, Any]] = stats["sockets"]
+    return min(found, key=lambda one: one["proto"] != "http", default={"name": "", "max_queue": 0, "proto": ""})
+
+
+def listener(row: dict[str, Any]) -> Listener:
+    """uWSGI counts what waits at TCP sockets only."""
+    is_tcp = not is_path(row["name"])
+    return Listener(row["name"], row["proto"], row["queue"] if is_tcp else None, row["max_queue"])
+
+
+def hands_over(config: Config) -> bool:
+    return any(route.hands_over or route.sends_file for route in routes(config, "", "response"))
+
+
+def in_greenlets(config: Config | None, rows: Sequence[dict[str, Any]]) -> bool | None:
+    if config:
+        return bool(config.all(*LOOPS))
+    return False if all(len(row["cores"]) == 1 for row in rows) else None
+
+
+def threads_told(stats: dict[str, Any], config: Config | None) -> int | None:
+    """How many offload threads a worker has; None where only uWSGI knows the number."""
+    told = [one["can_offload"] for one in stats["sockets"] if one["proto"] in CAN_OFFLOAD]
+    if told and not any(told):
+        return 0
+    return offload_threads(config) if config else None
+
+
+def from_stats(row: dict[str, Any], number: int | None, unseen: str = "") -> Worker:
+    """What the stats server alone tells."""
+    return Worker(
+        row["pid"],
+        row["status"] == "busy",
+        cores=len(row["cores"]),
+        requests=tuple(request(core) for core in row["cores"] if core["in_request"]),
+        threads_unknown=number != 0,
+        number=row["id"],
+        offloaded=sum(core["offloaded_requests"] for core in row["cores"]),
+        unseen=unseen,
+    )
+
+
+def worker(
+    row: dict[str, Any],
+    number: int | None,
+    listeners: Sequence[Listener],
+    opened: dict[int, int],
+    by_inode: dict[int, Socket],
+    threads: dict[int, Blocked],
+) -> Worker:
+    pid = row["pid"]
+    here = {fd: by_inode[inode] for fd, inode in opened.items() if inode in by_inode}
+    alike = tuple(tid for tid, one in threads.items() if tid != pid and waits_as_offload_thread(one, here))
+    others = tuple(thread_ids(pid)[1:])
+    offload = others if number == len(others) else alike if number == len(alike) else others[: number or 0]
+    unknown = number is None or len(others) < number
+    main = threads.get(pid)
+    return replace(
+        from_stats(row, number),
+        offload_tids=() if unknown else tuple(sorted(offload)),
+        alike_tids=tuple(sorted(alike)) if unknown else (),
+        wait=wait_of(main, {fd: end(one, listeners) for fd, one in here.items()}) if main else None,
+        threads_unknown=unknown,
+    )
+
+
+def waits_as_offload_thread(blocked: Blocked, here: dict[int, Socket]) -> bool:
+    """uWSGI gives each offload thread an epoll set and a SOCK_SEQPACKET pair (uwsgi_thread_new); no other thread of a
+    worker has these and no listening socket."""
+    kinds = [here[fd] for fd in blocked.fds if fd in here]
+    return any(one.kind == "seqpacket" for one in kinds) and not any(one.state == "listening" for one in kinds)
+
+
+def request(core: dict[str, Any]) -> Request:
+    variables = dict(variable.partition("=")[::2] for variable in core["vars"])
+    started = core.get("req_info", {}).get("request_start", 0)
+    since_s = max(0, int(time.time() - started)) if started else 0
+    return Request(variables.get("REQUEST_METHOD", "?"), variables.get("PATH_INFO", "?"), since_s)
+
+
+def wait_of(blocked: Blocked, ends: dict[int, End | None]) -> Wait | None:
+    known = [ends[fd] for fd in sorted(blocked.fds) if fd in ends]
+    for one in ("visitor", "backend", "nobody yet"):
+        if one in known:
+            return Wait(blocked.verb, one)
+    return None
+
+
+def end(one: Socket, listeners: Sequence[Listener]) -> End | None:
+    """Who is at the other end of a worker's socket. A UNIX stream without a name is one that it connected itself."""
+    if one.state == "listening":
+        return "nobody yet"
+    if any(is_at(one, listener.name) for listener in listeners):
+        return "visitor"
+    if one.kind == "seqpacket":
+        return None
+    return "backend" if one.kind == "tcp" or not one.local else None
+
+
+def connections(
+    table: Sequence[Socket],
+    opened: dict[int, dict[int, int] | None],
+    listeners: Sequence[Listener],
+    threads: dict[int, dict[int, Blocked]],
+) -> list[Connection]:
+    """Those that a worker has, then those whose process is not known, then those that none has accepted."""
+    owners = {inode: (pid, fd) for pid, inodes in opened.items() for fd, inode in (inodes or {}).items()}
+    watching = {(pid, fd): tid for pid, found in threads.items() for tid, one in found.items() for fd in one.fds}
+    names = [listener.name for listener in listeners]
+    found = []
+    for one in table:
+        if one.state in ("open", "left") and any(is_at(one, name) for name in names):
+            owner = owners.get(one.inode)
+            pid = owner[0] if owner else None
+            client = one.remote or f"of {one.local}"
+            tid = watching.get(owner) if owner else None
+            found.append(Connection(client, pid, tid, one.state == "left", one.accepted))
+    return sorted(found, key=lambda one: (one.pid is None, not one.accepted))
+
+
+def with_those_of_workers(found: Sequence[Connection], server: Server) -> list[Connection]:
+    """A worker that answers one request at a time holds one connection itself while it is busy: where that was seen on
+    no thread, and only one was not, it is that one."""
+    own = set()
+    for worker in server.workers:
+        mine = [one for one in found if one.pid == worker.pid]
+        unseen = [one for one in mine if one.tid is None]
+        if worker.busy and worker.cores == 1 and len(unseen) == 1 and all(one.tid != worker.pid for one in mine):
+            own.add(unseen[0])
+    return [replace(one, tid=one.pid) if one in own else one for one in found]

@@ -1,0 +1,99 @@
+"""Which of the repository's variants run, from the command lines of our own user's processes."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+
+from offload_lab.errors import LabError
+from offload_lab.stages import manifest
+from offload_lab.stages.manifest import Step, Variant
+from offload_lab.uwsgi.server import read_stats
+
+
+class Run(NamedTuple):
+    """A variant that runs, with its sockets in `folder`."""
+
+    step: Step
+    variant: Variant
+    folder: Path
+
+    @property
+    def command(self) -> str:
+        return f"./lab explain {self.step.number} {self.variant.name}"
+
+
+def find_run(step: Step, variant: Variant) -> Path:
+    """The run folder of a running `variant`. Raises LabError where there is none, or more than one."""
+    found = [run for run in runs([step]) if run.variant == variant]
+    if not found:
+        start = f"./lab run {step.number} {variant.name}"
+        raise LabError(f"{step.name} {variant.name} is not running; start it in another terminal: {start}")
+    if len(found) > 1:
+        raise LabError(f"{step.name} {variant.name} runs {len(found)} times; choose one:{choices(found)}")
+    return found[0].folder
+
+
+def only_run(found: Sequence[Run]) -> Run:
+    """Raises LabError where none of the repository's variants runs, or more than one."""
+    if not found:
+        start, other = "./lab run 03 header", "./lab explain --stats PATH_OR_ADDRESS"
+        raise LabError(f"no step of this repository is running; start one: {start}; or name any uWSGI: {other}")
+    if len(found) > 1:
+        raise LabError(f"{len(found)} variants run; choose one:{choices(found)}")
+    return found[0]
+
+
+def choices(found: Sequence[Run]) -> str:
+    return "".join(f"\n    {run.command} --run {run.folder}" for run in found)
+
+
+def runs(steps: Sequence[Step] | None = None) -> list[Run]:
+    """All variants of `steps`, or of every step, whose front's stats server answers."""
+    fronts = {
+        (step.folder / variant.inis[-1]).resolve(): (step, variant)
+        for step in steps or manifest.steps()
+        for variant in step.variants
+    }
+    found = {
+        Run(*fronts[ini], run)
+        for process in psutil.process_iter()
+        for ini, run in named_by(process)
+        if ini in fronts and answers(run, ini)
+    }
+    return sorted(found, key=lambda run: (run.step.name, run.variant.name, run.folder))
+
+
+def named_by(process: psutil.Process) -> list[tuple[Path, Path]]:
+    with suppress(psutil.Error, OSError):
+        if process.uids().real == os.getuid():
+            return list(named_in(process.cmdline(), Path(process.cwd())))
+    return []
+
+
+def named_in(words: Sequence[str], cwd: Path) -> Iterator[tuple[Path, Path]]:
+    """INI and run folder of a uWSGI that was started by `words`."""
+    run = None
+    for word in words:
+        name, _, value = word.removeprefix("--set-placeholder=").partition("=")
+        if name == "run":
+            run = cwd / value
+    for word in words:
+        if word.endswith(".ini"):
+            ini = (cwd / word.removeprefix("--ini=")).resolve()
+            yield ini, (run or ini.parent / ".run").resolve()  # the second as the INIs have it
+
+
+def answers(run: Path, ini: Path) -> bool:
+    try:
+        read_stats(stats_socket(run, ini))
+    except OSError:
+        return False
+    return True
+
+
+def stats_socket(run: Path, ini: Path) -> Path:
+    return run / f"{ini.stem}-stats.sock"

@@ -1,0 +1,132 @@
+"""*Your turn* in a notebook: a cell holds a task's lines, and they are tried and counted as ``./lab check`` does it."""
+
+import ast
+import textwrap
+
+from offload_lab.errors import CannotCheck, LabError
+from offload_lab.exercises import hints, progress, regions, workspace
+from offload_lab.exercises.check import Verdict, try_out
+from offload_lab.exercises.diagnose import diagnose
+from offload_lab.exercises.sandbox import scratch, solutions
+from offload_lab.stages import manifest
+from offload_lab.stages.manifest import Step, Task
+
+from .display import progress as bar
+from .display import show_source
+
+WIDTH = 80
+LINES_BEFORE, LINES_AFTER = 8, 3  # of an INI around a gap
+GAP = "▶ your lines"
+HINT_FROM_TRY = 2  # the first failed try has only its diagnosis
+BEGUN, TESTED = 0.1, 0.6  # shares of a try
+
+
+def show_gap(step: str, task: str) -> None:
+    """The file of a task around the place where the learner's lines go: all of the function, or the nearest lines."""
+    found = manifest.find(step)
+    chosen = found.task(task)
+    text = (found.folder / chosen.file).read_text()
+    region = regions.find(text, chosen.name)
+    first, end = around(chosen, text, region)
+    lines = text.splitlines()
+    before, after = "\n".join(lines[first : region.first]), "\n".join(lines[region.last + 1 : end])
+    code = f"{regions.unmarked(before)}\n{region.indent}{GAP}\n{regions.unmarked(after)}".strip("\n")
+    show_source(f"steps/{found.name}/{chosen.file}, with a gap", chosen.file, code)
+
+
+def around(task: Task, text: str, region: regions.Region) -> tuple[int, int]:
+    """The first line to show, from 0, and the one behind the last: the innermost function, where there is one."""
+    nodes = ast.walk(ast.parse(text)) if task.file.endswith(".py") else ()
+    functions = [(node.lineno - 1, node.end_lineno or 0) for node in nodes if isinstance(node, ast.FunctionDef)]
+    inside = [(first, end) for first, end in functions if first < region.first and region.last <= end]
+    return max(inside, default=(max(0, region.first - LINES_BEFORE), region.last + 1 + LINES_AFTER))
+
+
+def magic(line: str, cell: str) -> None:
+    """``%%your_turn 06 letters`` as a cell's first line: step and task. The lines below it are the learner's."""
+    words = line.split()
+    if len(words) != 2:
+        raise LabError(f"the first line of this cell should be %%your_turn STEP TASK, not %%your_turn {line}")
+    your_turn(words[0], words[1], cell)
+
+
+def your_turn(step: str, task: str, lines: str) -> None:
+    """Try `lines` in a task's gap, beside the step's own solutions of its other tasks, and say what came of it.
+
+    As long as they are the blank, nothing is tried. From the second failed try on, each gives the next hint. Raises
+    CannotCheck where Python cannot read them.
+    """
+    found = manifest.find(step)
+    chosen = found.task(task)
+    if regions.tidy(lines) == workspace.untouched(chosen):
+        say(f"Your turn: {chosen.title}. Write your lines in place of those above, and run this cell again.")
+        return
+    with bar(f"your {chosen.name}") as done, scratch(found, answers={chosen.name: lines}) as copy:
+        see_that_python_reads(copy, chosen)
+        done(BEGUN)
+        [verdict] = try_out(copy, [chosen.name])
+        done(TESTED)
+        said = what_processes_do(copy, chosen) if verdict.outcome == "failed" else []
+    known = progress.note_check(found, chosen, passed=verdict.passed, tried=True)
+    if verdict.passed:
+        say_passed(found, chosen, lines)
+        return
+    say_failed(verdict, said)
+    if verdict.outcome == "failed" and known.of(found, chosen).tries >= HINT_FROM_TRY:
+        say_hint(found, chosen)
+
+
+def see_that_python_reads(copy: Step, task: Task) -> None:
+    text = (copy.folder / task.file).read_text()
+    try:
+        if task.file.endswith(".py"):
+            ast.parse(text)
+    except ValueError as error:  # a null byte
+        raise CannotCheck(f"your lines: Python cannot read them: {error}; mend that first") from None
+    except SyntaxError as error:
+        number = (error.lineno or 0) - regions.find(text, task.name).first - 1
+        raise CannotCheck(f"line {number} of yours: Python cannot read it: {error.msg}; mend that first") from None
+
+
+def what_processes_do(copy: Step, task: Task) -> list[str]:
+    diagnosis = diagnose(copy, copy.task(task.name))
+    return [finding.words for finding in diagnosis.findings] or list(diagnosis.errors)
+
+
+# --- words
+
+
+def say(text: str, indent: str = "") -> None:
+    """A paragraph, wrapped."""
+    print(textwrap.fill(" ".join(text.split()), WIDTH, initial_indent=indent, subsequent_indent=indent))
+
+
+def say_failed(verdict: Verdict, said: list[str]) -> None:
+    print("Not yet." if verdict.outcome == "failed" else "This cannot be tried here.")
+    for line in verdict.lines:
+        say(line, "    ")
+    if said:
+        print("What the processes do:")
+    for words in said:
+        say(words, "    ")
+
+
+def say_hint(step: Step, task: Task) -> None:
+    rung, words = hints.next_hint(step, task)
+    print(f"Hint {rung} of {len(task.hints)}:")
+    for number, part in enumerate(words.split("```")):
+        if number % 2:
+            print(textwrap.indent(textwrap.dedent(part.partition("\n")[2]).rstrip(), "        "))
+        elif part.strip():
+            say(part, "    ")
+
+
+def say_passed(step: Step, task: Task, lines: str) -> None:
+    print("Passed.")
+    solution = solutions(step)[task.name]
+    if regions.tidy(lines) != solution:
+        show_source(f"steps/{step.name}/{task.file} has this in its place", task.file, solution)
+    known = progress.load()
+    left = [one.name for one in step.tasks if not known.of(step, one).passed]
+    if left:
+        say(f"More tasks of this step: {', '.join(left)}. In a terminal: ./lab start {step.number}")

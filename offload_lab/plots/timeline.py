@@ -1,0 +1,167 @@
+"""The signature picture, drawn from recordings: time to the right, and in each panel who was busy, who held the
+visitor, and how long everybody else waited. Opaque and without grey-on-grey: for print and for dark notebooks alike."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from offload_lab.measure.model import Recording, Sample
+from offload_lab.measure.report import summarise
+
+# Okabe and Ito's colour-blind safe palette
+STUCK, FREE, TRANSFER, INK = "#D55E00", "#0072B2", "#E69F00", "#222222"
+UNSEEN = "#DDDDDD"
+WORKER_LANE, TRANSFER_LANE, CROWD_TOP = 0.0, 1.0, 1.8
+CROWD_HEIGHT = 2.4
+CAPTION = CROWD_TOP + CROWD_HEIGHT + 0.3
+LANE_HEIGHT = 0.62
+BLINK_S = 0.02  # the shortest mark that can still be seen
+
+
+def signature(recordings: Sequence[Recording]) -> Figure:
+    """One panel for each recording, all on the same time axis."""
+    height = 2.5 * len(recordings) + 1.0
+    figure = Figure(figsize=(10, height), facecolor="white", layout=ConstrainedLayoutEngine(h_pad=0.12))
+    panels = figure.subplots(len(recordings), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, recording in zip(panels, recordings, strict=True):
+        draw_panel(axes, recording)
+    panels[-1].set_xlabel("seconds")
+    panels[-1].set_xlim(0, max(map(last_moment, recordings)) + 0.15)
+    return figure
+
+
+def save(figure: Figure, path: Path) -> Path:
+    """Write `figure` as the kind that `path` ends with. An SVG holds no date: same recording, same file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with rc_context({"svg.hashsalt": "offload-lab"}):  # else the ids in an SVG are random
+        figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
+    return path
+
+
+def draw_panel(axes: Axes, recording: Recording) -> None:
+    row = summarise(recording)
+    everybody = row.answered_meanwhile == row.asked
+    axes.set_title(
+        f"{recording.variant}: {row.answered_meanwhile} of {row.asked} bystanders {recording.transfer.meanwhile}",
+        loc="left",
+        fontsize=13,
+        fontweight="bold",
+        color=FREE if everybody else STUCK,
+    )
+    axes.set_ylim(CAPTION + 0.3, -0.5)
+    axes.set_yticks([WORKER_LANE, TRANSFER_LANE, CROWD_TOP + CROWD_HEIGHT / 2])
+    axes.set_yticklabels(
+        [f"worker\n{front_pids(recording)}", recording.transfer.name, "bystanders"], fontsize=11, color=INK
+    )
+    axes.tick_params(left=False)
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    draw_worker(axes, recording)
+    draw_transfer(axes, recording)
+    draw_bystanders(axes, recording)
+
+
+def bar(axes: Axes, lane: float, start: float, end: float, colour: str, hatch: str = "") -> None:
+    """A bar across `lane`; the hatch carries the meaning where colours do not."""
+    axes.barh(
+        lane, end - start, left=start, height=LANE_HEIGHT, color=colour, hatch=hatch, edgecolor="white", linewidth=0
+    )
+
+
+def label(axes: Axes, x: float, lane: float, text: str, colour: str = INK) -> None:
+    axes.text(
+        x, lane, text, va="center", ha="left", fontsize=10, color=colour,
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
+    )  # fmt: skip
+
+
+def last_moment(recording: Recording) -> float:
+    answered = (one.answered for one in recording.bystanders if one.answered is not None)
+    return max(recording.transfer.ended, *answered, 0.0)
+
+
+def front_busy(sample: Sample) -> bool:
+    return any(worker["busy"] for worker in sample.workers if worker["front"])
+
+
+def front_pids(recording: Recording) -> str:
+    pids = {worker["pid"] for sample in recording.samples for worker in sample.workers if worker["front"]}
+    return ", ".join(str(pid) for pid in sorted(pids))
+
+
+def busy_spans(samples: Sequence[Sample]) -> list[tuple[float, float, bool | None]]:
+    """(from, to, the front's worker busy) between one look and the next, neighbours of the same state joined.
+
+    None instead of busy: nothing could be seen.
+    """
+    spans: list[tuple[float, float, bool | None]] = []
+    for sample, after in pairwise(samples):
+        busy = None if sample.gap else front_busy(sample)
+        if spans and spans[-1][2] == busy:
+            spans[-1] = (spans[-1][0], after.at, busy)
+        else:
+            spans.append((sample.at, after.at, busy))
+    return spans
+
+
+def draw_worker(axes: Axes, recording: Recording) -> None:
+    for start, end, busy in busy_spans(recording.samples):
+        if busy is None:
+            bar(axes, WORKER_LANE, start, end, UNSEEN, "....")
+            axes.text(start, WORKER_LANE + 0.45, "not seen", va="center", ha="left", fontsize=8, color=INK)
+        else:
+            bar(axes, WORKER_LANE, start, end, STUCK if busy else FREE, "////" if busy else "")
+    middle = [sample for sample in recording.seen if during(recording, sample)]
+    stuck = sum(front_busy(sample) for sample in middle) > len(middle) / 2
+    text = "not looked at" if not middle else "busy with one visitor" if stuck else "idle, free for everybody"
+    label(axes, recording.transfer.began + 0.1, WORKER_LANE, text)
+
+
+def during(recording: Recording, sample: Sample) -> bool:
+    return recording.transfer.began < sample.at < recording.transfer.hurried
+
+
+def draw_transfer(axes: Axes, recording: Recording) -> None:
+    transfer = recording.transfer
+    bar(axes, TRANSFER_LANE, transfer.began, transfer.ended, TRANSFER)
+    label(axes, transfer.began + 0.1, TRANSFER_LANE, f"carried by {carrier(recording)}")
+
+
+def carrier(recording: Recording) -> str:
+    """Which thread was seen waiting on the visitor's socket, in words."""
+    middle = [sample for sample in recording.seen if during(recording, sample)]
+    seen = [sample.holder for sample in middle if sample.holder]
+    threads = [holder for holder in seen if holder["tid"] is not None]
+    if not seen:
+        return "the kernel: all was sent at once" if middle else "nobody that was looked at"
+    if not threads:  # the worker is busy with something else, or this system tells of no threads
+        return "the worker itself" if any(map(front_busy, middle)) else "a process of the stage"
+    own = sum(holder["tid"] == holder["pid"] for holder in threads) > len(threads) / 2
+    return "the worker itself" if own else "an offload thread"
+
+
+def draw_bystanders(axes: Axes, recording: Recording) -> None:
+    """One line each, from the question to the answer; the later they came, the lower they stand."""
+    crowd = recording.bystanders
+    step = CROWD_HEIGHT / max(len(crowd), 1)
+    row = summarise(recording)
+    label(
+        axes,
+        0.02,
+        CAPTION,
+        f"each line is one visitor, from question to answer; median wait {row.median_ms:,.1f} ms",
+    )
+    for place, one in enumerate(crowd):
+        y = CROWD_TOP + (place + 0.5) * step
+        end = one.answered if one.answered is not None else recording.transfer.ended
+        late = end - one.sent > 10 * BLINK_S
+        colour = STUCK if late else FREE
+        axes.plot([one.sent, max(end, one.sent + BLINK_S)], [y, y], color=colour, linewidth=1.6, solid_capstyle="butt")
+        axes.plot([one.sent], [y], marker="|", markersize=5, color=colour)
+        if late:
+            axes.plot([end], [y], marker="o", markersize=3, color=colour)

@@ -1,0 +1,138 @@
+"""One nginx.conf as a running nginx in front of a stage: ports, certificate, readiness, reload.
+
+A step's nginx.conf runs by hand from the step's folder, beside the INIs with their defaults::
+
+    cd steps/03_sse_offload && nginx -p "$PWD" -c nginx.conf -e stderr -g 'daemon off;'
+
+Three things in it depend on the machine, and are all that a stage replaces in its copy: the address after ``listen``,
+the front's ``127.0.0.1:9090``, and the run folder ``.run/``. Started by root, nginx would run its workers as another
+user, who cannot enter the run folder: the stage adds ``user`` to ``-g``, and so does a person (``user root;``).
+"""
+
+import os
+import pwd
+import re
+import signal
+import ssl
+import subprocess
+from contextlib import closing
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from pathlib import Path
+
+import psutil
+
+from offload_lab import programs
+from offload_lab.errors import CannotStart, Missing, PortBusy, ProcessDied
+from offload_lab.process.deadlines import LOOPBACK, Deadline
+from offload_lab.process.process import Process
+from offload_lab.uwsgi.server import port_is_busy
+
+OLDEST = (1, 19, 5)  # the first that knows -e
+LISTEN = re.compile(r"(?m)^(\s*listen\s+)127\.0\.0\.1:\d+(.*;)")
+FRONT = re.compile(r"\b127\.0\.0\.1:9090\b")
+RUN = re.compile(r"(?<![\w/.])\.run/")
+TLS = re.compile(r"(?m)^\s*ssl_certificate\s")
+CERTIFICATE, KEY = "cert.pem", "key.pem"
+DAYS = 7
+
+
+def find() -> str:
+    """The nginx program. Raises Missing with the command that installs it."""
+    path = programs.require("nginx")
+    said = subprocess.run([path, "-v"], capture_output=True, text=True, timeout=20).stderr
+    version = re.search(r"nginx/(\d+)\.(\d+)\.(\d+)", said)
+    if version is None or tuple(map(int, version.groups())) < OLDEST:
+        oldest = ".".join(map(str, OLDEST))
+        raise Missing(
+            f"nginx {oldest} or later (found {said.strip()})", programs.PROGRAMS["nginx"].purpose, "nginx.org"
+        )
+    return path
+
+
+def render(text: str, run: Path, port: int, front_port: int) -> str:
+    """`text` with the proxy's port, the front's port and the run folder of one stage."""
+    text, listens = LISTEN.subn(rf"\g<1>{LOOPBACK}:{port}\2", text)
+    if listens != 1:
+        raise CannotStart(f"nginx.conf has {listens} lines of the form `listen 127.0.0.1:PORT`; a stage needs one")
+    return RUN.sub(f"{run}/".replace("\\", r"\\"), FRONT.sub(f"{LOOPBACK}:{front_port}", text))
+
+
+def make_certificate(folder: Path) -> None:
+    """A key and a self-signed certificate for 127.0.0.1 and localhost, in `folder`. Raises Missing without openssl."""
+    command = [
+        programs.require("openssl"),
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+    ]
+    command += ["-days", str(DAYS), "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
+    command += ["-keyout", str(folder / KEY), "-out", str(folder / CERTIFICATE)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    if done.returncode:
+        raise CannotStart(f"openssl made no certificate: {done.stderr.strip()}")
+
+
+class Nginx(Process):
+    """An nginx started from a copy of `conf` in `run`, in front of `front_port`: ready once ``GET /ping`` through it
+    answers 200. Where `conf` names a certificate, `certificate` is the file that a client has to trust."""
+
+    def __init__(self, conf: Path, run: Path, *, port: int, front_port: int) -> None:
+        self.conf, self.run, self.port = conf, run, port
+        text = render(conf.read_text(), run, port, front_port)
+        self._rendered = run / conf.name
+        self._rendered.write_text(text)
+        self.certificate = run / CERTIFICATE if TLS.search(text) else None
+        user = f"user {pwd.getpwuid(os.getuid()).pw_name};" if os.getuid() == 0 else ""
+        command = [find(), "-p", str(run), "-c", str(self._rendered), "-e", "stderr", "-g", f"daemon off;{user}"]
+        super().__init__(conf.stem, command, log=run / f"{conf.stem}.log", scratch=run)
+
+    @property
+    def url(self) -> str:
+        return f"{'https' if self.certificate else 'http'}://{LOOPBACK}:{self.port}"
+
+    def start(self) -> None:
+        """Raises PortBusy before anything is started, Missing where a certificate is needed and cannot be made."""
+        if port_is_busy(self.port):
+            raise PortBusy(self.port)
+        if self.certificate and not self.certificate.exists():
+            make_certificate(self.run)
+        super().start()
+
+    def wait_ready(self, deadline: Deadline) -> None:
+        """Raises ProcessDied, NotReady, or PortBusy where another program took the port in between."""
+        try:
+            self.wait_until(self.is_ready, deadline)
+        except ProcessDied:
+            if port_is_busy(self.port):
+                raise PortBusy(self.port) from None
+            raise
+
+    def is_ready(self) -> bool:
+        try:
+            connection = HTTPConnection(LOOPBACK, self.port, timeout=2)
+            if self.certificate:
+                trust = ssl.create_default_context(cafile=str(self.certificate))
+                connection = HTTPSConnection(LOOPBACK, self.port, timeout=2, context=trust)
+            with closing(connection):
+                connection.request("GET", "/ping")
+                return connection.getresponse().status == 200
+        except (OSError, HTTPException):
+            return False
+
+    def workers(self) -> list[int]:
+        """The process ids of the workers that accept connections; one that only ends its old ones is left out."""
+        return [
+            child.pid
+            for child in psutil.Process(self.pid).children()
+            if "worker process" in (title := " ".join(child.cmdline())) and "shutting down" not in title
+        ]
+
+    def reload(self, deadline: Deadline) -> None:
+        """SIGHUP: returns once only new workers accept. The old ones stay for as long as their connections do."""
+        before = set(self.workers())
+        os.kill(self.pid, signal.SIGHUP)
+        self.wait_until(lambda: bool(now := set(self.workers())) and not now & before and self.is_ready(), deadline)

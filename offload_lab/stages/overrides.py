@@ -1,0 +1,45 @@
+"""A step with one INI changed, for a learner who asks what a line is for; the real file stays as it is."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from offload_lab.errors import LabError
+from offload_lab.paths import results
+
+from . import manifest
+from .manifest import Step
+
+
+def altered(step: str, variant: str, *lines: str, without: Sequence[str] = (), ini: str | None = None) -> Step:
+    """`step` with its `variant` changed: the real INI, then `lines`, which win over it.
+
+    `ini` names it, if it is not the front's. Lines that hold one of the words in `without` are left out. The file stays
+    in the results folder, to be looked at.
+    Raises LabError for a word that no line holds.
+    """
+    original = manifest.find(step)
+    inis = original.variant(variant).inis
+    name = ini or inis[-1]
+    text = "\n".join(["[uwsgi]", *original_lines(original.folder / name, without), *lines, ""])
+    folder = results() / "altered" / f"{original.name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text(text)
+    new = tuple(str(folder / name) if one == name else one for one in inis)
+    changed = replace(original.variant(variant), inis=new, reference=False)
+    return replace(original, variants=tuple(changed if one.name == variant else one for one in original.variants))
+
+
+def original_lines(path: Path, without: Sequence[str]) -> list[str]:
+    """The lines that stand for the INI at `path`: one that includes it, or all of it but those that hold a word."""
+    if not without:
+        return [f"ini = {path}"]
+    lines = path.read_text().replace("%d", f"{path.parent}/").splitlines()
+    settings = [line for line in lines if not line.startswith((";", "["))]
+    for word in without:
+        if not any(word in line for line in settings):
+            raise LabError(
+                f"no line of {path.name} holds {word!r}; its lines are:\n" + "\n".join(filter(None, settings))
+            )
+    return [line for line in settings if line and not any(word in line for word in without)]

@@ -1,0 +1,147 @@
+"""A step's variant on real processes, as one context manager."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from offload_lab import programs
+from offload_lab.errors import PortBusy, Unknown
+from offload_lab.process.deadlines import LOOPBACK, Deadline
+from offload_lab.process.process import Process
+from offload_lab.uwsgi.binary import Engine
+from offload_lab.uwsgi.server import SOCKET_PATH_LIMIT, Uwsgi, Worker, free_port
+
+from . import manifest
+from .manifest import Step, Variant, nearest
+from .nginx import Nginx
+
+READY_S = 30.0  # for each process; Django's first start runs its migrations
+LONGEST_NAME = 40  # bytes that a stage may need for a socket's name below its run folder
+
+
+def short_private_folder() -> Path:
+    """A new folder that only we can enter, with a path short enough for the sockets in it."""
+    preferred = tempfile.gettempdir()
+    too_long = len(os.fsencode(preferred)) + LONGEST_NAME > SOCKET_PATH_LIMIT
+    return Path(tempfile.mkdtemp(prefix="lab-", dir="/tmp" if too_long else preferred))  # noqa: S108 (mkdtemp)
+
+
+class Stage:
+    """``with Stage("03_sse_offload", "header") as stage:`` starts the variant's processes in order, the front last,
+    and yields once it answers. Leaving the block leaves no process, socket or file behind.
+
+    A variant with an nginx.conf has an nginx before its front, as `proxy`, which starts after it.
+
+    `port` is chosen by the kernel unless given. `placeholders` reach every INI of the stage, `options` are
+    further words of the front's command line. Raises Unknown for a
+    wrong name, Missing where a program of the variant is, ProcessDied, NotReady or PortBusy when a process does not
+    come up.
+    """
+
+    def __init__(
+        self,
+        step: str | Step,
+        variant: str,
+        *,
+        port: int | None = None,
+        engine: Engine | None = None,
+        placeholders: dict[str, str] | None = None,
+        options: Sequence[str] = (),
+    ) -> None:
+        self.step = manifest.find(step) if isinstance(step, str) else step
+        self.variant: Variant = self.step.variant(variant)
+        self.processes: list[Uwsgi] = []
+        self.proxy: Nginx | None = None
+        self._port, self._engine, self._placeholders, self._options = port, engine, placeholders, options
+        self._exits = ExitStack()
+
+    def __enter__(self) -> Self:
+        for last_try in (False, False, True):
+            try:
+                self._start()
+                break
+            except PortBusy:  # the kernel's free port was somebody's a moment later
+                if self._port or last_try:
+                    raise
+        return self
+
+    def _start(self) -> None:
+        self.processes.clear()
+        folders = [os.path.dirname(programs.require(name, "this variant")) for name in self.variant.programs]
+        self.proxy = None
+        with ExitStack() as exits:  # undoes what was done if a later line fails
+            self.run = short_private_folder()
+            exits.callback(shutil.rmtree, self.run, ignore_errors=True)
+            self.port = self._port or free_port()
+            for ini in self.variant.inis:
+                is_front = ini == self.variant.inis[-1]
+                process = Uwsgi(
+                    self.step.folder / ini,
+                    self.run,
+                    port=self.port if is_front else None,
+                    engine=self._engine,
+                    placeholders=self._placeholders,
+                    options=self._options if is_front else (),
+                    path=folders,
+                )
+                exits.enter_context(process)
+                self.processes.append(process)
+                process.wait_ready(Deadline(READY_S))
+            if self.variant.proxy:
+                conf = self.step.folder / self.variant.proxy
+                self.proxy = exits.enter_context(Nginx(conf, self.run, port=free_port(), front_port=self.port))
+                self.proxy.wait_ready(Deadline(READY_S))
+            for running in self.everything:
+                running.check_lives()  # a backend may have ended while the front was started
+            self.prepare()
+            self._exits = exits.pop_all()
+
+    def prepare(self) -> None:
+        """For subclasses: what they need of a stage that answers. If it raises, nothing of the stage is left."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for process in self.everything:
+            process.ask_to_stop()  # all at once: some wait for others that they started
+        self._exits.close()
+
+    @property
+    def front(self) -> Uwsgi:
+        return self.processes[-1]
+
+    @property
+    def everything(self) -> list[Process]:
+        """All processes in the order in which they started."""
+        return [*self.processes, *([self.proxy] if self.proxy else [])]
+
+    @property
+    def url(self) -> str:
+        """The front's address, also where a proxy stands before it."""
+        return f"http://{LOOPBACK}:{self.port}"
+
+    @property
+    def proxy_url(self) -> str:
+        """The proxy's address; the front's where there is none."""
+        return self.proxy.url if self.proxy else self.url
+
+    def process(self, name: str) -> Uwsgi:
+        """The process whose INI is called `name`, without its ending. Raises Unknown with the nearest match."""
+        by_name = {process.name: process for process in self.processes}
+        if name not in by_name:
+            kind = f"process in {self.step.name} {self.variant.name}"
+            raise Unknown(kind, name, list(by_name), nearest(name, list(by_name)))
+        return by_name[name]
+
+    def workers(self) -> list[Worker]:
+        """The front's workers."""
+        return self.front.workers()
+
+    def logs(self) -> str:
+        """The end of every process's log, one after the other."""
+        return "\n".join(f"--- {process.name}\n{process.log_tail(40)}" for process in self.everything)

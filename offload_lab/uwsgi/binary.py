@@ -1,0 +1,125 @@
+"""Which uWSGI this is and what it can do: found by asking the program itself."""
+
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from offload_lab.errors import LabError, Missing, Unknown
+from offload_lab.paths import ROOT
+from offload_lab.timeouts import scaled
+
+BUILT = ROOT / ".engine"  # where uwsgi_build/build.py puts its work: the program and what was proved of it
+AGAIN = "./lab engine --force"
+ASK_S = 30.0
+INSTALL = "pip install pyuwsgi"
+
+
+@dataclass(frozen=True)
+class Engine:
+    """One uWSGI program. `command` starts it; the flags say what it was built with.
+
+    `route_works` is true where `uwsgi.route()` was proved to work: only the patched build claims it, since every
+    release up to 2.0.31 crashes there (unbit/uwsgi #1041).
+    """
+
+    name: str
+    command: tuple[str, ...]
+    version: str
+    pcre: bool
+    ssl: bool
+    gevent: bool
+    route_works: bool
+
+    def check(self, needs: Iterable[str]) -> None:
+        """Raises Missing where `needs` names an ability that this uWSGI lacks: so far there is ``route``."""
+        if "route" in needs and not self.route_works:
+            raise Missing(
+                f"a working uwsgi.route() (uWSGI {self.version}, {self.name}, crashes its worker there)",
+                "this variant",
+                "./lab engine, and then add --engine built",
+            )
+
+
+def find(name: str | None = None) -> Engine:
+    """The engine called `name`: ``wheel``, ``built`` or a path. None: what `LAB_UWSGI` says, else the wheel.
+
+    Raises Missing with the command that installs it, Unknown for a word that is neither.
+    """
+    name = name or os.environ.get("LAB_UWSGI") or "wheel"
+    if name == "wheel":
+        return inspect("wheel", (str(wheel()),), False)
+    if name == "built":
+        return built()
+    if os.access(name, os.X_OK) and os.path.isfile(name):
+        return inspect(name, (os.path.abspath(name),), False)
+    raise Unknown("uWSGI", name, ["wheel", "built", "a path to a uwsgi program"], None)
+
+
+def built() -> Engine:
+    """The one that uwsgi_build/build.py made, if it was made for the Python that runs this."""
+    program, stamp = BUILT / "uwsgi", BUILT / "engine.json"
+    if not (program.exists() and stamp.exists()):
+        raise Missing("the built uWSGI", "uwsgi.route() and native WebSockets", "./lab engine")
+    try:
+        made = json.loads(stamp.read_text())
+        version, run_with, proved = made["inputs"]["python"]["version"], made["run_with"], made["proved"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise Missing(f"a built uWSGI ({stamp} cannot be read: {error!r})", "uwsgi.route()", AGAIN) from error
+    if version != platform.python_version():
+        what = f"a built uWSGI for Python {platform.python_version()} (there is one for {version})"
+        raise Missing(what, "uwsgi.route() and native WebSockets", "./lab engine")
+    return inspect("built", (str(program), *run_with), "route" in proved)
+
+
+def wheel() -> Path:
+    """The uwsgi script beside this interpreter, else the one on the path."""
+    beside = Path(sys.executable).with_name("uwsgi")
+    if beside.exists():
+        return beside
+    found = shutil.which("uwsgi")
+    if found is None:
+        raise Missing("uWSGI", "everything here", INSTALL)
+    return Path(found)
+
+
+@cache
+def inspect(name: str, command: tuple[str, ...], route_works: bool) -> Engine:
+    """Ask for the version and the options: an option is there exactly if its feature was compiled in."""
+    options = ask(command, "--help")
+    return Engine(
+        name=name,
+        command=command,
+        version=ask(command, "--version").strip().splitlines()[-1],
+        pcre=has(options, "response-route"),
+        ssl=has(options, "https-socket"),
+        gevent=has(options, "gevent"),
+        route_works=route_works,
+    )
+
+
+def has(options: str, option: str) -> bool:
+    """Whether the text of ``uwsgi --help`` lists `option`."""
+    return re.search(rf"^\s+(?:-\w\|)?--{re.escape(option)}\s", options, re.MULTILINE) is not None
+
+
+def ask(command: tuple[str, ...], question: str) -> str:
+    """What it prints when asked. Raises LabError where it cannot be run, takes longer than ASK_S, or says nothing."""
+    try:
+        answer = subprocess.run(
+            [*command, question], capture_output=True, text=True, errors="replace", timeout=scaled(ASK_S)
+        )
+    except OSError as error:
+        raise LabError(f"{command[0]} cannot be run: {error.strerror}; name a uwsgi program, wheel or built") from error
+    except subprocess.TimeoutExpired:
+        raise LabError(f"{command[0]} did not answer {question} within {ASK_S:g} s; is it a uwsgi program?") from None
+    if not (words := answer.stdout + answer.stderr).strip():
+        raise LabError(f"{command[0]} says nothing to {question}; name a uwsgi program, wheel or built")
+    return words

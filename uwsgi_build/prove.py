@@ -1,0 +1,193 @@
+#!/usr/bin/env python3
+"""Prove what a uWSGI can do by using it, not by reading its banner.
+
+    python uwsgi_build/prove.py .engine/uwsgi --home .venv
+
+Starts a front and a gevent backend on UNIX sockets in a private temporary folder, tries each ability from outside and
+prints what was seen, as JSON. Where an ability is missing it says which, and what came instead, with status 1.
+Arguments after the program are given to it as they are: with a virtual environment it needs ``--home <folder>``.
+"""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+DEADLINE_S = 30.0  # for a hang: nothing here takes a second
+COMMON = ("--strict", "--master", "--need-app", "--die-on-term", "--no-orphans", "--vacuum", "--chmod-socket=600")
+UPGRADE = (
+    "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+)
+ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="  # RFC 6455's own example for that key
+CONTINUES_NOTHING = b"\x80\x81\0\0\0\0x"
+CLAIMS = {
+    "pcre": "a route's $1 reached the app",
+    "gevent": "requests run in greenlets",
+    "ssl": "websocket_handshake() gives RFC 6455's own example",
+    "route": "uwsgi.route() answers with the backend's words and the worker lives on",
+    "refusal": "who cannot be handed over gets 503",
+    "websocket": "a WebSocket frame that continues nothing ends its own connection only",
+}
+Seen = tuple[bool, str]  # whether it is as claimed, and what came
+
+
+class ProofFailed(Exception):
+    """Abilities are missing; the text names each, and what was seen instead."""
+
+
+def prove(command: list[str]) -> dict[str, str]:
+    """What `command` was seen to do, by ability. Raises ProofFailed with all that it cannot do."""
+    # a UNIX socket's path ends at 107 bytes, and TMPDIR may be anywhere
+    short = None if len(os.fsencode(tempfile.gettempdir())) <= 80 else "/tmp"  # noqa: S108 - the folder in it is private
+    with tempfile.TemporaryDirectory(prefix="proof-", dir=short) as name:
+        run = Path(name)
+        with pair(command, run) as log:
+            tried = {"pcre": pcre(run), "gevent": gevent(run), "ssl": ssl(run), "route": route(run, log)}
+            tried |= {"refusal": refusal(run), "websocket": websocket(run)}
+    failed = [f"{ability}: {seen}" for ability, (fine, seen) in tried.items() if not fine]
+    if failed:
+        raise ProofFailed("; ".join(failed))
+    return {"starts": ask(command, ["--version"]).strip().splitlines()[-1], **CLAIMS}
+
+
+@contextlib.contextmanager
+def pair(command: list[str], run: Path) -> Iterator[Path]:
+    """A backend and a front in front of it, both answering; yields the front's log."""
+    belt = ["--socket", f"{run}/belt", "--http-socket", f"{run}/direct", "--gevent", "4", "--module", "proof_app:belt"]
+    front = ["--http-socket", f"{run}/front", "--offload-threads", "1", "--module", "proof_app:clerk"]
+    rule = ["--route", r"^/ticket/(\d+)$ addvar:TICKET=$1", "--route", f"^/nobody uwsgi:{run}/nobody,0,0"]
+    with server(command, belt, run, "belt", "direct"):
+        if "unrecognized option" in (said := ask(command, [*rule, "--version"])):
+            raise ProofFailed(f"pcre: {said.strip().splitlines()[0]}")
+        with server(command, [*front, *rule], run, "front", "front") as log:
+            yield log
+
+
+@contextlib.contextmanager
+def server(command: list[str], options: list[str], run: Path, name: str, probe: str) -> Iterator[Path]:
+    """One uWSGI that has answered on the socket `probe`; yields its log. Ends it by PID, politely, then firmly."""
+    log = run / f"{name}.log"
+    arguments = [*command, *COMMON, "--pythonpath", str(HERE), *options]
+    env = {**environment(), "PROOF_BELT": f"{run}/belt"}
+    with log.open("wb") as out:
+        child = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=env)
+    try:
+        wait_until_it_answers(child, run / probe, log)
+        yield log
+    finally:
+        child.send_signal(signal.SIGTERM)
+        try:
+            child.wait(5)
+        except subprocess.TimeoutExpired:
+            child.kill()  # its workers follow it: --no-orphans
+            child.wait(DEADLINE_S)
+
+
+def environment() -> dict[str, str]:
+    """Ours without UWSGI_*: each of those is an option to uWSGI."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("UWSGI_")}
+
+
+def wait_until_it_answers(child: "subprocess.Popen[bytes]", path: Path, log: Path) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while time.monotonic() < deadline:
+        answers = path.exists() and get(path, "/").startswith("HTTP/1.1 200")
+        if child.poll() is not None:  # after the question: a child that ended meanwhile does not start
+            raise ProofFailed(f"starts: it ended with status {child.returncode}; its log ends: {tail(log)}")
+        if answers:
+            return
+        time.sleep(0.05)
+    raise ProofFailed(f"starts: no answer within {DEADLINE_S:g} s; its log ends: {tail(log)}")
+
+
+def get(path: Path, url: str, headers: str = "", then: bytes = b"") -> str:
+    """The whole answer to one GET, and to what follows it, over a UNIX socket; empty where the connection is cut."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(DEADLINE_S)
+        try:
+            client.connect(str(path))
+            client.sendall(f"GET {url} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n".encode() + then)
+            if headers:
+                client.shutdown(socket.SHUT_WR)  # a WebSocket stays open until we leave
+            return b"".join(iter(lambda: client.recv(65536), b"")).decode(errors="replace")
+        except OSError:
+            return ""
+
+
+def ask(command: list[str], question: list[str]) -> str:
+    arguments = [*command, *question]
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=DEADLINE_S, env=environment())
+    return done.stdout + done.stderr
+
+
+def pcre(run: Path) -> Seen:
+    answer = get(run / "front", "/ticket/42")
+    return answer.endswith("\r\n\r\n42"), f"answer {answer!r}"
+
+
+def gevent(run: Path) -> Seen:
+    answer = get(run / "direct", "/")
+    return answer.endswith("belt in a Greenlet"), f"answer {answer!r}"
+
+
+def ssl(run: Path) -> Seen:
+    answer = get(run / "direct", "/handshake", UPGRADE)
+    return ACCEPT in answer, f"answer {answer!r} to a WebSocket handshake"
+
+
+def route(run: Path, log: Path) -> Seen:
+    before = pid(get(run / "front", "/"))
+    answer = get(run / "front", "/route")
+    after = pid(get(run / "front", "/"))
+    crash = re.search(r"uWSGI process \d+ got [^!\n]*[^!\s]", log.read_text(errors="replace"))
+    fine = answer.endswith("belt in a Greenlet") and before == after and pid(answer) not in ("", before) and not crash
+    told = crash.group() if crash else "no crash in its log"
+    return fine, f"answer {answer!r}, worker {before} before and {after} after, {told}"
+
+
+def refusal(run: Path) -> Seen:
+    answer = get(run / "front", "/nobody")
+    return answer.startswith("HTTP/1.1 503 "), f"answer {answer!r} where nobody listens behind"
+
+
+def websocket(run: Path) -> Seen:
+    before = pid(get(run / "direct", "/"))
+    answer = get(run / "direct", "/handshake", UPGRADE, CONTINUES_NOTHING)
+    after = pid(get(run / "direct", "/"))
+    return ACCEPT in answer and before == after, f"answer {answer!r}, worker {before} before and {after} after"
+
+
+def pid(answer: str) -> str:
+    found = re.search(r"X-Worker-Pid: (\d+)", answer)
+    return found.group(1) if found else ""
+
+
+def tail(log: Path) -> str:
+    return " | ".join(log.read_text(errors="replace").strip().splitlines()[-4:])
+
+
+def main(command: list[str]) -> int:
+    if not command:
+        print("usage: python uwsgi_build/prove.py <uwsgi> [its options]", file=sys.stderr)
+        return 2
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers' `finally` runs
+    try:
+        print(json.dumps(prove([str(Path(command[0]).absolute()), *command[1:]])))
+    except (ProofFailed, OSError, subprocess.SubprocessError) as error:
+        print(f"engine: proof failed: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
