@@ -1,14 +1,16 @@
 """For tests: wait for an event instead of sleeping, and skip honestly."""
 
 import os
-import time
-from collections.abc import Callable
 from itertools import islice
 
 from offload_lab.system import is_linux
-from offload_lab.timeouts import scaled
 
 from . import programs
+from .process.polling import wait_for
+from .stages.stage import Stage
+from .uwsgi.server import Uwsgi, Worker
+
+IDLE_S = 30.0
 
 
 def require(available: bool, what: str, install: str) -> None:
@@ -38,13 +40,16 @@ def require_program(name: str) -> str:
     return str(found)
 
 
-def wait_for(condition: Callable[[], bool], timeout_s: float, what: str) -> None:
-    """Poll until `condition` holds. Raises TimeoutError naming `what` after `timeout_s`, scaled."""
-    deadline = time.monotonic() + scaled(timeout_s)
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{what}: not seen within {scaled(timeout_s):g} s")
-        time.sleep(0.02)
+def idle_workers(server: Stage | Uwsgi) -> list[Worker]:
+    """The workers of `server` once none is busy: a client has its answer before uWSGI has counted the request."""
+    found: list[Worker] = []
+
+    def idle() -> bool:
+        found[:] = server.workers()
+        return not any(worker.busy for worker in found)
+
+    wait_for(idle, IDLE_S, "idle workers")
+    return found
 
 
 def events_by(client: str, url: str, count: int, cookie: str = "") -> list[tuple[str, str, str | None]]:
@@ -60,17 +65,3 @@ def events_by(client: str, url: str, count: int, cookie: str = "") -> list[tuple
         with http.stream("GET", url) as answer:
             events = SSEClient(answer.iter_bytes()).events()
             return [(event.event, event.data, event.id) for event in islice(events, count)]
-
-
-class Unexpected(AssertionError):
-    """What a learner is told of a task that is not solved."""
-
-    def __init__(self, called: str, got: object, expected: object) -> None:
-        super().__init__(f"called {called}, got {got}, expected {expected}")
-        self.called, self.got, self.expected = called, str(got), str(expected)
-
-
-def expect(called: str, got: object, expected: object) -> None:
-    """Raises Unexpected, an AssertionError, unless `got` equals `expected`. All three are shown to a learner."""
-    if got != expected:
-        raise Unexpected(called, got, expected)

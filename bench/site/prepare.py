@@ -6,7 +6,8 @@
 from django.test import Client
 
 from offload_lab.stages.site import make_file, run_folder
-from offload_lab.stages.site.wsgi import DEMO_USERS, prepare_database
+from offload_lab.stages.site.users import DEMO_USERS
+from offload_lab.stages.site.wsgi import prepare_database
 
 from . import wsgi  # noqa: F401 (sets Django up)
 from .feeds import FILE

@@ -52,7 +52,7 @@ def bench(names: tuple[str, ...], plan: str | None, resume: Path | None, renew: 
         run = Run.load(resume)
     else:
         # ours is compared on both uWSGIs; where this one cannot be built, its rows say so
-        subprocess.run([sys.executable, str(ROOT / "engine" / "build.py")])
+        subprocess.run([sys.executable, str(ROOT / "uwsgi_build" / "build.py")])
         run = recorder.new(plan or "full", contestants, names)
     out.print(*report.settings(run), "", sep="\n")
     with out.status("") as status:

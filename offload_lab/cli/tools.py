@@ -42,7 +42,7 @@ def pytest_words(full: bool, named: tuple[str, ...], side_by_side: bool) -> tupl
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
 def engine(words: tuple[str, ...]) -> None:
     """Build the uWSGI on which uwsgi.route() works, once (--force: again)."""
-    build = str(ROOT / "engine" / "build.py")
+    build = str(ROOT / "uwsgi_build" / "build.py")
     os.execv(sys.executable, [sys.executable, build, *words])  # noqa: S606
 
 

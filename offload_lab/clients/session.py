@@ -2,9 +2,13 @@
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from email.message import Message
+from http.client import HTTPException
 from http.cookies import SimpleCookie
 from urllib.parse import urlencode
+
+from offload_lab.stages.site.users import DEMO_USER, DEMO_USERS
 
 from .http import Answer, exchange
 
@@ -43,7 +47,7 @@ class Visitor:
                 if morsel["max-age"] == "0":
                     del self.cookies[name]
 
-    def log_in(self, name: str = "ada", password: str = "lovelace") -> None:  # noqa: S107 - the demo visitor's
+    def log_in(self, name: str = DEMO_USER, password: str = DEMO_USERS[DEMO_USER]) -> None:
         """Raises PermissionError where the form is shown again."""
         answer = self._send_form(LOGIN, {"username": name, "password": password})
         if answer.status != 302:
@@ -58,3 +62,11 @@ class Visitor:
         if token is None:
             raise PermissionError(f"no form at {LOGIN}")
         return self.ask("POST", path, form={"csrfmiddlewaretoken": token[1], **form})
+
+
+def login_cookie(port: int, name: str, password: str, timeout_s: float = 5.0) -> str:
+    """The Cookie header of a new session of `name`; empty if the login fails or nothing answers."""
+    visitor = Visitor(port, timeout_s)
+    with suppress(OSError, HTTPException):
+        visitor.log_in(name, password)
+    return visitor.cookie

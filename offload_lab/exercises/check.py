@@ -95,7 +95,7 @@ def try_out(copy: Step, tasks: Sequence[str]) -> list[Verdict]:
     Raises CannotCheck with pytest's words where a test did not run at all.
     """
     root = copy.folder.parents[1]
-    tests = [f"{steps_folder() / copy.name / 'test_tasks.py'}::{PREFIX}{name}" for name in tasks]
+    tests = [f"{steps_folder() / copy.name / 'tests' / 'test_tasks.py'}::{PREFIX}{name}" for name in tasks]
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     with Process(
         "the check",

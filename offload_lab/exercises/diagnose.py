@@ -7,19 +7,19 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
-from importlib import import_module
 from typing import Any
 
 import psutil
 
 from offload_lab.errors import LabError, NotReady, ProcessDied, WrongPing
+from offload_lab.stages.lesson import load_lesson
 from offload_lab.stages.manifest import Step, Task
 from offload_lab.stages.stage import Stage
 
-from .diagnoses.caller import stuck
 from .finding import Finding
 from .ini_facts import ini_facts
 from .logs import CLIENT_LEFT, app_findings
+from .stuck import stuck
 
 WILL_NOT_START = "will_not_start"
 PING_LOST = "ping_lost"
@@ -50,17 +50,17 @@ def diagnose(step: Step, task: Task, within_s: float = math.inf) -> Diagnosis:
     ends = time.monotonic() + within_s
     if facts := ini_facts(step, task):
         return Diagnosis(tuple(facts))
-    scenario = import_module(f".diagnoses.{task.visit or step.scenario}", __package__)
+    lesson = load_lesson(step, task.diagnoses)
     try:
-        with Stage(step, task.variant, options=getattr(scenario, "OPTIONS", ())) as stage:
+        with Stage(step, task.variant, options=getattr(lesson, "OPTIONS", ())) as stage:
             try:
                 with limited(ends - time.monotonic()):
-                    seen = scenario.visit(stage)
+                    seen = lesson.observe(stage)
             except OutOfTime:
                 return Diagnosis((*of_logs(stage), *busy(stage)), tuple(last_errors(stage)))
             except (LabError, OSError, HTTPException, psutil.Error):  # a process ended, an answer was cut
                 return Diagnosis(tuple(of_logs(stage)), tuple(last_errors(stage)))
-            said = [(rule.__name__, rule(seen)) for rule in scenario.RULES]
+            said = [(rule.__name__, rule(seen)) for rule in lesson.RULES]
             findings = [Finding(name, words) for name, words in said if words]
             findings = of_logs(stage, findings) or findings or list(busy(stage))
             return Diagnosis(tuple(findings), () if findings else tuple(last_errors(stage)))

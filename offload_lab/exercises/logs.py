@@ -9,7 +9,9 @@ from .finding import Finding
 NO_ITERABLE = re.compile(r"^TypeError: '(\w+)' object is not iterable$", re.MULTILINE)
 NO_BYTES = re.compile(r"^\[ERROR\] Unhandled object from iterator: (.*) \(0x[0-9a-f]+\)$", re.MULTILINE)
 TRACEBACK = re.compile(r"^Traceback \(most recent call last\):\n((?:[ \t].*\n)*)(\S.*)$", re.MULTILINE)
+TRACEBACK_BEGINS = "Traceback (most recent call last)"
 CLIENT_LEFT = "OSError: write error"  # uWSGI raises it in the app whose client closed the connection
+NOT_REACHED = re.compile(r"error routing request to \S+ server (.+)")
 CALL = re.compile(r'^ +File "(.+)", line \d+, in (\S+)\n +(\S.*)$', re.MULTILINE)
 
 
@@ -34,3 +36,9 @@ def raised_at(calls: str, folder: str) -> str:
     """Where in the learner's own files; nothing where it was elsewhere."""
     own = [(file.removeprefix(f"{folder}/"), code) for file, _, code in CALL.findall(calls) if file.startswith(folder)]
     return f" in {own[-1][0]}, at '{own[-1][1].strip()}'" if own else ""
+
+
+def last_error(log: str) -> str:
+    """The last line of the last Python traceback in `log`, empty where there is none that the app raised."""
+    _, traceback, rest = log.rpartition(TRACEBACK_BEGINS)
+    return next((line for line in rest.splitlines()[1:] if not line.startswith((" ", "[pid"))), "") if traceback else ""

@@ -15,10 +15,10 @@ import pytest
 
 from offload_lab.errors import NotReady, ProcessDied, WrongPing, ending
 from offload_lab.paths import ROOT
-from offload_lab.testing import Unexpected
 from offload_lab.timeouts import scaled
 
 from .check import PREFIX, TIMEOUT_S
+from .expectation import Unexpected
 
 QUIET = ("-q", "--no-header", "--tb=short", "-p", "no:cacheprovider", "-p", "pytest_timeout")
 # a test that its timeout ends may leave a socket that nobody closed, which is no answer to what was asked

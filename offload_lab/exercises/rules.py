@@ -7,9 +7,9 @@ from pathlib import Path
 
 from offload_lab.clients import SlowReader
 from offload_lab.inspect import Connection, Facts, Worker, look
+from offload_lab.process.polling import wait_for
 from offload_lab.stages.stage import Stage
 from offload_lab.system import is_linux
-from offload_lab.testing import wait_for
 
 SETTLED_S = 5.0
 

@@ -13,7 +13,7 @@ from offload_lab.stages.manifest import Step, Task
 from . import regions
 
 # what proves a step or tells about it is no part of what a learner edits
-NOT_THEIRS = ("test_*.py", "*_for_tests.py", "conftest.py", "step.toml", "README.md", ".run", "__pycache__")
+NOT_THEIRS = ("tests", "lesson", "step.toml", "README.md", ".run", "__pycache__")
 NEIGHBOUR = re.compile(r"%d\.\./(?=\d\d_)")  # another step's folder in an INI: it stands elsewhere, seen from work/
 
 

@@ -1,4 +1,4 @@
-"""What a notebook needs to drive the stages and to show what they did; it and notebook_* alone know Jupyter."""
+"""What a notebook needs to drive the stages and to show what they did; this package alone knows Jupyter."""
 
 import ast
 import difflib
@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from IPython.core.getipython import get_ipython
@@ -25,6 +26,7 @@ from offload_lab.paths import ROOT
 from offload_lab.plots import guesses, timeline
 from offload_lab.process.deadlines import LOOPBACK
 from offload_lab.stages import manifest
+from offload_lab.stages.lesson import load_lesson
 from offload_lab.stages.manifest import Step
 from offload_lab.stages.overrides import altered as altered
 from offload_lab.stages.stage import Stage
@@ -36,6 +38,11 @@ from .exercises import show_gap as show_gap
 
 GET_IN_S = 5.0
 CONTEXT_LINES = 1
+
+
+def lesson(step: str, module: str = "notebook") -> ModuleType:
+    """What the notebook about `step` needs beside this module. Raises Unknown for a step that there is not."""
+    return load_lesson(manifest.find(step), module)
 
 
 # --- run

@@ -20,6 +20,10 @@ COLOURS = ((STUCK, "////"), (FREE, ""))
 MARK_HEIGHT = 0.32
 
 
+def title(axes: Axes, words: str, colour: str = INK) -> None:
+    axes.set_title(words, loc="left", fontsize=13, fontweight="bold", color=colour)
+
+
 def frameless(axes: Axes, *keep: str) -> None:
     for side in {"top", "right", "left", "bottom"} - set(keep):
         axes.spines[side].set_visible(False)

@@ -1,6 +1,6 @@
 """Run one command so that nothing of it outlives its owner.
 
-`offload_lab.process.process` starts it as a script, in a session of its own: ``supervisor.py GRACE_S SCRATCH COMMAND…``.
+`offload_lab.process.process` starts ``supervisor.py GRACE_S SCRATCH COMMAND…`` as a script, in a session of its own.
 Its standard input is the lifeline. The owner writes ``stop`` and closes it for an ordinary stop; if it just closes,
 the owner died (Ctrl-C, kill -9, a lost notebook kernel) and the scratch folder is removed as well. Either way the
 command, and then all that it started, is asked to end, made to, and reaped. Standard output carries one line: the

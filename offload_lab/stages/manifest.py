@@ -57,8 +57,8 @@ class Mistake:
 class Task:
     """One marked region of `file` that a learner fills in: `blank` stands there at first, in `variant` it shows.
 
-    `kind` is one of TASK_KINDS. The last hint ends with the lines themselves. `visit` is whose visit shows a mistake,
-    if not that of the step's scenario: a module of offload_lab.exercises.diagnoses.
+    `kind` is one of TASK_KINDS. The last hint ends with the lines themselves. `diagnoses` names
+    the module of the step's ``lesson/`` that recognises its mistakes.
     """
 
     name: str
@@ -69,7 +69,7 @@ class Task:
     blank: str
     hints: tuple[str, ...]
     mistakes: tuple[Mistake, ...]
-    visit: str = ""
+    diagnoses: str = "diagnoses"
 
 
 @dataclass(frozen=True)

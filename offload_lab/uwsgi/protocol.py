@@ -1,11 +1,9 @@
-"""A visitor as the app behind sees one: a request in uWSGI's own protocol, at a private socket."""
+"""uWSGI's own protocol, as a front speaks it to a backend."""
 
 import socket
 import struct
 from collections.abc import Mapping
 from pathlib import Path
-
-from offload_lab.clients.sse import SseClient
 
 TIMEOUT_S = 30.0
 
@@ -27,12 +25,3 @@ def connect(path: Path, timeout_s: float = TIMEOUT_S) -> socket.socket:
         connection.close()
         raise
     return connection
-
-
-class HandedOver(SseClient):
-    """A subscriber whom the front has handed over to the app at the socket `path`; `variables` are what it says of one,
-    beside ``X_OFFLOAD``."""
-
-    def __init__(self, path: Path, *, timeout_s: float = TIMEOUT_S, **variables: str) -> None:
-        said = {"REQUEST_METHOD": "GET", "PATH_INFO": "/subscribe", "X_OFFLOAD": "ada", **variables}
-        self._begin(connect(path, timeout_s), packet(said))

@@ -24,7 +24,7 @@ from .model import Found, Match, rule
     cure="a UNIX socket or 127.0.0.1; between hosts or containers, admit only the front (firewall, private network) "
     "and write above the line: ; lint: ignore public-backend REASON",
     pitfall="content_type_bypass",
-    seen="tests/test_lint_seen.py::test_a_backend_believes_any_variable",
+    seen="tests/integration/test_lint_seen.py::test_a_backend_believes_any_variable",
 )
 def public_backend(config: Config) -> Found:
     for option in backend_sockets(config):
@@ -37,7 +37,7 @@ def public_backend(config: Config) -> Found:
     "warning",
     effect="it shows the running requests with their cookies: enough to take over a session",
     cure="a UNIX socket in a folder of your own, or 127.0.0.1",
-    seen="tests/test_lint_seen.py::test_the_stats_socket_shows_cookies_and_is_opened_by_chmod_socket",
+    seen="tests/integration/test_lint_seen.py::test_the_stats_socket_shows_cookies_and_is_opened_by_chmod_socket",
 )
 def public_stats(config: Config) -> Found:
     for option in config.all(*STATS):
@@ -65,7 +65,7 @@ def open_stats(config: Config) -> Found:
     "warning",
     effect="each user of the machine can connect, and then claim any user and any address",
     cure="chmod-socket = 660 and a group that you share with the front, or no chmod-socket at all",
-    seen="tests/test_lint_seen.py::test_a_backend_believes_any_variable",
+    seen="tests/integration/test_lint_seen.py::test_a_backend_believes_any_variable",
 )
 def open_socket(config: Config) -> Found:
     paths = [
@@ -85,7 +85,7 @@ def opens_to_all(mode: str) -> bool:
     "warning",
     effect="another user of the machine can make it first, and receives what clients send, cookies included",
     cure="a folder that only your user can enter: umask = 077, and below /run or beside the project",
-    seen="tests/test_lint_seen.py::test_a_socket_in_a_shared_folder_can_be_made_by_another_user",
+    seen="tests/integration/test_lint_seen.py::test_a_socket_in_a_shared_folder_can_be_made_by_another_user",
 )
 def predictable_socket(config: Config) -> Found:
     named = [(option, option.value) for option in [*listens(config), *config.all(*STATS)]]

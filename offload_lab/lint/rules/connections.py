@@ -96,7 +96,7 @@ def one_offload_thread(config: Config) -> Found:
     "warning",
     effect="the router passes no WebSocket frames on, and ends a stream that is quiet for http-timeout (60 s)",
     cure="http-websockets = true and an http-timeout above the heartbeat's interval, or http-socket instead",
-    seen="tests/test_lint_seen.py::test_the_http_router_drops_frames_without_http_websockets",
+    seen="tests/integration/test_lint_seen.py::test_the_http_router_drops_frames_without_http_websockets",
     issue="unbit/uwsgi #1184, #2183",
 )
 def router_websockets(config: Config) -> Found:
@@ -114,7 +114,7 @@ def router_websockets(config: Config) -> Found:
     "error",
     effect="uWSGI does not start: invalid route syntax",
     cure="uwsgi:ADDRESS,MODIFIER1,MODIFIER2, as in uwsgi:/run/app/sse.sock,0,0",
-    seen="tests/test_lint_seen.py::test_uwsgi_refuses_it_at_start[target-syntax]",
+    seen="tests/integration/test_lint_seen.py::test_uwsgi_refuses_it_at_start[target-syntax]",
 )
 def target_syntax(config: Config) -> Found:
     for route in routes(config, *TABLES):
@@ -127,7 +127,7 @@ def target_syntax(config: Config) -> Found:
     "error",
     effect="the connection fails and the client gets an empty reply: uWSGI does not look up names there",
     cure="a UNIX socket or an IP address: uwsgi:127.0.0.1:3031,0,0",
-    seen="tests/test_lint_seen.py::test_a_host_name_as_a_target_is_never_reached",
+    seen="tests/integration/test_lint_seen.py::test_a_host_name_as_a_target_is_never_reached",
 )
 def target_name(config: Config) -> Found:
     for route, target in targets(config):
@@ -141,7 +141,7 @@ def target_name(config: Config) -> Found:
     "error",
     effect=f"uWSGI does not start (invalid socket name); a target is cut off after {LONGEST_PATH} bytes",
     cure="a shorter folder",
-    seen="tests/test_lint_seen.py::test_uwsgi_refuses_it_at_start[path-too-long]",
+    seen="tests/integration/test_lint_seen.py::test_uwsgi_refuses_it_at_start[path-too-long]",
 )
 def path_too_long(config: Config) -> Found:
     paths = [(option, option.value) for option in config.all(*SOCKETS, *HTTP_SOCKETS, *STATS)]
@@ -162,7 +162,7 @@ def targets(config: Config) -> list[tuple[Route, str]]:
     "error",
     effect="uWSGI does not start: it knows no such action or condition",
     cure="an action that uWSGI has, written CONDITION ACTION:ARGUMENT",
-    seen="tests/test_lint_seen.py::test_uwsgi_refuses_it_at_start[unknown-action]",
+    seen="tests/integration/test_lint_seen.py::test_uwsgi_refuses_it_at_start[unknown-action]",
 )
 def unknown_action(config: Config) -> Found:
     for route in routes(config, *TABLES):

@@ -16,7 +16,7 @@ DRIVER = re.compile(r"psycopg|postgres|mysql|mariadb|DATABASE_URL|PGHOST", re.IG
     "error",
     effect="uWSGI makes room for as many requests as there are threads, and gevent takes more: workers crash or hang",
     cure="leave threads out: gevent alone serves the requests",
-    seen="tests/test_lint_seen.py::test_threads_take_the_place_of_gevents_cores",
+    seen="tests/integration/test_lint_seen.py::test_threads_take_the_place_of_gevents_cores",
     issue="jrief/django-websocket-redis #34",
 )
 def gevent_threads(config: Config) -> Found:
@@ -31,7 +31,7 @@ def gevent_threads(config: Config) -> Found:
     "warning",
     effect="one request that takes longer kills the worker, and all connections that it holds end with it",
     cure="leave harakiri out of the process that streams; limit single requests in the app (gevent.Timeout)",
-    seen="tests/test_lint_seen.py::test_harakiri_under_gevent_ends_all_streams",
+    seen="tests/integration/test_lint_seen.py::test_harakiri_under_gevent_ends_all_streams",
     issue="unbit/uwsgi #68",
 )
 def gevent_harakiri(config: Config) -> Found:
@@ -45,7 +45,7 @@ def gevent_harakiri(config: Config) -> Found:
     "warning",
     effect="the worker stops to accept, waits for its last open request, and only then a new one starts",
     cure="leave it out of the process that streams",
-    seen="tests/test_lint_seen.py::test_recycling_under_gevent_waits_for_the_last_stream",
+    seen="tests/integration/test_lint_seen.py::test_recycling_under_gevent_waits_for_the_last_stream",
 )
 def gevent_recycling(config: Config) -> Found:
     gevent = config.positive("gevent")

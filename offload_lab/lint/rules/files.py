@@ -28,7 +28,7 @@ def static_safe(config: Config) -> Found:
     "error",
     effect="an offload thread sends from the range's start to the file's end: resumed downloads break",
     cure="leave honour-range out",
-    seen="tests/test_lint_seen.py::test_a_range_is_sent_to_the_files_end_by_an_offload_thread",
+    seen="tests/integration/test_lint_seen.py::test_a_range_is_sent_to_the_files_end_by_an_offload_thread",
     issue="unbit/uwsgi #1884",
 )
 def honour_range(config: Config) -> Found:
@@ -42,7 +42,7 @@ def honour_range(config: Config) -> Found:
     "error",
     effect="an offload thread may send a cached body before the worker has sent the headers: some answers have none",
     cure="no_offload=true in the cache action",
-    seen="tests/test_lint_seen.py::test_cached_answers_lose_their_headers_on_an_offload_thread",
+    seen="tests/integration/test_lint_seen.py::test_cached_answers_lose_their_headers_on_an_offload_thread",
     issue="unbit/uwsgi #925, #2215",
 )
 def cache_offload(config: Config) -> Found:
@@ -56,7 +56,7 @@ def cache_offload(config: Config) -> Found:
     "warning",
     effect="the app is not offered wsgi.file_wrapper: the worker itself sends the files that the app returns",
     cure="leave wsgi-disable-file-wrapper out",
-    seen="tests/test_lint_seen.py::test_without_a_file_wrapper_no_file_is_offloaded",
+    seen="tests/integration/test_lint_seen.py::test_without_a_file_wrapper_no_file_is_offloaded",
 )
 def file_wrapper_disabled(config: Config) -> Found:
     option = config.last("wsgi-disable-file-wrapper")

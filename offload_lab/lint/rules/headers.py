@@ -111,7 +111,7 @@ def client_names_target(config: Config) -> Found:
     "error",
     effect="the app's header decides nothing: no connection is handed over because of it",
     cure="ask for the variable that the header is collected in",
-    seen="tests/test_lint_seen.py::test_a_header_that_is_collected_under_another_name_decides_nothing",
+    seen="tests/integration/test_lint_seen.py::test_a_header_that_is_collected_under_another_name_decides_nothing",
 )
 def collected_never_asked(config: Config) -> Found:
     """Only beside a name that a line asks for in vain: what is collected also reaches the backend, and a header may be
@@ -133,7 +133,7 @@ def collected_never_asked(config: Config) -> Found:
     "note",
     effect="the variable is always empty, so the condition has the same result for each response",
     cure="pull-header = X-Offload NAME, or uwsgi.add_var('NAME', …) in the app",
-    seen="tests/test_lint_seen.py::test_a_header_that_is_collected_under_another_name_decides_nothing",
+    seen="tests/integration/test_lint_seen.py::test_a_header_that_is_collected_under_another_name_decides_nothing",
 )
 def asked_never_collected(config: Config) -> Found:
     asked = {name: option for name, option in asked_for(config).items() if option.name.startswith("response-")}
@@ -176,7 +176,7 @@ def is_missing(name: str, config: Config) -> bool:
     "error",
     effect="the condition compares two constants: it is true for each request, or for none",
     cure="a variable is written ${NAME}",
-    seen="tests/test_lint_seen.py::test_a_variable_without_braces_is_text",
+    seen="tests/integration/test_lint_seen.py::test_a_variable_without_braces_is_text",
 )
 def condition_constant(config: Config) -> Found:
     for route in routes(config, *TABLES):

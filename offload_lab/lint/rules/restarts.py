@@ -32,7 +32,7 @@ def recycling_cuts(config: Config) -> Found:
     "note",
     effect="one stuck request ends its worker, and all streams and downloads that its offload threads carry",
     cure="keep it where it must free stuck workers; clients continue where they were (Last-Event-ID, Range)",
-    seen="tests/test_lint_seen.py::test_harakiri_in_a_front_ends_what_it_offloads",
+    seen="tests/integration/test_lint_seen.py::test_harakiri_in_a_front_ends_what_it_offloads",
 )
 def harakiri_ends_streams(config: Config) -> Found:
     harakiri, carried = config.positive("harakiri"), offloaded(config)
@@ -79,7 +79,7 @@ def ends_on_sigterm(config: Config) -> bool:
     "note",
     effect="the pyuwsgi wheel in a virtual environment does not survive this reload: No module named 'pyuwsgi'",
     cure="binary-path = /path/to/the/venv/bin/python3",
-    seen="tests/test_lint_seen.py::test_the_wheel_survives_a_reload_only_with_binary_path",
+    seen="tests/integration/test_lint_seen.py::test_the_wheel_survives_a_reload_only_with_binary_path",
 )
 def wheel_reload(config: Config) -> Found:
     found = [option for option in config.all(*RELOADS) if option.on]

@@ -40,7 +40,7 @@ def protocol_of(option: Option, config: Config) -> str:
     "error",
     effect="the backend reads one protocol and gets the other: the client gets an empty reply",
     cure="uwsgi: to a socket, http: to a http-socket",
-    seen="tests/test_lint_seen.py::test_http_spoken_to_a_uwsgi_socket_gets_no_answer",
+    seen="tests/integration/test_lint_seen.py::test_http_spoken_to_a_uwsgi_socket_gets_no_answer",
     sides=2,
 )
 def protocol_mismatch(front: Config, backend: Config) -> Found:
@@ -77,7 +77,7 @@ def buffer_mismatch(front: Config, backend: Config) -> Found:
     "error",
     effect="the front may not connect to the backend's socket: Permission denied, and the client gets an empty reply",
     cure="the same uid, or chmod-socket = 660 and a group of both (gid, chown-socket)",
-    seen="tests/test_lint_seen.py::test_a_socket_of_another_user_cannot_be_reached",
+    seen="tests/integration/test_lint_seen.py::test_a_socket_of_another_user_cannot_be_reached",
     sides=2,
 )
 def permission_mismatch(front: Config, backend: Config) -> Found:

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from . import run_folder, with_ping
 from .refusals import WSGIApplication
-
-DEMO_USERS = {"ada": "lovelace", "grace": "hopper"}
+from .users import DEMO_USERS
 
 
 def django_application(settings_module: str) -> WSGIApplication:

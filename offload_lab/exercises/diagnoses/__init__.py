@@ -1,1 +1,0 @@
-"""One module a visit: who comes, what is looked at meanwhile, and the rules that make words of it."""

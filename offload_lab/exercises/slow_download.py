@@ -1,0 +1,240 @@
+"""A slow visitor downloads a file: who carries it, and what does that cost?"""
+
+import socket
+from contextlib import suppress
+from dataclasses import dataclass
+
+import psutil
+
+from offload_lab.clients import SlowReader
+from offload_lab.inspect import Connection, Facts, Worker, look
+from offload_lab.measure.scenarios import memory_mib
+from offload_lab.process.deadlines import LOOPBACK
+from offload_lab.stages.stage import Stage
+
+from .logs import last_error
+from .rules import look_for_carrier, position_of_open_file, worker_of
+
+RATE_MIB_S = 1.0  # slow enough that the file outlasts the look
+MOST = 0.8  # of the file in the worker's memory: that is all of it
+ANSWER_S = 30.0
+SPUN_S = 1.0  # of CPU, for an answer of which nothing came
+GZIP = b"\x1f\x8b"  # RFC 1952
+
+
+@dataclass(frozen=True)
+class Seen:
+    """`held` is the visitor's connection, None once the server has closed it; `status` is empty where no answer came.
+    `promised` and `arrived` are bytes of the file, `memory_mib` is the largest worker's. `first`: the body's first two
+    bytes; `position`: where the open file stood when it was handed over; `spins`: a worker computes and answers
+    nothing; `child`: a program that the app started."""
+
+    facts: Facts
+    path: str
+    held: Connection | None
+    status: str
+    promised: int
+    arrived: int
+    memory_mib: float
+    raised: str
+    first: bytes
+    position: int
+    spins: bool
+    child: str
+
+    @property
+    def worker(self) -> Worker | None:
+        """The one that has the visitor."""
+        return worker_of(self.facts, self.held)
+
+    @property
+    def carried_by_worker(self) -> bool:
+        return bool(self.worker and self.held and self.worker.busy and self.worker.is_its_own(self.held.tid))
+
+    @property
+    def in_memory(self) -> bool:
+        return self.promised > 0 and self.memory_mib * 2**20 > MOST * self.promised
+
+
+def observe(stage: Stage) -> Seen:
+    """Ask for the step's path, take little of it, and look."""
+    status, promised, arrived, taken_mib, position = "", 0, 0, 0.0, 0
+    facts, held = None, None
+    with suppress(OSError), SlowReader(stage.port, stage.step.path, RATE_MIB_S) as reader:
+        status, promised = parse_head(reader.head)
+        facts, held = look_for_carrier(stage, reader)
+        taken_mib = max(memory_mib(worker.pid) for worker in facts.front.workers)
+        arrived = reader.received - len(reader.head) - len("\r\n\r\n")
+        position = max(position_of_open_file(worker.pid, stage.run) for worker in facts.front.workers)
+    facts = facts or look(stage.step, stage.variant, stage.run)
+    workers = [psutil.Process(worker.pid) for worker in facts.front.workers]
+    return Seen(
+        facts=facts,
+        path=stage.step.path,
+        held=held,
+        status=status,
+        promised=promised,
+        arrived=arrived,
+        memory_mib=taken_mib,
+        raised=last_error(stage.front.log_tail(60)),
+        first=first_bytes(stage) if status else b"",
+        position=position,
+        spins=not status and any(worker.cpu_times().user > SPUN_S for worker in workers),
+        child=next((child.name() for worker in workers for child in worker.children()), ""),
+    )
+
+
+def first_bytes(stage: Stage) -> bytes:
+    """The first two of the body; fewer where there are not that many."""
+    body = b""
+    with suppress(OSError), socket.create_connection((LOOPBACK, stage.port), timeout=ANSWER_S) as connection:
+        connection.sendall(f"GET {stage.step.path} HTTP/1.0\r\n\r\n".encode())
+        answer = b""
+        while len(body) < len(GZIP) and (chunk := connection.recv(4096)):
+            answer += chunk
+            body = answer.partition(b"\r\n\r\n")[2]
+    return body[: len(GZIP)]
+
+
+def parse_head(head: bytes) -> tuple[str, int]:
+    """The status line without its version, and the length that was promised."""
+    first, *lines = head.decode("latin-1").split("\r\n")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    length = headers.get("content-length", "0")
+    return first.partition(" ")[2], int(length) if length.isdecimal() else 0
+
+
+# --- rules: words where they match
+
+
+def nobody_carries(seen: Seen) -> str | None:
+    worker = seen.worker
+    if not (worker and seen.carried_by_worker) or worker.may_offload or seen.in_memory:
+        return None
+    if worker.cores > 1 or len(seen.facts.front.workers) > 1:
+        return None
+    return (
+        f"worker {worker.pid} is busy: its only thread sends GET {seen.path} to the visitor, because no offload thread"
+        " stands beside it. Whoever comes now stays in the listen queue until the download is over."
+    )
+
+
+def another_python_thread(seen: Seen) -> str | None:
+    worker = seen.worker
+    if not (worker and seen.carried_by_worker) or worker.may_offload or worker.cores == 1:
+        return None
+    return (
+        f"worker {worker.pid} has {worker.cores} threads that run the app, and one of them sends GET {seen.path} by"
+        f" itself. {worker.cores} slow visitors, and nobody is served: these threads are more clerks at the same"
+        " counter, and no belt. No offload thread was started."
+    )
+
+
+def another_worker(seen: Seen) -> str | None:
+    workers = seen.facts.front.workers
+    if not (seen.worker and seen.carried_by_worker) or seen.worker.may_offload or len(workers) == 1:
+        return None
+    return (
+        f"there are {len(workers)} workers, {', '.join(str(one.pid) for one in workers)}, and {seen.worker.pid} sends"
+        f" GET {seen.path} by itself. {len(workers)} slow visitors, and the hall is closed: more clerks, and no belt."
+    )
+
+
+def whole_file_in_memory(seen: Seen) -> str | None:
+    if not (seen.worker and seen.carried_by_worker and seen.in_memory):
+        return None
+    return (
+        f"worker {seen.worker.pid} holds {seen.memory_mib:.0f} MiB of memory to send a file of"
+        f" {seen.promised / 2**20:.0f} MiB: the app, or what wraps its response, has read all of it, and the worker"
+        " sends it from there."
+        f"{idle_belts(seen.worker)}"
+    )
+
+
+def python_carries(seen: Seen) -> str | None:
+    worker = seen.worker
+    if not (worker and seen.carried_by_worker and worker.offload_tids) or seen.in_memory:
+        return None
+    return (
+        f"worker {worker.pid} is busy with GET {seen.path}: the app, or what wraps its response, makes the"
+        f" bytes one piece after the other, so only the worker's own thread can send them.{idle_belts(worker)}"
+    )
+
+
+def idle_belts(worker: Worker) -> str:
+    number = len(worker.offload_tids)
+    if not number:
+        return ""
+    threads = "offload thread stands" if number == 1 else "offload threads stand"
+    return f" Beside it {number} {threads} idle: nothing was handed over to it that needs no Python."
+
+
+def app_raises(seen: Seen) -> str | None:
+    if seen.arrived or not seen.raised:
+        return None
+    return (
+        f"the visitor got {seen.status or 'an empty reply'!r} and {seen.arrived} bytes of the file, since the app ended"
+        f" with: {seen.raised}"
+    )
+
+
+def nothing_to_send(seen: Seen) -> str | None:
+    if seen.arrived or seen.raised or not seen.promised or seen.child:
+        return None
+    return (
+        f"the visitor got {seen.status!r}, was promised {seen.promised} bytes, and the connection was closed after"
+        f" {seen.arrived} of them: when uWSGI came to send, there was no open file to send from. It sends after the"
+        " app's function has returned."
+    )
+
+
+def pipe_has_no_length(seen: Seen) -> str | None:
+    if seen.arrived or seen.raised or not seen.promised or not seen.child:
+        return None
+    return (
+        f"the client got {seen.status!r} and no body: the app started {seen.child!r} and gave its pipe to"
+        " wsgi.file_wrapper. uWSGI sends as many bytes as the file is long, and a pipe has no length."
+    )
+
+
+def text_spins(seen: Seen) -> str | None:
+    if not seen.spins:
+        return None
+    return (
+        "no answer came, and the worker computes without end, in the app or after it: wsgi.file_wrapper does so with a"
+        " file of text, since it reads until empty bytes come. No other client is served until the worker is killed."
+    )
+
+
+def packed_bytes(seen: Seen) -> str | None:
+    if seen.first != GZIP:
+        return None
+    return (
+        f"the body begins with {seen.first.hex(' ')}, as a gzip file does: wsgi.file_wrapper takes the descriptor of"
+        " what it is given, and that of gzip.open() is the packed file's."
+    )
+
+
+def seek_ignored(seen: Seen) -> str | None:
+    worker = seen.worker
+    if not (worker and seen.held and seen.held.tid in worker.offload_tids and seen.position):
+        return None
+    return (
+        f"the app's file stands at byte {seen.position}, and the client gets it from byte 0 on: wsgi.file_wrapper takes"
+        " the descriptor, and no seek() or read() before it matters."
+    )
+
+
+RULES = (
+    nobody_carries,
+    another_python_thread,
+    another_worker,
+    whole_file_in_memory,
+    python_carries,
+    app_raises,
+    nothing_to_send,
+    pipe_has_no_length,
+    text_spins,
+    packed_bytes,
+    seek_ignored,
+)

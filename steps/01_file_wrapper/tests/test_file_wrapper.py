@@ -1,0 +1,177 @@
+"""Who waits while one visitor downloads slowly, which thread carries the download, and how much memory that takes."""
+
+import socket
+import sys
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import cache
+
+import pytest
+
+from offload_lab.clients import SlowReader, fetch, ping
+from offload_lab.inspect.socket_owners import find_holders
+from offload_lab.measure.scenarios import memory_mib
+from offload_lab.process.polling import wait_for
+from offload_lab.stages import manifest
+from offload_lab.stages.stage import Stage
+from offload_lab.testing import idle_workers, require_linux
+from offload_lab.timeouts import scaled
+
+STEP = "01_file_wrapper"
+
+
+def holder_of(stage, reader):
+    """Who holds the reader's connection, once a thread is seen waiting on it."""
+    require_linux("to see which thread waits on a connection")
+    seen = []
+
+    def look():
+        seen[:] = [one for one in find_holders(stage.port, reader.port, stage.front.pids()) if one.tid]
+        return len(seen) == 1
+
+    wait_for(look, 10, "one thread waiting on the reader's socket")
+    return seen[0]
+
+
+@pytest.fixture(scope="module")
+def stages():
+    """Each variant's stage with its 64 MiB file, started when first asked for."""
+    with ExitStack() as exits:
+        yield cache(lambda variant: exits.enter_context(Stage(STEP, variant)))
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("variant", ["naive", "file_wrapper"])
+def test_a_bystander_is_answered_only_after_the_download_lets_the_worker_go(stages, variant):
+    stage = stages(variant)
+    with SlowReader(stage.port, "/file", rate_mib_s=4) as reader:
+        holder = holder_of(stage, reader)
+        [worker] = stage.workers()
+        assert worker.busy
+        assert (holder.pid, holder.tid) == (worker.pid, worker.pid), "the worker's main thread carries the download"
+        with socket.create_connection(("127.0.0.1", stage.port), timeout=scaled(30)) as bystander:
+            bystander.sendall(b"GET /ping HTTP/1.0\r\n\r\n")
+            wait_for(lambda: stage.front.stats()["listen_queue"] == 1, 10, "the bystander in the listen queue")
+            bystander.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                bystander.recv(1)
+            assert not reader.done.is_set()
+            reader.hurry()
+            bystander.settimeout(scaled(30))
+            assert bystander.recv(12) == b"HTTP/1.0 200"
+    assert stage.workers()[0].offloaded == 0
+
+
+@pytest.mark.core
+def test_bystanders_are_answered_while_an_offload_thread_carries_the_download(stages):
+    stage = stages("offload")
+    [before] = stage.workers()
+    with SlowReader(stage.port, "/file", rate_mib_s=4) as reader:
+        holder = holder_of(stage, reader)
+        answers = [ping(stage.port, timeout_s=30) for _ in range(20)]
+        [after] = idle_workers(stage)
+        assert not reader.done.is_set(), "the download must outlast the bystanders"
+    assert {answer.pid for answer in answers} == {before.pid}
+    assert after.offloaded == before.offloaded + 1
+    assert holder.pid == before.pid
+    assert holder.tid != before.pid, "the worker's main thread still carries the download"
+
+
+@pytest.mark.parametrize("variant", ["naive", "file_wrapper", "offload"])
+def test_the_file_arrives_whole(stages, variant):
+    stage = stages(variant)
+    answer = fetch(stage.port, "/file")
+    assert (answer.status, answer.headers["Content-Length"]) == (200, str(64 * 2**20))
+    assert answer.body == (stage.run / "big.bin").read_bytes()
+
+
+def mib_in_mid_download(stage):
+    """The worker's memory while a visitor downloads, in MiB."""
+    with SlowReader(stage.port, "/file", rate_mib_s=1) as reader:
+        holder_of(stage, reader)
+        return memory_mib(stage.workers()[0].pid)
+
+
+def growth_mib(stages, variant):
+    """What a file of 256 MiB takes more than one of 64 MiB, in MiB."""
+    with Stage(STEP, variant, placeholders={"mib": "256"}) as large:
+        return mib_in_mid_download(large) - mib_in_mid_download(stages(variant))
+
+
+def test_naive_takes_memory_for_the_whole_file(stages):
+    assert growth_mib(stages, "naive") > 150
+
+
+@pytest.mark.parametrize("variant", ["file_wrapper", "offload"])
+def test_the_others_take_no_memory_for_the_file(stages, variant):
+    assert abs(growth_mib(stages, variant)) < 16
+
+
+def test_offload_threads_alone_do_nothing_for_the_naive_app():
+    """The app must hand over something that uWSGI can send by itself: bytes that Python yields are not."""
+    with Stage(STEP, "naive", options=["--offload-threads", "1"]) as stage:
+        with SlowReader(stage.port, "/file", rate_mib_s=4) as reader:
+            holder = holder_of(stage, reader)
+            [worker] = stage.workers()
+            assert worker.busy
+            assert (holder.tid, worker.offloaded) == (worker.pid, 0)
+
+
+def test_a_small_file_shows_nothing_since_the_kernel_takes_it_whole():
+    """Why the demo's file is large: the worker is free as soon as the last byte is in the kernel's send buffer."""
+    with Stage(STEP, "naive", placeholders={"mib": "1"}) as stage:
+        with SlowReader(stage.port, "/file", rate_mib_s=0.25) as reader:
+            assert ping(stage.port, timeout_s=30).status == 200
+            assert not reader.done.is_set(), "the reader is still far from the end"
+
+
+def take_nothing(stage):
+    """A visitor who asks for the file and never reads."""
+    visitor = socket.socket()
+    visitor.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    visitor.connect(("127.0.0.1", stage.port))
+    visitor.sendall(b"GET /file HTTP/1.0\r\n\r\n")
+    return visitor
+
+
+def test_a_visitor_who_takes_nothing_is_cut_off_by_a_worker_and_held_by_an_offload_thread():
+    """uWSGI's socket-timeout, 4 s unless set, counts while a worker waits; nothing like it ends an offloaded one."""
+    short = ["--socket-timeout", "1"]
+    with Stage(STEP, "offload", options=short) as offload, Stage(STEP, "file_wrapper", options=short) as blocking:
+        with take_nothing(offload) as held, take_nothing(blocking):
+            wait_for(lambda: offload.workers()[0].offloaded == 1, 10, "the hand-over")
+            wait_for(lambda: blocking.workers()[0].busy, 10, "the worker busy with its visitor")
+            wait_for(lambda: not blocking.workers()[0].busy, 30, "the worker free of its visitor")
+            assert find_holders(offload.port, held.getsockname()[1], offload.front.pids())
+
+
+def test_a_visitor_who_reads_steadily_but_too_slowly_gets_a_broken_file_from_a_worker():
+    """socket-timeout asks for room in the send buffer, and the kernel reports room only when much of it is empty."""
+    with Stage(STEP, "file_wrapper", options=["--socket-timeout", "1"]) as stage:
+        with SlowReader(stage.port, "/file", rate_mib_s=0.1) as reader:
+            wait_for(lambda: not stage.workers()[0].busy, 30, "the worker free of its visitor")
+            reader.hurry()
+            assert reader.done.wait(30)
+    assert reader.received < 64 * 2**20
+
+
+LIMITED = """
+    import os, uwsgi
+    with socket.socket(fileno=os.dup(uwsgi.connection_fd())) as visitor:
+        visitor.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1000)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="TCP_USER_TIMEOUT, tcp(7), is Linux's")
+def test_the_kernel_ends_an_offloaded_visitor_who_takes_nothing_where_the_app_asked_it_to(tmp_path):
+    step = manifest.find(STEP)
+    app = (step.folder / "file_wrapper.py").read_text()
+    returns = '    return environ["wsgi.file_wrapper"]'
+    assert returns in app
+    (tmp_path / "file_wrapper.py").write_text("import socket\n" + app.replace(returns, LIMITED + returns))
+    ini = (step.folder / "offload.ini").read_text().replace("%d../..", str(step.folder.parents[1]))
+    (tmp_path / "offload.ini").write_text(ini)
+    with Stage(replace(step, folder=tmp_path), "offload") as stage, take_nothing(stage) as visitor:
+        port = visitor.getsockname()[1]
+        wait_for(lambda: stage.workers()[0].offloaded == 1, 10, "the hand-over")
+        wait_for(lambda: not find_holders(stage.port, port, stage.front.pids()), 30, "the offload thread letting go")

@@ -1,0 +1,247 @@
+"""Visitors of an event stream: two strangers, then ada three times. What each gets, and what the processes do."""
+
+import json
+import re
+import socket
+import sqlite3
+from collections.abc import Iterable
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass
+from functools import cached_property
+from http.client import HTTPException
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from offload_lab.clients.backend_request import BackendClient
+from offload_lab.clients.event_stream import Event, EventStreamParser
+from offload_lab.clients.session import Visitor
+from offload_lab.clients.sse import request_bytes
+from offload_lab.errors import LabError
+from offload_lab.exercises.logs import NOT_REACHED, last_error
+from offload_lab.inspect import Facts, Worker, look
+from offload_lab.inspect.syscalls import Blocked, blocked_threads
+from offload_lab.process.deadlines import LOOPBACK
+from offload_lab.process.polling import wait_for
+from offload_lab.process.process import Process
+from offload_lab.stages.stage import Stage
+
+ADA = "Ada Łovelace"  # no header may hold this name as it is
+SLIP = "X-Offload-to-SSE"
+CROWD = 3
+SETTLED_S = 5.0
+LOGGED = re.compile(r"\{(\d+) vars in .* (?:GET|POST) (\S+) => ")
+DIED = re.compile(r"(.*)\nDAMN ! worker \d+ \(pid: \d+\) died")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """`raw` is all that one visitor got, and `ended` says that it was closed; `asked`: so many requests reached the app
+    behind meanwhile."""
+
+    raw: bytes
+    ended: bool = False
+    asked: int = 0
+
+    @property
+    def heads(self) -> int:
+        return self.raw.count(b"HTTP/1.")
+
+    @property
+    def head(self) -> str:
+        return self.raw.partition(b"\r\n\r\n")[0].decode("latin-1") if self.heads else ""
+
+    @property
+    def status(self) -> str:
+        """The first status line without its version, empty where there is none."""
+        return self.head.partition("\r\n")[0].partition(" ")[2]
+
+    @property
+    def slip(self) -> str:
+        """Django's header for the front, where it came through."""
+        return next((line for line in self.raw.decode("latin-1").split("\r\n") if line.startswith(f"{SLIP}:")), "")
+
+    @cached_property
+    def events(self) -> list[Event]:
+        return EventStreamParser().feed(self.raw.rpartition(b"\r\n\r\n")[2])
+
+    @property
+    def called(self) -> str:
+        """Whom the first ticket is for."""
+        data = self.events[0].data if self.events else ""
+        with suppress(ValueError, KeyError, TypeError):
+            return str(json.loads(data)["for"])
+        return data
+
+
+@dataclass(frozen=True)
+class Seen:
+    """`ada` is the first of the crowd, `heard` tells of each of them whether a ticket came.
+
+    `told` are the variables with which one of them reached the app behind, `threads` is what the threads of that app's
+    worker wait for. `slip_taken`: the front had one variable more when Django had answered ada. `not_reached` is an
+    address that a route knocked at in vain. `raised` and `raised_behind` are the last lines of tracebacks in the two
+    logs, `deaths` what workers of the app behind said before they died. `ada_id` is her primary key in the database.
+    """
+
+    facts: Facts
+    path: str
+    stranger: Answer
+    forger: Answer
+    ada: Answer
+    heard: tuple[bool, ...]
+    told: dict[str, str]
+    threads: dict[int, Blocked]
+    slip_taken: bool
+    not_reached: str
+    raised: str
+    raised_behind: str
+    deaths: tuple[str, ...]
+    ada_id: str
+
+    @property
+    def busy(self) -> Worker | None:
+        """A worker of the front that has not become free."""
+        return next((worker for worker in self.facts.front.workers if worker.busy), None)
+
+    @property
+    def behind(self) -> Worker:
+        """The worker of the app behind; a nameless one while it is being replaced."""
+        return next(iter(self.facts.servers[0].workers), Worker(0, False))
+
+    @property
+    def app(self) -> str:
+        return f"{self.facts.servers[0].name}, worker {self.behind.pid}"
+
+
+class Listener:
+    """One connection to the front, and what has come over it."""
+
+    def __init__(self, stage: Stage, cookie: str = "", headers: Iterable[tuple[str, str]] = ()) -> None:
+        self.raw, self.ended = b"", False
+        self._connection = socket.create_connection((LOOPBACK, stage.port), SETTLED_S)
+        self._connection.sendall(request_bytes(stage.port, stage.step.path, cookie, headers))
+        self._connection.setblocking(False)
+
+    def tickets(self) -> int:
+        """Take what has come; how many events that makes so far."""
+        try:
+            while not self.ended:
+                chunk = self._connection.recv(65536)
+                self.raw, self.ended = self.raw + chunk, not chunk
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.ended = True
+        return len(Answer(self.raw).events)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
+        self._connection.close()
+
+
+def observe(stage: Stage) -> Seen:
+    """Log in, rename ada, let the strangers ask and leave; then ada subscribes from three windows, and we look."""
+    facts = look(stage.step, stage.variant, stage.run)
+    visitor = Visitor(stage.port, SETTLED_S)
+    with suppress(OSError, HTTPException):
+        visitor.log_in()
+        rename(stage.run, ADA)
+    stranger = ask(stage)
+    forger = ask(stage, [("Content-Type", "text/event-stream")])
+    asked = requests_behind(stage)
+    with ExitStack() as hall:
+        crowd = [hall.enter_context(Listener(stage, visitor.cookie)) for _ in range(CROWD)]
+        with suppress(TimeoutError):
+            wait_for(lambda: settled(stage, crowd, asked), SETTLED_S, "who carries them")
+        with suppress(LabError):
+            facts = look(stage.step, stage.variant, stage.run)
+        threads = {tid: at for one in facts.servers[0].workers for tid, at in blocked_threads(one.pid).items()}
+        told = variables_behind(stage)
+        asked = requests_behind(stage) - asked
+    front, behind = log_of(stage.front), log_of(stage.processes[0])
+    ask_backend_without_name(stage)
+    return Seen(
+        facts=facts,
+        path=stage.step.path,
+        stranger=stranger,
+        forger=forger,
+        ada=Answer(crowd[0].raw, crowd[0].ended, asked),
+        heard=tuple(one.tickets() > 0 for one in crowd),
+        told=told,
+        threads=threads,
+        slip_taken=slip_taken(front, stage.step.path),
+        not_reached="".join(NOT_REACHED.findall(front)[-1:]),
+        raised=last_error(front),
+        raised_behind=last_error(behind),
+        deaths=tuple(DIED.findall(behind)),
+        ada_id=id_of(stage.run, ADA),
+    )
+
+
+def rename(run: Path, name: str) -> None:
+    """Ada is called `name` from now on; her session does not depend on it."""
+    with closing(sqlite3.connect(run / "django.sqlite3", isolation_level=None)) as database:
+        database.execute("UPDATE auth_user SET username = ? WHERE username = 'ada'", [name])
+
+
+def ask_backend_without_name(stage: Stage) -> None:
+    """What the backend makes of it stands in its log."""
+    with suppress(OSError), BackendClient(stage.run / "sse.sock", timeout_s=SETTLED_S, X_OFFLOAD="") as client:
+        str(client.head)
+
+
+def id_of(run: Path, name: str) -> str:
+    """The user's primary key, empty where there is no such user."""
+    with closing(sqlite3.connect(run / "django.sqlite3")) as database:
+        return "".join(str(id) for (id,) in database.execute("SELECT id FROM auth_user WHERE username = ?", [name]))
+
+
+def ask(stage: Stage, headers: Iterable[tuple[str, str]] = ()) -> Answer:
+    """A stranger's answer: to its end, or to the first ticket."""
+    before = requests_behind(stage)
+    with Listener(stage, headers=headers) as one:
+        with suppress(TimeoutError):
+            wait_for(lambda: one.tickets() > 0 or one.ended, SETTLED_S, "an answer")
+    return Answer(one.raw, one.ended, requests_behind(stage) - before)
+
+
+def settled(stage: Stage, crowd: list[Listener], asked: int) -> bool:
+    """All hear something and the front is free; or one of them has heard the second ticket, which comes a second later;
+    or the worker carries a stream by itself; or there is no app behind any more."""
+    tickets = [one.tickets() for one in crowd]
+    if max(tickets) > 1 or DIED.search(log_of(stage.processes[0])):
+        return True
+    if all(number or one.ended for number, one in zip(tickets, crowd, strict=True)):
+        return not any(worker.busy for worker in stage.workers())
+    if requests_behind(stage) == asked:
+        return False
+    return any(one.busy and not one.may_offload for one in look(stage.step, stage.variant, stage.run).front.workers)
+
+
+def log_of(process: Process) -> str:
+    return process.log.read_text(errors="replace")
+
+
+def cores_behind(stage: Stage) -> list[dict[str, list[str]]]:
+    return [core for worker in stage.processes[0].stats()["workers"] for core in worker["cores"] if core["in_request"]]
+
+
+def requests_behind(stage: Stage) -> int:
+    """How many have reached the app behind, those under way included."""
+    return sum(worker.requests for worker in stage.processes[0].workers()) + len(cores_behind(stage))
+
+
+def variables_behind(stage: Stage) -> dict[str, str]:
+    """Those of one request that is under way there."""
+    return next((dict(one.split("=", 1) for one in core["vars"] if "=" in one) for core in cores_behind(stage)), {})
+
+
+def slip_taken(log: str, path: str) -> bool:
+    """uWSGI's log counts variables, name and value as two. Ada's request has one more than a stranger's, her cookie;
+    one more than that can only have come out of Django's answer."""
+    numbers = [int(number) for number, asked in LOGGED.findall(log) if asked == path]
+    stranger, adas = numbers[:1], numbers[2:3]
+    return bool(adas) and adas[0] > stranger[0] + 2

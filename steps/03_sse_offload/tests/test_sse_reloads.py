@@ -1,0 +1,69 @@
+"""SIGHUP under load, inside a virtual environment: the listening socket stays open, and every stream comes back."""
+
+import os
+import signal
+
+import pytest
+
+from offload_lab.clients import Bystanders
+from offload_lab.clients.event_source import Subscribers
+from offload_lab.errors import Missing
+from offload_lab.process.polling import wait_for
+from offload_lab.testing import require
+from offload_lab.uwsgi import binary
+
+from .conftest import FAST, STEP, Hall
+
+RELOADS, STREAMS = 4, 20
+PATIENCE_S = 60
+
+
+@pytest.fixture(params=["wheel", "built"])
+def hall(request):
+    try:
+        chosen = binary.find(request.param)
+    except Missing as missing:
+        require(False, missing.what, missing.install)
+    with Hall(STEP, "header", engine=chosen, placeholders=FAST) as hall:
+        yield hall
+
+
+def reload(process):
+    """Returns once another worker accepts requests under the same master."""
+    [before] = process.workers()
+    os.kill(process.pid, signal.SIGHUP)
+    wait_for(lambda: accepts(process, but_not=before.pid), PATIENCE_S, f"another worker of {process.name}")
+
+
+def accepts(process, but_not):
+    try:
+        return any(worker["accepting"] and worker["pid"] not in (0, but_not) for worker in process.stats()["workers"])
+    except OSError:
+        return False  # the stats socket is bound anew
+
+
+def all_are_back(streams, *, after):
+    """An event that came on a new connection, which went on behind the last one."""
+    streams.wait_until_all(
+        lambda one: one.connections > after[id(one)][0] and len(one.events) > after[id(one)][1],
+        PATIENCE_S,
+        "an event on a new connection",
+    )
+
+
+@pytest.mark.parametrize("name", ["header", "sse"])
+def test_four_reloads_under_load_refuse_nobody_and_lose_no_stream(hall, name):
+    process = hall.process(name)
+    with Subscribers(hall.port, STREAMS, cookie=hall.ada.cookie) as streams:
+        streams.wait_until_all(lambda one: one.events, PATIENCE_S, "a first event")
+        with Bystanders(hall.port, every_s=0.1, timeout_s=PATIENCE_S) as bystanders:
+            for _ in range(RELOADS):
+                before = {id(one): (one.connections, len(one.events)) for one in streams.all}
+                reload(process)
+                all_are_back(streams, after=before)
+        assert [one.given_up for one in streams.all if one.given_up] == []
+    assert [one.error for one in bystanders.all if one.error] == []
+    assert process.log.read_text(errors="replace").count("binary reloading uWSGI") == RELOADS
+    for one in streams.all:
+        numbers = [int(event.last_event_id) for event in one.events]
+        assert numbers == list(range(1, len(numbers) + 1))

@@ -1,0 +1,63 @@
+"""What the times in the backend's INI are for: signs of life while nothing happens, and an end to every stream."""
+
+import pytest
+
+from offload_lab.clients.sse import SseClient
+from offload_lab.process.polling import wait_for
+
+from .conftest import TIMEOUT_S, Watched, altered, side_by_side
+from .test_sse_lines import PLAIN
+
+RARE, NEVER = "3600", "7200"
+TIMES = {
+    "quiet": {"tick_s": RARE, "heartbeat_s": "0.1"},
+    "silent": {"tick_s": RARE, "heartbeat_s": NEVER},
+    "short": {"tick_s": "0.1", "lifetime_s": "0.3"},
+}
+
+
+class Quick(Watched):
+    """header.ini with the plain app that says yes to everybody, and the real backend."""
+
+    def subscribe(self, **how):
+        return SseClient(self.port, "/yes", **how)
+
+
+@pytest.fixture(scope="module")
+def halls(tmp_path_factory):
+    step = altered("header", tmp_path_factory.mktemp("front"), PLAIN)
+    with side_by_side({name: Quick(step, "altered", placeholders=times) for name, times in TIMES.items()}) as halls:
+        yield halls
+
+
+def test_a_comment_now_and_then_shows_who_has_left(halls):
+    hall = halls["quiet"]
+    with hall.subscribe() as ada:
+        ada.next()
+        while len(ada.parser.comments) < 2:
+            ada.read()
+        assert (ada.parser.comments, len(ada.events)) == (["♥", "♥"], 1)
+        assert hall.open_streams() == 1
+    wait_for(lambda: not hall.open_streams(), TIMEOUT_S, "the greenlet gone, long before the next ticket")
+
+
+def test_without_it_the_front_lets_go_and_the_backend_does_not_know(halls):
+    hall = halls["silent"]
+    with hall.subscribe() as stays:
+        stays.next()  # whatever a first stream makes the processes open once is open now
+        front, backend = hall.descriptors()
+        streams = hall.open_streams()
+        with hall.subscribe() as ada:
+            ada.next()
+        wait_for(lambda: hall.descriptors()[0] == front, TIMEOUT_S, "the front's descriptors free")
+        assert hall.open_streams() == streams + 1
+        assert hall.descriptors()[1] == backend + 1
+
+
+def test_every_stream_ends_so_that_django_is_asked_again(halls):
+    hall = halls["short"]
+    with hall.subscribe() as ada:
+        ada.read_all()
+    last = ada.events[-1].last_event_id
+    with hall.subscribe(headers=[("Last-Event-ID", last)]) as ada:
+        assert int(ada.next().last_event_id) == int(last) + 1

@@ -1,0 +1,183 @@
+"""What the notebook about WebSockets needs beside `offload_lab.notebook`: a board, its visitors, and their number."""
+
+import json
+import socket
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+
+from offload_lab.clients import Bystanders
+from offload_lab.clients.session import Visitor
+from offload_lab.clients.websocket import (
+    CLOSE,
+    PING,
+    PONG,
+    TEXT,
+    Crowd,
+    Frames,
+    WebSocketClient,
+    frame,
+    upgrade_request,
+)
+from offload_lab.measure.model import Recording, Transfer
+from offload_lab.measure.scenarios import AFTER_S, BEFORE_S, Watch
+from offload_lab.measure.streams import received
+from offload_lab.process.deadlines import LOOPBACK
+from offload_lab.stages.manifest import Step
+from offload_lab.stages.site.users import DEMO_USERS
+from offload_lab.stages.stage import Stage
+
+LEFT_S = 0.6  # between the visitors' leaving and the end of the board
+PATIENCE_S = 1.0  # of a bystander who cannot know that nobody will come
+CONNECT_S = 30.0
+
+
+class Board(Stage):
+    """A variant of step 04, or of that step `altered`, and the cookies of its two users."""
+
+    def __init__(self, variant: str, step: str | Step = "04_websocket", **how: Any) -> None:
+        super().__init__(step, variant, **how)
+        self._cookies: dict[str, str] = {}
+
+    def cookie(self, name: str = "ada") -> str:
+        """The Cookie header of `name`, who logs in when first asked for."""
+        if name not in self._cookies:
+            visitor = Visitor(self.port)
+            visitor.log_in(name, DEMO_USERS[name])
+            self._cookies[name] = visitor.cookie
+        return self._cookies[name]
+
+    def visit(self, name: str = "ada") -> WebSocketClient:
+        return WebSocketClient(self.port, headers={"Cookie": self.cookie(name)})
+
+
+def is_read(client: WebSocketClient) -> None:
+    """Wait until the board has read all that `client` sent: it answers a ping that was sent last."""
+    client.send(frame(PING))
+    while (came := client.receive()) is not None and came.opcode != PONG:
+        pass
+
+
+def echo_ms(client: WebSocketClient, characters: int, times: int = 9) -> float:
+    """The median time until `client` hears its own message of so many characters, in ms."""
+    waits = []
+    for _ in range(times):
+        start = time.perf_counter()
+        client.say("*" * characters)
+        while (came := client.receive()) is not None and b'"text"' not in came.payload:
+            pass  # the clock
+        waits.append((time.perf_counter() - start) * 1000)
+    return statistics.median(waits)
+
+
+def what_comes(client: WebSocketClient, within_s: float = 2.0) -> str:
+    """In words, the first that `client` gets and that is not the clock."""
+    until = time.monotonic() + within_s
+    while time.monotonic() < until:
+        if (came := client.receive()) is None:
+            return "the connection breaks off"
+        if came.opcode == CLOSE:
+            return f"closed with {came.code} {came.payload[2:].decode()}".strip()
+        if came.opcode == TEXT and "text" in (news := json.loads(came.payload)):
+            return f"{news['user']} says {news['text']!r}"
+    return "nothing but the clock"
+
+
+class Talkers(Crowd):
+    """A crowd in which everybody writes as well."""
+
+    def say(self, place: int, text: str) -> None:
+        self._clients[place].say(text)
+
+
+@dataclass
+class Load:
+    """What a front and its board did for `visitors`: how many messages visitors wrote and heard a second, how many
+    visitors were cut off, what each bystander waited, in ms (infinite: not answered while the visitors were there)."""
+
+    variant: str
+    visitors: int
+    wrote_per_s: float
+    heard_per_s: float
+    cut_off: int
+    waits_ms: list[float]
+
+
+def load(board: Board, visitors: int, watch_s: float = 1.5) -> Load:
+    """Everybody writes once a second, in turn, and everybody hears everything, the clock included."""
+    with Talkers(board.port, visitors, {"Cookie": board.cookie()}) as crowd:
+        wrote, before, start = 0, crowd.messages, time.monotonic()
+        with Bystanders(board.port, every_s=0.02) as bystanders:
+            while (passed := time.monotonic() - start) < watch_s:
+                if wrote < passed * visitors:
+                    crowd.say(wrote % visitors, f"message {wrote}")
+                    wrote += 1
+                else:
+                    time.sleep(0.001)
+        heard, took_s = crowd.messages - before, time.monotonic() - start
+        return Load(board.variant.name, visitors, wrote / took_s, heard / took_s, crowd.lost, in_ms(bystanders))
+
+
+def load_without_belt(board: Board, watch_s: float = 1.0) -> Load:
+    """One visitor, where nobody is sure to be answered: no handshake is waited for."""
+    with socket.create_connection((LOOPBACK, board.port), CONNECT_S) as visitor:
+        visitor.sendall(upgrade_request(board.port, "/ws", {"Cookie": board.cookie()}))
+        with Bystanders(board.port, every_s=0.05, timeout_s=PATIENCE_S) as bystanders:
+            raw = received(visitor, time.monotonic() + watch_s)
+    heard = sum(one.opcode == TEXT for one in Frames().feed(raw.partition(b"\r\n\r\n")[2]))
+    return Load(board.variant.name, 1, 0.0, heard / watch_s, 0, in_ms(bystanders))
+
+
+def in_ms(bystanders: Bystanders) -> list[float]:
+    return [float("inf") if one.answered is None else 1000 * (one.answered - one.sent) for one in bystanders.all]
+
+
+def fill(sizes: Sequence[int], done: Callable[[float], None]) -> list[Load]:
+    """`blocking` with one visitor, then `offload` with each number of them. `done` gets the share done, 0 to 1."""
+    with Board("blocking") as board:
+        loads = [load_without_belt(board)]
+    with Board("offload") as board:
+        for visitors in sizes:
+            done(len(loads) / (len(sizes) + 1))
+            loads.append(load(board, visitors))
+    return loads
+
+
+def record_boards(visitors: Mapping[str, int], done: Callable[[float], None], open_s: float = 2.0) -> list[Recording]:
+    """Variants at the same time, each with so many visitors who only listen, and leave.
+
+    In the end each board's process is killed, since a worker that carries is not freed by anything else."""
+
+    def one(variant: str) -> Recording:
+        with Board(variant) as board:
+            return record_open(board, visitors[variant], open_s, done)
+
+    with ThreadPoolExecutor(len(visitors)) as pool:
+        return list(pool.map(one, visitors))
+
+
+def record_open(board: Board, count: int, open_s: float, done: Callable[[float], None]) -> Recording:
+    cookie = board.cookie()
+    with ExitStack() as hall, Watch(board, BEFORE_S + open_s + LEFT_S + AFTER_S, done) as watch:
+        watch.wait(BEFORE_S)
+        began = watch.clock()
+        for _ in range(count):  # nobody waits for an answer: without a belt only the first is ever served
+            visitor = hall.enter_context(socket.create_connection((LOOPBACK, board.port), CONNECT_S))
+            visitor.sendall(upgrade_request(board.port, "/ws", {"Cookie": cookie}))
+            watch.sampler.client_port = watch.sampler.client_port or visitor.getsockname()[1]
+        watch.wait(began + open_s)
+        watch.bystanders.close()
+        hurried = watch.clock()
+        hall.close()
+        watch.wait(hurried + LEFT_S)  # long enough to see that their leaving frees no worker
+        for worker in board.process("ws").workers():
+            psutil.Process(worker.pid).kill()
+        watch.wait(hurried + LEFT_S + AFTER_S)
+    row = Transfer("/ws", 0.0, began, hurried, hurried, 0.0, kind="WebSocket", count=count)
+    return watch.recording(row)

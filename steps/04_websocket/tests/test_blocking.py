@@ -1,0 +1,41 @@
+"""Without offload threads one visitor takes Django away from everybody, and gets no board for it either."""
+
+import select
+import socket
+from contextlib import closing
+
+import psutil
+import pytest
+
+from offload_lab.clients.websocket import upgrade_request
+from offload_lab.process.polling import wait_for
+from offload_lab.timeouts import scaled
+
+from .conftest import Board
+
+
+def ask(stage, request: bytes) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", stage.port), timeout=scaled(30))
+    connection.sendall(request)
+    return connection
+
+
+def state(stage, client_port: int) -> str:
+    """Of the worker's end of that client's connection, as the kernel has it."""
+    connections = psutil.Process(stage.workers()[0].pid).net_connections("tcp")
+    return next((one.status for one in connections if one.raddr and one.raddr.port == client_port), "none")
+
+
+@pytest.mark.core
+def test_django_is_gone_with_one_visitor_and_stays_gone_after_the_visitor_until_the_board_ends():
+    with Board("blocking") as stage:
+        visitor = ask(stage, upgrade_request(stage.port, "/ws", {"Cookie": stage.ada}))
+        port = visitor.getsockname()[1]
+        wait_for(lambda: state(stage, port) == "ESTABLISHED", 30, "the worker takes the visitor")
+        with closing(ask(stage, b"GET /ping HTTP/1.0\r\n\r\n")) as bystander:
+            visitor.close()
+            wait_for(lambda: state(stage, port) == "CLOSE_WAIT", 30, "the kernel tells it that the visitor left")
+            assert stage.workers()[0].busy
+            assert not select.select([bystander], [], [], 0)[0]
+            stage.process("ws").stop()
+            assert bystander.recv(1000).startswith(b"HTTP/1.0 200 OK")

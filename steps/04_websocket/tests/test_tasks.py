@@ -1,0 +1,132 @@
+"""What each task of this step must do, whoever solved it: these tests also run against a learner's folder."""
+
+from contextlib import ExitStack, contextmanager
+
+from offload_lab.clients import ping
+from offload_lab.clients.raw import IN, Caller
+from offload_lab.clients.session import login_cookie
+from offload_lab.clients.websocket import TEXT, frame, upgrade_request
+from offload_lab.exercises.expectation import expect
+from offload_lab.exercises.hints import answer_in
+from offload_lab.exercises.sandbox import scratch
+from offload_lab.exercises.stuck import stuck
+from offload_lab.stages import manifest
+from offload_lab.stages.stage import Stage
+
+from ..lesson import talk_diagnoses as talk
+from ..lesson.messages import texts
+
+STEP = manifest.find("04_websocket")
+FRIEND = "https://friend.example"  # in BOARD_ORIGINS
+OTHERS = ["https://evil.example", f"{FRIEND}.evil.example", "http://friend.example", "http://127.0.0.1:1", "null"]
+
+DJANGO = "boardproject/wsgi.py"
+STAND_IN = '''
+"""Django's part without Django: yes to whoever gives a name in the query, no to everybody else."""
+
+from offload_lab.stages.site import with_ping
+
+
+@with_ping
+def application(environ, start_response):
+    if name := environ["QUERY_STRING"]:
+        start_response("200 OK", [("X-Offload-Visitor", name)])
+        return [b""]  # as Django does: then the headers go out, unless they are kept back
+    start_response("403 Forbidden", [("X-Frame-Options", "DENY")])
+    return [b"log in first"]
+'''
+
+
+@contextmanager
+def hall(task, stand_in=True):
+    """The stage with an answer to `task` alone in it: the other tasks have those of their last hints."""
+    others = {one.name: answer_in(one.hints[-1]) for one in STEP.tasks if one.name != task}
+    with scratch(STEP, answers=others) as copy:
+        if stand_in:
+            (copy.folder / DJANGO).write_text(STAND_IN)
+        with (copy.folder / "boardproject/settings.py").open("a") as settings:
+            settings.write(f"BOARD_ORIGINS = ['{FRIEND}']\n")
+        with Stage(copy, "offload", placeholders={"tick_s": "0.1"}) as stage:
+            yield stage
+
+
+def come(stage, target, **headers):
+    """Ask for the board, until there is an answer, or somebody is seen who has no time for it."""
+    visitor = Caller(stage.port, upgrade_request(stage.port, target, headers))
+    visitor.hear(lambda: IN in visitor.heads, lambda: stuck(stage))
+    return visitor
+
+
+def answer(stage, visitor):
+    """In words: what the visitor got, and who is to blame where that is nothing."""
+    if visitor.raw or visitor.closed:
+        return " and then ".join(visitor.heads) or "an empty reply"
+    busy = [f"the worker of {server.name}.ini {does(worker)}" for server, worker in stuck(stage)]
+    return "; ".join(["no answer", *busy])
+
+
+def does(worker):
+    oldest = max(worker.requests, key=lambda request: request.since_s)
+    return f"has been busy with {oldest.method} {oldest.path} for {oldest.since_s} s"
+
+
+def test_task_belt():
+    with hall("belt") as stage, come(stage, "/ws?ada") as ada:
+        expect("GET /ws as ada", answer(stage, ada), IN)
+        expect("GET /ping as somebody else", ping(stage.port, timeout_s=30).status, 200)
+        offloaded = sum(worker.offloaded for worker in stage.workers())
+        expect("the front's stats: how many visitors are with an offload thread", offloaded, 1)
+
+
+def test_task_one_board():
+    with ExitStack() as exits:
+        stage = exits.enter_context(hall("one_board"))
+        guests = {}
+        for guest in ("ada", "grace", "joan"):
+            guests[guest] = exits.enter_context(come(stage, f"/ws?{guest}"))
+            others = " and ".join(one for one in guests if one != guest)
+            called = f"GET /ws as {guest}, beside {others}" if others else f"GET /ws as {guest}"
+            expect(called, answer(stage, guests[guest]), IN)
+        guests["grace"].say(frame(TEXT, b"hello"))
+        guests["grace"].hear(lambda: ("grace", "hello") in texts(guests["grace"]))
+        for one in guests.values():
+            one.say_and_wait()
+        heard = [guest for guest, one in guests.items() if ("grace", "hello") in texts(one)]
+        expect("'hello' from grace, and asked who heard it", ", ".join(heard), "ada, grace, joan")
+
+
+def test_task_door():
+    with hall("door") as stage, come(stage, "/ws?ada") as ada, come(stage, "/ws") as stranger:
+        ada.rest()
+        expect("GET /ws as ada, who has Django's yes", answer(stage, ada), IN)
+        expect("GET /ws without a login", answer(stage, stranger), "403 Forbidden")
+
+
+def test_task_origin():
+    with hall("origin", stand_in=False) as stage:
+        ada, host = login_cookie(stage.port, "ada", "lovelace"), f"127.0.0.1:{stage.port}"
+        pages = {f"http://{host}": IN, f"HTTP://{host}": IN, FRIEND: IN}
+        pages |= dict.fromkeys([*OTHERS, f"https://{host}", f"http://{host}.evil.example", None], "403 Forbidden")
+        for origin, expected in pages.items():
+            with come(stage, "/ws", Cookie=ada, Origin=origin) as page:
+                expect(f"GET /ws with ada's cookie, {says(origin)}", answer(stage, page), expected)
+
+
+def says(origin):
+    return f"from a page of {origin}" if origin else "without saying from which page"
+
+
+def test_task_pieces():
+    with hall("pieces") as stage, come(stage, "/ws?ada") as ada, come(stage, "/ws?grace") as grace:
+        cut_off = talk.talk(ada, grace)
+        pieces = " + ".join(map(repr, talk.PIECES))
+        called = f"grace's {pieces} in two pieces, ada's {talk.BETWEEN!r} between them, and grace's {talk.AFTER!r}"
+        expect(called, told(texts(ada)[:3]), told(talk.TOLD))
+        called = f"{2 * len(talk.HALF):,} characters of grace's, in a message whose end is still to come"
+        closed = f"the connection closed with {grace.code}"
+        got = {"early": closed, "late": f"{closed}, but only after the end", "never": "them kept, with nothing said"}
+        expect(called, got[cut_off], f"the connection closed with {talk.MESSAGE_TOO_BIG}")
+
+
+def told(texts):
+    return ", ".join(f"{user}: {text[:40]}" for user, text in texts) or "nothing"

@@ -1,0 +1,195 @@
+"""What the notebook about `uwsgi.route()` needs beside `offload_lab.notebook`: a crash, seen by those who
+asked, in the log, and in the patch that cures it."""
+
+import html
+import itertools
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.table import Table
+
+from offload_lab.clients import ping
+from offload_lab.clients.session import Visitor
+from offload_lab.clients.sse import SseClient
+from offload_lab.errors import Missing
+from offload_lab.notebook.display import DIFF_STYLES, framed, show_bundle, show_table
+from offload_lab.paths import ROOT
+from offload_lab.stages.stage import Stage
+from offload_lab.uwsgi import binary
+from offload_lab.uwsgi.binary import Engine
+
+NEXT_WORKER_S = 30.0
+PROOF_S = 60.0
+PATCH = ROOT / "uwsgi_build" / "patches" / "01-route-null-guard.patch"
+BACKTRACE = re.compile(r"\*\*\* backtrace of \d+ \*\*\*\n(.*?)\*\*\* end of backtrace", re.DOTALL)
+CALL = re.compile(r"^(?P<file>[^(]+)\((?P<function>[^+)]*)")
+OUTSIDE = "(other libraries: Python running the view)"
+ALARM = ("uwsgi_backtrace", "uwsgi_segfault")  # what writes the list, not what went wrong
+# what uwsgi_build/README.md found out about them
+MEANS = {
+    "uwsgi_regexp_apply_ovec": "puts what the regular expression captured in place of $0, $1 …",
+    "uwsgi_routing_translate": "replaces $1 and ${VARIABLES} in a route's arguments",
+    "uwsgi_route_api_func": "makes a route out of the two strings of the call",
+    "uwsgi_apply_routes_do": "goes through the routes of the INI",
+    "python_call": "calls the Python application",
+    "uwsgi_request_wsgi": "one request, as WSGI",
+    "wsgi_req_recv": "the worker has taken one request",
+    "simple_loop_run": "the worker waits for requests",
+    "": "a function without a public name",
+}
+
+
+def built_engine() -> Engine | None:
+    """The uWSGI on which `uwsgi.route()` works; where there is none, one line says how to get it."""
+    try:
+        found = binary.find("built")
+        found.check(["route"])
+    except Missing as missing:
+        print(f"No built engine: type ./lab engine in a terminal and run this again ({missing.what} is missing).")
+        return None
+    print(f"The built engine is here: uWSGI {found.version}.")
+    return found
+
+
+# --- ten visitors
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One visitor: which worker was at the counter before, and what came (None: an empty reply)."""
+
+    pid: int
+    came: str | None
+
+
+@dataclass
+class Visits:
+    """Visitors one after the other; which worker was there in the end, how long all took, and the front's log."""
+
+    asked: list[Asked] = field(default_factory=list)
+    last_pid: int = 0
+    took_s: float = 0.0
+    log: str = ""
+
+    @property
+    def served(self) -> int:
+        return sum(one.came is not None for one in self.asked)
+
+    @property
+    def workers(self) -> int:
+        """How many different ones were seen."""
+        return len({one.pid for one in self.asked} | {self.last_pid})
+
+
+def ask(stage: Stage, cookie: str) -> Asked:
+    """One visitor asks for the clock, waits for one event, and leaves."""
+    pid = ping(stage.port, NEXT_WORKER_S).pid
+    try:
+        with SseClient(stage.port, cookie=cookie) as client:
+            return Asked(pid, client.next().data)
+    except ConnectionError:
+        return Asked(pid, None)
+
+
+def visits(variant: str, on: Engine, times: int, done: Callable[[], None]) -> Visits:
+    these = Visits()
+    with Stage("05_uwsgi_api", variant, engine=on) as stage:
+        ada = Visitor(stage.port)
+        ada.log_in()
+        start = time.monotonic()
+        for _ in range(times):
+            these.asked.append(ask(stage, ada.cookie))
+            done()
+        these.last_pid = ping(stage.port, NEXT_WORKER_S).pid
+        these.took_s = time.monotonic() - start
+        these.log = stage.front.log.read_text(errors="replace")
+    return these
+
+
+def visit_each(cases: Mapping[str, tuple[str, Engine]], times: int, done: Callable[[float], None]) -> dict[str, Visits]:
+    """For each case, a variant on an engine: so many visitors, one after the other. All cases at the same time.
+
+    `done` gets the share done, 0 to 1.
+    """
+    asked = itertools.count(1)
+
+    def one(case: tuple[str, Engine]) -> Visits:
+        return visits(*case, times, lambda: done(next(asked) / (times * len(cases))))
+
+    with ThreadPoolExecutor(len(cases)) as pool:
+        return dict(zip(cases, pool.map(one, cases.values()), strict=True))
+
+
+# --- the log
+
+
+def calls(log: str) -> list[tuple[str, str]]:
+    """File and function of each line of the log's first backtrace, the innermost first; none where there is none."""
+    found = BACKTRACE.search(log)
+    lines = found.group(1).splitlines() if found else []
+    return [(Path(call["file"]).name, call["function"]) for line in lines if (call := CALL.match(line))]
+
+
+def show_backtrace(log: str) -> None:
+    """The log's first backtrace down to where a worker waits for requests; what is not uWSGI's own in one line."""
+    listed = calls(log)
+    if not listed:
+        print("This uWSGI wrote no backtrace (its C library cannot).")
+        return
+    own = listed[0][0]
+    names = [function for _, function in listed]
+    end = names.index("simple_loop_run") + 1 if "simple_loop_run" in names else len(names)
+    rows = Table("innermost first", "what it does")
+    for inside, group in itertools.groupby(listed[:end], lambda call: call[0] == own):
+        functions = [function for _, function in group]
+        if not inside and len(functions) == 1:
+            rows.add_row("…", "the signal: the system calls the alarm")
+        elif not inside:
+            rows.add_row(f"… {len(functions)} more", OUTSIDE)
+        for function in functions if inside else []:
+            means = "the alarm that writes this list" if function in ALARM else MEANS.get(function, "")
+            rows.add_row(function or "(static function)", means)
+    show_table(rows)
+
+
+# --- the cure and its proof
+
+
+def show_patch(path: Path = PATCH) -> None:
+    """The lines of a patch, without the story at its head."""
+    text = path.read_text()
+    lines = text[text.index("--- a/") :].splitlines()
+    rows = [
+        f'<div style="{DIFF_STYLES.get(line[:1], "")}white-space:pre-wrap;">{html.escape(line)}</div>' for line in lines
+    ]
+    caption = str(path.relative_to(ROOT))
+    show_bundle({"text/html": framed(caption, "".join(rows)), "text/plain": "\n".join([caption, *lines])})
+
+
+def prove(on: Engine) -> list[str]:
+    """What uwsgi_build/prove.py says of that uWSGI: all abilities as they were seen, or those that are missing."""
+    command = [sys.executable, str(ROOT / "uwsgi_build" / "prove.py"), *on.command]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=PROOF_S)
+    if said.returncode:
+        return [f"MISSING {one}" for one in said.stderr.strip().removeprefix("engine: proof failed: ").split("; ")]
+    return [f"proved  {ability}: {seen}" for ability, seen in json.loads(said.stdout).items()]
+
+
+# --- what a front says to the server behind
+
+
+def variables(packet: bytes) -> dict[str, str]:
+    """The request's variables in the packet that a front sends: sizes and texts by turns, after four bytes of head."""
+    found, rest = [], packet[4 : 4 + int.from_bytes(packet[1:3], "little")]
+    while rest:
+        end = 2 + int.from_bytes(rest[:2], "little")
+        found.append(rest[2:end].decode("latin-1"))
+        rest = rest[end:]
+    return dict(zip(found[::2], found[1::2], strict=True))

@@ -1,0 +1,130 @@
+"""What each task of this step must do, whoever solved it: these tests also run against a learner's folder."""
+
+import socket
+from contextlib import contextmanager
+
+from offload_lab.clients.raw import IN, Caller
+from offload_lab.clients.session import login_cookie
+from offload_lab.clients.sse import request_bytes
+from offload_lab.clients.websocket import upgrade_request
+from offload_lab.exercises.expectation import expect
+from offload_lab.exercises.hints import answer_in
+from offload_lab.exercises.sandbox import scratch
+from offload_lab.exercises.stuck import stuck
+from offload_lab.stages import manifest
+from offload_lab.stages.stage import Stage
+
+from ..lesson import diagnoses as api
+
+STEP = manifest.find("05_uwsgi_api")
+FOR_ADA = "200 OK and events for ada"
+REFUSED = "403 Forbidden, 'log in first', and Django's headers"
+
+DJANGO = "apiproject/wsgi.py"
+STAND_IN = '''
+"""Django's part without Django: yes to whoever gives a name in the query, no to everybody else."""
+
+import uwsgi
+
+from offload_lab.stages.site import run_folder, with_ping
+
+SERVERS = {"/subscribe": f"{run_folder()}/sse.sock", "/ws": f"{run_folder()}/board.sock"}
+
+
+@with_ping
+def application(environ, start_response):
+    if name := environ["QUERY_STRING"]:
+        uwsgi.add_var("OFFLOAD_VISITOR", name)
+        uwsgi.add_var("OFFLOAD_SERVER", SERVERS[environ["PATH_INFO"]])
+        uwsgi.add_var("OFFLOAD", "y")
+        start_response("200 OK", [("X-Frame-Options", "DENY")])
+        return [b""]  # as Django does: then the headers go out, unless they are kept back
+    start_response("403 Forbidden", [("X-Frame-Options", "DENY")])
+    return [b"log in first"]
+'''
+
+
+@contextmanager
+def hall(task, stand_in=False):
+    """The stage with an answer to `task` alone in it: the other tasks have those of their last hints."""
+    others = {one.name: answer_in(one.hints[-1]) for one in STEP.tasks if one.name != task}
+    with scratch(STEP, answers=others) as copy:
+        if stand_in:
+            (copy.folder / DJANGO).write_text(STAND_IN)
+        with Stage(copy, "add_var", placeholders={"tick_s": "0.1"}) as stage:
+            yield stage
+
+
+def ask(stage, request, enough):
+    """Ask until what came is `enough`, or there is no hope."""
+    visitor = Caller(stage.port, request)
+    visitor.hear(lambda: enough(visitor), lambda: stuck(stage))
+    return visitor
+
+
+def clock(stage, target="/subscribe", cookie="", headers=()):
+    return ask(stage, request_bytes(stage.port, target, cookie, headers), lambda visitor: api.user(visitor) is not None)
+
+
+def board(stage, target="/ws", **headers):
+    request = upgrade_request(stage.port, target, headers)
+    return ask(stage, request, lambda visitor: IN in visitor.heads or api.user(visitor))
+
+
+def answer(visitor):
+    """In words."""
+    heads = " and then ".join(visitor.heads) or ("an empty reply" if visitor.closed else "no answer")
+    name = api.user(visitor)
+    return f"{heads} and events for {name}" if name else heads
+
+
+def refusal(visitor):
+    """In words, too; the body is missing where somebody else was to write it."""
+    words = [*visitor.heads, "'log in first'" if b"log in first" in visitor.body else "no words"]
+    return f"{', '.join(words)}, and {'' if b'X-Frame-Options' in visitor.raw else 'none of '}Django's headers"
+
+
+def test_task_act():
+    with (
+        hall("act", stand_in=True) as stage,
+        clock(stage, "/subscribe?ada") as ada,
+        board(stage, "/ws?ada") as at_the_board,
+        clock(stage) as stranger,
+    ):
+        expect("GET /subscribe as ada", answer(ada), FOR_ADA)
+        expect("GET /ws as ada, by WebSocket", answer(at_the_board), IN)
+        expect("GET /subscribe without a login", refusal(stranger), REFUSED)
+
+
+def test_task_quiet():
+    with (
+        hall("quiet", stand_in=True) as stage,
+        clock(stage, "/subscribe?ada") as ada,
+        clock(stage) as stranger,
+        board(stage) as at_the_board,
+    ):
+        ada.rest()
+        expect("GET /subscribe as ada", answer(ada), FOR_ADA)
+        expect("GET /subscribe without a login", refusal(stranger), REFUSED)
+        expect("GET /ws without a login, by WebSocket", refusal(at_the_board), REFUSED)
+
+
+def test_task_name():
+    with hall("name") as stage:
+        api.rename(stage, "grace", api.ZOE)
+        for name, password in (("ada", "lovelace"), (api.ZOE, "hopper")):
+            with clock(stage, cookie=login_cookie(stage.port, name, password)) as visitor:
+                expect(f"GET /subscribe as {name}", answer(visitor), f"200 OK and events for {name}")
+
+
+def test_task_server():
+    with hall("server") as stage, socket.create_server(("127.0.0.1", 0)) as door:
+        ada = login_cookie(stage.port, "ada", "lovelace")
+        with clock(stage, cookie=ada) as at_the_clock:
+            expect("GET /subscribe as ada", answer(at_the_clock), FOR_ADA)
+        with board(stage, Cookie=ada) as at_the_board:
+            expect("GET /ws as ada, by WebSocket", answer(at_the_board), IN)
+        with api.subscribe(stage, ada, door) as misled:
+            got = "a call at that address" if api.is_called(door) else answer(misled)
+        called = f"GET /subscribe as ada, with the header X-Server: 127.0.0.1:{door.getsockname()[1]}"
+        expect(called, got, FOR_ADA)

@@ -1,0 +1,189 @@
+"""What the notebook about shared state needs beside `offload_lab.notebook`: visitors who come back while a backend is
+killed, their picture, and the desk that takes each key once."""
+
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import pairwise
+
+from matplotlib.figure import Figure
+
+from offload_lab.clients.backend_request import BackendClient
+from offload_lab.clients.event_source import Subscriber, Subscribers
+from offload_lab.clients.session import Visitor
+from offload_lab.clients.sse import Event, SseClient
+from offload_lab.errors import LabError, Missing
+from offload_lab.notebook.display import progress
+from offload_lab.plots.streams import frameless
+from offload_lab.plots.timeline import FREE, INK, STUCK
+from offload_lab.process.deadlines import Deadline
+from offload_lab.stages import manifest
+from offload_lab.stages.stage import Stage
+from offload_lab.uwsgi.protocol import connect, packet
+
+STEP = "06_shared_state"
+QUICK = {"tick_s": "0.1", "heartbeat_s": "0.5", "retry_ms": "600"}
+WAIT_S = 20.0
+POLL_S = 0.01
+CACHE = (111, 17)  # uWSGI's modifiers for a question to its cache
+
+
+def logged_in(stage: Stage) -> Visitor:
+    ada = Visitor(stage.port)
+    ada.log_in()
+    return ada
+
+
+def need_redis() -> None:
+    """Raises LabError, in one line, where this machine has no redis-server or Python no client for it."""
+    if importlib.util.find_spec("redis") is None:
+        raise Missing("Python's client for Redis", "shared state", "pip install redis")
+    asked = [sys.executable, str(manifest.find(STEP).folder / "redis_server.py")]
+    answer = subprocess.run(asked, capture_output=True, text=True, check=False)
+    if answer.returncode:
+        raise LabError(answer.stderr.strip())
+
+
+class Forgetful(Subscribers):
+    """Who come back like the others and do not say what they had last."""
+
+    def _connect(self, one: Subscriber) -> None:
+        one.last_event_id = ""
+        super()._connect(one)
+
+
+@dataclass
+class Heard:
+    """Of each visitor: when which number came, in seconds since the start; `killed` is when the backend was."""
+
+    visitors: list[list[tuple[float, int]]]
+    killed: float
+    victims: list[bool]  # who was at that backend
+    last: int  # everybody's last number
+
+    def missed(self, visitor: int) -> list[int]:
+        """The numbers between this visitor's first and last that never came."""
+        came = {number for _, number in self.visitors[visitor]}
+        return [number for number in range(min(came), self.last) if number not in came]
+
+    @property
+    def missed_most(self) -> int:
+        return max(len(self.missed(visitor)) for visitor in range(len(self.visitors)))
+
+    @property
+    def repeated(self) -> int:
+        """How often anybody heard something that was no news."""
+        return sum(after <= before for came in self.visitors for (_, before), (_, after) in pairwise(came))
+
+
+def record_feed(visitors: int = 8, *, remember: bool = True, before_s: float = 1.0, after_s: float = 2.5) -> Heard:
+    """Visitors listen to the feed, each at one of two backends; `kill -9` ends the one that has more of them."""
+    kind = Subscribers if remember else Forgetful
+    title = f"{visitors} listen{'' if remember else ', and forget'}"
+    with progress(title) as done, Stage(STEP, "stream", placeholders=QUICK) as stage:
+        with kind(stage.port, visitors, cookie=logged_in(stage).cookie) as crowd:
+            crowd.wait_until_all(lambda one: len(one.events) > 1, WAIT_S, "a hello and a train")
+            at = [json.loads(one.events[0].data)["backend"] for one in crowd.all]
+            [(victim, _)] = Counter(at).most_common(1)
+            seen = [[(0.0, number_of(event)) for event in one.events] for one in crowd.all]
+            start = time.monotonic()
+            killed, ends = start + before_s, start + before_s + after_s
+            alive, last = True, sys.maxsize
+            while min(max(number for _, number in came) for came in seen) < last:
+                now = time.monotonic()
+                if now > ends + WAIT_S:
+                    raise LabError(f"not everybody came back; {crowd.open} of {visitors} are listening")
+                if alive and now > killed:
+                    for pid in stage.process(victim).pids():
+                        os.kill(pid, signal.SIGKILL)
+                    alive, killed = False, time.monotonic()
+                if now > ends and last == sys.maxsize:
+                    last = max(number for came in seen for _, number in came)
+                for one, came in zip(crowd.all, seen, strict=True):
+                    came += [(now - start, number_of(event)) for event in one.events[len(came) :]]
+                done(min(1.0, (now - start) / (ends - start)))
+                time.sleep(POLL_S)
+    numbered = [[(when, number) for when, number in came if 0 < number <= last] for came in seen]
+    return Heard(numbered, killed - start, [one == victim for one in at], last)
+
+
+def number_of(event: Event) -> int:
+    """Which of the feed's events it is; 0 for a greeting, which is not in the feed."""
+    return int(json.loads(event.data).get("number", 0))
+
+
+def feed_picture(heard: Heard) -> Figure:
+    """A lane for each visitor, in which the numbers rise; a cross for what never came, when others heard it."""
+    figure = Figure(figsize=(10, 0.6 * len(heard.visitors) + 1.2), facecolor="white", layout="constrained")
+    axes = figure.subplots()
+    first = min(number for came in heard.visitors for _, number in came)
+    first_heard: dict[int, float] = {}
+    for when, number in sorted(pair for came in heard.visitors for pair in came):
+        first_heard.setdefault(number, when)
+    for lane, came in enumerate(heard.visitors):
+
+        def height(number: int, lane: int = lane) -> float:
+            return -lane + 0.75 * (number - first) / max(1, heard.last - first)
+
+        colour, marker = (STUCK, "s") if heard.victims[lane] else (FREE, "o")
+        axes.plot([when for when, _ in came], [height(n) for _, n in came], marker, color=colour, markersize=3.5)
+        for number in heard.missed(lane):
+            axes.plot([first_heard[number]], [height(number)], "x", color=INK, markersize=5)
+        words, beside = f"{len(heard.missed(lane))} missing", axes.get_yaxis_transform()
+        axes.text(1.01, 0.35 - lane, words, transform=beside, va="center", color=INK, fontsize=11)
+    axes.axvline(heard.killed, color=INK, linestyle="--", linewidth=1.2)
+    axes.text(heard.killed, 1.01, "kill -9", transform=axes.get_xaxis_transform(), ha="center", color=INK, fontsize=11)
+    axes.set_yticks([0.35 - lane for lane in range(len(heard.visitors))], labels=map(lane_name, heard.victims))
+    axes.tick_params(colors=INK)
+    axes.set_xlabel("seconds; a mark is an event, and within a lane the later events are the higher ones", color=INK)
+    frameless(axes, "bottom")
+    return figure
+
+
+def lane_name(victim: bool) -> str:
+    return "at the backend that is killed" if victim else "at the other"
+
+
+# --- the desk
+
+
+def parcel_on_its_way(stage: Stage, cookie: str) -> tuple[list[str], Event]:
+    """What Redis is told while somebody subscribes, command by command, and the visitor's first event."""
+    import redis  # not everybody has it: need_redis
+
+    store = redis.Redis.from_url(f"unix://{stage.run}/redis.sock", decode_responses=True, socket_timeout=WAIT_S)
+    commands: list[str] = []
+    with closing(store), store.monitor() as monitor, SseClient(stage.port, cookie=cookie) as visitor:  # type: ignore[no-untyped-call]
+        first = visitor.next()
+        deadline = Deadline(WAIT_S)
+        while not commands or not commands[-1].startswith("GETDEL"):
+            if not deadline.left():
+                raise LabError(f"Redis was told no GETDEL within {WAIT_S:g} s, but: {commands}")
+            command: str = monitor.next_command()["command"]
+            if "parcel:" in command:
+                commands.append(command)
+    return commands, first
+
+
+def ask_desk(stage: Stage, key: str) -> str:
+    """The status and the first event for somebody whom the front hands over with this key."""
+    with BackendClient(stage.run / f"{stage.variant.name}_desk.sock", timeout_s=WAIT_S, X_PARCEL=key) as visitor:
+        first = visitor.next()
+    return f"{visitor.head.version} {visitor.head.status}: event: {first.type} data: {first.data}"[:120]
+
+
+def leave_in_cache(stage: Stage, key: str, life_s: int = 60) -> None:
+    """A small parcel under `key`, through the socket where uWSGI's cache answers. Raises LabError where it says no."""
+    parcel = json.dumps({"for": "ada", "departures": [{"train": 1}]}).encode()
+    command = {"cmd": "set", "cache": "parcels", "key": key, "size": str(len(parcel)), "expires": str(life_s)}
+    with connect(stage.run / "cache.sock", WAIT_S) as connection:
+        connection.sendall(packet(command, CACHE) + parcel)
+        if b"ok" not in (answer := connection.recv(100)):
+            raise LabError(f"the cache said {answer!r}")

@@ -1,0 +1,136 @@
+"""The proof: 500 visitors who come back as browsers do, while one part after the other is torn away under them."""
+
+import os
+import signal
+
+import pytest
+
+from offload_lab.clients.event_source import Subscribers
+from offload_lab.process.polling import wait_for
+from offload_lab.timeouts import scaled
+
+COUNT = 500
+HISTORY = 10_000  # more than all that is said here
+TIMEOUT_S = 40
+
+
+@pytest.fixture(scope="module")
+def crowd(hall, relay):
+    """500 visitors behind a network that can be cut. Trains leave five times a second."""
+    with hall("stream", tick_s=0.2, retry_ms=400, history=HISTORY, waiting=2000, heartbeat_s=1) as stage:
+        with (
+            relay(stage.port) as stage.network,
+            Subscribers(stage.network.port, COUNT, cookie=stage.ada.cookie) as stage.visitors,
+        ):
+            stage.visitors.wait_until_all(lambda one: len(one.events) >= 3, TIMEOUT_S, "a hello and two trains")
+            yield stage
+
+
+@pytest.fixture(autouse=True)
+def nobody_misses_anything(crowd, feed):
+    """Around a test that breaks something: afterwards everybody has everything, once, in order."""
+    before = [one.connections for one in crowd.visitors.all]
+    crowd.came_back = lambda: sum(one.connections > n for one, n in zip(crowd.visitors.all, before, strict=True))
+    yield
+    last = feed.position(
+        feed.publish(crowd.redis, "notice", history=HISTORY, patience_s=scaled(TIMEOUT_S), text="all clear")
+    )
+    have_it = lambda one: feed.position(one.last_event_id) >= last  # noqa: E731
+    crowd.visitors.wait_until_all(have_it, TIMEOUT_S, f"everything up to {last}")
+    all_events = [list(one.events) for one in crowd.visitors.all]  # before the question to Redis: more come meanwhile
+    written = [entry_id for entry_id, _ in crowd.redis.xrange(feed.FEED)]
+    place = {entry_id: number for number, entry_id in enumerate(written)}
+    for hello, *events in all_events:
+        assert hello.type == "hello"
+        assert {event.type for event in events} <= {"hello", "train", "notice"}, "somebody was reset, or sent away"
+        seen = [event.last_event_id for event in events if event.type != "hello"]
+        first = place[hello.last_event_id] + 1
+        assert seen == written[first : first + len(seen)]
+
+
+@pytest.fixture
+def talk(crowd, feed):
+    """Announcements, as many a second as Redis takes: those who come back meanwhile come into the middle of it."""
+
+    def talk(count=25):
+        for _ in range(count):
+            feed.publish(crowd.redis, "notice", history=HISTORY, patience_s=scaled(TIMEOUT_S), text="all change")
+
+    return talk
+
+
+def test_all_streams_are_open_and_both_backends_have_a_share(crowd):
+    assert crowd.visitors.open == COUNT
+    a, b = crowd.busy("stream_a"), crowd.busy("stream_b")
+    assert a + b == COUNT
+    assert min(a, b) > COUNT / 5
+
+
+@pytest.mark.parametrize("whose", ["a backend's", "Django's"])
+def test_kill_9_of_a_worker(crowd, talk, whose):
+    name = busier(crowd) if whose == "a backend's" else "stream"
+    killed = crowd.kill_worker(name)
+    talk()
+    crowd.other_worker(name, killed)
+    wait_for(lambda: crowd.came_back() > COUNT / 5, TIMEOUT_S, "its visitors coming back")
+
+
+@pytest.mark.parametrize("whose", ["a backend's", "Django's"])
+def test_a_graceful_reload(crowd, talk, whose):
+    crowd.reload(busier(crowd) if whose == "a backend's" else "stream")
+    talk()
+    wait_for(lambda: crowd.came_back() > COUNT / 5, TIMEOUT_S, "its visitors coming back")
+
+
+def test_kill_9_of_a_whole_backend_which_stays_away(crowd, talk):
+    killed, other = ("stream_a", "stream_b") if busier(crowd) == "stream_a" else ("stream_b", "stream_a")
+    for pid in crowd.process(killed).pids():
+        os.kill(pid, signal.SIGKILL)
+    talk()
+    wait_for(lambda: crowd.visitors.open == crowd.busy(other) == COUNT, TIMEOUT_S, "everybody at the other backend")
+    crowd.restart(killed)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_redis_restarted_with_its_file(crowd, talk, how):
+    before = crowd.redis_pid()
+    talk()
+    os.kill(before, how)
+    wait_for(lambda: crowd.redis_pid() != before, TIMEOUT_S, "another Redis")
+    talk()
+    assert crowd.came_back() == 0, "the streams stay open meanwhile"
+
+
+def test_a_backend_that_stands_still(crowd, talk):
+    pid = crowd.kill_worker(busier(crowd), signal.SIGSTOP)
+    try:
+        talk()
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert crowd.came_back() == 0, "nobody lost the connection"
+
+
+def test_a_network_that_is_cut_for_15_trains(crowd, talk, feed):
+    crowd.network.cut()
+    trains(crowd, feed, 15)  # 3 seconds
+    crowd.network.restore()
+    talk()
+    wait_for(lambda: crowd.came_back() >= COUNT / 2, TIMEOUT_S, "half of them coming back")
+
+
+def test_all_of_it_at_once(crowd, talk):
+    for pid in [*(crowd.worker(name) for name in ("stream_a", "stream_b", "stream")), crowd.redis_pid()]:
+        os.kill(pid, signal.SIGKILL)
+    talk()
+    wait_for(lambda: crowd.came_back() == COUNT, TIMEOUT_S, "everybody coming back")
+
+
+def busier(crowd):
+    """The backend that has more of the visitors."""
+    return max("stream_a", "stream_b", key=crowd.busy)
+
+
+def trains(crowd, feed, count):
+    """Wait until so many more have left."""
+    until = crowd.redis.xlen(feed.FEED) + count
+    wait_for(lambda: crowd.redis.xlen(feed.FEED) >= until, TIMEOUT_S, f"{count} more trains")

@@ -1,0 +1,253 @@
+"""Both stores: a parcel that fits into no variable reaches the desk, once; any other key is refused, and clearly."""
+
+import json
+import os
+import secrets
+import signal
+import socket
+import struct
+
+import pytest
+
+from offload_lab.clients import ping
+from offload_lab.clients.session import Visitor
+from offload_lab.clients.sse import Head, SseClient
+from offload_lab.process.polling import wait_for
+from offload_lab.testing import idle_workers
+from offload_lab.timeouts import scaled
+
+TIMEOUT_S = 30
+PACKET_LIMIT = 64 * 1024  # uWSGI's: all variables of a request together
+REFUSAL = b"event: refused\ndata: this key was used before, has expired, or never was\n\n"
+MALFORMED = ["", "a", "A" * 42, "A" * 44, "A" * 42 + "=", "A" * 42 + "é", "feed", "../../etc/passwd", "*", "A" * 9000]
+
+
+CACHE_ITEMS = 100  # as cache.ini has it
+with_redis = pytest.mark.parametrize("desk", ["redis"], indirect=True)
+with_cache = pytest.mark.parametrize("desk", ["cache"], indirect=True)
+
+
+def connect(path, modifiers=(0, 0), **variables):
+    """A connection to a uWSGI socket, with a request in uWSGI's own protocol on its way."""
+    packed = b"".join(
+        struct.pack("<H", len(half)) + half for pair in variables.items() for half in (word.encode() for word in pair)
+    )
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(scaled(TIMEOUT_S))
+    connection.connect(str(path))
+    connection.sendall(struct.pack("<BHB", modifiers[0], len(packed), modifiers[1]) + packed)
+    return connection
+
+
+def head_of(connection):
+    """The answer's head, and what came with it."""
+    raw = b""
+    while b"\r\n\r\n" not in raw:
+        raw += connection.recv(65536)
+    head, _, rest = raw.partition(b"\r\n\r\n")
+    return Head.parse(head), rest
+
+
+class Desk:
+    """A stage, and its store behind Django's back."""
+
+    def __init__(self, stage):
+        self.stage, self.kind = stage, stage.variant.name
+        self.socket = stage.run / f"{self.kind}_desk.sock"
+
+    def put(self, key, parcel, life_s=600):
+        if self.kind == "redis":
+            self.stage.redis.set(f"parcel:{key}", parcel, ex=life_s)
+        else:
+            how = {"cmd": "set", "cache": "parcels", "key": key, "size": str(len(parcel)), "expires": str(life_s)}
+            with connect(self.stage.run / "cache.sock", (111, 17), **how) as connection:
+                connection.sendall(parcel.encode())
+                assert b"ok" in connection.recv(100)
+
+    def has(self, key):
+        if self.kind == "redis":
+            return bool(self.stage.redis.exists(f"parcel:{key}"))
+        how = {"cmd": "exists", "cache": "parcels", "key": key}
+        with connect(self.stage.run / "cache.sock", (111, 17), **how) as connection:
+            return b"ok" in connection.recv(100)
+
+    def ask(self, key):
+        return connect(self.socket, REQUEST_METHOD="GET", PATH_INFO="/subscribe", X_OFFLOAD="ada", X_PARCEL=key)
+
+    def is_refused(self, key):
+        with self.ask(key) as connection:
+            head, body = head_of(connection)
+            body += b"".join(iter(lambda: connection.recv(65536), b""))
+        assert (head.status, head.get("Content-Type"), body) == (410, ["text/event-stream"], REFUSAL)
+        return True
+
+
+@pytest.fixture(scope="module", params=["redis", "cache"])
+def desk(request, started):
+    return Desk(started(request.param, tick_s=0.05))
+
+
+@pytest.fixture
+def key():
+    return secrets.token_urlsafe(32)
+
+
+PARCEL = json.dumps({"for": "ada", "departures": [{"train": 1}] * 100})
+
+
+@pytest.mark.core
+def test_what_arrives_is_more_than_variables_can_carry_and_django_is_free(desk):
+    [before] = desk.stage.workers()
+    with desk.stage.subscribe() as ada:
+        parcel = json.loads(ada.next().data)
+        assert parcel["for"] == "ada"
+        assert parcel["characters"] > PACKET_LIMIT
+        assert [json.loads(ada.next().data)["train"] for _ in range(3)] == [100, 101, 102]
+        assert ping(desk.stage.port, TIMEOUT_S).pid == before.pid
+        [after] = idle_workers(desk.stage)
+        assert after.offloaded == before.offloaded + 1
+
+
+def test_everybody_gets_their_own_and_nobody_sees_a_key(desk):
+    grace = Visitor(desk.stage.port)
+    grace.log_in("grace", "hopper")
+    for cookie, name in ((desk.stage.ada.cookie, "ada"), (grace.cookie, "grace")):
+        with desk.stage.subscribe(cookie=cookie) as visitor:
+            assert json.loads(visitor.next().data)["for"] == name
+            assert not [name for name, _ in visitor.head.headers if "offload" in name.lower()]
+
+
+def test_a_stranger_leaves_no_parcel_behind(desk):
+    [before] = desk.stage.workers()
+    with SseClient(desk.stage.port, headers=[("X-Parcel", "A" * 43), ("X_PARCEL", "A" * 43)]) as stranger:
+        assert (stranger.head.status, stranger.read_all()) == (403, b"log in first\n")
+        assert stranger.head.get("X-Frame-Options") == ["DENY"]
+    assert desk.stage.workers()[0].offloaded == before.offloaded
+
+
+@pytest.mark.core
+def test_a_key_works_once(desk, key):
+    desk.put(key, PARCEL)
+    with desk.ask(key) as connection:
+        head, _ = head_of(connection)
+    assert head.status == 200
+    assert not desk.has(key)
+    assert desk.is_refused(key)
+
+
+def test_of_twenty_who_come_at_once_with_one_key_one_gets_the_parcel(desk, key):
+    desk.put(key, PARCEL)
+    asked = [desk.ask(key) for _ in range(20)]
+    statuses = sorted(head_of(connection)[0].status for connection in asked)
+    for connection in asked:
+        connection.close()
+    assert statuses == [200] + [410] * 19
+
+
+def test_an_expired_key(desk, key):
+    desk.put(key, PARCEL, life_s=1)
+    wait_for(lambda: not desk.has(key), TIMEOUT_S, "the parcel gone")
+    assert desk.is_refused(key)
+
+
+@pytest.mark.parametrize("forged", MALFORMED, ids=ascii)
+def test_a_malformed_key(desk, forged):
+    assert desk.is_refused(forged)
+
+
+def test_an_invented_key(desk, key):
+    assert desk.is_refused(key)
+
+
+def first_event(stage):
+    with stage.subscribe() as ada:
+        try:
+            return ada.next().type
+        except ConnectionError:
+            return None
+
+
+def is_asked_to_come_again(answer, start):
+    """A stream of nothing: a browser comes back by itself, and to what it was about to lose nothing is added."""
+    assert (answer.status, start[:7]) == (200, b"retry: ")
+    assert answer.get("Content-Type")[0].startswith("text/event-stream")
+    assert b"\n\n" not in start
+    return True
+
+
+def test_while_the_desk_stands_still_a_client_is_asked_to_come_again_and_leaves_no_parcel(desk):
+    stage = desk.stage
+    name = f"{stage.front.name}_desk"
+    pid = stage.kill_worker(name, signal.SIGSTOP)
+    try:
+        with stage.subscribe() as ada:
+            assert is_asked_to_come_again(ada.head, ada.read_all())
+        if name == "redis_desk":
+            assert stage.redis.keys("parcel:*") == []
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    wait_for(lambda: first_event(stage) == "parcel", TIMEOUT_S, "the desk at work again")
+
+
+@with_redis
+def test_without_redis_a_browser_is_asked_to_come_again_and_then_gets_its_parcel(desk, key):
+    stage = desk.stage
+    os.kill(stage.process("store").pid, signal.SIGSTOP)  # or it would start another
+    try:
+        os.kill(stage.redis_pid(), signal.SIGKILL)
+        with stage.subscribe() as ada:  # Django could not leave the parcel there
+            assert is_asked_to_come_again(ada.head, ada.read_all())
+        with desk.ask(key) as connection:  # and the desk could not take it, had Redis gone a moment later
+            assert is_asked_to_come_again(*head_of(connection))
+    finally:
+        os.kill(stage.process("store").pid, signal.SIGCONT)
+    wait_for(lambda: first_event(stage) == "parcel", TIMEOUT_S, "Redis started again")
+
+
+@with_cache
+def test_a_full_cache_makes_visitors_wait_until_there_is_room(desk):
+    keys = [secrets.token_urlsafe(32) for _ in range(CACHE_ITEMS - 1)]  # the first place is uWSGI's own
+    for key in keys:
+        desk.put(key, PARCEL)
+    with desk.stage.subscribe() as ada:
+        assert is_asked_to_come_again(ada.head, ada.read_all())
+    with desk.ask(keys[0]) as connection:
+        assert head_of(connection)[0].status == 200
+    assert first_event(desk.stage) == "parcel"
+    with connect(desk.stage.run / "cache.sock", (111, 17), cmd="clear", cache="parcels") as connection:
+        connection.recv(100)
+
+
+@with_cache
+def test_while_django_is_busy_its_cache_is_too_but_the_desk_goes_on_reading_out(desk, key):
+    desk.put(key, PARCEL)
+    with desk.ask(key) as lucky:
+        assert head_of(lucky)[0].status == 200
+        pid = desk.stage.kill_worker("cache", signal.SIGSTOP)
+        try:
+            with desk.ask(secrets.token_urlsafe(32)) as waiting:
+                for _ in range(10):
+                    assert lucky.recv(1024)
+                waiting.setblocking(False)
+                with pytest.raises(BlockingIOError):
+                    waiting.recv(1)
+                os.kill(pid, signal.SIGCONT)
+                waiting.settimeout(scaled(TIMEOUT_S))
+                assert head_of(waiting)[0].status == 410
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+
+@with_cache
+def test_a_new_worker_finds_the_parcels_again_a_new_master_does_not(desk, key):
+    desk.put(key, PARCEL)
+    desk.stage.other_worker("cache", desk.stage.kill_worker("cache"))
+    assert desk.has(key)
+    desk.stage.restart("cache")
+    assert not desk.has(key)
+
+
+def test_a_parcel_larger_than_a_block_is_a_mistake_and_said_to_be_one(hall):
+    with hall("cache", without=["cache_desk.ini"], block_bytes=4096) as stage, stage.subscribe() as ada:
+        assert ada.head.status == 507
+        assert b"do not fit into a block of 4096" in ada.read_all()

@@ -1,0 +1,130 @@
+"""no_offload_threads, backend_down: handing over, when nobody can carry or nobody is there to take over."""
+
+import http.client
+import os
+import select
+import signal
+import socket
+
+import psutil
+import pytest
+
+from offload_lab.clients import fetch, ping
+from offload_lab.clients.sse import SseClient, Streams, request_bytes
+from offload_lab.process.deadlines import Deadline
+from offload_lab.process.polling import wait_for
+from offload_lab.testing import idle_workers
+from offload_lab.timeouts import scaled
+
+from .conftest import TIMEOUT_S
+
+
+def knock(stage, path="/subscribe") -> socket.socket:
+    """Somebody who has asked, and waits."""
+    visitor = socket.create_connection(("127.0.0.1", stage.port), timeout=scaled(TIMEOUT_S))
+    visitor.sendall(request_bytes(stage.port, path))
+    return visitor
+
+
+def has_left(stage, client_port: int) -> bool:
+    """Whether the worker's kernel knows that this visitor left, and the worker keeps the connection all the same."""
+    connections = psutil.Process(stage.workers()[0].pid).net_connections("tcp")
+    return ("CLOSE_WAIT", client_port) in [(one.status, one.raddr.port) for one in connections if one.raddr]
+
+
+@pytest.mark.core
+def test_no_offload_threads_broken_loses_django_to_the_first_visitor_until_the_app_behind_ends(stage_of):
+    stage = stage_of("no_offload_threads_broken")
+    with knock(stage) as visitor:
+        wait_for(lambda: stage.workers()[0].busy, TIMEOUT_S, "the worker carries the visitor")
+        port = visitor.getsockname()[1]
+    wait_for(lambda: has_left(stage, port), TIMEOUT_S, "the visitor is gone, the worker goes on carrying")
+    with knock(stage, "/ping") as bystander:
+        wait_for(lambda: stage.front.stats()["listen_queue"] == 1, TIMEOUT_S, "the bystander in the listen queue")
+        assert (stage.workers()[0].busy, stage.workers()[0].offloaded) == (True, 0)
+        assert not select.select([bystander], [], [], 0)[0]
+        stage.process("sse").stop()
+        assert bystander.recv(1000).startswith(b"HTTP/1.1 200 OK")
+
+
+@pytest.mark.core
+def test_no_offload_threads_fixed_carries_twenty_and_answers_a_bystander(stage_of):
+    stage = stage_of("no_offload_threads_fixed")
+    with Streams(stage.port, 20) as streams:
+        streams.wait_for_events(each=2, timeout_s=TIMEOUT_S)
+        pong = ping(stage.port, TIMEOUT_S)
+        [worker] = idle_workers(stage)
+        assert (pong.pid, worker.offloaded, streams.open) == (worker.pid, 20, 20)
+
+
+@pytest.mark.core
+def test_backend_down_broken_gives_an_empty_reply_and_logs_200(stage_of):
+    stage = stage_of("backend_down_broken")
+    stage.process("sse").stop()
+    with pytest.raises(http.client.RemoteDisconnected):
+        fetch(stage.port, "/subscribe")
+    assert ping(stage.port, TIMEOUT_S).status == 200
+    wait_for(lambda: "GET /ping" in stage.front.log_tail(1), TIMEOUT_S, "the log")
+    [line] = [line for line in stage.front.log_tail().splitlines() if "GET /subscribe" in line]
+    assert "(HTTP/1.1 200)" in line
+
+
+@pytest.fixture
+def fixed(stage_of):
+    """With somebody behind who takes visitors: there at first, and started again after a test that ended them."""
+    stage = stage_of("backend_down_fixed")
+    behind = stage.process("sse")
+    if behind.status() is not None:
+        behind.stop()
+        behind.start()
+        behind.wait_ready(Deadline(TIMEOUT_S))
+    wait_for(lambda: is_carried(stage), TIMEOUT_S, "a visitor handed over")
+    return stage
+
+
+def is_carried(stage) -> bool:
+    with SseClient(stage.port) as visitor:
+        return b"event:" in visitor.body + visitor.read()
+
+
+def is_told_to_come_back(stage) -> bool:
+    """Whether a client gets an event stream of nothing with a time to retry, and Django offloads nothing."""
+    [before] = stage.workers()
+    with SseClient(stage.port) as visitor:
+        if visitor.head.get("Content-Type") != ["text/event-stream; charset=utf-8"]:
+            return False
+        visitor.read_all()
+    [after] = stage.workers()
+    stays = (after.pid, after.offloaded) == (before.pid, before.offloaded)
+    return (
+        stays and visitor.head.status == 200 and not visitor.events and 1000 <= (visitor.parser.retry_ms or 0) <= 3000
+    )
+
+
+@pytest.mark.core
+def test_backend_down_fixed_says_200_and_retry_while_nobody_is_there(fixed):
+    fixed.process("sse").stop()
+    assert is_told_to_come_back(fixed)
+
+
+def test_backend_down_fixed_says_200_and_retry_while_a_dead_ones_socket_lies_around(fixed):
+    behind = fixed.process("sse")
+    os.kill(behind.pid, signal.SIGKILL)
+    wait_for(lambda: behind.status() is not None, TIMEOUT_S, "its end")
+    assert (fixed.run / "sse.sock").exists()
+    assert is_told_to_come_back(fixed)
+
+
+def test_backend_down_fixed_says_200_and_retry_while_nobody_answers_although_the_kernel_takes_connections(fixed):
+    [worker] = fixed.process("sse").workers()
+    os.kill(worker.pid, signal.SIGSTOP)
+    try:
+        assert is_told_to_come_back(fixed)
+    finally:
+        os.kill(worker.pid, signal.SIGCONT)
+
+
+def test_backend_down_fixed_says_200_and_retry_while_all_greenlets_are_taken(fixed):
+    with Streams(fixed.port, 100) as streams:  # of sse.ini
+        wait_for(lambda: is_told_to_come_back(fixed), TIMEOUT_S, "no greenlet free")
+        assert streams.open > 90  # a ping of its own takes one for a moment

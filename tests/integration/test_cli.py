@@ -1,0 +1,170 @@
+"""The words a person types, from outside: what comes out, where to, and with which status."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from offload_lab.clients import ping
+from offload_lab.clients.http import fetch_raw
+from offload_lab.paths import ROOT
+from offload_lab.process.polling import wait_for
+from offload_lab.timeouts import scaled
+from offload_lab.uwsgi.server import free_port
+
+LAB = [sys.executable, "-m", "offload_lab"]
+
+
+def lab(*words):
+    return subprocess.run([*LAB, *words], cwd=ROOT, capture_output=True, text=True, timeout=scaled(100))
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["dmeo"], ["no command 'dmeo'", "did you mean demo", "doctor"]),
+        (["run", "01_file_wraper"], ["no step", "did you mean 01_file_wrapper", "02_xsendfile"]),
+        (["run", "01", "ofload"], ["no variant", "did you mean offload", "naive"]),
+        (["run", "01", "--prot", "1"], ["No such option", "--port"]),
+        (["run", "01", "--port", "70000"], ["70000", "1<=x<=65535"]),
+        (["run", "01", "--engine", "wheal"], ["no uWSGI 'wheal'", "wheel, built"]),
+        (["notebook", "77"], ["no notebook '77'"]),
+    ],
+)
+def test_a_wrong_word_gets_the_nearest_match_and_the_list(words, says):
+    answer = lab(*words)
+    assert (answer.returncode, answer.stdout) == (2, "")
+    for part in says:
+        assert part in " ".join(answer.stderr.split())
+
+
+def test_list_names_every_step_and_variant():
+    answer = lab("list")
+    assert answer.returncode == 0
+    for folder in sorted((ROOT / "steps").iterdir()):
+        assert not (folder / "step.toml").exists() or folder.name in answer.stdout
+    assert "file_wrapper" in answer.stdout
+
+
+def test_doctor_says_what_each_part_is_for_and_how_to_get_it():
+    answer = lab("doctor")
+    assert answer.returncode == 0
+    for part in ("Python", "uWSGI (wheel)", "Redis", "PostgreSQL", "Chromium", "C compiler", "descriptor limit"):
+        assert part in answer.stdout
+
+
+class Foreground:
+    """A command in the foreground, as in a terminal."""
+
+    def __init__(self, *words):
+        self.port = free_port()
+        self.process = subprocess.Popen(
+            [*LAB, *words, "--port", str(self.port)],
+            cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+
+    def __enter__(self):
+        self.said = "".join(iter(self.process.stdout.readline, "Ctrl-C ends it.\n"))
+        self.family = psutil.Process(self.process.pid).children(recursive=True)
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.communicate()
+
+
+def test_run_says_what_to_try_prefixes_each_line_and_ends_with_ctrl_c():
+    with Foreground("run", "01", "offload") as front:
+        assert f"http://127.0.0.1:{front.port}/file" in front.said
+        assert "steps/01_file_wrapper/offload.ini" in front.said
+        assert ping(front.port, timeout_s=20).status == 200
+        assert re.match(r"offload │ .*GET /ping", next(line for line in front.process.stdout if "/ping" in line))
+        front.process.send_signal(signal.SIGINT)
+        front.process.communicate(timeout=scaled(30))
+    assert front.process.returncode == 130
+    assert not any(process.is_running() for process in front.family)
+
+
+def test_run_shows_a_clients_control_characters_and_markup_as_they_were_sent():
+    with Foreground("run", "01", "offload") as front:
+        fetch_raw(front.port, "GET /title[bold]\u202e\x9b?over HTTP/1.1\r\n\r\n".encode())
+        line = next(line for line in front.process.stdout if "title" in line)
+        front.process.send_signal(signal.SIGINT)
+        front.process.communicate(timeout=30)
+    assert r" GET /title[bold]\u202e\x9b?over => " in line
+
+
+def test_run_on_a_busy_port_says_so():
+    with Foreground("run", "01", "offload") as front:
+        answer = lab("run", "01", "naive", "--port", str(front.port))
+        assert answer.returncode == 1
+        assert f"port {front.port} on 127.0.0.1 is already in use" in answer.stderr
+
+
+def test_run_ends_with_an_error_when_its_uwsgi_is_killed():
+    with Foreground("run", "01", "offload") as front:
+        uwsgi = [process for process in front.family if "supervisor.py" not in " ".join(process.cmdline())]
+        uwsgi[0].kill()
+        output = front.process.communicate(timeout=scaled(30))[0]
+    assert front.process.returncode == 1
+    assert "offload ended with status -9 (SIGKILL)" in output
+
+
+def test_demo_of_a_step_without_a_measurement_says_which_have_one():
+    answer = lab("demo", "07")
+    assert answer.returncode == 1
+    assert "07_pitfalls has nothing that the demo measures; these steps have: 01, 02" in answer.stderr
+
+
+def test_run_and_explain_without_a_variant_mean_the_one_that_others_are_compared_with():
+    with Foreground("run", "03") as front:
+        assert "03_sse_offload header: " in front.said
+        assert "./lab explain 03 header" in front.said
+        [run] = re.findall(r"sockets and logs: (.+)", front.said)
+        answer = lab("explain", "03", "--run", run.strip())  # another test may run the same variant
+    assert "03_sse_offload header: the front header listens on" in answer.stdout
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    return lab("demo", "01", "02")
+
+
+ROW = re.compile(r"^ ?(\d\d) (\w+) +(\d+) of (\d+) +([\d,.]+) +([\d,.]+) +([\d,]+) x +([\d,]+) +(\d+) *$", re.MULTILINE)
+
+
+@pytest.mark.full
+def test_demo_shows_blocking_against_offloaded(demo):
+    assert demo.returncode == 0, demo.stderr
+    rows = {f"{step} {variant}": rest for step, variant, *rest in ROW.findall(demo.stdout)}
+    assert list(rows) == ["01 naive", "01 file_wrapper", "01 offload", "02 blocking", "02 xsendfile"]
+    for name, (answered, asked, _, _, _, peak, offloaded) in rows.items():
+        free = name in ("01 offload", "02 xsendfile")
+        assert int(asked) > 10
+        assert int(answered) == (int(asked) if free else 0)
+        assert int(offloaded) == (1 if free else 0)
+        assert (int(peak) > 64) == (name == "01 naive")
+
+
+@pytest.mark.full
+def test_demo_draws_a_picture_a_step_and_says_where(demo):
+    pictures = [Path(path) for path in re.findall(r"picture: (.*\.png)", demo.stdout)]
+    assert [path.stem for path in pictures] == ["01_file_wrapper", "02_xsendfile"]
+    for path in pictures:
+        assert path.read_bytes().startswith(b"\x89PNG")
+        assert path.with_suffix(".svg").read_text().startswith("<?xml")
+
+
+@pytest.mark.full
+def test_nothing_outlives_a_killed_demo():
+    with subprocess.Popen([*LAB, "demo", "01"], cwd=ROOT, stdout=subprocess.DEVNULL) as process:
+        family = psutil.Process(process.pid)
+        wait_for(lambda: len(family.children(recursive=True)) >= 3, 30, "a supervisor, a master and a worker")
+        left = family.children(recursive=True)
+        os.kill(process.pid, signal.SIGKILL)
+    wait_for(lambda: not any(one.is_running() for one in left), 30, "all of the demo's processes ended")

@@ -1,0 +1,347 @@
+"""The exercises without a process: regions of text, the learner's folder, hints, and the record of progress."""
+
+import json
+import re
+import shutil
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from offload_lab.errors import BrokenMarks, CannotCheck, NotReady, ProcessDied, Unknown, WorkInTheWay, WrongPing
+from offload_lab.exercises import diagnose, hints, progress, regions, workspace
+from offload_lab.exercises.check import answered
+from offload_lab.exercises.expectation import Unexpected, expect
+from offload_lab.exercises.sandbox import inspect, scratch, solutions
+from offload_lab.inspect.observe import look
+from offload_lab.paths import ROOT
+from offload_lab.stages import manifest
+
+INI = """\
+[uwsgi]
+; >>> belt
+; carries what needs no Python
+offload-threads = 1
+; <<<
+master = true
+"""
+APP = """\
+def application(environ, start_response):
+    # >>> answer
+    start_response("200 OK", [])
+    if environ:
+        return [b"pong"]
+    # <<<
+"""
+
+
+# --- marks
+
+
+def test_a_region_is_read_without_its_indentation():
+    assert regions.body(INI, "belt") == "; carries what needs no Python\noffload-threads = 1"
+    assert regions.body(APP, "answer") == 'start_response("200 OK", [])\nif environ:\n    return [b"pong"]'
+
+
+def test_a_region_is_filled_at_its_own_indentation():
+    filled = regions.fill(APP, {"answer": "\n# TODO: an answer\nif environ:\n    return []\n\n"})
+    assert filled.splitlines()[1:-1] == [
+        "    # >>> answer",
+        "    # TODO: an answer",
+        "    if environ:",
+        "        return []",
+    ]
+
+
+def test_without_its_markers_a_file_is_as_it_was():
+    assert regions.unmarked(INI) == INI.replace("; >>> belt\n", "").replace("; <<<\n", "")
+    assert regions.unmarked("print('>>> no marker')\n") == "print('>>> no marker')\n"
+
+
+lines_of_code = st.lists(st.from_regex(r"[a-z =\[\]]{0,20}", fullmatch=True)).map("\n".join)
+
+
+@given(lines_of_code)
+def test_what_was_filled_in_is_read_again_and_the_rest_stays(lines):
+    filled = regions.fill(APP, {"answer": lines})
+    assert regions.body(filled, "answer") == regions.tidy(lines)
+    assert regions.fill(filled, {"answer": regions.body(APP, "answer")}) == APP
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("; <<<\n", ""), "line 2: the line '<<<' that belongs to '>>> belt' is gone"),
+        (("; >>> belt\n", ""), "line 4: the line '>>> …' that belongs to this '<<<' is gone"),
+        (("; <<<\n", "; >>> more\n; <<<\n"), "line 5: '>>> more' stands before the '<<<' of '>>> belt'"),
+        (("master = true\n", "; >>> belt\n; <<<\n"), "line 6: there is a second '>>> belt'"),
+    ],
+)
+def test_a_broken_marker_is_named_with_its_line(change, says):
+    with pytest.raises(BrokenMarks, match=says.replace(">", r"\>")):
+        regions.regions(INI.replace(*change))
+
+
+def test_a_region_that_is_not_there_is_named():
+    with pytest.raises(BrokenMarks, match="the lines '>>> gate' and '<<<' are gone"):
+        regions.body(INI, "gate")
+
+
+# --- the learner's folder
+
+
+@pytest.fixture(autouse=True)
+def work(tmp_path, monkeypatch):
+    monkeypatch.setenv("LAB_WORK", str(tmp_path / "work"))
+    return tmp_path / "work"
+
+
+@pytest.fixture
+def step():
+    return manifest.find("01")
+
+
+def test_a_learner_gets_the_stage_with_blanks_and_nothing_that_gives_it_away(step, work):
+    target, kept = workspace.start(step)
+    assert (target, kept) == (work / "01_file_wrapper", None)
+    names = {path.name for path in target.iterdir()}
+    assert names == {"naive.ini", "file_wrapper.ini", "offload.ini", "naive.py", "file_wrapper.py"}
+    assert (target / "naive.py").read_text() == (step.folder / "naive.py").read_text()
+    for task in step.tasks:
+        assert workspace.answer(step, task) == workspace.untouched(task)
+
+
+def test_a_solved_folder_is_the_stage_as_it_is_and_keeps_what_was_there(step):
+    target, _ = workspace.start(step)
+    (target / "naive.py").write_text("# mine\n")
+    solved, kept = workspace.start(step, solved=True)
+    assert solved == target
+    assert (kept / "naive.py").read_text() == "# mine\n"
+    assert {task.name: workspace.answer(step, task) for task in step.tasks} == solutions(step)
+
+
+def test_a_folder_is_not_started_twice(step):
+    workspace.start(step)
+    with pytest.raises(WorkInTheWay, match=r"is there already.*\./lab check 01.*\./lab reset 01"):
+        workspace.start(step)
+
+
+def test_what_was_not_started_cannot_be_read(step):
+    with pytest.raises(WorkInTheWay, match=r"is not there yet; make it with: \./lab start 01"):
+        workspace.answer(step, step.tasks[0])
+
+
+def test_a_reset_of_one_task_leaves_the_others_and_keeps_a_copy(step):
+    target, _ = workspace.start(step, solved=True)
+    kept = workspace.reset(step, step.task("belt"))
+    assert workspace.answer(step, step.task("belt")) == workspace.untouched(step.task("belt"))
+    assert workspace.answer(step, step.task("app")) == solutions(step)["app"]
+    assert (kept / "offload.ini").read_text() == (step.folder / "offload.ini").read_text()
+    assert kept.parent == target.parent / ".kept"
+
+
+def test_a_whole_reset_puts_everything_back(step):
+    target, _ = workspace.start(step)
+    (target / "naive.py").unlink()
+    (target / "notes.txt").write_text("mine\n")
+    kept = workspace.reset(step)
+    assert (target / "naive.py").exists()
+    assert not (target / "notes.txt").exists()
+    assert (kept / "notes.txt").read_text() == "mine\n"
+
+
+def spoil_markers(path):
+    path.write_text(path.read_text().replace("; >>> belt\n", ""))
+
+
+def spoil_encoding(path):
+    path.write_bytes(b"\xff\xfe")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error", "says"),
+    [
+        (spoil_markers, BrokenMarks, r"offload\.ini, line \d+: .* is gone; put the marker lines back"),
+        (spoil_encoding, CannotCheck, r"offload\.ini is no text any more; save it as UTF-8"),
+        (lambda path: path.unlink(), CannotCheck, r"offload\.ini is gone; get it back"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named_with_the_way_out_which_works(step, spoil, error, says):
+    target, _ = workspace.start(step)
+    spoil(target / "offload.ini")
+    with pytest.raises(error, match=rf"(?s){says}.*\./lab reset 01 belt"):
+        inspect(step)
+    workspace.reset(step, step.task("belt"))
+    inspect(step)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "says"),
+    [
+        ("file_wrapper.py", "def application(:\n", r"file_wrapper\.py.*gone"),
+        ("naive.py", "\n\ndef application(:\n", r"naive\.py, line 3: Python cannot read it: invalid syntax"),
+        ("naive.ini", None, r"naive\.ini is gone; get it back with: \./lab reset 01"),
+    ],
+)
+def test_a_file_that_no_process_could_read_is_named_before_any_is_started(step, file, content, says):
+    target, _ = workspace.start(step)
+    if content is None:
+        (target / file).unlink()
+    else:
+        (target / file).write_text(content)
+    with pytest.raises((CannotCheck, BrokenMarks), match=says):
+        inspect(step)
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("file_wrapper.py", b"def application(:\n"),
+        ("file_wrapper.py", b"\xff\xfe"),
+        ("file_wrapper.py", b"# no marker left\n"),
+        ("file_wrapper.py", None),
+        ("naive.py", None),
+        ("naive.ini", None),
+    ],
+)
+def test_another_tasks_file_or_a_missing_one_does_not_matter_for_a_task(step, file, content):
+    target, _ = workspace.start(step, solved=True)
+    if content is None:
+        (target / file).unlink()
+    else:
+        (target / file).write_bytes(content)
+    inspect(step, step.task("belt"))
+    with answered(step, step.task("belt")) as copy:
+        assert (copy.folder / file).read_bytes() == (step.folder / file).read_bytes()
+    if file == "file_wrapper.py":
+        with pytest.raises((CannotCheck, BrokenMarks), match=r"file_wrapper\.py"):
+            inspect(step, step.task("handover"))
+
+
+def test_a_file_of_no_task_matters_for_each(step):
+    target, _ = workspace.start(step)
+    (target / "naive.py").write_text("def application(:\n")
+    with pytest.raises(CannotCheck, match=r"naive\.py, line 1"):
+        inspect(step, step.task("belt"))
+
+
+def test_a_tasks_own_file_is_the_learners_outside_of_the_marks_too(step):
+    target, _ = workspace.start(step)
+    with (target / "offload.ini").open("a") as ini:
+        ini.write("; mine\n")
+    (target / "mine.py").write_text("helps = True\n")
+    with answered(step, step.task("belt")) as copy:
+        text = (copy.folder / "offload.ini").read_text()
+        assert text.endswith("; mine\n")
+        assert regions.body(text, "belt") == workspace.untouched(step.task("belt"))
+        assert regions.body(text, "app") == solutions(step)["app"]
+        assert (copy.folder / "mine.py").exists()
+
+
+def test_an_ini_that_names_another_step_names_it_from_the_learners_folder_too(step, work, tmp_path):
+    shutil.copytree(step.folder, tmp_path / "steps" / step.name)
+    ini = tmp_path / "steps" / step.name / "naive.ini"
+    ini.write_text(ini.read_text() + "pythonpath = %d../04_websocket\n")
+    workspace.start(replace(step, folder=ini.parent))
+    assert "pythonpath = %d../../steps/04_websocket\n" in (work / step.name / "naive.ini").read_text()
+
+
+def test_a_copy_of_a_step_is_found_by_its_path(step):
+    target, _ = workspace.start(step)
+    found = manifest.find(f"{target}/")
+    assert (found.name, found.folder, found.tasks) == (step.name, target, step.tasks)
+    with pytest.raises(Unknown):
+        manifest.find(f"{target.parent}/02_nowhere")
+
+
+def test_a_scratch_copy_has_the_repositorys_shape_and_goes_away(step):
+    with scratch(step, answers={"belt": "threads = 2"}) as copy:
+        assert regions.body((copy.folder / "offload.ini").read_text(), "belt") == "threads = 2"
+        assert (copy.folder / "../..").resolve() == copy.folder.parents[1]
+        assert (copy.folder.parents[1] / "offload_lab").resolve() == ROOT / "offload_lab"
+        assert [one.name for one in manifest.steps(copy.folder.parent)] == [one.name for one in manifest.steps()]
+    assert not copy.folder.parents[1].exists()
+    assert (ROOT / "offload_lab" / "exercises" / "sandbox.py").exists(), "links were removed, not what they lead to"
+
+
+def test_a_look_that_is_cut_short_says_the_logs_last_error(step, monkeypatch):
+    def cut_short(stage):
+        with stage.front.log.open("a") as log:
+            log.write("*** failed to mend ***\n")
+        return stage.front.stats_socket.unlink() or look(stage.step, stage.variant, stage.run)
+
+    monkeypatch.setattr("steps.01_file_wrapper.lesson.diagnoses.observe", cut_short)
+    said = diagnose.diagnose(step, step.task("belt"))
+    assert said.findings == ()
+    assert said.errors == ("the log of offload says: *** failed to mend ***",)
+
+
+# --- hints and progress
+
+
+def test_hints_are_taken_one_by_one_and_the_last_one_stays(step):
+    task = step.task("belt")
+    rungs = [hints.next_hint(step, task)[0] for _ in range(5)]
+    assert rungs == [1, 2, 3, 3, 3]
+    assert progress.load().of(step, task).hints == 3
+
+
+def test_the_answer_is_what_stands_in_the_last_fence():
+    assert hints.answer_in("one:\n```\nno\n```\nor:\n```\nmaster = true\n    indented\n```\n") == (
+        "master = true\n    indented\n"
+    )
+    assert hints.answer_in("none") == ""
+
+
+def test_tries_count_until_it_passed_and_a_blank_is_no_try(step):
+    task = step.task("belt")
+    progress.note_check(step, task, passed=False, tried=False)
+    progress.note_check(step, task, passed=False, tried=True)
+    assert progress.note_check(step, task, passed=True, tried=True).of(step, task).tries == 2
+    when = progress.load().of(step, task).passed
+    progress.note_check(step, task, passed=False, tried=True)
+    assert progress.load().of(step, task) == progress.Way(tries=2, hints=0, passed=when)
+    assert hints.first_open(step, progress.load()) == step.task("app")
+
+
+@pytest.mark.parametrize("content", ["", '{"01_file_wrapper": {"bel', "[1, 2]", '{"01": {"belt": {"speed": 3}}}'])
+def test_a_broken_record_is_set_aside_and_a_new_one_begun(step, work, content):
+    work.mkdir()
+    (work / ".progress.json").write_text(content)
+    known = progress.note_check(step, step.tasks[0], passed=True, tried=True)
+    assert known.set_aside.read_text() == content
+    assert progress.load().of(step, step.tasks[0]).passed
+    assert json.loads((work / ".progress.json").read_text())
+    assert sorted(path.name for path in work.iterdir()) == sorted(
+        [".progress.json", ".progress.lock", known.set_aside.name]
+    )
+
+
+# --- what is said
+
+
+def test_expect_says_what_was_called_got_and_expected():
+    expect("GET /ping", "pong", "pong")
+    with pytest.raises(Unexpected, match=r"^called GET /ping, got nothing: worker 4711 is busy, expected pong$"):
+        expect("GET /ping", "nothing: worker 4711 is busy", "pong")
+
+
+def test_of_a_log_the_lines_that_tell_are_said():
+    log = "*** Starting uWSGI ***\nunable to load app 0\nclosing all\n*** GAME OVER ***"
+    said = diagnose.will_not_start(ProcessDied("offload", 22, log))
+    assert said == "offload.ini ended before it answered. Its log says: unable to load app 0"
+    said = diagnose.will_not_start(NotReady("offload", 30, "spawned uWSGI worker 1"))
+    assert said == "offload.ini lives, but does not answer"
+
+
+def test_of_a_line_about_a_request_nothing_is_an_error():
+    assert diagnose.telling("[pid: 7|app: 0] GET /error => generated 0 bytes\nunable to load app 0") == [
+        "unable to load app 0"
+    ]
+
+
+def test_a_ping_that_is_offloaded_is_told_as_what_it_is():
+    said = diagnose.ping_lost(WrongPing("header", "an empty reply", 1, ""))
+    assert re.search(r"was offloaded and got an empty reply: the condition of a route in header\.ini is true", said)
+    assert diagnose.ping_lost(WrongPing("header", "500", 0, "")).endswith("got 500: header.ini answered it")

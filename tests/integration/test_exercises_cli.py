@@ -1,0 +1,186 @@
+"""A learner's way through the exercises, typed as a person would type it."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import psutil
+import pytest
+
+from offload_lab.clients import ping
+from offload_lab.exercises import regions
+from offload_lab.paths import ROOT
+from offload_lab.process.polling import wait_for
+from offload_lab.timeouts import scaled
+from offload_lab.uwsgi.server import free_port
+
+LAB = [sys.executable, "-m", "offload_lab"]
+TASKS = {"belt": "offload.ini", "app": "offload.ini", "handover": "file_wrapper.py"}
+
+
+@pytest.fixture
+def place(tmp_path):
+    """The learner's folders, and temporary ones that a run must leave empty (in a short path: sockets go there)."""
+    with tempfile.TemporaryDirectory(prefix="t-") as temporary:
+        yield {**os.environ, "LAB_WORK": str(tmp_path / "work"), "TMPDIR": temporary, "COLUMNS": "60"}
+        assert [path.name for path in Path(temporary).iterdir()] == []
+
+
+@pytest.fixture
+def lab(place):
+    def run(*words, status=0):
+        answer = subprocess.run(
+            [*LAB, *words], cwd=ROOT, env=place, capture_output=True, text=True, timeout=scaled(100)
+        )
+        assert answer.returncode == status, answer.stdout + answer.stderr
+        if words[0] != "solution":  # code and paths keep their lines
+            assert [line for line in answer.stdout.splitlines() if len(line) > 60 and "/" not in line] == []
+        return " ".join((answer.stdout + answer.stderr).split()) if status else answer.stdout
+
+    return run
+
+
+def write(place, task, lines):
+    path = Path(place["LAB_WORK"]) / "01_file_wrapper" / TASKS[task]
+    path.write_text(regions.fill(path.read_text(), {task: lines}))
+
+
+@pytest.mark.full
+def test_from_the_blanks_by_the_hints_to_the_solution(lab, place):
+    assert "./lab check 01" in lab("start", "01")
+    failed = lab("check", "01", status=1)
+    assert re.search(r"belt: not yet called GET /parcel.* got the worker itself.* expected an offload thread", failed)
+    assert re.search(r"what the processes do: worker \d+ is busy", failed)
+    assert "next: ./lab hint 01 belt" in failed
+    assert "belt has not passed yet" in lab("solution", "01", status=1)
+    for task in TASKS:
+        for _ in range(3):
+            said = lab("hint", "01", task)
+        assert f"{task}, hint 3 of 3" in said
+        write(place, task, "\n".join(line for line in said.splitlines() if line.startswith("    ")))
+    passed = lab("check", "01")
+    assert re.findall(r"^(\w[\w ]*): passed$", passed, re.MULTILINE) == [*TASKS, "all together"]
+    assert "yours is the step's, line by line" in lab("solution", "01", "app")
+    rows = re.findall(r"01 +(\w+) +\w+ +(\d) +(\d/3) +\d{4}-\d\d-\d\d \d\d:\d\d", lab("progress"))
+    assert rows == [(task, "1", "3/3") for task in TASKS]
+    assert "all tasks of 01_file_wrapper have passed" in lab("hint", "01")
+
+
+@pytest.mark.full
+def test_a_mistake_is_named_by_what_it_does_and_taken_back_with_reset(lab, place):
+    lab("start", "01", "--from-solution")
+    write(place, "belt", "threads = 2")
+    said = lab("check", "01", "belt", status=1)
+    assert re.search(r"worker \d+ has 2 threads that run the app, and one of them sends GET /file", said)
+    assert "+offload-threads = 1" in lab("solution", "01", "belt", "--spoil")
+    kept = Path(re.search(r"kept in (\S+)", lab("reset", "01", "belt"))[1])
+    assert regions.body((kept / "offload.ini").read_text(), "belt") == "threads = 2"
+    assert re.search(r"its only thread sends", lab("check", "01", "belt", status=1))
+
+
+def test_another_tasks_broken_file_is_not_blamed(lab, place):
+    lab("start", "01", "--from-solution")
+    (Path(place["LAB_WORK"]) / "01_file_wrapper" / "file_wrapper.py").write_text("def application(:\n")
+    assert "belt: passed" in lab("check", "01", "belt")
+    assert "file_wrapper.py" in lab("check", "01", "handover", status=1)
+
+
+@pytest.mark.full
+def test_what_fails_only_beside_ones_own_other_answers_is_said(lab, place):
+    """A task is tried beside the others' solutions; in the end all of the learner's own are tried together."""
+    lab("start", "01", "--from-solution")
+    write(place, "app", "wsgi-file = %dfile_wrapper.py\noffload-threads = 0")
+    said = lab("check", "01", status=1)
+    assert re.findall(r"(\w+): passed", said) == [*TASKS]
+    assert re.search(r"all together: not yet .*an offload thread .*outside of the marked lines", said)
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "says"),
+    [
+        (["check", "01_file_wraper"], 2, "did you mean 01_file_wrapper"),
+        (["hint", "01", "bolt"], 2, "no task in 01_file_wrapper 'bolt'; did you mean belt?"),
+        (["check", "01"], 1, "make it with: ./lab start 01"),
+        (["watch", "01"], 1, "make it with: ./lab start 01"),
+        (["reset", "01"], 1, "make it with: ./lab start 01"),
+        (["start", "07"], 1, "07_pitfalls has no tasks; these steps have: 01, 02"),
+    ],
+)
+def test_a_wrong_word_or_one_too_early_gets_the_next_step(lab, words, status, says):
+    assert says in lab(*words, status=status)
+
+
+class Foreground:
+    """A command in the foreground, as in a terminal; `end` is Ctrl-C."""
+
+    def __init__(self, place, *words):
+        self.process = subprocess.Popen(
+            [*LAB, *words], cwd=ROOT, env=place, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        self.family = psutil.Process(self.process.pid)
+
+    def until(self, words):
+        """What it prints, up to the line that holds `words`."""
+        said = ""
+        for line in self.process.stdout:
+            said += line
+            if words in line:
+                return said
+        raise AssertionError(f"it ended before it said {words!r}: {said}")
+
+    def end(self):
+        """Everything that ran below it when it was told to end; asks that nothing of it is left."""
+        below = self.family.children(recursive=True)
+        self.process.send_signal(signal.SIGINT)
+        said = self.process.communicate(timeout=scaled(60))[0]
+        # Python itself ends by the signal where it came within an exec(), as dataclasses do while a module is imported
+        assert self.process.returncode in (130, -signal.SIGINT), said
+        assert "nothing is left running" in said
+        assert not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in below)
+        return below
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.communicate()
+
+
+@pytest.mark.full
+def test_ctrl_c_in_a_check_leaves_nothing_running(lab, place):
+    lab("start", "01")
+    with Foreground(place, "check", "01") as check:
+        wait_for(lambda: any("uwsgi" in one.name() for one in below(check)), 60, "a uWSGI of the check's")
+        assert check.end()
+
+
+def below(foreground):
+    return [one for one in foreground.family.children(recursive=True) if one.is_running()]
+
+
+@pytest.mark.full
+def test_a_watch_checks_at_each_save_and_ends_with_ctrl_c(lab, place):
+    lab("start", "01")
+    with Foreground(place, "watch", "01", "belt") as watch:
+        assert "belt: not yet" in watch.until("waiting for you to save")
+        write(place, "belt", "offload-threads = 1")
+        assert "belt: passed" in watch.until("waiting for you to save")
+        app = Path(place["LAB_WORK"]) / "01_file_wrapper" / "naive.py"
+        app.write_text("def application(:\n")
+        assert "naive.py, line 1" in " ".join(watch.until("waiting for you to save").split())
+        watch.end()
+
+
+@pytest.mark.full
+def test_a_learners_stage_runs_in_the_foreground(lab, place):
+    lab("start", "01")
+    folder, port = Path(place["LAB_WORK"]) / "01_file_wrapper", free_port()
+    with Foreground(place, "run", str(folder), "offload", "--port", str(port)) as run:
+        assert str(folder / "offload.ini") in run.until("Ctrl-C ends it")
+        assert ping(port, timeout_s=20).status == 200
+        run.end()

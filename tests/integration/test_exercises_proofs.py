@@ -1,0 +1,118 @@
+"""Every task of every step, on real processes: its blank fails, its last hint passes, and each of its mistakes is
+recognised by what it does.
+
+That the solution passes is proved by the step's own tests. Blanks need no proof of being up to date: they are made from
+the step whenever somebody starts it, and nothing generated is kept in the repository.
+"""
+
+import ast
+
+import pytest
+
+from offload_lab.errors import Missing
+from offload_lab.exercises.check import PREFIX, try_out
+from offload_lab.exercises.diagnose import Diagnosis, diagnose
+from offload_lab.exercises.hints import answer_in
+from offload_lab.exercises.sandbox import scratch
+from offload_lab.stages import manifest
+from offload_lab.testing import require
+from offload_lab.uwsgi import binary
+
+STEPS = [step for step in manifest.steps() if step.tasks]
+TASKS = [(step.name, task.name) for step in STEPS for task in step.tasks]
+MISTAKES = [(step.name, task.name, mistake.name) for step in STEPS for task in step.tasks for mistake in task.mistakes]
+# what is observed of a variant is the same for all tasks that share its diagnoses
+VISITS = {(step.name, task.diagnoses, task.variant): task.name for step in STEPS for task in step.tasks}
+
+every_step = pytest.mark.parametrize("step", [step.name for step in STEPS])
+every_task = pytest.mark.parametrize(("step", "task"), TASKS)
+FIRST = {(step.name, step.tasks[0].name) for step in STEPS}
+one_task_a_step_is_quick = pytest.mark.parametrize(
+    ("step", "task"), [task if task in FIRST else pytest.param(*task, marks=pytest.mark.full) for task in TASKS]
+)
+
+
+def find(step, task):
+    """The step and the task; the test is skipped where its variant cannot run here."""
+    found = manifest.find(step)
+    chosen = found.task(task)
+    try:
+        binary.find().check(found.variant(chosen.variant).needs)
+    except Missing as missing:
+        require(False, missing.what, missing.install)
+    return found, chosen
+
+
+@every_step
+def test_a_step_has_tasks_of_each_kind_in_the_order_of_understanding(step):
+    tasks = manifest.find(step).tasks
+    kinds = [manifest.TASK_KINDS.index(task.kind) for task in tasks]
+    assert len(tasks) >= 3
+    assert kinds == sorted(kinds)
+
+
+@every_task
+def test_a_task_has_three_hints_two_mistakes_and_an_answer_at_the_end(step, task):
+    task = manifest.find(step).task(task)
+    assert len(task.hints) >= 3
+    assert len(task.mistakes) >= 2
+    assert answer_in(task.hints[-1])
+    assert [hint for hint in task.hints[:-1] if answer_in(hint)] == [], "the answer is the last rung"
+    assert "TODO" in task.blank
+
+
+@every_step
+def test_each_task_has_its_test_and_each_test_its_task(step):
+    found = manifest.find(step)
+    tree = ast.parse((found.folder / "tests" / "test_tasks.py").read_text())
+    tests = [node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
+    assert sorted(tests) == sorted(f"{PREFIX}{task.name}" for task in found.tasks)
+
+
+@one_task_a_step_is_quick
+def test_a_blank_fails_at_its_own_task(step, task):
+    step, task = find(step, task)
+    with scratch(step, answers={task.name: task.blank}) as copy:
+        [verdict] = try_out(copy, [task.name])
+    assert verdict.outcome == "failed"
+    assert [line.partition(" ")[0] for line in verdict.lines] == ["called", "got", "expected"]
+    assert verdict.lines[0] != f"called the start of {task.variant}.ini", "a blank starts, and behaves wrongly"
+
+
+@pytest.mark.full
+@every_task
+def test_a_solved_task_passes_while_all_the_others_are_blank(step, task):
+    step, task = find(step, task)
+    blanks = {other.name: other.blank for other in step.tasks if other.name != task.name}
+    with scratch(step, answers=blanks) as copy:
+        [verdict] = try_out(copy, [task.name])
+    assert verdict.passed, verdict.lines
+
+
+@one_task_a_step_is_quick
+def test_the_last_hint_passes(step, task):
+    step, task = find(step, task)
+    with scratch(step, answers={task.name: answer_in(task.hints[-1])}) as copy:
+        [verdict] = try_out(copy, [task.name])
+    assert verdict.passed, verdict.lines
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(("step", "task", "mistake"), MISTAKES)
+def test_a_mistake_fails_and_is_recognised_as_itself_alone(step, task, mistake):
+    step, task = find(step, task)
+    [mistake] = [one for one in task.mistakes if one.name == mistake]
+    with scratch(step, answers={task.name: mistake.answer}) as copy:
+        [verdict] = try_out(copy, [task.name])
+        diagnosis = diagnose(copy, copy.task(task.name))
+    assert verdict.outcome == "failed", verdict.lines
+    assert [finding.id for finding in diagnosis.findings] == [mistake.diagnosis], diagnosis
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(("step", "visit", "variant"), VISITS)
+def test_a_right_answer_matches_no_diagnosis(step, visit, variant):
+    step, task = find(step, VISITS[step, visit, variant])
+    with scratch(step) as copy:
+        diagnosis = diagnose(copy, copy.task(task.name))
+    assert diagnosis == Diagnosis(())

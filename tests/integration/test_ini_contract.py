@@ -1,0 +1,238 @@
+"""Every INI of every step keeps the contract that makes it worth copying, on paper and when a person starts it by hand.
+
+By hand means: with two placeholders on the command line, from another working directory, and nothing prepared.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import stat
+from contextlib import suppress
+from dataclasses import dataclass
+
+import pytest
+
+from offload_lab.clients import fetch
+from offload_lab.errors import Missing, ProcessDied
+from offload_lab.process.deadlines import Deadline
+from offload_lab.process.polling import wait_for
+from offload_lab.process.process import Process
+from offload_lab.stages import manifest
+from offload_lab.stages.stage import short_private_folder
+from offload_lab.testing import require
+from offload_lab.timeouts import scaled
+from offload_lab.uwsgi import binary
+from offload_lab.uwsgi.server import free_port
+
+VARIANTS = {
+    ini: [variant for variant in step.variants if ini.name in variant.inis]
+    for step in manifest.steps()
+    for ini in sorted(step.folder.glob("*.ini"))
+}
+INIS = list(VARIANTS)
+FRONTS = [ini for ini, variants in VARIANTS.items() if any(ini.name == variant.inis[-1] for variant in variants)]
+LESSONS = [ini for ini in FRONTS if not ini.stem.endswith(("_broken", "_fixed"))]  # a pitfall may be about just that
+ENDING = [ini for ini in INIS if ini.stem != "sigterm_reloads_broken"]  # that pitfall is SIGTERM itself
+# the store speaks to this machine only, and the pitfall is the buffer's size itself
+HOLDING = [ini for ini in INIS if ini.stem != "store" and not ini.stem.startswith("buffer_size_")]
+READ_OR_WRITTEN_BY_OTHERS = 0o066
+OPEN = {  # that pitfall is which sockets others may open
+    "open_stats_broken": ["open_stats_broken-stats.sock", "proxy.sock"],
+    "open_stats_fixed": ["proxy.sock"],
+}
+MISSING = re.compile(r"(\S.*) is missing; install it with: (.+)")  # said by an INI that needs a Redis, for example
+BINDS = ("socket", "http", "https", "stats", "stats-server", "fastrouter", "rawrouter", "mule-msg-socket")
+
+
+def name(ini):
+    return f"{ini.parent.name}/{ini.name}"
+
+
+def options(ini):
+    """(name, value) in the order in which uWSGI reads them; an included file stands in its place, with its own %n."""
+    read = []
+    for line in ini.read_text().splitlines():
+        line = line.strip()
+        if line and line[0] not in "[;#":
+            option, _, value = (part.strip() for part in line.replace("%n", ini.stem).partition("="))
+            read += options(ini.parent / value.removeprefix("%d")) if option == "ini" else [(option, value)]
+    return read
+
+
+def values(ini, option):
+    return [value for key, value in options(ini) if key == option]
+
+
+def placeholders(ini):
+    """As uWSGI takes them: the first default wins."""
+    return dict(reversed([value.split("=", 1) for value in values(ini, "set-placeholder")]))
+
+
+# --- on paper
+
+
+def test_the_first_line_makes_a_misspelt_option_an_error():
+    assert [name(ini) for ini in INIS if options(ini)[0] != ("strict", "true")] == []
+
+
+def test_a_front_sends_at_once():
+    """A UNIX socket has nothing to wait for."""
+    assert [name(ini) for ini in INIS if values(ini, "tcp-nodelay") != (["true"] if ini in FRONTS else [])] == []
+
+
+def test_all_that_a_client_may_send_fits_into_the_buffer():
+    """What does not fit is an empty reply or a missing variable. A backend must take all that its front takes."""
+    assert [name(ini) for ini in HOLDING if values(ini, "buffer-size") != ["65535"]] == []
+    assert [name(ini) for ini in HOLDING if values(ini, "max-vars") != (["4096"] if ini in FRONTS else [])] == []
+
+
+def test_a_front_refuses_a_scheme_that_would_end_its_worker():
+    """As wsgi.url_scheme uWSGI decodes it as UTF-8, and does not look whether that worked."""
+    line = "regexp:${HTTP_X_FORWARDED_PROTO};^[\\x20-\\x7e]*$ break:400 Bad Request"
+    assert [name(ini) for ini in FRONTS if line not in values(ini, "route-if-not")] == []
+
+
+def test_a_front_keeps_a_clients_line_feeds_out_of_its_log():
+    asked = "regexp:${REQUEST_METHOD}${REQUEST_URI}${SERVER_PROTOCOL};^[^[:cntrl:]]*$ "
+    wanted = [f"{asked}{action}" for action in ("log:400 Bad Request: control characters", "donotlog:")]
+    wanted.append(f"{asked}break:400 Bad Request")
+    found = {ini: [line for line in values(ini, "route-if-not") if line.startswith(asked)] for ini in FRONTS}
+    assert [name(ini) for ini in FRONTS if found[ini] != wanted] == []
+
+
+def test_a_front_logs_no_write_error():
+    """That line holds the target, and what lies in memory behind 4,096 bytes of it."""
+    silent = ("ignore-sigpipe", "ignore-write-errors")
+    assert [f"{name(ini)}: {option}" for ini in FRONTS for option in silent if values(ini, option) != ["true"]] == []
+
+
+def test_the_run_folder_has_a_default_and_so_has_a_fronts_port():
+    has = {ini: placeholders(ini) for ini in INIS}
+    assert [name(ini) for ini in INIS if has[ini].get("run") != "%d.run"] == []
+    assert [name(ini) for ini in INIS if has[ini].get("port") != ("9090" if ini in FRONTS else None)] == []
+
+
+def test_the_run_folder_is_made_before_anything_else_and_for_our_user_only():
+    assert [name(ini) for ini in INIS if values(ini, "umask") != ["077"]] == []
+    assert [name(ini) for ini in INIS if values(ini, "exec-asap")[0] != "mkdir -p %(run)"] == []
+    order = {ini: [key for key, _ in options(ini)] for ini in INIS}
+    assert [name(ini) for ini in INIS if order[ini].index("umask") > order[ini].index("exec-asap")] == []
+
+
+def test_it_starts_whole_and_leaves_nothing():
+    wanted = ("master", "need-app", "vacuum")
+    assert [f"{name(ini)}: {option}" for ini in INIS for option in wanted if values(ini, option) != ["true"]] == []
+
+
+def test_sigterm_is_set_to_end_it():
+    assert [name(ini) for ini in ENDING if values(ini, "die-on-term") != ["true"]] == []
+
+
+def test_sighup_is_set_to_reload_it_inside_a_virtual_environment_too():
+    assert [name(ini) for ini in ENDING if values(ini, "binary-path") != ["@(/proc/self/cmdline)"]] == []
+
+
+def test_a_stats_server_listens_in_the_run_folder():
+    assert [name(ini) for ini in INIS if values(ini, "stats")[-1:] != [f"%(run)/{ini.stem}-stats.sock"]] == []
+
+
+def bound(ini):
+    """What it binds to."""
+    keys = {key for key, _ in options(ini) if key in BINDS or (key.endswith("-socket") and key != "chmod-socket")}
+    return [value for key, value in options(ini) if key in keys]
+
+
+def test_nothing_is_bound_where_others_could_reach_it():
+    assert [name(ini) for ini in INIS if not bound(ini)] == []
+    ours = ("127.0.0.1:", "%(run)/")
+    assert [f"{name(ini)}: {value}" for ini in INIS for value in bound(ini) if not value.startswith(ours)] == []
+
+
+def test_a_front_has_one_process_and_one_thread():
+    several = {"workers", "threads", "enable-threads", "gevent", "async", "cheaper"}
+    assert [name(ini) for ini in LESSONS if values(ini, "processes") != ["1"]] == []
+    assert [name(ini) for ini in LESSONS if several & {key for key, _ in options(ini)}] == []
+
+
+# --- by hand
+
+
+@dataclass
+class Seen:
+    """What a start by hand showed. `pong` is status, type and body of /ping; None for a backend."""
+
+    pong: tuple | None
+    open_to_others: list[str]
+    sockets_left: list[str]
+    status: int
+    log: str
+
+
+def engine_for(ini):
+    """The least that can run it: the wheel, unless all of its variants need more."""
+    needs = min((variant.needs for variant in VARIANTS[ini]), key=len, default=())
+    found = binary.find()
+    try:
+        found.check(needs)
+    except Missing:
+        try:
+            return binary.find("built")
+        except Missing as missing:
+            require(False, missing.what, missing.install)
+    return found
+
+
+def accepts(run, ini):
+    """Whether the stats server lists a worker in its loop. A SIGTERM that comes between fork and loop would be lost."""
+    with suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(scaled(5))
+        connection.connect(str(run / f"{ini.stem}-stats.sock"))
+        stats = json.loads(b"".join(iter(lambda: connection.recv(65536), b"")))
+        return any(worker["accepting"] for worker in stats["workers"])
+    return False
+
+
+def start_and_stop(ini, run, elsewhere):
+    """Start `ini` as a person would, look at it, send SIGTERM, look at what is left."""
+    port = free_port()
+    words = ["--set-placeholder", f"port={port}", "--set-placeholder", f"run={run}", "--ini", str(ini)]
+    command = ["/bin/sh", "-c", 'cd "$0" && exec "$@"', str(elsewhere), *engine_for(ini).command, *words]
+    plain = {"PATH": os.defpath, "HOME": str(elsewhere)}
+    with Process(ini.stem, command, elsewhere / "log", scratch=run, env=plain) as process:
+        process.wait_until(lambda: accepts(run, ini), Deadline(30))
+        pong = fetch(port, "/ping") if ini in FRONTS else None
+        open_to_others = [path.name for path in run.rglob("*") if path.lstat().st_mode & READ_OR_WRITTEN_BY_OTHERS]
+        os.kill(process.pid, signal.SIGTERM)
+        wait_for(lambda: process.status() is not None, 20, f"the end of {name(ini)} after SIGTERM")
+        status = process.status()
+    sockets_left = [path.name for path in run.rglob("*") if stat.S_ISSOCK(path.lstat().st_mode)]
+    answer = pong and (pong.status, pong.headers.get_content_type(), pong.body)
+    return Seen(answer, open_to_others, sockets_left, status, process.log_tail())
+
+
+def try_by_hand(ini):
+    run, elsewhere = short_private_folder(), short_private_folder()
+    try:
+        return start_and_stop(ini, run, elsewhere)
+    except ProcessDied as died:
+        lacking = MISSING.search(died.log_tail)
+        if lacking is None:
+            raise
+        return require(False, *lacking.groups())
+    finally:
+        shutil.rmtree(run)
+        shutil.rmtree(elsewhere)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("ini", INIS, ids=name)
+def test_by_hand_it_answers_and_ends_and_leaves_nothing(ini):
+    seen = try_by_hand(ini)
+    assert seen.pong == ((200, "text/plain", b"pong") if ini in FRONTS else None)
+    assert sorted(seen.open_to_others) == OPEN.get(ini.stem, [])
+    if ini in ENDING:
+        assert seen.status == 0, seen.log
+        assert seen.sockets_left == []

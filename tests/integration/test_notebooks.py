@@ -1,0 +1,293 @@
+"""The notebooks: stripped as files, whole when run, and nothing is left when their kernel is killed."""
+
+import importlib.util
+import json
+import os
+import re
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+
+from offload_lab.exercises import regions
+from offload_lab.exercises.hints import answer_in
+from offload_lab.paths import ROOT
+from offload_lab.process.polling import wait_for
+from offload_lab.stages import manifest
+from offload_lab.testing import require, require_program
+from offload_lab.timeouts import scaled
+
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+QUICK = ROOT / "notebooks" / "01_file_wrapper.ipynb"
+OPENING = ["What you'll do", "What you'll learn", "What you need"]
+RHYTHM = ["Guess", "Run", "See", "Read", "Break it", "Your turn"]
+LAST = ROOT / "notebooks" / "08_guesses.ipynb"  # measures nothing
+YOUR_TURN = re.compile(r"%%your_turn (\w+) (\w+)\n(.*)", re.DOTALL)
+CELL_TIMEOUT_S = 90
+INSTALL = "./lab test, or: pip install -e '.[notebooks]'"
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
+def notebook(request):
+    return request.param
+
+
+@pytest.fixture
+def jupyter(monkeypatch, tmp_path):
+    """Jupyter is there, and what a run writes goes to `tmp_path` instead of the learner's own folders."""
+    for module in ("nbclient", "ipykernel"):
+        require(importlib.util.find_spec(module) is not None, module, INSTALL)
+    monkeypatch.setenv("LAB_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setenv("LAB_WORK", str(tmp_path / "work"))
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "runtime"))
+    return tmp_path
+
+
+def execute(path, only=None, edit=lambda source: source):
+    """The notebook at `path` after a run in a fresh kernel, in its own folder: the cells whose ids are in `only`, or
+    all, each code cell put through `edit`."""
+    import nbformat
+    from nbclient import NotebookClient
+
+    content = nbformat.read(path, as_version=4)
+    content.cells = [cell for cell in content.cells if only is None or cell.id in only]
+    for cell in content.cells:
+        if cell.cell_type == "code":
+            cell.source = edit(cell.source)
+    resources = {"metadata": {"path": str(path.parent)}}
+    return NotebookClient(content, timeout=round(scaled(CELL_TIMEOUT_S)), resources=resources).execute()
+
+
+def cells(path, kind):
+    return [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == kind]
+
+
+def headings(path):
+    text = "\n".join("".join(cell["source"]) for cell in cells(path, "markdown"))
+    return re.findall(r"^## (.+)$", text, re.MULTILINE)
+
+
+def printed(content):
+    """All text that the cells gave, the words that stand for pictures included."""
+    outputs = [output for cell in content.cells for output in cell.get("outputs", [])]
+    return "\n".join(output.get("text", "") or output.get("data", {}).get("text/plain", "") for output in outputs)
+
+
+def test_there_are_notebooks():
+    assert NOTEBOOKS
+
+
+def test_the_file_holds_no_outputs_no_counts_and_no_machine(notebook):
+    content = json.loads(notebook.read_text())
+    assert [cell["outputs"] for cell in cells(notebook, "code") if cell["outputs"]] == []
+    assert [cell["execution_count"] for cell in cells(notebook, "code") if cell["execution_count"]] == []
+    assert all(cell["metadata"] == {} for cell in content["cells"])
+    assert content["metadata"]["kernelspec"]["name"] == "python3"
+    assert str(ROOT) not in notebook.read_text()
+    assert str(Path.home()) not in notebook.read_text()
+
+
+def test_every_cell_has_an_id_that_says_what_it_is(notebook):
+    ids = [cell["id"] for cell in json.loads(notebook.read_text())["cells"]]
+    assert len(set(ids)) == len(ids)
+    assert all(re.fullmatch(r"[a-z]+(-[a-z]+)*", one) for one in ids)
+
+
+def test_it_opens_with_what_you_do_learn_and_need(notebook):
+    assert headings(notebook)[:3] == OPENING
+
+
+def test_it_keeps_the_rhythm(notebook):
+    rhythm = [heading for heading in RHYTHM if heading != "Break it" or notebook != LAST]
+    assert [heading for heading in headings(notebook) if heading in RHYTHM] == rhythm
+
+
+def test_the_guess_is_one_number_and_none_is_allowed(notebook):
+    source = "\n".join("".join(cell["source"]) for cell in cells(notebook, "code"))
+    assert len(re.findall(r"^guess\w* = None\b", source, re.MULTILINE)) == 1
+
+
+def test_it_holds_no_server_code(notebook):
+    source = "\n".join("".join(cell["source"]) for cell in cells(notebook, "code"))
+    assert "start_response" not in source
+    assert "import uwsgi" not in source
+
+
+@pytest.mark.timeout(scaled(300))
+@pytest.mark.parametrize(
+    "notebook",
+    [pytest.param(path, id=path.stem, marks=() if path == QUICK else pytest.mark.full) for path in NOTEBOOKS],
+)
+def test_it_runs_from_top_to_bottom(jupyter, notebook):
+    if notebook.stem.startswith("06"):
+        require_program("redis-server")
+    content = execute(notebook)  # raises at the first cell that fails
+    outputs = [output for cell in content.cells for output in cell.get("outputs", [])]
+    assert not [output for output in outputs if output.output_type == "error"]
+    assert not [output for output in outputs if output.get("name") == "stderr"]
+    assert notebook == LAST or [output for output in outputs if "image/png" in output.get("data", {})]
+    assert not (jupyter / "results" / "guesses.jsonl").exists(), "None is no guess"
+    assert not (jupyter / "work").exists(), "a blank is no try"
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(
+    ("guess", "says"),
+    [("0.5", "times too small"), ("None", "You made no guess"), ('"three"', "'three' is no number")],
+    ids=["a number", "none", "a word"],
+)
+def test_only_a_number_is_a_guess_and_is_written_down(jupyter, guess, says):
+    cell = f'lab.guess_and_see({guess}, 1500.0, "ms", "00_start", "how long?")'
+    content = execute(NOTEBOOKS[0], ["setup", "see-guess"], lambda source: source if "try:" in source else cell)
+    assert says in printed(content)
+    kept = jupyter / "results" / "guesses.jsonl"
+    rows = [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []
+    assert [(row["notebook"], row["guess"], row["measured"], row["unit"]) for row in rows] == (
+        [("00_start", 0.5, 1500.0, "ms")] if guess == "0.5" else []
+    )
+
+
+def turns(path):
+    """Step, task and lines of each cell that holds a task."""
+    return [match.groups() for cell in cells(path, "code") if (match := YOUR_TURN.match("".join(cell["source"])))]
+
+
+def test_your_turn_is_a_task_of_the_step_and_its_cell_holds_the_blank(notebook):
+    for step, task, lines in turns(notebook):
+        assert regions.tidy(lines) == regions.tidy(manifest.find(step).task(task).blank)
+
+
+def test_every_step_with_tasks_has_one_in_its_notebook():
+    with_tasks = [step for step in manifest.steps() if step.tasks]
+    assert [step.name for step in with_tasks if not turns(ROOT / "notebooks" / f"{step.name}.ipynb")] == []
+
+
+ANSWER = answer_in(manifest.find("01").task("belt").hints[-1])
+
+
+def in_a_cell(source):
+    """What a cell with this in it prints, in a fresh kernel."""
+    return printed(execute(NOTEBOOKS[0], ["setup", "turn-lines"], lambda one: one if "try:" in one else source))
+
+
+@pytest.mark.full
+def test_your_turn_says_what_the_processes_do_then_helps_and_counts_what_passes(jupyter):
+    first, again, solved = (
+        in_a_cell(f"%%your_turn 01 belt\n{lines}") for lines in ("processes = 2", "processes = 2", ANSWER)
+    )
+    for said in (first, again):
+        assert "expected an offload thread" in said
+        assert "there are 2 workers" in said
+    assert ("Hint" in first, "Hint 1 of 3" in again) == (False, True)
+    assert "Passed." in solved
+    way = json.loads((jupyter / "work" / ".progress.json").read_text())["01_file_wrapper"]["belt"]
+    assert (way["tries"], way["hints"], bool(way["passed"])) == (3, 1, True)
+
+
+@pytest.mark.full
+def test_your_turn_that_python_cannot_read_is_told_with_the_line_and_counts_as_nothing(jupyter):
+    from nbclient.exceptions import CellExecutionError
+
+    with pytest.raises(CellExecutionError) as caught:
+        in_a_cell("%%your_turn 01 handover\nreturn (\nBIG")
+    assert "line 1 of yours" in str(caught.value)
+    assert "Traceback" not in str(caught.value)
+    assert not (jupyter / "work").exists()
+
+
+@pytest.mark.full
+def test_the_last_notebook_shows_every_first_guess_beside_what_was_measured(jupyter):
+    guesses = [
+        ("00_start", "a wait", 5, 1500.0, "ms"),
+        ("00_start", "a wait", 1500, 1500.0, "ms"),
+        ("02_xsendfile", "another wait", 1400, 1500.0, "ms"),
+        ("05_uwsgi_api", "visitors served", 9, 0, "visitors"),
+    ]
+    names = ("notebook", "question", "guess", "measured", "unit")
+    kept = jupyter / "results" / "guesses.jsonl"
+    kept.parent.mkdir()
+    kept.write_text("\n".join(["no guess", *(json.dumps(dict(zip(names, row, strict=True))) for row in guesses)]))
+    content = execute(LAST, edit=lambda source: source.replace("guess_close = None", "guess_close = 3"))
+    said = printed(content)
+    assert "3 guesses are here" in said
+    assert "01_file_wrapper.ipynb" in said, "which has none yet"
+    assert "your guess was 300 times too small" in said
+    assert "**Things that were counted**: 0 too small, 1 too large" in said
+    assert (
+        sum("image/png" in output.get("data", {}) for cell in content.cells for output in cell.get("outputs", ())) == 2
+    )
+
+
+SILENCE = "response-route-if-not = empty:${X_OFFLOAD} disableheaders:"
+
+
+@pytest.mark.full
+def test_without_the_harness_the_first_cell_says_in_one_line_what_to_do(jupyter, notebook):
+    from nbclient.exceptions import CellExecutionError
+
+    with pytest.raises(CellExecutionError) as caught:
+        execute(notebook, ["setup"], lambda source: f'import sys\nsys.modules["offload_lab"] = None\n{source}')
+    assert "./lab notebook" in str(caught.value)
+    assert "Traceback" not in str(caught.value)
+
+
+@pytest.mark.full
+def test_a_misspelt_option_is_told_without_a_traceback(jupyter):
+    from nbclient.exceptions import CellExecutionError
+
+    cell = 'with lab.Stage(lab.altered("01_file_wrapper", "naive", "ofload-threads = 1"), "naive"): pass'
+    with pytest.raises(CellExecutionError) as caught:
+        execute(NOTEBOOKS[0], ["setup", "see-guess"], lambda source: source if "try:" in source else cell)
+    assert "ofload-threads" in str(caught.value)
+    assert "Traceback" not in str(caught.value)
+
+
+HOLD_A_STAGE = """
+from offload_lab.stages.stage import Stage
+stage = Stage("01_file_wrapper", "offload").__enter__()
+print(*stage.front.pids(), stage.run)
+"""
+
+
+@pytest.mark.full
+def test_a_killed_kernel_leaves_no_process_and_no_run_folder(jupyter):
+    from jupyter_client.manager import start_new_kernel
+
+    manager, client = start_new_kernel(cwd=str(ROOT / "notebooks"))
+    try:
+        said = []
+        client.execute_interactive(HOLD_A_STAGE, timeout=scaled(60), output_hook=said.append)
+        *pids, run = "".join(message["content"].get("text", "") for message in said).split()
+        processes = [psutil.Process(int(pid)) for pid in pids]
+        supervisors = [process.parent() for process in processes[:1]]
+        assert len(processes) >= 2, "a master and its worker"
+        assert Path(run).is_dir()
+        os.kill(manager.provisioner.pid, signal.SIGKILL)
+        wait_for(lambda: not any(one.is_running() for one in processes + supervisors), 30, "the end of every process")
+        wait_for(lambda: not Path(run).exists(), 10, "the end of the run folder")
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+        manager.cleanup_resources()
+
+
+HAND_OVER_07 = "response-route-if-not = empty:${X_OFFLOAD} uwsgi:%(run)/sse.sock,0,0"
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(
+    ("lines", "verdict"),
+    [([HAND_OVER_07], "Not yet. Of two heads"), ([SILENCE, HAND_OVER_07], "Passed")],
+    ids=["two heads", "the cure"],
+)
+def test_your_turn_in_07_tells_the_cure_from_half_of_it(jupyter, lines, verdict):
+    def solve(source):
+        if not source.startswith("lines = ["):
+            return source
+        rest = source.partition("\n]\n")[2]
+        return f"lesson = lab.lesson('07_pitfalls')\nlines = {lines}\n{rest}"
+
+    content = execute(ROOT / "notebooks" / "07_pitfalls.ipynb", ["setup", "turn-lines"], solve)
+    assert verdict in printed(content)

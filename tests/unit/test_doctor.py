@@ -1,0 +1,92 @@
+"""The doctor on machines that lack something: each finding says how to get it, and nothing else depends on it."""
+
+import resource
+
+import pytest
+
+from offload_lab import doctor, programs
+from offload_lab.errors import Missing
+from offload_lab.uwsgi import binary
+
+
+def finding(part):
+    return next(one for one in doctor.examine() if one.part == part)
+
+
+@pytest.fixture
+def nothing_installed(monkeypatch, tmp_path):
+    """A machine without any program, header or uWSGI; the Python that runs this stays."""
+
+    def missing(name):
+        raise Missing("uWSGI", "everything here", binary.INSTALL)
+
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(programs.sysconfig, "get_path", lambda _: str(tmp_path))
+    monkeypatch.setattr(doctor.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(doctor.binary, "find", missing)
+
+
+@pytest.mark.parametrize(
+    ("part", "install"),
+    [
+        ("uWSGI (wheel)", "pip install pyuwsgi"),
+        ("uWSGI (built)", "./lab engine"),
+        ("Redis", programs.install("redis-server")),
+        ("PostgreSQL", programs.install("postgresql")),
+        ("Chromium", programs.install("chromium")),
+        ("C compiler", programs.install("cc")),
+        ("Python headers", programs.command_here(programs.PYTHON_HEADERS)),
+        ("PCRE2 headers", programs.command_here(programs.PCRE2_HEADERS)),
+        ("OpenSSL headers", programs.command_here(programs.OPENSSL_HEADERS)),
+        ("JupyterLab", "./lab install notebook"),
+        ("Playwright", "./lab install test"),
+    ],
+)
+def test_what_is_missing_comes_with_the_command_that_gets_it(nothing_installed, part, install):
+    one = finding(part)
+    assert (one.found, one.install) == (None, install)
+
+
+def test_only_python_and_the_wheel_are_needed(nothing_installed):
+    assert [one.part for one in doctor.examine() if one.needed] == ["Python", "uWSGI (wheel)"]
+
+
+def test_every_part_says_what_it_is_for(nothing_installed):
+    assert [one.part for one in doctor.examine() if not one.purpose] == []
+
+
+def test_a_program_is_found_on_the_path(monkeypatch, tmp_path):
+    program = tmp_path / "chromium-browser"
+    program.touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert finding("Chromium").found == str(program)
+
+
+def test_the_wheel_is_described_by_what_it_can_do():
+    assert "routing, no ssl, gevent, no uwsgi.route()" in finding("uWSGI (wheel)").found
+
+
+@pytest.fixture
+def soft_limit():
+    """Set the soft limit of descriptors, in this process, until the test ends."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    yield lambda soft: resource.setrlimit(resource.RLIMIT_NOFILE, (soft, before[1]))
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_a_low_descriptor_limit_is_found_missing_with_the_line_that_raises_it(soft_limit):
+    soft_limit(512)
+    one = finding("descriptor limit")
+    assert one.found is None
+    assert one.install.startswith("ulimit -n ")
+    assert one.install.endswith("# now 512")
+
+
+def test_a_high_descriptor_limit_is_told(monkeypatch):
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (doctor.DESCRIPTORS_WANTED, 20_000))
+    assert finding("descriptor limit").found == f"{doctor.DESCRIPTORS_WANTED} (at most 20000)"
+
+
+def test_the_line_that_raises_the_limit_stays_below_the_hard_limit(monkeypatch):
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, 20_000))
+    assert finding("descriptor limit").install.startswith("ulimit -n 20000 ")
