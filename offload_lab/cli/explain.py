@@ -9,7 +9,17 @@ from pathlib import Path
 import click
 
 from offload_lab.errors import LabError
-from offload_lab.inspect import Facts, as_json, describe, find_run, look, look_at_address, metrics, only_run, runs
+from offload_lab.inspect import (
+    Snapshot,
+    as_json,
+    describe,
+    find_run,
+    metrics,
+    only_run,
+    runs,
+    take_snapshot,
+    take_snapshot_at,
+)
 from offload_lab.inspect.runs import Run
 from offload_lab.stages import manifest
 from offload_lab.system import NOT_TOLD, is_linux
@@ -18,7 +28,7 @@ from .console import WIDEST, err, out, say
 
 EVERY_S = 1.0
 
-Look = Callable[[], Facts]
+Look = Callable[[], Snapshot]
 
 
 @click.command()
@@ -51,10 +61,10 @@ def explain(
     if addresses and (step or run_folder):
         raise click.UsageError("--stats names any uWSGI, STEP and --run one of this repository: give one of both")
     if addresses:
-        looks: dict[str, Look] = {one: lambda one=one: look_at_address(one) for one in addresses}  # type: ignore[misc]
+        looks: dict[str, Look] = {one: lambda one=one: take_snapshot_at(one) for one in addresses}  # type: ignore[misc]
     else:
         run = chosen(step, variant, run_folder)
-        looks = {f"{run.step.name} {run.variant.name}": lambda: look(*run, front_only=form == "metrics")}
+        looks = {f"{run.step.name} {run.variant.name}": lambda: take_snapshot(*run, front_only=form == "metrics")}
     if form == "metrics":
         print_metrics(looks)
     elif form == "json":
@@ -75,7 +85,7 @@ def chosen(step: str | None, variant: str | None, folder: Path | None) -> Run:
     return Run(found, its, folder or find_run(found, its))
 
 
-def print_sentences(all_facts: list[Facts]) -> None:
+def print_sentences(all_facts: list[Snapshot]) -> None:
     width = min(WIDEST, out.width)
     for index, facts in enumerate(all_facts):
         if index:
@@ -101,7 +111,7 @@ def watch(looks: dict[str, Look]) -> None:
 
 def print_metrics(looks: dict[str, Look]) -> None:
     """A server that does not answer is down; only where none does is that an error."""
-    answers: dict[str, Facts | None] = {}
+    answers: dict[str, Snapshot | None] = {}
     errors = []
     for name, one in looks.items():
         try:

@@ -25,7 +25,7 @@ AT_ONCE = 50  # first connections under way; later ones come when they come
 
 
 @dataclass
-class Subscriber:
+class EventSource:
     """One of them. `connections` counts streams that were opened, `given_up` says why there will be no more."""
 
     events: list[Event] = field(default_factory=list)
@@ -57,14 +57,14 @@ class Subscriber:
         self.retry_ms = self.parser.retry_ms or self.retry_ms
 
 
-class Subscribers:
+class EventSourcePool:
     """`count` of them at `port`, held by one thread until the block is left."""
 
     def __init__(self, port: int, count: int, path: str = "/subscribe", *, cookie: str = "") -> None:
-        self.all = [Subscriber() for _ in range(count)]
+        self.all = [EventSource() for _ in range(count)]
         self._port, self._path, self._cookie = port, path, cookie
         self._selector = selectors.DefaultSelector()
-        self._due: list[tuple[float, int, Subscriber]] = []  # who connects when; the number keeps equals apart
+        self._due: list[tuple[float, int, EventSource]] = []  # who connects when; the number keeps equals apart
         self._tie = itertools.count()
         self._new = list(reversed(self.all))
         self._stop = threading.Event()
@@ -72,9 +72,9 @@ class Subscribers:
         self._thread = Background(f"the reader of {count} subscribers", self._hold, self._stop.set)
         self.open = 0  # how many streams are open just now
 
-    def wait_until_all(self, have: Callable[[Subscriber], bool], timeout_s: float, what: str) -> None:
+    def wait_until_all(self, have: Callable[[EventSource], bool], timeout_s: float, what: str) -> None:
         """Until each subscriber satisfies `have`. Raises TimeoutError with how many do not, and who has given up."""
-        late: list[Subscriber] = []
+        late: list[EventSource] = []
 
         def holds() -> bool:
             late[:] = [one for one in self.all if not have(one)]
@@ -96,7 +96,7 @@ class Subscribers:
                 assert isinstance(key.fileobj, socket.socket)
                 self._go_on(key.fileobj, key.data, key.events)
 
-    def _connect(self, one: Subscriber) -> None:
+    def _connect(self, one: EventSource) -> None:
         one.begin()
         self._under_way += 1
         connection = None
@@ -109,7 +109,7 @@ class Subscribers:
         except OSError:  # no descriptor left, too
             self._leave(one, connection)
 
-    def _go_on(self, connection: socket.socket, one: Subscriber, waited_for: int) -> None:
+    def _go_on(self, connection: socket.socket, one: EventSource, waited_for: int) -> None:
         try:
             if waited_for == selectors.EVENT_WRITE:
                 last = [("Last-Event-ID", one.last_event_id)] if one.last_event_id else []
@@ -126,7 +126,7 @@ class Subscribers:
             pass
         self._leave(one, connection)
 
-    def _take(self, one: Subscriber, chunk: bytes) -> None:
+    def _take(self, one: EventSource, chunk: bytes) -> None:
         was_open = one.open
         try:
             one.take(chunk)
@@ -136,7 +136,7 @@ class Subscribers:
             self.open += 1
             self._under_way -= 1
 
-    def _leave(self, one: Subscriber, connection: socket.socket | None) -> None:
+    def _leave(self, one: EventSource, connection: socket.socket | None) -> None:
         """Its connection is no more; it comes back unless it has given up."""
         if connection is not None:
             if connection in self._selector.get_map():

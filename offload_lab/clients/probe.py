@@ -32,7 +32,7 @@ def ping(port: int, timeout_s: float) -> Pong:
 
 
 @dataclass
-class Bystander:
+class Probe:
     """One visitor who only wants /ping, and how long that took. Times are seconds on `time.monotonic`'s clock."""
 
     sent: float
@@ -41,14 +41,14 @@ class Bystander:
     error: str | None = None
 
 
-class Bystanders:
+class Probes:
     """Somebody new at the counter every `every_s`, each in a thread of their own, until the block is left.
 
     Leaving waits for every answer, at most `timeout_s` each.
     """
 
     def __init__(self, port: int, every_s: float, timeout_s: float = 30.0) -> None:
-        self.all: list[Bystander] = []
+        self.all: list[Probe] = []
         self._port, self._every_s, self._timeout_s = port, every_s, timeout_s
         self._threads: list[threading.Thread] = []
         self._closed = threading.Event()
@@ -56,13 +56,13 @@ class Bystanders:
 
     def _arrive(self) -> None:
         while not self._closed.wait(self._every_s):
-            one = Bystander(time.monotonic())
+            one = Probe(time.monotonic())
             self.all.append(one)
             thread = threading.Thread(target=self._ask, args=(one,), daemon=True)
             thread.start()
             self._threads.append(thread)
 
-    def _ask(self, one: Bystander) -> None:
+    def _ask(self, one: Probe) -> None:
         try:
             pong = ping(self._port, self._timeout_s)
         except Exception as error:

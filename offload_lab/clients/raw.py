@@ -19,7 +19,7 @@ END = b"\r\n\r\n"
 
 
 @dataclass
-class Heard:
+class Received:
     """All that came on one connection, and whether the server closed it."""
 
     raw: bytes = b""
@@ -46,7 +46,7 @@ class Heard:
         return next((one.code for one in self.frames if one.opcode == CLOSE), None)
 
 
-class Caller(Heard):
+class RawClient(Received):
     """One connection to the front. Nothing here waits longer than PATIENCE_S. Raises OSError where nobody listens."""
 
     def __init__(self, port: int, request: bytes) -> None:
@@ -54,7 +54,7 @@ class Caller(Heard):
         self.socket = socket.create_connection((LOOPBACK, port), timeout=scaled(PATIENCE_S))
         self.socket.sendall(request)
 
-    def hear(self, enough: Callable[[], bool], hopeless: Callable[[], object] = lambda: False) -> bool:
+    def read_until(self, enough: Callable[[], bool], hopeless: Callable[[], object] = lambda: False) -> bool:
         """Read until it is `enough`, the server closes, or it is `hopeless` to wait on; whether it was enough."""
         deadline = Deadline(PATIENCE_S)
         self.socket.settimeout(LOOK_S)
@@ -66,7 +66,7 @@ class Caller(Heard):
                     break
         return enough()
 
-    def rest(self) -> None:
+    def read_available(self) -> None:
         """Take what has arrived by now: all that a worker wrote, once it has answered somebody else."""
         while not self.closed and readable(self.socket, 0):
             self.take()
@@ -86,11 +86,11 @@ class Caller(Heard):
         except OSError:
             self.closed = True
 
-    def say_and_wait(self, *frames: bytes) -> None:
+    def send_and_wait(self, *frames: bytes) -> None:
         """Until the board has read them, which it shows by answering a ping that was sent behind."""
         known = self.pongs
         self.say(*frames, frame(PING))
-        self.hear(lambda: self.code is not None or self.pongs > known)
+        self.read_until(lambda: self.code is not None or self.pongs > known)
 
     @property
     def pongs(self) -> int:

@@ -17,7 +17,7 @@ LOGOUT = "/accounts/logout/"
 TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
 
 
-class Visitor:
+class Session:
     """Sends requests to `port` and keeps the cookies that come back; `cookie` is the header for another client."""
 
     def __init__(self, port: int, timeout_s: float = 30.0) -> None:
@@ -66,7 +66,7 @@ class Visitor:
 
 def login_cookie(port: int, name: str, password: str, timeout_s: float = 5.0) -> str:
     """The Cookie header of a new session of `name`; empty if the login fails or nothing answers."""
-    visitor = Visitor(port, timeout_s)
+    session = Session(port, timeout_s)
     with suppress(OSError, HTTPException):
-        visitor.log_in(name, password)
-    return visitor.cookie
+        session.log_in(name, password)
+    return session.cookie

@@ -21,10 +21,10 @@ __all__ = [
     "READ_BYTES",
     "Event",
     "EventStreamParser",
+    "EventStreamPool",
     "Head",
     "SseClient",
     "Stream",
-    "Streams",
     "request_bytes",
 ]
 
@@ -156,7 +156,7 @@ class Stream:
     unsent: bytes = b""  # of the request
 
 
-class Streams:
+class EventStreamPool:
     """`count` subscribers at once, held by one thread until the block is left.
 
     They connect `at_once` at a time: the next one follows as soon as one is answered. Connecting never blocks the

@@ -191,7 +191,7 @@ class WebSocketClient:
         self.socket.close()
 
 
-class Crowd:
+class WebSocketPool:
     """`size` visitors who listen, read by one thread; pings are answered. Leaving the block hangs up for all.
 
     `messages` counts text frames, `lost` those whose connection ended, `losses` why. Any other error of the thread is

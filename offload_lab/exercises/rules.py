@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from offload_lab.clients import SlowReader
-from offload_lab.inspect import Connection, Facts, Worker, look
+from offload_lab.inspect import Connection, Snapshot, Worker, take_snapshot
 from offload_lab.process.polling import wait_for
 from offload_lab.stages.stage import Stage
 from offload_lab.system import is_linux
@@ -14,16 +14,16 @@ from offload_lab.system import is_linux
 SETTLED_S = 5.0
 
 
-def look_for_carrier(stage: Stage, reader: SlowReader) -> tuple[Facts, Connection | None]:
+def look_for_carrier(stage: Stage, reader: SlowReader) -> tuple[Snapshot, Connection | None]:
     """The facts, and the visitor's connection among them, once a thread waits on its socket. None: it was closed.
 
     A worker that is busy proves nothing: it is so for a moment with every request, the offloaded ones too. Where the
     system tells of no threads, a worker that is free does: then only an offload thread can have the connection.
     """
-    found: list[Facts] = []
+    found: list[Snapshot] = []
 
     def settled() -> bool:
-        found[:] = [look(stage.step, stage.variant, stage.run)]
+        found[:] = [take_snapshot(stage.step, stage.variant, stage.run)]
         held = connection(found[0], reader.port)
         worker = worker_of(found[0], held)
         is_free = not is_linux() and worker is not None and not worker.busy
@@ -34,15 +34,15 @@ def look_for_carrier(stage: Stage, reader: SlowReader) -> tuple[Facts, Connectio
     return found[0], connection(found[0], reader.port)
 
 
-def connection(facts: Facts, port: int) -> Connection | None:
+def connection(snapshot: Snapshot, port: int) -> Connection | None:
     """The connection of the visitor who came from `port`."""
-    return next((one for one in facts.connections if one.visitor.endswith(f":{port}")), None)
+    return next((one for one in snapshot.connections if one.visitor.endswith(f":{port}")), None)
 
 
-def worker_of(facts: Facts, held: Connection | None) -> Worker | None:
+def worker_of(snapshot: Snapshot, held: Connection | None) -> Worker | None:
     """The front's worker that has this connection."""
     pid = held and held.pid
-    return next((worker for worker in facts.front.workers if worker.pid == pid), None)
+    return next((worker for worker in snapshot.front.workers if worker.pid == pid), None)
 
 
 def position_of_open_file(pid: int, folder: Path) -> int:
@@ -56,9 +56,9 @@ def position_of_open_file(pid: int, folder: Path) -> int:
     return 0
 
 
-def carried_by(facts: Facts, held: Connection | None) -> str:
+def carried_by(snapshot: Snapshot, held: Connection | None) -> str:
     """In words, for a test of a task: "an offload thread" where all is well."""
-    worker = worker_of(facts, held)
+    worker = worker_of(snapshot, held)
     if worker is None or held is None:
         return "nobody: the connection was closed"
     if held.tid in worker.offload_tids or (not is_linux() and not worker.busy):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import psutil
 
 from offload_lab.clients import SlowReader
-from offload_lab.inspect import Connection, Facts, Worker, look
+from offload_lab.inspect import Connection, Snapshot, Worker, take_snapshot
 from offload_lab.measure.scenarios import memory_mib
 from offload_lab.process.deadlines import LOOPBACK
 from offload_lab.stages.stage import Stage
@@ -29,7 +29,7 @@ class Seen:
     bytes; `position`: where the open file stood when it was handed over; `spins`: a worker computes and answers
     nothing; `child`: a program that the app started."""
 
-    facts: Facts
+    snapshot: Snapshot
     path: str
     held: Connection | None
     status: str
@@ -45,7 +45,7 @@ class Seen:
     @property
     def worker(self) -> Worker | None:
         """The one that has the visitor."""
-        return worker_of(self.facts, self.held)
+        return worker_of(self.snapshot, self.held)
 
     @property
     def carried_by_worker(self) -> bool:
@@ -59,17 +59,17 @@ class Seen:
 def observe(stage: Stage) -> Seen:
     """Ask for the step's path, take little of it, and look."""
     status, promised, arrived, taken_mib, position = "", 0, 0, 0.0, 0
-    facts, held = None, None
+    snapshot, held = None, None
     with suppress(OSError), SlowReader(stage.port, stage.step.path, RATE_MIB_S) as reader:
         status, promised = parse_head(reader.head)
-        facts, held = look_for_carrier(stage, reader)
-        taken_mib = max(memory_mib(worker.pid) for worker in facts.front.workers)
+        snapshot, held = look_for_carrier(stage, reader)
+        taken_mib = max(memory_mib(worker.pid) for worker in snapshot.front.workers)
         arrived = reader.received - len(reader.head) - len("\r\n\r\n")
-        position = max(position_of_open_file(worker.pid, stage.run) for worker in facts.front.workers)
-    facts = facts or look(stage.step, stage.variant, stage.run)
-    workers = [psutil.Process(worker.pid) for worker in facts.front.workers]
+        position = max(position_of_open_file(worker.pid, stage.run) for worker in snapshot.front.workers)
+    snapshot = snapshot or take_snapshot(stage.step, stage.variant, stage.run)
+    workers = [psutil.Process(worker.pid) for worker in snapshot.front.workers]
     return Seen(
-        facts=facts,
+        snapshot=snapshot,
         path=stage.step.path,
         held=held,
         status=status,
@@ -111,7 +111,7 @@ def nobody_carries(seen: Seen) -> str | None:
     worker = seen.worker
     if not (worker and seen.carried_by_worker) or worker.may_offload or seen.in_memory:
         return None
-    if worker.cores > 1 or len(seen.facts.front.workers) > 1:
+    if worker.cores > 1 or len(seen.snapshot.front.workers) > 1:
         return None
     return (
         f"worker {worker.pid} is busy: its only thread sends GET {seen.path} to the visitor, because no offload thread"
@@ -131,7 +131,7 @@ def another_python_thread(seen: Seen) -> str | None:
 
 
 def another_worker(seen: Seen) -> str | None:
-    workers = seen.facts.front.workers
+    workers = seen.snapshot.front.workers
     if not (seen.worker and seen.carried_by_worker) or seen.worker.may_offload or len(workers) == 1:
         return None
     return (

@@ -9,25 +9,25 @@ from offload_lab.uwsgi.stats import StatsError
 from .as_json import as_json
 from .describe import describe
 from .metrics import metrics
-from .observe import look, look_at_address
+from .observe import take_snapshot, take_snapshot_at
 from .runs import find_run, only_run, runs
-from .snapshot import Connection, Facts, Listener, Request, Server, Wait, Worker
+from .snapshot import Connection, Listener, Request, Server, Snapshot, Wait, Worker
 
 __all__ = [
     "Connection",
-    "Facts",
     "Listener",
     "Request",
     "Server",
+    "Snapshot",
     "StatsError",
     "Wait",
     "Worker",
     "as_json",
     "describe",
     "find_run",
-    "look",
-    "look_at_address",
     "metrics",
     "only_run",
     "runs",
+    "take_snapshot",
+    "take_snapshot_at",
 ]

@@ -2,18 +2,18 @@
 
 from typing import Any
 
-from .snapshot import Connection, Facts, Request, Server, Worker
+from .snapshot import Connection, Request, Server, Snapshot, Worker
 
 Json = dict[str, Any]
 ENDS = {"visitor": "client", "backend": "backend", "nobody yet": "none yet"}
 
 
-def as_json(facts: Facts) -> Json:
+def as_json(snapshot: Snapshot) -> Json:
     return {
-        "step": facts.step or None,
-        "variant": facts.variant or None,
-        "servers": [server_to_json(server) for server in facts.servers],
-        "connections": [connection_to_json(one, facts.front) for one in facts.connections],
+        "step": snapshot.step or None,
+        "variant": snapshot.variant or None,
+        "servers": [server_to_json(server) for server in snapshot.servers],
+        "connections": [connection_to_json(one, snapshot.front) for one in snapshot.connections],
     }
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from .snapshot import Connection, Facts, Server, Wait, Worker
+from .snapshot import Connection, Server, Snapshot, Wait, Worker
 
 NAMED = 3  # so many clients are named; of more only these
 DOING = {
@@ -16,16 +16,16 @@ UNKNOWN = "which of its threads are offload threads is not known"
 UNKNOWN_NUMBER = "how many of these it has is not known: " + UNKNOWN
 
 
-def describe(facts: Facts) -> list[str]:
+def describe(snapshot: Snapshot) -> list[str]:
     """What a person wants to know, the front first: its workers, then the clients, then the backends."""
-    front = facts.front
-    name = f"{facts.step} {facts.variant}: the front {front.name}" if facts.step else front.name
+    front = snapshot.front
+    name = f"{snapshot.step} {snapshot.variant}: the front {front.name}" if snapshot.step else front.name
     return [
         f"{name} listens on {addresses(front)}.",
         *say_unknown(front),
-        *(say_worker(worker, front, facts.connections) for worker in front.workers),
-        *say_clients(facts),
-        *(line for server in facts.servers[:-1] for line in say_backend(server)),
+        *(say_worker(worker, front, snapshot.connections) for worker in front.workers),
+        *say_clients(snapshot),
+        *(line for server in snapshot.servers[:-1] for line in say_backend(server)),
     ]
 
 
@@ -89,13 +89,13 @@ def why(worker: Worker, front: Server) -> str:
     return "" if waits_for_end else "; only its response can offload the connection"
 
 
-def say_clients(facts: Facts) -> Iterator[str]:
-    if not facts.connections:
-        reason = next((worker.unseen for worker in facts.front.workers if worker.unseen), "")
+def say_clients(snapshot: Snapshot) -> Iterator[str]:
+    if not snapshot.connections:
+        reason = next((worker.unseen for worker in snapshot.front.workers if worker.unseen), "")
         yield f"which clients are connected is not known: {reason}." if reason else "no client is connected."
     groups: dict[str, list[Connection]] = {}
-    for connection in facts.connections:
-        groups.setdefault(place(connection, facts.front), []).append(connection)
+    for connection in snapshot.connections:
+        groups.setdefault(place(connection, snapshot.front), []).append(connection)
     for where, group in groups.items():
         gone = [one for one in group if one.left]
         yield f"{clients(group)}: {where}."

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from .snapshot import Connection, Facts, Server, Worker
+from .snapshot import Connection, Server, Snapshot, Worker
 
 CARRIED_S = 1  # a request that is under way for so long is not answered in passing
 PREFIX = "uwsgi_offload_"
@@ -21,9 +21,9 @@ Labels = Mapping[str, str]
 Sample = tuple[str, Labels, int]
 
 
-def metrics(answers: Mapping[str, Facts | None]) -> str:
+def metrics(answers: Mapping[str, Snapshot | None]) -> str:
     """All samples, by the server's address; None where it did not answer. A value that is not known is left out."""
-    found = [sample for name, facts in answers.items() for sample in samples(name, facts)]
+    found = [sample for name, snapshot in answers.items() for sample in samples(name, snapshot)]
     lines = []
     for name, (kind, text) in HELP.items():
         mine = [f"{PREFIX}{name}{{{label_text(labels)}}} {value}" for one, labels, value in found if one == name]
@@ -32,16 +32,16 @@ def metrics(answers: Mapping[str, Facts | None]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def samples(name: str, facts: Facts | None) -> Iterable[Sample]:
+def samples(name: str, snapshot: Snapshot | None) -> Iterable[Sample]:
     server: Labels = {"server": name}
-    yield "up", server, int(facts is not None)
-    if facts is None:
+    yield "up", server, int(snapshot is not None)
+    if snapshot is None:
         return
-    front = facts.front
+    front = snapshot.front
     for worker in front.workers:
         yield "requests_total", {**server, "worker": str(worker.number)}, worker.offloaded
     if not any(worker.unseen for worker in front.workers):
-        for (number, thread), held in streams(front, facts.connections).items():
+        for (number, thread), held in streams(front, snapshot.connections).items():
             yield "streams", {**server, "worker": number, "thread": thread}, held
     for one in front.listeners:
         if one.waiting is not None:

@@ -22,7 +22,7 @@ from offload_lab.uwsgi.stats import HTTP, is_path, read
 from .configuration import configuration
 from .kernel_sockets import Socket, is_at, open_sockets, sockets
 from .runs import stats_socket
-from .snapshot import Connection, End, Facts, Listener, Request, Server, Wait, Worker
+from .snapshot import Connection, End, Listener, Request, Server, Snapshot, Wait, Worker
 from .syscalls import Blocked, blocked_threads, thread_ids
 
 CAN_OFFLOAD = {"http", "uwsgi"}  # the protocols whose sockets tell of it
@@ -30,7 +30,7 @@ OTHER_MACHINE = "its processes are not here: another machine, or a container"
 OTHER_USER = "its processes may not be read: run this as their user, or as root"
 
 
-def look(step: Step, variant: Variant, run: Path, front_only: bool = False) -> Facts:
+def take_snapshot(step: Step, variant: Variant, run: Path, front_only: bool = False) -> Snapshot:
     """The facts of this moment. Raises LabError where the variant does not run in `run`."""
     servers = []
     connections: list[Connection] = []
@@ -43,14 +43,14 @@ def look(step: Step, variant: Variant, run: Path, front_only: bool = False) -> F
             raise LabError(f"{name} of {step.name} {variant.name} does not answer in {run}: {reason}") from error
         server, connections = look_at(stats, ini.stem)  # the last is the front
         servers.append(server)
-    return Facts(step.name, variant.name, tuple(servers), tuple(connections))
+    return Snapshot(step.name, variant.name, tuple(servers), tuple(connections))
 
 
-def look_at_address(address: str) -> Facts:
+def take_snapshot_at(address: str) -> Snapshot:
     """The facts of any uWSGI, by its stats server. Raises StatsError."""
     stats = read(address)
     server, connections = look_at(stats, f"uWSGI {stats.get('version', '?')} at {address}", is_local(address))
-    return Facts("", "", (server,), tuple(connections))
+    return Snapshot("", "", (server,), tuple(connections))
 
 
 def is_local(address: str) -> bool:

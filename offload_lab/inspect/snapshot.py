@@ -91,7 +91,7 @@ class Server:
 
 
 @dataclass(frozen=True)
-class Facts:
+class Snapshot:
     """The front is the last of `servers`, as it is the last to start; without `step` it is any uWSGI, alone."""
 
     step: str

@@ -26,7 +26,7 @@ POLLFD = struct.Struct("ihh")
 
 
 @dataclass(frozen=True)
-class Holder:
+class SocketOwner:
     """`pid` has the connection open as descriptor `fd`. `tid` is the thread that waits on it, None where the system
     does not tell or where no thread waits just now; the main thread's id is the process's."""
 
@@ -39,7 +39,7 @@ class Holder:
         return self.tid == self.pid
 
 
-def find_holders(server_port: int, client_port: int, pids: Iterable[int]) -> list[Holder]:
+def find_socket_owners(server_port: int, client_port: int, pids: Iterable[int]) -> list[SocketOwner]:
     """Those of `pids` that have the server's end of the TCP connection from `client_port` open."""
     holders = []
     for pid in pids:
@@ -47,7 +47,7 @@ def find_holders(server_port: int, client_port: int, pids: Iterable[int]) -> lis
             for connection in psutil.Process(pid).net_connections(kind="tcp"):
                 ends = connection.laddr and connection.raddr and (connection.laddr.port, connection.raddr.port)
                 if ends == (server_port, client_port):
-                    holders.append(Holder(pid, connection.fd, waiting_thread(pid, connection.fd)))
+                    holders.append(SocketOwner(pid, connection.fd, waiting_thread(pid, connection.fd)))
     return holders
 
 

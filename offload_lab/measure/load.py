@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 import psutil
 
-from offload_lab.clients import Bystanders
-from offload_lab.clients.session import Visitor
-from offload_lab.clients.sse import Streams
+from offload_lab.clients import Probes
+from offload_lab.clients.session import Session
+from offload_lab.clients.sse import EventStreamPool
 from offload_lab.errors import LabError
 from offload_lab.stages.stage import Stage
 from offload_lab.uwsgi.server import Uwsgi
@@ -37,7 +37,7 @@ class Worker:
 
 
 @dataclass
-class Crowd:
+class LoadResult:
     """`streams` open at once, opened within `opened_s` seconds.
 
     Bystanders' waits in ms, with none open and beside them; infinite for who got no answer. `workers`: of each process,
@@ -72,20 +72,20 @@ def make_room(streams: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
-def record_crowd(
+def record_load(
     stage: Stage,
     streams: int,
     *,
     watch_s: float = 2.0,
     every_s: float = 0.01,
     progress: Callable[[float], None] = lambda share: None,
-) -> Crowd:
+) -> LoadResult:
     """Bystanders for `watch_s` seconds with no stream open, then as long beside `streams` of them.
 
     Call `make_room` before the stage is started. Raises LabError where not every stream begins.
     """
     with named(stage):
-        visitor = Visitor(stage.port)
+        visitor = Session(stage.port)
         visitor.log_in()
     with named(stage):
         pids = {process.name: a_worker(process) for process in stage.processes}
@@ -93,7 +93,7 @@ def record_crowd(
     alone = waits(stage, watch_s, every_s)
     progress(0.3)
     started = time.monotonic()
-    with Streams(stage.port, streams, stage.step.path, cookie=visitor.cookie) as crowd:
+    with EventStreamPool(stage.port, streams, stage.step.path, cookie=visitor.cookie) as crowd:
         with named(stage):
             crowd.wait_for_events(1, OPEN_WITHIN_S)
         opened_s = time.monotonic() - started
@@ -101,7 +101,7 @@ def record_crowd(
         first = {name: Worker.of(pid) for name, pid in pids.items()}
         beside = waits(stage, watch_s, every_s)
         last = {name: Worker.of(pid) for name, pid in pids.items()}
-    return Crowd(
+    return LoadResult(
         streams, opened_s, watch_s, alone, beside, {name: (before[name], first[name], last[name]) for name in pids}
     )
 
@@ -116,6 +116,6 @@ def a_worker(process: Uwsgi) -> int:
 
 def waits(stage: Stage, for_s: float, every_s: float) -> list[float]:
     """How long each bystander waited, in ms; infinite for who got no answer."""
-    with Bystanders(stage.port, every_s) as bystanders:
+    with Probes(stage.port, every_s) as bystanders:
         time.sleep(for_s)
     return [float("inf") if one.answered is None else 1000 * (one.answered - one.sent) for one in bystanders.all]

@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from offload_lab.clients import Bystander
+from offload_lab.clients import Probe
 from offload_lab.errors import LabError
 
 SCHEMA = 1
@@ -70,7 +70,7 @@ class Recording:
     taken: str
     memory_is: str
     transfer: Transfer
-    bystanders: list[Bystander] = field(default_factory=list)
+    bystanders: list[Probe] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
     schema: int = SCHEMA
 
@@ -95,7 +95,7 @@ class Recording:
             if data["schema"] != SCHEMA:
                 raise LabError(f"{path} has schema {data['schema']}, this version reads {SCHEMA}; record it again")
             data["transfer"] = Transfer(**data["transfer"])
-            data["bystanders"] = [Bystander(**row) for row in data["bystanders"]]
+            data["bystanders"] = [Probe(**row) for row in data["bystanders"]]
             data["samples"] = [Sample(**row) for row in data["samples"]]
             return cls(**data)
         except (OSError, ValueError, KeyError, TypeError) as error:

@@ -12,11 +12,11 @@ from typing import Self
 
 import psutil
 
-from offload_lab.clients import Bystander, Bystanders, SlowReader
-from offload_lab.clients.session import Visitor
-from offload_lab.clients.sse import Streams
+from offload_lab.clients import Probe, Probes, SlowReader
+from offload_lab.clients.session import Session
+from offload_lab.clients.sse import EventStreamPool
 from offload_lab.errors import LabError
-from offload_lab.inspect.socket_owners import find_holders
+from offload_lab.inspect.socket_owners import find_socket_owners
 from offload_lab.process.background import Background
 from offload_lab.stages.stage import Stage
 from offload_lab.timeouts import scaled
@@ -40,10 +40,10 @@ def memory_mib(pid: int) -> float:
     return float(getattr(memory, "pss", memory.rss)) / 2**20
 
 
-def look(stage: Stage, client_port: int | None, at: float) -> Sample:
+def take_sample(stage: Stage, client_port: int | None, at: float) -> Sample:
     """One sample of the stage's processes. `client_port` is the slow visitor's."""
     pids = [pid for process in stage.processes for pid in process.pids()]
-    holders = find_holders(stage.port, client_port, pids) if client_port else []
+    holders = find_socket_owners(stage.port, client_port, pids) if client_port else []
     return Sample(
         at=at,
         workers=[
@@ -92,7 +92,7 @@ class Sampler:
         while not self._closed.is_set():
             at = self._clock()
             try:
-                sample = look(self._stage, self.client_port, at)
+                sample = take_sample(self._stage, self.client_port, at)
             except OSError as error:
                 sample = Sample(at, [], {}, None, gap=str(error) or type(error).__name__)
             self.samples.append(sample)
@@ -118,7 +118,7 @@ class Watch:
         self._stage, self._lasts_s, self._progress = stage, lasts_s, progress
         self._start = time.monotonic()
         self.sampler = Sampler(stage, self.clock)
-        self.bystanders = Bystanders(stage.port, EVERY_S)
+        self.bystanders = Probes(stage.port, EVERY_S)
 
     def clock(self) -> float:
         """Seconds since the start."""
@@ -221,11 +221,11 @@ def record_streams(
     Raises LabError where not even that is.
     """
     with named(stage):
-        visitor = Visitor(stage.port)
+        visitor = Session(stage.port)
         visitor.log_in()
     with named(stage), Watch(stage, BEFORE_S + open_s + AFTER_S, progress) as watch:
         watch.wait(BEFORE_S)
-        with Streams(stage.port, count, stage.step.path, cookie=visitor.cookie) as streams:
+        with EventStreamPool(stage.port, count, stage.step.path, cookie=visitor.cookie) as streams:
             streams.wait_for_first(timeout_s=10)
             began = watch.clock()
             watch.sampler.client_port = streams.first_port
@@ -239,6 +239,6 @@ def record_streams(
 SCENARIOS: dict[str, Callable[..., Recording]] = {"download": record_download, "streams": record_streams}
 
 
-def relative(one: Bystander, start: float) -> Bystander:
+def relative(one: Probe, start: float) -> Probe:
     answered = None if one.answered is None else one.answered - start
-    return Bystander(one.sent - start, answered, one.pid, one.error)
+    return Probe(one.sent - start, answered, one.pid, one.error)

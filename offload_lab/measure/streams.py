@@ -16,8 +16,8 @@ from typing import Any
 import psutil
 
 from offload_lab.clients import ping
-from offload_lab.clients.session import Visitor
-from offload_lab.clients.sse import EventStreamParser, Streams, request_bytes
+from offload_lab.clients.session import Session
+from offload_lab.clients.sse import EventStreamParser, EventStreamPool, request_bytes
 from offload_lab.inspect.socket_owners import waiting_thread
 from offload_lab.process.background import Background
 from offload_lab.process.deadlines import LOOPBACK
@@ -100,7 +100,7 @@ class Visit:
 
 def visit(stage: Stage, for_s: float = 1.5) -> Visit:
     """Subscribe, let bystanders ask, take what has come after `for_s` seconds; leave, and let them ask again."""
-    visitor = Visitor(stage.port)
+    visitor = Session(stage.port)
     visitor.log_in()
     leaves = time.monotonic() + for_s
     with socket.create_connection((LOOPBACK, stage.port), timeout=for_s) as connection:  # first in the worker's queue
@@ -151,9 +151,9 @@ def record_arrivals(
 
     Raises TimeoutError, or ConnectionError with the reason, where not every stream begins.
     """
-    visitor = Visitor(stage.port)
+    visitor = Session(stage.port)
     visitor.log_in()
-    with Streams(stage.port, count, stage.step.path, cookie=visitor.cookie) as streams:
+    with EventStreamPool(stage.port, count, stage.step.path, cookie=visitor.cookie) as streams:
         streams.wait_for_events(1, OPEN_WITHIN_S)
         start = time.monotonic()
         with noting(streams) as times:
@@ -168,7 +168,7 @@ def record_arrivals(
 
 
 @contextmanager
-def noting(streams: Streams) -> Iterator[list[list[float]]]:
+def noting(streams: EventStreamPool) -> Iterator[list[list[float]]]:
     """Until the block is left, the moments at which each of `streams` had more events than before."""
     seen = [stream.events for stream in streams.all]
     times: list[list[float]] = [[] for _ in seen]

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from offload_lab.measure import load as crowds
 from offload_lab.measure import scenarios
-from offload_lab.measure.load import Crowd
+from offload_lab.measure.load import LoadResult
 from offload_lab.measure.model import Recording
 from offload_lab.measure.streams import Held, held_sockets
 from offload_lab.stages.stage import Stage
@@ -42,11 +42,11 @@ def record_side_by_side(
     return {(v, count): one for v in variants for count, one in zip(counts, running[v].result(), strict=True)}
 
 
-def record_crowd(step: str, variant: str, streams: int, **how: Any) -> Crowd:
+def record_load(step: str, variant: str, streams: int, **how: Any) -> LoadResult:
     """Start the variant with room for that many, take `crowd.record_crowd`, stop the variant."""
     crowds.make_room(streams)
     with progress(f"{variant}, {streams:,} streams") as done, Stage(step, variant) as stage:
-        return crowds.record_crowd(stage, streams, progress=done, **how)
+        return crowds.record_load(stage, streams, progress=done, **how)
 
 
 def who_holds_what(stage: Stage, before: Sequence[Held] = ()) -> None:
@@ -70,7 +70,7 @@ def by_thread(one: Held) -> tuple[str, int, int, str, int]:
     return one.process, one.pid, one.tid or 0, one.what, one.fd
 
 
-def crowd_table(crowd: Crowd) -> None:
+def crowd_table(crowd: LoadResult) -> None:
     """What each of the streams cost, process by process."""
     rows = Table(
         "worker of", "MiB before", "MiB beside them", "KiB a stream", "descriptors a stream", "CPU beside them"

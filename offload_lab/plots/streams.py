@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from offload_lab.measure.load import Crowd, percentile
+from offload_lab.measure.load import LoadResult, percentile
 from offload_lab.measure.streams import Arrivals
 
 from .guesses import number
@@ -86,7 +86,7 @@ def events_over_time(recordings: Sequence[Arrivals], meanwhile: str) -> Figure:
     return figure
 
 
-def crowd_waits(crowd: Crowd) -> Figure:
+def crowd_waits(crowd: LoadResult) -> Figure:
     """Each bystander's wait, with no stream open and beside all of them, with the median and the 99th percentile."""
     figure = Figure(figsize=(10, 3.0), facecolor="white", layout="constrained")
     axes = figure.subplots()

@@ -27,7 +27,7 @@ from bench.site.feeds import ALL, FEEDS, FILE, due_after, event
 from offload_lab.cli.bench import bench
 from offload_lab.clients import ping
 from offload_lab.clients.http import fetch
-from offload_lab.clients.session import Visitor
+from offload_lab.clients.session import Session
 from offload_lab.clients.sse import SseClient
 from offload_lab.errors import BrokenManifest, LabError, Missing, Unknown
 from offload_lab.measure.load import percentile
@@ -434,7 +434,7 @@ def test_every_contestant_asks_django_and_carries_what_it_said_yes_to(name, prep
         require(False, missing.what, missing.install)
     with Server(contestant, Cell(name, "hold", 20), prepared) as server:
         assert fetch(server.port, "/subscribe?feed=3").status == 403
-        visitor = Visitor(server.port)
+        visitor = Session(server.port)
         visitor.log_in()
         with ExitStack() as open_ones:
             stream, first = a_stream(server, visitor, open_ones)

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import pytest
 
-from offload_lab.clients import Bystanders, SlowReader, fetch, fetch_raw, ping
+from offload_lab.clients import Probes, SlowReader, fetch, fetch_raw, ping
 from offload_lab.process.polling import wait_for
 from offload_lab.uwsgi.server import free_port
 
@@ -209,7 +209,7 @@ PONG = b"HTTP/1.0 200 OK\r\nX-Worker-Pid: 4711\r\nContent-Length: 4\r\n\r\npong"
 
 def crowd(port, enough):
     """Bystanders who come until `enough` of what they wrote down holds, and have left."""
-    with Bystanders(port, every_s=0.01, timeout_s=20) as bystanders:
+    with Probes(port, every_s=0.01, timeout_s=20) as bystanders:
         wait_for(lambda: enough(bystanders.all), 20, "bystanders")
     return bystanders.all
 
@@ -241,7 +241,7 @@ def test_leaving_waits_for_answers_that_are_still_to_come():
         opened.wait(60)
         says(PONG)(connection)
 
-    with Hall(serve) as hall, Bystanders(hall.port, every_s=0.01) as bystanders:
+    with Hall(serve) as hall, Probes(hall.port, every_s=0.01) as bystanders:
         wait_for(lambda: len(hall.requests) >= 2, 20, "two at the counter")
         bystanders.close()
         assert {one.answered for one in bystanders.all} == {None}
@@ -250,7 +250,7 @@ def test_leaving_waits_for_answers_that_are_still_to_come():
 
 
 def test_after_closing_nobody_new_comes():
-    with Hall(says(PONG)) as hall, Bystanders(hall.port, every_s=0.001) as bystanders:
+    with Hall(says(PONG)) as hall, Probes(hall.port, every_s=0.001) as bystanders:
         wait_for(lambda: len(bystanders.all) >= 2, 20, "bystanders")
         bystanders.close()
         came = len(bystanders.all)

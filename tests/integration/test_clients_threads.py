@@ -9,11 +9,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from offload_lab.clients import Bystanders, SlowReader, fetch, http, ping
-from offload_lab.clients.event_source import AT_ONCE, Subscribers
+from offload_lab.clients import Probes, SlowReader, fetch, http, ping
+from offload_lab.clients.event_source import AT_ONCE, EventSourcePool
 from offload_lab.clients.event_stream import EventStreamParser
-from offload_lab.clients.sse import SseClient, Streams
-from offload_lab.clients.websocket import PING, TEXT, Crowd, Frames, Refused, WebSocketClient
+from offload_lab.clients.sse import EventStreamPool, SseClient
+from offload_lab.clients.websocket import PING, TEXT, Frames, Refused, WebSocketClient, WebSocketPool
 from offload_lab.measure.streams import noting
 from offload_lab.process.background import Background
 from offload_lab.process.polling import wait_for
@@ -77,7 +77,7 @@ def dribbles(piece):
 
 
 def test_streams_say_what_was_no_http_answer():
-    with serving(NO_HTTP) as port, Streams(port, 2) as streams:
+    with serving(NO_HTTP) as port, EventStreamPool(port, 2) as streams:
         with pytest.raises(ConnectionError, match=r"2 of 2 streams had fewer than 1 events.*2 ended: no HTTP.*SSH"):
             streams.wait_for_events(1, TIMEOUT_S)
         with pytest.raises(ConnectionError, match=r"none of 2 streams was answered.*no HTTP answer but b'SSH"):
@@ -85,19 +85,19 @@ def test_streams_say_what_was_no_http_answer():
 
 
 def test_one_bad_answer_leaves_the_other_streams_alone():
-    with serving(NO_HTTP, STREAM + EVENT) as port, Streams(port, 3) as streams:
+    with serving(NO_HTTP, STREAM + EVENT) as port, EventStreamPool(port, 3) as streams:
         wait_for(lambda: sum(one.events for one in streams.all) == 2, TIMEOUT_S, "the others' events")
         assert (streams.open, sum("no HTTP" in one.error for one in streams.all)) == (2, 1)
 
 
 def test_streams_that_end_are_not_waited_for():
-    with serving(None) as port, Streams(port, 3) as streams:
+    with serving(None) as port, EventStreamPool(port, 3) as streams:
         with pytest.raises(ConnectionError, match=r"3 of 3 streams had fewer than 1 events.*0 are open, . ended"):
             streams.wait_for_events(1, TIMEOUT_S)
 
 
 def test_a_refused_connection_is_named(unused_port):
-    with Streams(unused_port, 2) as streams, pytest.raises(ConnectionError, match="Connection refused"):
+    with EventStreamPool(unused_port, 2) as streams, pytest.raises(ConnectionError, match="Connection refused"):
         streams.wait_for_events(1, TIMEOUT_S)
 
 
@@ -118,25 +118,25 @@ def has_ended(name):
 
 def test_an_error_in_the_reading_thread_reaches_the_wait(monkeypatch):
     monkeypatch.setattr(EventStreamParser, "feed", breaks)
-    with serving(STREAM + EVENT) as port, Streams(port, 1) as streams, pytest.raises(ZeroDivisionError):
+    with serving(STREAM + EVENT) as port, EventStreamPool(port, 1) as streams, pytest.raises(ZeroDivisionError):
         streams.wait_for_events(1, TIMEOUT_S)
 
 
 def test_an_error_in_the_reading_thread_is_raised_where_the_block_is_left(monkeypatch):
     monkeypatch.setattr(EventStreamParser, "feed", breaks)
-    with serving(STREAM + EVENT) as port, pytest.raises(ZeroDivisionError), Streams(port, 1):
+    with serving(STREAM + EVENT) as port, pytest.raises(ZeroDivisionError), EventStreamPool(port, 1):
         wait_for(lambda: has_ended("the reader of 1"), TIMEOUT_S, "the end of the thread")
 
 
 def test_an_error_in_the_block_is_not_replaced_by_the_threads(monkeypatch):
     monkeypatch.setattr(EventStreamParser, "feed", breaks)
-    with serving(STREAM + EVENT) as port, pytest.raises(TimeoutError, match="in the block"), Streams(port, 1):
+    with serving(STREAM + EVENT) as port, pytest.raises(TimeoutError, match="in the block"), EventStreamPool(port, 1):
         wait_for(lambda: has_ended("the reader of 1") and False, 0.5, "in the block")
 
 
 def test_connections_that_are_not_accepted_do_not_keep_open_streams_unread():
     with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
-        with Streams(listener.getsockname()[1], 5) as streams:
+        with EventStreamPool(listener.getsockname()[1], 5) as streams:
             connection, _ = listener.accept()
             with connection:
                 connection.recv(65536)
@@ -160,7 +160,7 @@ class Counted(list):
 
 def test_streams_are_not_walked_through_at_each_wake_up():
     with serving(STREAM, then=dribbles(EVENT)) as port:
-        streams = Streams(port, 20)
+        streams = EventStreamPool(port, 20)
         streams.all = Counted()
         with streams:
             streams.wait_for_events(20, TIMEOUT_S)
@@ -169,7 +169,7 @@ def test_streams_are_not_walked_through_at_each_wake_up():
 
 def test_subscribers_are_not_walked_through_at_each_wake_up():
     with serving(STREAM, then=dribbles(EVENT)) as port:
-        subscribers = Subscribers(port, 5)
+        subscribers = EventSourcePool(port, 5)
         everybody, subscribers.all, Counted.walks = subscribers.all, Counted(subscribers.all), 0
         with subscribers:
             wait_for(lambda: all(len(one.events) > 20 for one in everybody), TIMEOUT_S, "20 events each")
@@ -178,12 +178,12 @@ def test_subscribers_are_not_walked_through_at_each_wake_up():
 
 def test_an_error_in_the_thread_of_subscribers_reaches_the_wait(monkeypatch):
     monkeypatch.setattr(EventStreamParser, "feed", breaks)
-    with serving(STREAM + EVENT) as port, Subscribers(port, 1) as subscribers, pytest.raises(ZeroDivisionError):
+    with serving(STREAM + EVENT) as port, EventSourcePool(port, 1) as subscribers, pytest.raises(ZeroDivisionError):
         subscribers.wait_until_all(lambda one: one.events, TIMEOUT_S, "an event")
 
 
 def test_subscribers_who_gave_up_leave_their_place_to_others():
-    with serving(b"HTTP/1.1 403 Forbidden\r\n\r\n") as port, Subscribers(port, AT_ONCE + 5) as subscribers:
+    with serving(b"HTTP/1.1 403 Forbidden\r\n\r\n") as port, EventSourcePool(port, AT_ONCE + 5) as subscribers:
         subscribers.wait_until_all(lambda one: one.given_up, TIMEOUT_S, "refused")
         assert subscribers.open == 0
 
@@ -200,7 +200,7 @@ def test_a_crowd_counts_a_connection_that_breaks_at_its_pong_as_lost(monkeypatch
         raise BrokenPipeError(32, "Broken pipe")
 
     text = bytes([0x80 | TEXT, 2]) + b"hi"
-    with serving(SWITCHING, then=dribbles(ping_frame() + text)) as port, Crowd(port, 2, {}) as crowd:
+    with serving(SWITCHING, then=dribbles(ping_frame() + text)) as port, WebSocketPool(port, 2, {}) as crowd:
         monkeypatch.setattr(WebSocketClient, "send", send)
         wait_for(lambda: crowd.lost == 2, TIMEOUT_S, "both lost")
         with pytest.raises(TimeoutError, match=r"lost: \{'Broken pipe': 2\}"):
@@ -213,12 +213,12 @@ def test_a_connection_that_is_reset_is_lost_too():
         connection.sendall(ping_frame())
         connection.close()
 
-    with serving(SWITCHING, then=resets) as port, Crowd(port, 1, {}) as crowd:
+    with serving(SWITCHING, then=resets) as port, WebSocketPool(port, 1, {}) as crowd:
         wait_for(lambda: crowd.lost == 1, TIMEOUT_S, "it lost")
 
 
 def test_an_error_in_the_thread_of_a_crowd_reaches_the_wait(monkeypatch):
-    with serving(SWITCHING, then=dribbles(ping_frame())) as port, Crowd(port, 1, {}) as crowd:
+    with serving(SWITCHING, then=dribbles(ping_frame())) as port, WebSocketPool(port, 1, {}) as crowd:
         monkeypatch.setattr(Frames, "feed", breaks)
         with pytest.raises(ZeroDivisionError):
             crowd.wait_for(1, TIMEOUT_S)
@@ -279,14 +279,14 @@ def test_half_a_frame_is_not_waited_for_for_ever():
 
 def test_a_bystander_whose_answer_makes_no_sense_writes_down_why():
     with serving(b"HTTP/1.0 200 OK\r\nX-Worker-Pid: none\r\nContent-Length: 0\r\n\r\n") as port:
-        with Bystanders(port, every_s=0.01, timeout_s=TIMEOUT_S) as bystanders:
+        with Probes(port, every_s=0.01, timeout_s=TIMEOUT_S) as bystanders:
             wait_for(lambda: any(one.error for one in bystanders.all), TIMEOUT_S, "an error")
     assert "no HTTP answer to /ping" in bystanders.all[0].error
 
 
 def test_bystanders_who_cannot_be_sent_are_an_error(monkeypatch):
-    monkeypatch.setattr("offload_lab.clients.probe.Bystander", breaks)
-    with pytest.raises(ZeroDivisionError), Bystanders(1, every_s=0.001):
+    monkeypatch.setattr("offload_lab.clients.probe.Probe", breaks)
+    with pytest.raises(ZeroDivisionError), Probes(1, every_s=0.001):
         wait_for(lambda: has_ended("the source"), TIMEOUT_S, "the end of the thread")
 
 

@@ -8,7 +8,7 @@ import socket
 
 import pytest
 
-from offload_lab.clients.session import Visitor
+from offload_lab.clients.session import Session
 from offload_lab.clients.sse import SseClient, request_bytes
 from offload_lab.clients.websocket import WebSocketClient
 from offload_lab.errors import ProcessDied
@@ -135,7 +135,7 @@ class Passing(Stage):
 
     def __enter__(self):
         super().__enter__()
-        self.ada = Visitor(self.port)
+        self.ada = Session(self.port)
         self.ada.log_in()
         self.behind = self.processes[0]
         self.idle = descriptors(self.behind)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from offload_lab.clients.session import Visitor
+from offload_lab.clients.session import Session
 from offload_lab.clients.websocket import CONTINUATION, PING, PONG, TEXT, WebSocketClient, frame
 from offload_lab.process.polling import wait_for
 from offload_lab.stages.stage import Stage
@@ -204,7 +204,7 @@ def test_a_crowd_larger_than_the_listen_queue_behind_is_carried_as_it_moves():
 
 
 def visit(stage, name, password):
-    visitor = Visitor(stage.port)
+    visitor = Session(stage.port)
     visitor.log_in(name, password)
     return WebSocketClient(stage.port, headers={"Cookie": visitor.cookie}, timeout_s=TIMEOUT_S)
 

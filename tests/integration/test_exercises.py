@@ -14,7 +14,7 @@ from offload_lab.exercises import diagnose, hints, progress, regions, workspace
 from offload_lab.exercises.check import answered
 from offload_lab.exercises.expectation import Unexpected, expect
 from offload_lab.exercises.sandbox import inspect, scratch, solutions
-from offload_lab.inspect.observe import look
+from offload_lab.inspect.observe import take_snapshot
 from offload_lab.paths import ROOT
 from offload_lab.stages import manifest
 
@@ -269,7 +269,7 @@ def test_a_look_that_is_cut_short_says_the_logs_last_error(step, monkeypatch):
     def cut_short(stage):
         with stage.front.log.open("a") as log:
             log.write("*** failed to mend ***\n")
-        return stage.front.stats_socket.unlink() or look(stage.step, stage.variant, stage.run)
+        return stage.front.stats_socket.unlink() or take_snapshot(stage.step, stage.variant, stage.run)
 
     monkeypatch.setattr("steps.01_file_wrapper.lesson.diagnoses.observe", cut_short)
     said = diagnose.diagnose(step, step.task("belt"))

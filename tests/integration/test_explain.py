@@ -14,15 +14,15 @@ from contextlib import contextmanager
 import pytest
 
 from offload_lab.clients import SlowReader
-from offload_lab.clients.session import Visitor
+from offload_lab.clients.session import Session
 from offload_lab.clients.sse import SseClient
 from offload_lab.errors import LabError
 from offload_lab.inspect import describe, find_run
 from offload_lab.inspect.configuration import from_command_line
 from offload_lab.inspect.kernel_sockets import address
-from offload_lab.inspect.observe import look
+from offload_lab.inspect.observe import take_snapshot
 from offload_lab.inspect.runs import Run, named_in, only_run, runs
-from offload_lab.inspect.snapshot import Connection, Facts, Request, Server, Wait, Worker
+from offload_lab.inspect.snapshot import Connection, Request, Server, Snapshot, Wait, Worker
 from offload_lab.inspect.syscalls import blocked_threads
 from offload_lab.paths import ROOT
 from offload_lab.process.polling import wait_for
@@ -41,7 +41,7 @@ SUBSCRIBED = Request("GET", "/subscribe", 12)
 def facts(worker, *connections, backend=None, **front):
     server = Server("header", "http://127.0.0.1:9090", (worker,), queue_room=100, **front)
     behind = (Server("sse", "/run/hall/sse.sock", (backend,), in_greenlets=True),) if backend else ()
-    return Facts("03_sse_offload", "header", (*behind, server), connections)
+    return Snapshot("03_sse_offload", "header", (*behind, server), connections)
 
 
 def said(*given, **more):
@@ -126,7 +126,7 @@ def test_a_crowd_is_counted_and_three_of_it_named():
 def test_workers_are_said_to_be_busy_only_if_all_are(busy, says):
     workers = tuple(Worker(4711 + number, busy=one) for number, one in enumerate(busy))
     server = Server("front", "http://127.0.0.1:9090", workers)
-    text = describe(Facts("", "", (server,), (Connection("127.0.0.1:5001"),)))
+    text = describe(Snapshot("", "", (server,), (Connection("127.0.0.1:5001"),)))
     assert text[-1] == f"client 127.0.0.1:5001: waiting in the listen queue, {says}"
 
 
@@ -202,7 +202,7 @@ def test_a_running_worker_with_a_number_that_only_uwsgi_knows(tmp_path):
     ini.write_text(text.replace("%d../..", str(ROOT)))
     with Stage(str(tmp_path / "01_file_wrapper"), "offload", placeholders={"mib": "64"}) as stage:
         with SlowReader(stage.port, "/file", rate_mib_s=0.5):
-            text = "\n".join(describe(look(stage.step, stage.variant, stage.run)))
+            text = "\n".join(describe(take_snapshot(stage.step, stage.variant, stage.run)))
     assert "which of its threads are offload threads is not known" in text
     assert "held by offload thread" not in text
 
@@ -239,7 +239,7 @@ def bystander(port):
 @contextmanager
 def subscriber(stage):
     """ada, whose first event has come."""
-    ada = Visitor(stage.port)
+    ada = Session(stage.port)
     ada.log_in()
     with SseClient(stage.port, cookie=ada.cookie) as client:
         client.next()
@@ -251,7 +251,7 @@ def seen(stage, *patterns):
     texts = [""]
 
     def is_said():
-        texts.append("\n".join(describe(look(stage.step, stage.variant, stage.run))))
+        texts.append("\n".join(describe(take_snapshot(stage.step, stage.variant, stage.run))))
         return all(re.search(pattern, texts[-1]) for pattern in patterns)
 
     try:
@@ -356,7 +356,7 @@ def test_a_stream_that_the_worker_proxies_because_no_offload_thread_exists(stage
     """After disableheaders: it reads from the backend and sends nothing to the visitor, who therefore does not wait."""
     stage = stages["without"]
     [worker] = stage.workers()
-    ada = Visitor(stage.port)
+    ada = Session(stage.port)
     ada.log_in()
     with asking(stage.port, "/subscribe", ada.cookie) as visitor:
         seen(

@@ -17,7 +17,7 @@ import pytest
 from offload_lab.clients import SlowReader
 from offload_lab.inspect import as_json, describe, metrics
 from offload_lab.inspect.metrics import HELP, PREFIX
-from offload_lab.inspect.observe import look_at_address
+from offload_lab.inspect.observe import take_snapshot_at
 from offload_lab.paths import ROOT
 from offload_lab.process.polling import wait_for
 from offload_lab.system import is_linux
@@ -176,7 +176,7 @@ def settled(address, held):
     found = []
 
     def told():
-        found[:] = [look_at_address(address)]
+        found[:] = [take_snapshot_at(address)]
         by_client = {one.visitor: one for one in found[0].connections}
         known = [by_client.get(name) for name in (*held.offloaded, held.sending)]
         aged = [request.since_s >= 1 for worker in found[0].front.workers for request in worker.requests]
@@ -210,7 +210,7 @@ def test_each_of_four_workers_and_connections_is_told_rightly(servers, held):
 
 
 def test_the_backend_is_told_over_stats_http(servers, held):
-    text = "\n".join(describe(look_at_address(servers.backend)))
+    text = "\n".join(describe(take_snapshot_at(servers.backend)))
     assert f"listens on {servers.folder}/backend.sock." in text
     assert f"has {STREAMS} requests under way in one thread, the longest GET /stream for" in text
     assert f"{STREAMS} clients (of {servers.folder}/backend.sock): held by a greenlet of worker" in text
@@ -275,7 +275,7 @@ def test_a_number_that_only_uwsgi_knows_is_not_guessed(tmp_path):
         found = []
 
         def told():
-            found[:] = ["\n".join(describe(look_at_address(both.front)))]
+            found[:] = ["\n".join(describe(take_snapshot_at(both.front)))]
             return f"client {slow}: held by thread" in found[0]
 
         wait_for(told, 20, "the thread that holds the download")
@@ -289,11 +289,11 @@ def test_a_number_that_only_uwsgi_knows_is_not_guessed(tmp_path):
 # imports first: another user need not be able to read this repository
 AS_NOBODY = """
 import os, pwd, sys
-from offload_lab.inspect import describe, look_at_address, metrics
+from offload_lab.inspect import describe, take_snapshot_at, metrics
 os.setgroups([])
 os.setgid(pwd.getpwnam("nobody").pw_gid)
 os.setuid(pwd.getpwnam("nobody").pw_uid)
-facts = look_at_address(sys.argv[1])
+facts = take_snapshot_at(sys.argv[1])
 print(*describe(facts), metrics({"it": facts}), sep="\\n")
 """
 
@@ -346,7 +346,7 @@ def test_processes_of_another_machine_are_not_taken_for_those_here(tmp_path, ser
     told = read(servers.front)
     told["pid"] = os.getpid()  # a master here, of which the workers are no children
     with answering(tmp_path / "s", json.dumps(told).encode()) as address:
-        text = "\n".join(describe(look_at_address(address)))
+        text = "\n".join(describe(take_snapshot_at(address)))
     assert "is not known: its processes are not here: another machine, or a container." in text
     assert "held by" not in text
 

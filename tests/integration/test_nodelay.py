@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from offload_lab.inspect.socket_owners import find_holders
+from offload_lab.inspect.socket_owners import find_socket_owners
 from offload_lab.process.polling import wait_for
 from offload_lab.stages.overrides import altered
 from offload_lab.stages.stage import Stage
@@ -52,7 +52,9 @@ def accepted(stage: Stage) -> Iterator[socket.socket]:
     with closing(socket.create_connection(("127.0.0.1", stage.port), timeout=30)) as client:
         client.sendall(b"GET /")  # not yet a request: the worker has accepted it, and waits for the rest
         own_port, found = client.getsockname()[1], []
-        wait_for(lambda: found.extend(find_holders(stage.port, own_port, stage.front.pids())) or found, 30, "accept()")
+        wait_for(
+            lambda: found.extend(find_socket_owners(stage.port, own_port, stage.front.pids())) or found, 30, "accept()"
+        )
         with closing(duplicate(found[0].pid, found[0].fd)) as server_end:
             yield server_end
 

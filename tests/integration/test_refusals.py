@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from offload_lab.clients.session import Visitor
+from offload_lab.clients.session import Session
 from offload_lab.clients.slow_reader import LOOPBACK
 from offload_lab.clients.sse import SseClient
 from offload_lab.process.polling import wait_for
@@ -268,7 +268,7 @@ LARGE = {
 def test_what_the_front_takes_the_backend_takes(case):
     path, headers = LARGE[case]
     with Stage("03_sse_offload", "header") as stage:
-        ada = Visitor(stage.port)
+        ada = Session(stage.port)
         ada.log_in()
         with SseClient(stage.port, cookie=ada.cookie, path=path, headers=headers) as stream:
             assert stream.head.status == 200
@@ -279,7 +279,7 @@ def test_what_the_front_takes_the_backend_takes(case):
 def test_a_client_that_leaves_a_long_target_puts_no_memory_into_the_log(length, monkeypatch):
     monkeypatch.setenv("SECRET_MARKER", "kept-to-ourselves")
     with Stage("03_sse_offload", "header", placeholders={"tick_s": "0.1"}) as stage:
-        ada = Visitor(stage.port)
+        ada = Session(stage.port)
         ada.log_in()
         backend = stage.processes[0].log
         with socket.create_connection((LOOPBACK, stage.port), timeout=TIMEOUT_S) as leaving:

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from offload_lab.inspect import socket_owners
-from offload_lab.inspect.socket_owners import Holder, find_holders, waiting_thread
+from offload_lab.inspect.socket_owners import SocketOwner, find_socket_owners, waiting_thread
 from offload_lab.process.deadlines import Deadline
 from offload_lab.process.polling import wait_for
 from offload_lab.process.process import Process
@@ -89,32 +89,32 @@ def helper(tmp_path):
 
 def test_the_process_and_its_descriptor_are_found(helper):
     pid, fd, _, ports = helper("nothing")
-    [found] = find_holders(*ports, [os.getpid(), pid])
+    [found] = find_socket_owners(*ports, [os.getpid(), pid])
     assert (found.pid, found.fd) == (pid, fd)
 
 
 def test_of_two_connections_to_the_same_server_the_right_one_is_found(helper):
     """Both have the same descriptor number, each in its process."""
     one, other = helper("nothing"), helper("nothing")
-    assert [found.pid for found in find_holders(*other[3], [one[0], other[0]])] == [other[0]]
+    assert [found.pid for found in find_socket_owners(*other[3], [one[0], other[0]])] == [other[0]]
 
 
 def test_a_process_that_was_not_asked_for_is_not_found(helper):
     _, _, _, ports = helper("nothing")
-    assert find_holders(*ports, [os.getpid()]) == []
+    assert find_socket_owners(*ports, [os.getpid()]) == []
 
 
 def test_the_clients_end_is_not_taken_for_the_servers(helper):
     _, _, _, (server_port, client_port) = helper("nothing")
-    assert find_holders(client_port, server_port, [os.getpid()]) != []
-    assert find_holders(server_port, client_port, [os.getpid()]) == []
+    assert find_socket_owners(client_port, server_port, [os.getpid()]) != []
+    assert find_socket_owners(server_port, client_port, [os.getpid()]) == []
 
 
 def test_a_process_that_is_gone_holds_nothing(helper):
     pid, _, _, ports = helper("nothing")
     psutil.Process(pid).kill()
     wait_for(lambda: not psutil.pid_exists(pid), 20, "the helper ended")
-    assert find_holders(*ports, [pid]) == []
+    assert find_socket_owners(*ports, [pid]) == []
 
 
 @linux
@@ -122,8 +122,8 @@ def test_a_process_that_is_gone_holds_nothing(helper):
 @pytest.mark.parametrize("waits", ["recv", "recvmsg", "read", "send", "sendfile", "poll", "epoll"])
 def test_the_thread_that_waits_is_found(helper, waits, where):
     pid, fd, tid, ports = helper(waits, where)
-    wait_for(lambda: find_holders(*ports, [pid]) == [Holder(pid, fd, tid)], 20, "the thread that waits")
-    assert find_holders(*ports, [pid])[0].is_main_thread == (where == "main thread")
+    wait_for(lambda: find_socket_owners(*ports, [pid]) == [SocketOwner(pid, fd, tid)], 20, "the thread that waits")
+    assert find_socket_owners(*ports, [pid])[0].is_main_thread == (where == "main thread")
 
 
 @linux
@@ -136,7 +136,7 @@ def test_the_thread_is_not_found_for_another_descriptor(helper, waits):
 
 def test_a_connection_on_which_no_thread_waits_has_no_thread(helper):
     pid, fd, _, ports = helper("nothing")
-    assert find_holders(*ports, [pid]) == [Holder(pid, fd, None)]
+    assert find_socket_owners(*ports, [pid]) == [SocketOwner(pid, fd, None)]
 
 
 @linux
@@ -144,7 +144,7 @@ def test_on_an_unknown_architecture_the_thread_is_not_told(helper, monkeypatch):
     pid, fd, tid, ports = helper("epoll")
     wait_for(lambda: waiting_thread(pid, fd) == tid, 20, "the thread that waits")
     monkeypatch.setattr(platform, "machine", lambda: "riscv64")
-    assert find_holders(*ports, [pid]) == [Holder(pid, fd, None)]
+    assert find_socket_owners(*ports, [pid]) == [SocketOwner(pid, fd, None)]
 
 
 @linux

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 from offload_lab.clients import ping
-from offload_lab.clients.session import Visitor
+from offload_lab.clients.session import Session
 from offload_lab.process.deadlines import Deadline
 from offload_lab.stages import manifest
 from offload_lab.stages.site import secret_key
@@ -24,7 +24,7 @@ def front(ini, run):
 
 def may_enter(visitor, port):
     """Whether `port` knows the visitor's session: the page is shown instead of the way to the login."""
-    elsewhere = Visitor(port)
+    elsewhere = Session(port)
     elsewhere.cookies = visitor.cookies
     return elsewhere.ask("GET", "/").status == 200
 
@@ -37,19 +37,19 @@ def test_two_servers_share_a_new_run_folder_and_a_later_one_goes_on_with_it():
         both = [running.enter_context(front(ini, run)) for ini in ("header.ini", "goto.ini")]
         for server in both:
             server.wait_ready(Deadline(60))
-        ada, grace = Visitor(both[0].port), Visitor(both[1].port)
+        ada, grace = Session(both[0].port), Session(both[1].port)
         ada.log_in("ada", "lovelace")
         grace.log_in("grace", "hopper")
         assert may_enter(ada, both[1].port)
         assert may_enter(grace, both[0].port)
         with pytest.raises(PermissionError):
-            Visitor(both[0].port).log_in("ada", "hopper")
+            Session(both[0].port).log_in("ada", "hopper")
         for server in both:
             server.stop()
         with front("header.ini", run) as later:
             later.wait_ready(Deadline(60))
             assert may_enter(ada, later.port)
-            ada_again = Visitor(later.port)
+            ada_again = Session(later.port)
             ada_again.cookies = ada.cookies
             ada_again.log_out()
             assert not may_enter(ada, later.port)

@@ -300,7 +300,7 @@ def test_any_other_error_of_the_sampler_is_raised_where_the_block_is_left(monkey
     def breaks(*_):
         raise ZeroDivisionError
 
-    monkeypatch.setattr(scenarios, "look", breaks)
+    monkeypatch.setattr(scenarios, "take_sample", breaks)
     with Stage("01", "offload", placeholders=SMALL) as running, pytest.raises(ZeroDivisionError):
         with Sampler(running, lambda: 0.0):
             pass

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from offload_lab.clients import Bystander
+from offload_lab.clients import Probe
 from offload_lab.measure import report
 from offload_lab.measure.model import Recording, Sample, Transfer
 from offload_lab.paths import ROOT
@@ -33,7 +33,7 @@ def recorded(*bystanders, busy=False, tid=BELT, held=True):
         taken="2026-01-01T00:00:00+00:00",
         memory_is="PSS",
         transfer=Transfer("/file", 8.0, 0.5, 3.5, 3.75, 64.0),
-        bystanders=[Bystander(sent, answered) for sent, answered in bystanders],
+        bystanders=[Probe(sent, answered) for sent, answered in bystanders],
         samples=[sample(half / 2) for half in range(9)],
     )
 

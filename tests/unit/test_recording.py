@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from offload_lab.clients import Bystander
+from offload_lab.clients import Probe
 from offload_lab.errors import LabError
 from offload_lab.measure.model import SCHEMA, Recording, Sample, Transfer
 
@@ -21,7 +21,7 @@ def a_recording():
         taken="2026-01-01T00:00:00+00:00",
         memory_is="PSS",
         transfer=Transfer("/file", 8.0, 0.5, 3.5, 3.7, 64.0),
-        bystanders=[Bystander(0.6, 0.601, 11), Bystander(0.7, None, 0, "timed out")],
+        bystanders=[Probe(0.6, 0.601, 11), Probe(0.7, None, 0, "timed out")],
         samples=[
             Sample(0.5, [worker], {"10": 4.25, "11": 6.5}, {"pid": 11, "fd": 9, "tid": None}),
             Sample(0.6, [], {}, None, gap="Connection refused"),

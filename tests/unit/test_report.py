@@ -5,7 +5,7 @@ import math
 import pytest
 from rich.console import Console
 
-from offload_lab.clients import Bystander
+from offload_lab.clients import Probe
 from offload_lab.measure import report
 from offload_lab.measure.model import Recording, Sample, Transfer
 
@@ -25,7 +25,7 @@ def recorded(*bystanders, variant="offload", samples=(), reference=False):
         taken="2026-01-01T00:00:00+00:00",
         memory_is="PSS",
         transfer=Transfer("/file", 8.0, BEGAN, HURRIED, ENDED, 64.0),
-        bystanders=[Bystander(sent, answered) for sent, answered in bystanders],
+        bystanders=[Probe(sent, answered) for sent, answered in bystanders],
         samples=list(samples),
     )
 

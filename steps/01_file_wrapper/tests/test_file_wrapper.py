@@ -9,7 +9,7 @@ from functools import cache
 import pytest
 
 from offload_lab.clients import SlowReader, fetch, ping
-from offload_lab.inspect.socket_owners import find_holders
+from offload_lab.inspect.socket_owners import find_socket_owners
 from offload_lab.measure.scenarios import memory_mib
 from offload_lab.process.polling import wait_for
 from offload_lab.stages import manifest
@@ -25,11 +25,11 @@ def holder_of(stage, reader):
     require_linux("to see which thread waits on a connection")
     seen = []
 
-    def look():
-        seen[:] = [one for one in find_holders(stage.port, reader.port, stage.front.pids()) if one.tid]
+    def take_snapshot():
+        seen[:] = [one for one in find_socket_owners(stage.port, reader.port, stage.front.pids()) if one.tid]
         return len(seen) == 1
 
-    wait_for(look, 10, "one thread waiting on the reader's socket")
+    wait_for(take_snapshot, 10, "one thread waiting on the reader's socket")
     return seen[0]
 
 
@@ -142,7 +142,7 @@ def test_a_visitor_who_takes_nothing_is_cut_off_by_a_worker_and_held_by_an_offlo
             wait_for(lambda: offload.workers()[0].offloaded == 1, 10, "the hand-over")
             wait_for(lambda: blocking.workers()[0].busy, 10, "the worker busy with its visitor")
             wait_for(lambda: not blocking.workers()[0].busy, 30, "the worker free of its visitor")
-            assert find_holders(offload.port, held.getsockname()[1], offload.front.pids())
+            assert find_socket_owners(offload.port, held.getsockname()[1], offload.front.pids())
 
 
 def test_a_visitor_who_reads_steadily_but_too_slowly_gets_a_broken_file_from_a_worker():
@@ -174,4 +174,6 @@ def test_the_kernel_ends_an_offloaded_visitor_who_takes_nothing_where_the_app_as
     with Stage(replace(step, folder=tmp_path), "offload") as stage, take_nothing(stage) as visitor:
         port = visitor.getsockname()[1]
         wait_for(lambda: stage.workers()[0].offloaded == 1, 10, "the hand-over")
-        wait_for(lambda: not find_holders(stage.port, port, stage.front.pids()), 30, "the offload thread letting go")
+        wait_for(
+            lambda: not find_socket_owners(stage.port, port, stage.front.pids()), 30, "the offload thread letting go"
+        )

@@ -161,7 +161,7 @@ def route_never_matches(seen: Seen) -> str | None:
 
 
 def offloaded(seen: Seen) -> str:
-    belts = sum(len(worker.offload_tids) for worker in seen.facts.front.workers)
+    belts = sum(len(worker.offload_tids) for worker in seen.snapshot.front.workers)
     return "the offload thread had nothing to do" if belts else "nothing was there to carry it"
 
 

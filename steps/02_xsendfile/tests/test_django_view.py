@@ -6,7 +6,7 @@ from urllib.parse import quote
 import pytest
 
 from offload_lab.clients import fetch
-from offload_lab.clients.session import Visitor
+from offload_lab.clients.session import Session
 from offload_lab.stages.overrides import altered
 from offload_lab.stages.stage import Stage
 from offload_lab.testing import idle_workers
@@ -43,7 +43,7 @@ def stage(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def ada(stage):
-    ada = Visitor(stage.port)
+    ada = Session(stage.port)
     ada.log_in()
     return {"Cookie": ada.cookie}
 

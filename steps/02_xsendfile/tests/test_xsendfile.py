@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote
 import pytest
 
 from offload_lab.clients import SlowReader, fetch, fetch_raw, ping
-from offload_lab.inspect.socket_owners import find_holders
+from offload_lab.inspect.socket_owners import find_socket_owners
 from offload_lab.process.polling import wait_for
 from offload_lab.stages.stage import Stage
 from offload_lab.testing import idle_workers
@@ -35,7 +35,7 @@ def test_blocking_keeps_a_bystander_waiting_until_the_download_lets_go():
         wait_for(lambda: stage.workers()[0].busy, 10, "the worker busy with the download")
         with socket.create_connection(("127.0.0.1", stage.port)) as bystander:
             bystander.sendall(b"GET /ping HTTP/1.0\r\n\r\n")
-            [holder] = find_holders(stage.port, reader.port, stage.front.pids())
+            [holder] = find_socket_owners(stage.port, reader.port, stage.front.pids())
             assert holder.pid == stage.workers()[0].pid
             bystander.setblocking(False)
             with pytest.raises(BlockingIOError):
@@ -56,7 +56,7 @@ def test_xsendfile_answers_a_bystander_while_an_offload_thread_sends_the_file(st
         assert not reader.done.is_set()
         assert pong.pid == worker.pid
         assert worker.offloaded == before + 1
-        [holder] = find_holders(stage.port, reader.port, stage.front.pids())
+        [holder] = find_socket_owners(stage.port, reader.port, stage.front.pids())
         assert holder.pid == worker.pid
         assert holder.tid != worker.pid, "the worker's main thread holds the visitor"
 

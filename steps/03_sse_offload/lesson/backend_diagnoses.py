@@ -73,7 +73,7 @@ def worker_behind_dies(seen: Seen) -> str | None:
     if not seen.deaths:
         return None
     return (
-        f"there is no app behind: the worker of {seen.facts.servers[0].name}.ini has died {len(seen.deaths)} times, and"
+        f"there is no backend: the worker of {seen.snapshot.servers[0].name}.ini has died {len(seen.deaths)} times, and"
         f" its master starts another one each time. The last thing each says is {seen.deaths[-1]!r}."
     )
 

@@ -24,7 +24,7 @@ def another_python_thread(seen: Seen) -> str | None:
     worker = seen.busy
     if not worker or worker.may_offload or worker.cores == 1:
         return None
-    clerks = "greenlets" if seen.facts.front.in_greenlets else "threads"
+    clerks = "greenlets" if seen.snapshot.front.in_greenlets else "threads"
     return (
         f"worker {worker.pid} has {worker.cores} {clerks} that run Django, and {len(worker.requests)} of them are busy,"
         f" each with one stream that it takes from the app behind by itself. With {worker.cores} visitors the hall is"
@@ -137,7 +137,8 @@ def nobody_listens_there(seen: Seen) -> str | None:
         return None
     return (
         f"a route wanted to hand ada over at {seen.not_reached}, where nobody listens. The socket of the app behind is"
-        f" {seen.facts.servers[0].address}. {never_asked(seen)} Ada got an empty reply; the front's log calls it 200."
+        f" {seen.snapshot.servers[0].address}. {never_asked(seen)} Ada got an empty reply; the front's log"
+        " calls it 200."
     )
 
 

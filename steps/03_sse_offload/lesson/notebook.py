@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from offload_lab.clients.event_source import Subscribers
-from offload_lab.clients.session import Visitor
+from offload_lab.clients.event_source import EventSourcePool
+from offload_lab.clients.session import Session
 from offload_lab.errors import Missing
 from offload_lab.process.deadlines import Deadline
 from offload_lab.stages import manifest, nginx
@@ -51,9 +51,9 @@ def restart(stage: Stage, name: str) -> tuple[str, str, str, str]:
     Returns its name, what nginx answered meanwhile, the last ticket before and the first one after.
     """
     assert stage.proxy is not None
-    ada = Visitor(stage.port)
+    ada = Session(stage.port)
     ada.log_in()
-    with Subscribers(stage.proxy.port, 1, stage.step.path, cookie=ada.cookie) as pages:
+    with EventSourcePool(stage.proxy.port, 1, stage.step.path, cookie=ada.cookie) as pages:
         [page] = pages.all
         pages.wait_until_all(lambda one: len(one.events) > 1, PATIENCE_S, "a second ticket")
         ended = len(answers(stage))

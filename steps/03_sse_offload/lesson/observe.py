@@ -15,11 +15,11 @@ from typing import Self
 
 from offload_lab.clients.backend_request import BackendClient
 from offload_lab.clients.event_stream import Event, EventStreamParser
-from offload_lab.clients.session import Visitor
+from offload_lab.clients.session import Session
 from offload_lab.clients.sse import request_bytes
 from offload_lab.errors import LabError
 from offload_lab.exercises.logs import NOT_REACHED, last_error
-from offload_lab.inspect import Facts, Worker, look
+from offload_lab.inspect import Snapshot, Worker, take_snapshot
 from offload_lab.inspect.syscalls import Blocked, blocked_threads
 from offload_lab.process.deadlines import LOOPBACK
 from offload_lab.process.polling import wait_for
@@ -84,7 +84,7 @@ class Seen:
     logs, `deaths` what workers of the app behind said before they died. `ada_id` is her primary key in the database.
     """
 
-    facts: Facts
+    snapshot: Snapshot
     path: str
     stranger: Answer
     forger: Answer
@@ -102,16 +102,16 @@ class Seen:
     @property
     def busy(self) -> Worker | None:
         """A worker of the front that has not become free."""
-        return next((worker for worker in self.facts.front.workers if worker.busy), None)
+        return next((worker for worker in self.snapshot.front.workers if worker.busy), None)
 
     @property
     def behind(self) -> Worker:
         """The worker of the app behind; a nameless one while it is being replaced."""
-        return next(iter(self.facts.servers[0].workers), Worker(0, False))
+        return next(iter(self.snapshot.servers[0].workers), Worker(0, False))
 
     @property
     def app(self) -> str:
-        return f"{self.facts.servers[0].name}, worker {self.behind.pid}"
+        return f"{self.snapshot.servers[0].name}, worker {self.behind.pid}"
 
 
 class Listener:
@@ -144,8 +144,8 @@ class Listener:
 
 def observe(stage: Stage) -> Seen:
     """Log in, rename ada, let the strangers ask and leave; then ada subscribes from three windows, and we look."""
-    facts = look(stage.step, stage.variant, stage.run)
-    visitor = Visitor(stage.port, SETTLED_S)
+    snapshot = take_snapshot(stage.step, stage.variant, stage.run)
+    visitor = Session(stage.port, SETTLED_S)
     with suppress(OSError, HTTPException):
         visitor.log_in()
         rename(stage.run, ADA)
@@ -157,14 +157,14 @@ def observe(stage: Stage) -> Seen:
         with suppress(TimeoutError):
             wait_for(lambda: settled(stage, crowd, asked), SETTLED_S, "who carries them")
         with suppress(LabError):
-            facts = look(stage.step, stage.variant, stage.run)
-        threads = {tid: at for one in facts.servers[0].workers for tid, at in blocked_threads(one.pid).items()}
+            snapshot = take_snapshot(stage.step, stage.variant, stage.run)
+        threads = {tid: at for one in snapshot.servers[0].workers for tid, at in blocked_threads(one.pid).items()}
         told = variables_behind(stage)
         asked = requests_behind(stage) - asked
     front, behind = log_of(stage.front), log_of(stage.processes[0])
     ask_backend_without_name(stage)
     return Seen(
-        facts=facts,
+        snapshot=snapshot,
         path=stage.step.path,
         stranger=stranger,
         forger=forger,
@@ -218,7 +218,9 @@ def settled(stage: Stage, crowd: list[Listener], asked: int) -> bool:
         return not any(worker.busy for worker in stage.workers())
     if requests_behind(stage) == asked:
         return False
-    return any(one.busy and not one.may_offload for one in look(stage.step, stage.variant, stage.run).front.workers)
+    return any(
+        one.busy and not one.may_offload for one in take_snapshot(stage.step, stage.variant, stage.run).front.workers
+    )
 
 
 def log_of(process: Process) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from offload_lab.clients.session import Visitor
+from offload_lab.clients.session import Session
 from offload_lab.clients.sse import SseClient
 from offload_lab.stages import manifest
 from offload_lab.stages.manifest import Step, Variant
@@ -44,7 +44,7 @@ class Hall(Watched):
     """A stage with ada logged in."""
 
     def prepare(self):
-        self.ada = Visitor(self.port)
+        self.ada = Session(self.port)
         self.ada.log_in()
 
     def subscribe(self, **how):

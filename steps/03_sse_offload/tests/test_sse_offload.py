@@ -6,7 +6,7 @@ import psutil
 import pytest
 
 from offload_lab.clients import ping
-from offload_lab.clients.sse import Streams
+from offload_lab.clients.sse import EventStreamPool
 from offload_lab.process.polling import wait_for
 from offload_lab.testing import events_by, idle_workers
 
@@ -72,7 +72,7 @@ def test_there_is_one_set_of_headers_and_it_does_not_show_the_handover(hall):
 @each_front
 def test_fifty_streams_are_open_and_a_bystander_is_answered_by_the_same_worker(hall):
     [before] = hall.workers()
-    with Streams(hall.port, 50, cookie=hall.ada.cookie) as streams:
+    with EventStreamPool(hall.port, 50, cookie=hall.ada.cookie) as streams:
         streams.wait_for_events(each=2, timeout_s=TIMEOUT_S)
         assert ping(hall.port, TIMEOUT_S).pid == before.pid
         [after] = idle_workers(hall)
@@ -94,7 +94,7 @@ def test_the_visitors_socket_stays_with_the_worker_which_is_idle(hall):
 def test_a_visitor_who_leaves_frees_the_greenlet_and_both_descriptors(hall):
     wait_for(lambda: not hall.open_streams(), TIMEOUT_S, "the streams of earlier tests gone")
     before = hall.descriptors()
-    with Streams(hall.port, 5, cookie=hall.ada.cookie) as streams:
+    with EventStreamPool(hall.port, 5, cookie=hall.ada.cookie) as streams:
         streams.wait_for_events(each=1, timeout_s=TIMEOUT_S)
         assert hall.descriptors() == [before[0] + 10, before[1] + 5]
         assert hall.open_streams() == 5

@@ -5,8 +5,8 @@ import signal
 
 import pytest
 
-from offload_lab.clients import Bystanders
-from offload_lab.clients.event_source import Subscribers
+from offload_lab.clients import Probes
+from offload_lab.clients.event_source import EventSourcePool
 from offload_lab.errors import Missing
 from offload_lab.process.polling import wait_for
 from offload_lab.testing import require
@@ -54,9 +54,9 @@ def all_are_back(streams, *, after):
 @pytest.mark.parametrize("name", ["header", "sse"])
 def test_four_reloads_under_load_refuse_nobody_and_lose_no_stream(hall, name):
     process = hall.process(name)
-    with Subscribers(hall.port, STREAMS, cookie=hall.ada.cookie) as streams:
+    with EventSourcePool(hall.port, STREAMS, cookie=hall.ada.cookie) as streams:
         streams.wait_until_all(lambda one: one.events, PATIENCE_S, "a first event")
-        with Bystanders(hall.port, every_s=0.1, timeout_s=PATIENCE_S) as bystanders:
+        with Probes(hall.port, every_s=0.1, timeout_s=PATIENCE_S) as bystanders:
             for _ in range(RELOADS):
                 before = {id(one): (one.connections, len(one.events)) for one in streams.all}
                 reload(process)

@@ -12,10 +12,10 @@ import pytest
 
 from offload_lab.clients import fetch_raw
 from offload_lab.clients.event_stream import EventStreamParser
-from offload_lab.clients.session import Visitor
+from offload_lab.clients.session import Session
 from offload_lab.exercises.expectation import expect
 from offload_lab.exercises.logs import last_error
-from offload_lab.inspect.observe import look
+from offload_lab.inspect.observe import take_snapshot
 from offload_lab.measure.streams import held_sockets
 from offload_lab.paths import ROOT
 from offload_lab.process.deadlines import Deadline
@@ -65,7 +65,7 @@ def test_task_belt(tmp_path):
                 else:  # no thread is told: then a worker that is free again has handed it over
                     with suppress(TimeoutError):
                         wait_for(lambda: not stage.workers()[0].busy, TIMEOUT_S / 6, "a free worker")
-                [worker] = look(stage.step, stage.variant, stage.run).front.workers
+                [worker] = take_snapshot(stage.step, stage.variant, stage.run).front.workers
         carried = all(one.tid in worker.offload_tids for one in carriers) if is_linux() else not worker.busy
         got = "an offload thread" if carried else "the worker itself, which is busy with it"
         expect("GET /belt, which the test's own route hands over, and looked who carries it", got, "an offload thread")
@@ -217,7 +217,7 @@ def test_task_say_yes(tmp_path):
     with Stage(step, "altered") as stage:
         got = fetch_raw(stage.port, raw(stage, "/subscribe"))
         expect("GET /subscribe as a stranger", says(got, stage), "403, and no X-Offload-to-SSE")
-        ada = Visitor(stage.port)
+        ada = Session(stage.port)
         ada.log_in()
         rename(stage.run, ADA)
         with closing(socket.create_connection(("127.0.0.1", stage.port), scaled(TIMEOUT_S))) as visitor:

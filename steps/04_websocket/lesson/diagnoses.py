@@ -4,12 +4,12 @@ import re
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from offload_lab.clients.raw import IN, Caller, Heard
+from offload_lab.clients.raw import IN, RawClient, Received
 from offload_lab.clients.session import login_cookie
 from offload_lab.clients.websocket import TEXT, frame, upgrade_request
 from offload_lab.exercises.logs import NOT_REACHED, last_error
 from offload_lab.exercises.stuck import stuck
-from offload_lab.inspect import Facts, Worker, look
+from offload_lab.inspect import Snapshot, Worker, take_snapshot
 from offload_lab.stages.stage import Stage
 
 from .messages import texts
@@ -24,26 +24,26 @@ class Seen:
     """`grace` is None while ada is not in, `stranger` (no login) while the front serves nobody. The logs are the last
     lines of the front's and of the board's."""
 
-    facts: Facts
-    ada: Heard
-    grace: Heard | None
-    stranger: Heard | None
+    snapshot: Snapshot
+    ada: Received
+    grace: Received | None
+    stranger: Received | None
     front_log: str
     board_log: str
 
     @property
     def carrier(self) -> Worker | None:
         """The front's worker that is busy with ada, who has heard nothing."""
-        return None if self.ada.raw else next((one for one in self.facts.front.workers if one.busy), None)
+        return None if self.ada.raw else next((one for one in self.snapshot.front.workers if one.busy), None)
 
     @property
     def board(self) -> Worker:
-        return self.facts.servers[0].workers[0]
+        return self.snapshot.servers[0].workers[0]
 
     @property
     def grace_waits(self) -> bool:
         """Ada is in, and grace is not, at a board of one process."""
-        alone = len(self.facts.servers[0].workers) == 1
+        alone = len(self.snapshot.servers[0].workers) == 1
         return self.ada.heads == [IN] and self.grace is not None and not self.grace.raw and alone
 
     @property
@@ -62,20 +62,20 @@ def observe(stage: Stage) -> Seen:
             grace = exits.enter_context(come(stage, graces))
             if grace.heads == [IN]:
                 grace.say(frame(TEXT, b"hello"))
-                grace.hear(lambda: HELLO in texts(grace))
-                ada.say_and_wait()  # by then she has heard it as well, if she can
-        facts = look(stage.step, stage.variant, stage.run)
-        if not any(worker.busy for worker in facts.front.workers):
+                grace.read_until(lambda: HELLO in texts(grace))
+                ada.send_and_wait()  # by then she has heard it as well, if she can
+        snapshot = take_snapshot(stage.step, stage.variant, stage.run)
+        if not any(worker.busy for worker in snapshot.front.workers):
             stranger = exits.enter_context(come(stage, ""))
-            ada.rest()
+            ada.read_available()
         logs = [process.log_tail(60) for process in (stage.front, stage.processes[0])]
-    return Seen(facts, ada, grace, stranger, *logs)
+    return Seen(snapshot, ada, grace, stranger, *logs)
 
 
-def come(stage: Stage, cookie: str, **headers: str | None) -> Caller:
+def come(stage: Stage, cookie: str, **headers: str | None) -> RawClient:
     """Somebody who asks for the board, and has waited for the answer."""
-    caller = Caller(stage.port, upgrade_request(stage.port, stage.step.path, {"Cookie": cookie or None, **headers}))
-    caller.hear(lambda: IN in caller.heads, lambda: stuck(stage))
+    caller = RawClient(stage.port, upgrade_request(stage.port, stage.step.path, {"Cookie": cookie or None, **headers}))
+    caller.read_until(lambda: IN in caller.heads, lambda: stuck(stage))
     return caller
 
 
@@ -83,7 +83,7 @@ def come(stage: Stage, cookie: str, **headers: str | None) -> Caller:
 
 
 def worker_carries(seen: Seen) -> str | None:
-    worker, front = seen.carrier, seen.facts.front
+    worker, front = seen.carrier, seen.snapshot.front
     if not worker or worker.may_offload or worker.cores > 1:
         return None
     others = f", as would each of the {len(front.workers)}" if len(front.workers) > 1 else ""
@@ -96,7 +96,7 @@ def worker_carries(seen: Seen) -> str | None:
 
 def another_python_thread(seen: Seen) -> str | None:
     worker = seen.carrier
-    if not worker or worker.may_offload or worker.cores == 1 or seen.facts.front.in_greenlets:
+    if not worker or worker.may_offload or worker.cores == 1 or seen.snapshot.front.in_greenlets:
         return None
     return (
         f"worker {worker.pid} of the front has {worker.cores} threads that run Django, and one of them reads from the"
@@ -107,7 +107,7 @@ def another_python_thread(seen: Seen) -> str | None:
 
 def greenlets_carry(seen: Seen) -> str | None:
     worker = seen.carrier
-    if not worker or worker.may_offload or not seen.facts.front.in_greenlets:
+    if not worker or worker.may_offload or not seen.snapshot.front.in_greenlets:
         return None
     return (
         f"worker {worker.pid} of the front runs Django in greenlets now, and one of them reads from the board for ada."
@@ -150,7 +150,7 @@ def no_loop_behind(seen: Seen) -> str | None:
 
 
 def a_board_each(seen: Seen) -> str | None:
-    busy = [str(worker.pid) for worker in seen.facts.servers[0].workers if worker.requests]
+    busy = [str(worker.pid) for worker in seen.snapshot.servers[0].workers if worker.requests]
     if len(busy) < 2 or HELLO in texts(seen.ada):
         return None
     return (
@@ -166,7 +166,7 @@ def nobody_hands_over(seen: Seen) -> str | None:
     if not seen.nothing_came or NOT_REACHED.search(seen.front_log) or NOT_UNDERSTOOD.search(seen.board_log):
         return None
     got = "Django's own empty 200" if seen.ada.heads else "an empty reply, without even Django's headers"
-    threads = len(seen.facts.front.workers[0].offload_tids)
+    threads = len(seen.snapshot.front.workers[0].offload_tids)
     return (
         f"Django said yes, and ada got {got}: no line of the front handed her connection over. Its {threads} offload"
         " threads had nothing to carry, and nobody asked the board."
@@ -179,7 +179,7 @@ def nobody_listens(seen: Seen) -> str | None:
         return None
     return (
         f"Django said yes, and ada got an empty reply: the front wanted to hand her over to {tried[1] or 'no address'},"
-        f" where nobody listens. The board listens on {seen.facts.servers[0].address}."
+        f" where nobody listens. The board listens on {seen.snapshot.servers[0].address}."
     )
 
 

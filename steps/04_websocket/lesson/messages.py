@@ -2,11 +2,11 @@
 
 import json
 
-from offload_lab.clients.raw import Heard
+from offload_lab.clients.raw import Received
 from offload_lab.clients.websocket import TEXT
 
 
-def texts(heard: Heard) -> list[tuple[str, str]]:
+def texts(heard: Received) -> list[tuple[str, str]]:
     """User and text of each chat message that arrived."""
     messages = [json.loads(frame.payload) for frame in heard.frames if frame.opcode == TEXT]
     return [(message["user"], message["text"]) for message in messages if "text" in message]

@@ -12,16 +12,16 @@ from typing import Any
 
 import psutil
 
-from offload_lab.clients import Bystanders
-from offload_lab.clients.session import Visitor
+from offload_lab.clients import Probes
+from offload_lab.clients.session import Session
 from offload_lab.clients.websocket import (
     CLOSE,
     PING,
     PONG,
     TEXT,
-    Crowd,
     Frames,
     WebSocketClient,
+    WebSocketPool,
     frame,
     upgrade_request,
 )
@@ -48,7 +48,7 @@ class Board(Stage):
     def cookie(self, name: str = "ada") -> str:
         """The Cookie header of `name`, who logs in when first asked for."""
         if name not in self._cookies:
-            visitor = Visitor(self.port)
+            visitor = Session(self.port)
             visitor.log_in(name, DEMO_USERS[name])
             self._cookies[name] = visitor.cookie
         return self._cookies[name]
@@ -89,7 +89,7 @@ def what_comes(client: WebSocketClient, within_s: float = 2.0) -> str:
     return "nothing but the clock"
 
 
-class Talkers(Crowd):
+class Talkers(WebSocketPool):
     """A crowd in which everybody writes as well."""
 
     def say(self, place: int, text: str) -> None:
@@ -113,7 +113,7 @@ def load(board: Board, visitors: int, watch_s: float = 1.5) -> Load:
     """Everybody writes once a second, in turn, and everybody hears everything, the clock included."""
     with Talkers(board.port, visitors, {"Cookie": board.cookie()}) as crowd:
         wrote, before, start = 0, crowd.messages, time.monotonic()
-        with Bystanders(board.port, every_s=0.02) as bystanders:
+        with Probes(board.port, every_s=0.02) as bystanders:
             while (passed := time.monotonic() - start) < watch_s:
                 if wrote < passed * visitors:
                     crowd.say(wrote % visitors, f"message {wrote}")
@@ -128,13 +128,13 @@ def load_without_belt(board: Board, watch_s: float = 1.0) -> Load:
     """One visitor, where nobody is sure to be answered: no handshake is waited for."""
     with socket.create_connection((LOOPBACK, board.port), CONNECT_S) as visitor:
         visitor.sendall(upgrade_request(board.port, "/ws", {"Cookie": board.cookie()}))
-        with Bystanders(board.port, every_s=0.05, timeout_s=PATIENCE_S) as bystanders:
+        with Probes(board.port, every_s=0.05, timeout_s=PATIENCE_S) as bystanders:
             raw = received(visitor, time.monotonic() + watch_s)
     heard = sum(one.opcode == TEXT for one in Frames().feed(raw.partition(b"\r\n\r\n")[2]))
     return Load(board.variant.name, 1, 0.0, heard / watch_s, 0, in_ms(bystanders))
 
 
-def in_ms(bystanders: Bystanders) -> list[float]:
+def in_ms(bystanders: Probes) -> list[float]:
     return [float("inf") if one.answered is None else 1000 * (one.answered - one.sent) for one in bystanders.all]
 
 

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from offload_lab.clients.raw import IN, Heard
+from offload_lab.clients.raw import IN, Received
 from offload_lab.clients.session import login_cookie
 from offload_lab.exercises.logs import last_error
-from offload_lab.inspect import Facts, look
+from offload_lab.inspect import Snapshot, take_snapshot
 from offload_lab.stages.stage import Stage
 
 from .diagnoses import come
@@ -19,8 +19,8 @@ class Seen:
     """`own` came from our own page; `let_in` are the origins of the others that got in, from the most foreign one on;
     `raised`: what Django's view ended with."""
 
-    facts: Facts
-    own: Heard
+    snapshot: Snapshot
+    own: Received
     let_in: tuple[str | None, ...]
     raised: str
 
@@ -29,12 +29,12 @@ def observe(stage: Stage) -> Seen:
     """One visit from our own page, and one from each of PAGES."""
     ada = login_cookie(stage.port, "ada", "lovelace")
     with come(stage, ada) as own:
-        facts = look(stage.step, stage.variant, stage.run)
+        snapshot = take_snapshot(stage.step, stage.variant, stage.run)
     let_in = []
     for origin in PAGES:
         with come(stage, ada, Origin=origin and origin.format(host=f"127.0.0.1:{stage.port}")) as page:
             let_in += [origin] if IN in page.heads else []
-    return Seen(facts, own, tuple(let_in), last_error(stage.front.log_tail(60)))
+    return Seen(snapshot, own, tuple(let_in), last_error(stage.front.log_tail(60)))
 
 
 # --- rules: words where they match

@@ -3,11 +3,11 @@
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from offload_lab.clients.raw import Caller, Heard
+from offload_lab.clients.raw import RawClient, Received
 from offload_lab.clients.session import login_cookie
 from offload_lab.clients.websocket import CONTINUATION, TEXT, frame
 from offload_lab.exercises.logs import last_error
-from offload_lab.inspect import Facts, look
+from offload_lab.inspect import Snapshot, take_snapshot
 from offload_lab.stages.stage import Stage
 
 from .diagnoses import come
@@ -24,8 +24,8 @@ class Seen:
     """What ada heard. `cut_off` is when grace was, as `talk` has it, with `code`; `raised`: what the board's app ended
     with."""
 
-    facts: Facts
-    ada: Heard
+    snapshot: Snapshot
+    ada: Received
     cut_off: str
     code: int | None
     raised: str
@@ -45,22 +45,22 @@ def observe(stage: Stage) -> Seen:
     with ExitStack() as exits:
         guests = (("ada", "lovelace"), ("grace", "hopper"))
         ada, grace = (exits.enter_context(come(stage, login_cookie(stage.port, *who))) for who in guests)
-        facts = look(stage.step, stage.variant, stage.run)
+        snapshot = take_snapshot(stage.step, stage.variant, stage.run)
         cut_off = talk(ada, grace)
-        return Seen(facts, ada, cut_off, grace.code, last_error(stage.processes[0].log_tail(60)))
+        return Seen(snapshot, ada, cut_off, grace.code, last_error(stage.processes[0].log_tail(60)))
 
 
-def talk(ada: Caller, grace: Caller) -> str:
+def talk(ada: RawClient, grace: RawClient) -> str:
     """Grace says something in two pieces, ada something between them; then Grace something that is too long: when she
     was cut off, "early" (before it was whole), "late" or "never"."""
-    grace.say_and_wait(frame(TEXT, PIECES[0].encode(), final=False))
-    ada.say_and_wait(frame(TEXT, BETWEEN.encode()))
-    grace.say_and_wait(frame(CONTINUATION, PIECES[1].encode()), frame(TEXT, AFTER.encode()))
-    ada.hear(lambda: any(text.endswith(AFTER) for _, text in texts(ada)))
-    grace.say_and_wait(frame(TEXT, HALF.encode(), final=False), frame(CONTINUATION, HALF.encode(), final=False))
+    grace.send_and_wait(frame(TEXT, PIECES[0].encode(), final=False))
+    ada.send_and_wait(frame(TEXT, BETWEEN.encode()))
+    grace.send_and_wait(frame(CONTINUATION, PIECES[1].encode()), frame(TEXT, AFTER.encode()))
+    ada.read_until(lambda: any(text.endswith(AFTER) for _, text in texts(ada)))
+    grace.send_and_wait(frame(TEXT, HALF.encode(), final=False), frame(CONTINUATION, HALF.encode(), final=False))
     if grace.code is not None:
         return "early"
-    grace.say_and_wait(frame(CONTINUATION))
+    grace.send_and_wait(frame(CONTINUATION))
     return "never" if grace.code is None else "late"
 
 

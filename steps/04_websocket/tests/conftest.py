@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from offload_lab.clients.session import Visitor
+from offload_lab.clients.session import Session
 from offload_lab.clients.websocket import TEXT, WebSocketClient
 from offload_lab.errors import Missing
 from offload_lab.stages.stage import Stage
@@ -12,7 +12,7 @@ from offload_lab.uwsgi import binary
 
 def logged_in(port: int, name: str, password: str) -> str:
     """The Cookie header of somebody who has just logged in."""
-    visitor = Visitor(port)
+    visitor = Session(port)
     visitor.log_in(name, password)
     return visitor.cookie
 

@@ -15,8 +15,17 @@ from websockets.exceptions import ConnectionClosedError
 from websockets.sync.client import connect
 
 from offload_lab.clients import fetch_raw, ping
-from offload_lab.clients.websocket import CLOSE, CONTINUATION, TEXT, Crowd, Refused, WebSocketClient, close_frame, frame
-from offload_lab.inspect.socket_owners import find_holders
+from offload_lab.clients.websocket import (
+    CLOSE,
+    CONTINUATION,
+    TEXT,
+    Refused,
+    WebSocketClient,
+    WebSocketPool,
+    close_frame,
+    frame,
+)
+from offload_lab.inspect.socket_owners import find_socket_owners
 from offload_lab.process.polling import wait_for
 from offload_lab.testing import idle_workers, require, require_program
 from offload_lab.timeouts import scaled
@@ -42,7 +51,7 @@ def test_everybody_hears_the_clock(offload):
 @pytest.mark.core
 def test_open_sockets_leave_the_one_worker_free(offload):
     [before] = offload.workers()
-    with Crowd(offload.port, 50, {"Cookie": offload.ada}) as crowd:
+    with WebSocketPool(offload.port, 50, {"Cookie": offload.ada}) as crowd:
         crowd.wait_for(messages=200, timeout_s=30)
         assert ping(offload.port, timeout_s=30).pid == before.pid
         [after] = idle_workers(offload)
@@ -52,7 +61,7 @@ def test_open_sockets_leave_the_one_worker_free(offload):
 def test_an_offload_thread_holds_the_visitor(offload):
     with offload.visit(offload.ada) as ada:
         next_news(ada, "visitors")  # it is carried by now
-        [holder] = find_holders(offload.port, ada.socket.getsockname()[1], offload.front.pids())
+        [holder] = find_socket_owners(offload.port, ada.socket.getsockname()[1], offload.front.pids())
         assert (holder.pid, holder.is_main_thread) == (offload.workers()[0].pid, False)
 
 
@@ -76,7 +85,7 @@ def test_a_visitor_who_stops_reading_is_closed_and_the_rest_go_on(offload):
                 assert next_news(ada, "text")["text"] == BIG
         wait_for(lambda: next_news(ada, "visitors")["visitors"] == 1, 30, "the stalled visitor gone")
         # the front does not notice: an offload thread that waits to write watches nothing else
-        assert find_holders(offload.port, stalled.socket.getsockname()[1], offload.front.pids())
+        assert find_socket_owners(offload.port, stalled.socket.getsockname()[1], offload.front.pids())
         while (last := stalled.receive()) is not None:
             assert last.opcode != CLOSE  # there was no room left to say goodbye
 

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from offload_lab.clients.websocket import CLOSE, PING, PONG, TEXT, close_frame, frame, upgrade_request
-from offload_lab.inspect.socket_owners import find_holders
+from offload_lab.inspect.socket_owners import find_socket_owners
 from offload_lab.process.polling import wait_for
 
 from .conftest import Board
@@ -57,7 +57,7 @@ def leave(stage: Board, connection: socket.socket, reset: bool) -> None:
     if reset:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
     connection.close()
-    wait_for(lambda: not find_holders(stage.port, own_port, stage.front.pids()), 30, "the front's end closed")
+    wait_for(lambda: not find_socket_owners(stage.port, own_port, stage.front.pids()), 30, "the front's end closed")
 
 
 def before_the_101(stage: Board, reset: bool, logs: Logs) -> None:

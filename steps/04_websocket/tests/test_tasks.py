@@ -3,7 +3,7 @@
 from contextlib import ExitStack, contextmanager
 
 from offload_lab.clients import ping
-from offload_lab.clients.raw import IN, Caller
+from offload_lab.clients.raw import IN, RawClient
 from offload_lab.clients.session import login_cookie
 from offload_lab.clients.websocket import TEXT, frame, upgrade_request
 from offload_lab.exercises.expectation import expect
@@ -52,8 +52,8 @@ def hall(task, stand_in=True):
 
 def come(stage, target, **headers):
     """Ask for the board, until there is an answer, or somebody is seen who has no time for it."""
-    visitor = Caller(stage.port, upgrade_request(stage.port, target, headers))
-    visitor.hear(lambda: IN in visitor.heads, lambda: stuck(stage))
+    visitor = RawClient(stage.port, upgrade_request(stage.port, target, headers))
+    visitor.read_until(lambda: IN in visitor.heads, lambda: stuck(stage))
     return visitor
 
 
@@ -88,16 +88,16 @@ def test_task_one_board():
             called = f"GET /ws as {guest}, beside {others}" if others else f"GET /ws as {guest}"
             expect(called, answer(stage, guests[guest]), IN)
         guests["grace"].say(frame(TEXT, b"hello"))
-        guests["grace"].hear(lambda: ("grace", "hello") in texts(guests["grace"]))
+        guests["grace"].read_until(lambda: ("grace", "hello") in texts(guests["grace"]))
         for one in guests.values():
-            one.say_and_wait()
+            one.send_and_wait()
         heard = [guest for guest, one in guests.items() if ("grace", "hello") in texts(one)]
         expect("'hello' from grace, and asked who heard it", ", ".join(heard), "ada, grace, joan")
 
 
 def test_task_door():
     with hall("door") as stage, come(stage, "/ws?ada") as ada, come(stage, "/ws") as stranger:
-        ada.rest()
+        ada.read_available()
         expect("GET /ws as ada, who has Django's yes", answer(stage, ada), IN)
         expect("GET /ws without a login", answer(stage, stranger), "403 Forbidden")
 

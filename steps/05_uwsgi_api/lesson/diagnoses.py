@@ -7,13 +7,13 @@ import sqlite3
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
-from offload_lab.clients.raw import IN, Caller, Heard
+from offload_lab.clients.raw import IN, RawClient, Received
 from offload_lab.clients.session import login_cookie
 from offload_lab.clients.sse import request_bytes
 from offload_lab.clients.websocket import upgrade_request
 from offload_lab.exercises.logs import NOT_REACHED, last_error
 from offload_lab.exercises.stuck import stuck
-from offload_lab.inspect import Facts, look
+from offload_lab.inspect import Snapshot, take_snapshot
 from offload_lab.process.deadlines import LOOPBACK, readable
 from offload_lab.stages.stage import Stage
 from offload_lab.timeouts import scaled
@@ -29,11 +29,11 @@ class Seen:
     """`zoe` and `board` (ada, by WebSocket) are None where ada had no event. `door`: what was said to the server that
     ada's request named, None where nobody called it. The logs are those of the front and of the clock."""
 
-    facts: Facts
-    ada: Heard
-    zoe: Heard | None
-    board: Heard | None
-    stranger: Heard
+    snapshot: Snapshot
+    ada: Received
+    zoe: Received | None
+    board: Received | None
+    stranger: Received
     door: bytes | None
     front_log: str
     clock_log: str
@@ -58,15 +58,17 @@ def observe(stage: Stage) -> Seen:
     with ExitStack() as exits, socket.create_server((LOOPBACK, 0)) as door:
         stranger = exits.enter_context(subscribe(stage))
         ada = exits.enter_context(subscribe(stage, ada_cookie, door))
-        facts = look(stage.step, stage.variant, stage.run)
+        snapshot = take_snapshot(stage.step, stage.variant, stage.run)
         if user(ada):
             zoe = exits.enter_context(subscribe(stage, login_cookie(stage.port, ZOE, "hopper")))
-            board = exits.enter_context(Caller(stage.port, upgrade_request(stage.port, "/ws", {"Cookie": ada_cookie})))
-            board.hear(lambda: IN in board.heads or user(board) is not None, lambda: stuck(stage))
-        ada.rest()
+            board = exits.enter_context(
+                RawClient(stage.port, upgrade_request(stage.port, "/ws", {"Cookie": ada_cookie}))
+            )
+            board.read_until(lambda: IN in board.heads or user(board) is not None, lambda: stuck(stage))
+        ada.read_available()
         told = listen(door) if is_called(door) else None
         logs = [process.log.read_text(errors="replace") for process in (stage.front, stage.process("sse"))]
-    return Seen(facts, ada, zoe, board, stranger, told, *logs)
+    return Seen(snapshot, ada, zoe, board, stranger, told, *logs)
 
 
 def rename(stage: Stage, name: str, new: str) -> None:
@@ -74,18 +76,18 @@ def rename(stage: Stage, name: str, new: str) -> None:
         database.execute("UPDATE auth_user SET username = ? WHERE username = ?", [new, name])
 
 
-def subscribe(stage: Stage, cookie: str = "", door: socket.socket | None = None) -> Caller:
+def subscribe(stage: Stage, cookie: str = "", door: socket.socket | None = None) -> RawClient:
     """Ask for the clock until it ticks, or there is no hope. `door` is the server that the request names, in every way
     that a careless view might look for."""
     address = "{}:{}".format(*door.getsockname()) if door else ""
     target = f"/subscribe?server={address}" if door else "/subscribe"
     headers = [(name, address) for name in ASKING] if door else []
-    caller = Caller(stage.port, request_bytes(stage.port, target, cookie, headers))
-    caller.hear(lambda: user(caller) is not None, lambda: stuck(stage) or (door and is_called(door)))
+    caller = RawClient(stage.port, request_bytes(stage.port, target, cookie, headers))
+    caller.read_until(lambda: user(caller) is not None, lambda: stuck(stage) or (door and is_called(door)))
     return caller
 
 
-def user(heard: Heard) -> str | None:
+def user(heard: Received) -> str | None:
     """Whom the first event is for."""
     event = EVENT.search(heard.raw)
     return event[1].decode("unicode_escape") if event else None
@@ -119,8 +121,8 @@ def nobody_acts(seen: Seen) -> str | None:
         return None
     return (
         "the view said yes, Django's headers were kept back for it, and ada got an empty reply: the front called no"
-        f" server ({len(seen.facts.front.workers[0].offload_tids)} offload threads had nothing to carry), and the clock"
-        " was not asked. No line hands over when the yes is there."
+        f" server ({len(seen.snapshot.front.workers[0].offload_tids)} offload threads had nothing to carry), and the"
+        " clock was not asked. No line hands over when the yes is there."
     )
 
 
@@ -138,7 +140,7 @@ def nobody_listens(seen: Seen) -> str | None:
         return None
     return (
         f"the front wanted to hand ada over to {seen.tried!r}, where nobody listens: the clock's address is"
-        f" {seen.facts.servers[0].address}. She got an empty reply, and the log calls it 200."
+        f" {seen.snapshot.servers[0].address}. She got an empty reply, and the log calls it 200."
     )
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from rich.table import Table
 
 from offload_lab.clients import ping
-from offload_lab.clients.session import Visitor
+from offload_lab.clients.session import Session
 from offload_lab.clients.sse import SseClient
 from offload_lab.errors import Missing
 from offload_lab.notebook.display import DIFF_STYLES, framed, show_bundle, show_table
@@ -101,7 +101,7 @@ def ask(stage: Stage, cookie: str) -> Asked:
 def visits(variant: str, on: Engine, times: int, done: Callable[[], None]) -> Visits:
     these = Visits()
     with Stage("05_uwsgi_api", variant, engine=on) as stage:
-        ada = Visitor(stage.port)
+        ada = Session(stage.port)
         ada.log_in()
         start = time.monotonic()
         for _ in range(times):
@@ -187,9 +187,9 @@ def prove(on: Engine) -> list[str]:
 
 def variables(packet: bytes) -> dict[str, str]:
     """The request's variables in the packet that a front sends: sizes and texts by turns, after four bytes of head."""
-    found, rest = [], packet[4 : 4 + int.from_bytes(packet[1:3], "little")]
-    while rest:
-        end = 2 + int.from_bytes(rest[:2], "little")
-        found.append(rest[2:end].decode("latin-1"))
-        rest = rest[end:]
+    found, read_available = [], packet[4 : 4 + int.from_bytes(packet[1:3], "little")]
+    while read_available:
+        end = 2 + int.from_bytes(read_available[:2], "little")
+        found.append(read_available[2:end].decode("latin-1"))
+        read_available = read_available[end:]
     return dict(zip(found[::2], found[1::2], strict=True))

@@ -3,7 +3,7 @@
 import socket
 from contextlib import contextmanager
 
-from offload_lab.clients.raw import IN, Caller
+from offload_lab.clients.raw import IN, RawClient
 from offload_lab.clients.session import login_cookie
 from offload_lab.clients.sse import request_bytes
 from offload_lab.clients.websocket import upgrade_request
@@ -57,8 +57,8 @@ def hall(task, stand_in=False):
 
 def ask(stage, request, enough):
     """Ask until what came is `enough`, or there is no hope."""
-    visitor = Caller(stage.port, request)
-    visitor.hear(lambda: enough(visitor), lambda: stuck(stage))
+    visitor = RawClient(stage.port, request)
+    visitor.read_until(lambda: enough(visitor), lambda: stuck(stage))
     return visitor
 
 
@@ -103,7 +103,7 @@ def test_task_quiet():
         clock(stage) as stranger,
         board(stage) as at_the_board,
     ):
-        ada.rest()
+        ada.read_available()
         expect("GET /subscribe as ada", answer(ada), FOR_ADA)
         expect("GET /subscribe without a login", refusal(stranger), REFUSED)
         expect("GET /ws without a login, by WebSocket", refusal(at_the_board), REFUSED)

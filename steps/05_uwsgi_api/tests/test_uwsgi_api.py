@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 from offload_lab.clients import fetch, ping
-from offload_lab.clients.session import Visitor
+from offload_lab.clients.session import Session
 from offload_lab.clients.sse import SseClient
 from offload_lab.clients.websocket import TEXT, Refused, WebSocketClient
 from offload_lab.errors import Missing
@@ -25,7 +25,7 @@ def running(variant, on):
     except Missing as missing:
         require(False, missing.what, missing.install)
     with Stage("05_uwsgi_api", variant, engine=chosen, placeholders={"tick_s": "0.1"}) as stage:
-        ada = Visitor(stage.port)
+        ada = Session(stage.port)
         ada.log_in("ada", "lovelace")
         stage.ada = ada.cookie
         yield stage

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from offload_lab.clients.backend_request import BackendClient
-from offload_lab.clients.session import Visitor
+from offload_lab.clients.session import Session
 from offload_lab.clients.sse import SseClient
 from offload_lab.exercises.logs import last_error
-from offload_lab.inspect import Facts, look
+from offload_lab.inspect import Snapshot, take_snapshot
 from offload_lab.process.polling import wait_for
 from offload_lab.stages.stage import Stage
 
@@ -44,7 +44,7 @@ class Seen:
     are rows of uWSGI's stats. Of AT_ONCE who then came with one key, `had` got its parcel, and `again` says that it
     was there for one more. `raised` is the desk's last error."""
 
-    facts: Facts
+    snapshot: Snapshot
     fetched: Fetched
     store: str
     left: int
@@ -61,20 +61,20 @@ class Seen:
 
 def observe(stage: Stage) -> Seen:
     """Subscribe as ada; then, where Redis is the store, come with one key again and again."""
-    ada = Visitor(stage.port)
+    ada = Session(stage.port)
     ada.log_in()
-    fetched, facts = Fetched(), look(stage.step, stage.variant, stage.run)
+    fetched, snapshot = Fetched(), take_snapshot(stage.step, stage.variant, stage.run)
     with suppress(OSError), SseClient(stage.port, stage.step.path, cookie=ada.cookie, timeout_s=PATIENCE_S) as visitor:
         fetched = fetch(visitor)
-        facts = look(stage.step, stage.variant, stage.run)
+        snapshot = take_snapshot(stage.step, stage.variant, stage.run)
     if stage.variant.name == "cache":
         caches = {row["name"]: row for row in stage.front.stats().get("caches") or ()}
-        return Seen(facts, fetched, "cache", caches.get(CACHE, {}).get("items", 0), caches)
+        return Seen(snapshot, fetched, "cache", caches.get(CACHE, {}).get("items", 0), caches)
     with store_of(stage) as store:
         left = len(list(store.scan_iter("parcel:*")))
         had, again = with_one_key(stage, store)
     raised = last_error(stage.process("redis_desk").log_tail(60))
-    return Seen(facts, fetched, "redis", left, had=had, again=again, raised=raised)
+    return Seen(snapshot, fetched, "redis", left, had=had, again=again, raised=raised)
 
 
 def fetch(visitor: SseClient) -> Fetched:
@@ -142,8 +142,8 @@ def no_such_cache(seen: Seen) -> str | None:
         return None
     there = f"its caches are called {', '.join(seen.caches)}" if seen.caches else "it has no cache at all"
     return (
-        f"Django in worker {seen.facts.front.workers[0].pid} put the parcel into a cache called {CACHE}, and uWSGI said"
-        f" None and no reason: {there}. So the visitor was asked to come again, and will be every time."
+        f"Django in worker {seen.snapshot.front.workers[0].pid} put the parcel into a cache called {CACHE}, and uWSGI"
+        f" said None and no reason: {there}. So the visitor was asked to come again, and will be every time."
     )
 
 

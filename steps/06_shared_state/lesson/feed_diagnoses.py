@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from offload_lab.clients.session import Visitor
+from offload_lab.clients.session import Session
 from offload_lab.clients.sse import SseClient
 from offload_lab.exercises.logs import last_error
-from offload_lab.inspect import Facts, look
+from offload_lab.inspect import Snapshot, take_snapshot
 from offload_lab.stages.stage import Stage
 
 from .observe import BACKENDS, ENTRY_ID, PAST, PATIENCE_S, Cut, Heard, come_back, store_of, with_answer, worst_cut
@@ -30,7 +30,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Seen:
-    facts: Facts
+    snapshot: Snapshot
     answers: tuple[Answer, ...]
     heard: Heard
     cut: Cut
@@ -39,20 +39,20 @@ class Seen:
 
 def observe(stage: Stage) -> Seen:
     """Subscribe at either backend; come back while the feed goes on; lose the connection in the worst moment."""
-    ada = Visitor(stage.port)
+    ada = Session(stage.port)
     ada.log_in()
-    facts = look(stage.step, stage.variant, stage.run)
+    snapshot = take_snapshot(stage.step, stage.variant, stage.run)
     answers = []
     for letter in BACKENDS:
         with only(stage, letter):
             answers.append(answer(stage, ada.cookie, letter))
     with suppress(OSError), SseClient(stage.port, stage.step.path, cookie=ada.cookie, timeout_s=PATIENCE_S) as visitor:
         visitor.next()
-        facts = look(stage.step, stage.variant, stage.run)
+        snapshot = take_snapshot(stage.step, stage.variant, stage.run)
     with store_of(stage) as store:
         cut = with_answer(stage, worst_cut(stage, store))
         heard = come_back(stage, store)
-    return Seen(facts, tuple(answers), heard, cut, last_error(stage.process(BACKENDS["a"]).log_tail(60)))
+    return Seen(snapshot, tuple(answers), heard, cut, last_error(stage.process(BACKENDS["a"]).log_tail(60)))
 
 
 # --- whom Django's letter leads to
@@ -101,9 +101,9 @@ def nobody_takes_over(seen: Seen) -> str | None:
     if len(silent(seen.answers)) < len(BACKENDS):
         return None
     return (
-        f"worker {seen.facts.front.workers[0].pid} had Django's yes, kept Django's headers back, and then no route did"
-        " anything with the connection, whichever letter Django had said: nothing was offloaded, no socket was tried,"
-        " and the visitor got an empty reply."
+        f"worker {seen.snapshot.front.workers[0].pid} had Django's yes, kept Django's headers back, and then no route"
+        " did anything with the connection, whichever letter Django had said: nothing was offloaded, no socket was"
+        " tried, and the client got an empty reply."
     )
 
 
@@ -207,7 +207,7 @@ def app_raises(seen: Seen) -> str | None:
 
 def backend_of(seen: Seen, letter: str) -> str:
     name = BACKENDS[letter]
-    pids = [worker.pid for server in seen.facts.servers if server.name == name for worker in server.workers]
+    pids = [worker.pid for server in seen.snapshot.servers if server.name == name for worker in server.workers]
     return f"{name} (worker {', '.join(map(str, pids))})"
 
 

@@ -16,8 +16,8 @@ from itertools import pairwise
 from matplotlib.figure import Figure
 
 from offload_lab.clients.backend_request import BackendClient
-from offload_lab.clients.event_source import Subscriber, Subscribers
-from offload_lab.clients.session import Visitor
+from offload_lab.clients.event_source import EventSource, EventSourcePool
+from offload_lab.clients.session import Session
 from offload_lab.clients.sse import Event, SseClient
 from offload_lab.errors import LabError, Missing
 from offload_lab.notebook.display import progress
@@ -35,8 +35,8 @@ POLL_S = 0.01
 CACHE = (111, 17)  # uWSGI's modifiers for a question to its cache
 
 
-def logged_in(stage: Stage) -> Visitor:
-    ada = Visitor(stage.port)
+def logged_in(stage: Stage) -> Session:
+    ada = Session(stage.port)
     ada.log_in()
     return ada
 
@@ -51,10 +51,10 @@ def need_redis() -> None:
         raise LabError(answer.stderr.strip())
 
 
-class Forgetful(Subscribers):
+class Forgetful(EventSourcePool):
     """Who come back like the others and do not say what they had last."""
 
-    def _connect(self, one: Subscriber) -> None:
+    def _connect(self, one: EventSource) -> None:
         one.last_event_id = ""
         super()._connect(one)
 
@@ -85,7 +85,7 @@ class Heard:
 
 def record_feed(visitors: int = 8, *, remember: bool = True, before_s: float = 1.0, after_s: float = 2.5) -> Heard:
     """Visitors listen to the feed, each at one of two backends; `kill -9` ends the one that has more of them."""
-    kind = Subscribers if remember else Forgetful
+    kind = EventSourcePool if remember else Forgetful
     title = f"{visitors} listen{'' if remember else ', and forget'}"
     with progress(title) as done, Stage(STEP, "stream", placeholders=QUICK) as stage:
         with kind(stage.port, visitors, cookie=logged_in(stage).cookie) as crowd:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from offload_lab.clients.session import Visitor
+from offload_lab.clients.session import Session
 from offload_lab.clients.sse import SseClient
 from offload_lab.process.deadlines import Deadline
 from offload_lab.process.polling import wait_for
@@ -51,7 +51,7 @@ class Hall(Stage):
         super().__init__(replace(STEP, variants=(chosen,)), variant, placeholders=words)
 
     def prepare(self):
-        self.ada = Visitor(self.port)
+        self.ada = Session(self.port)
         self.ada.log_in()
         self.redis = FEED.connect(f"unix://{self.run}/redis.sock")
 

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from offload_lab.clients.event_source import Subscribers
+from offload_lab.clients.event_source import EventSourcePool
 from offload_lab.process.polling import wait_for
 from offload_lab.timeouts import scaled
 
@@ -20,7 +20,7 @@ def crowd(hall, relay):
     with hall("stream", tick_s=0.2, retry_ms=400, history=HISTORY, waiting=2000, heartbeat_s=1) as stage:
         with (
             relay(stage.port) as stage.network,
-            Subscribers(stage.network.port, COUNT, cookie=stage.ada.cookie) as stage.visitors,
+            EventSourcePool(stage.network.port, COUNT, cookie=stage.ada.cookie) as stage.visitors,
         ):
             stage.visitors.wait_until_all(lambda one: len(one.events) >= 3, TIMEOUT_S, "a hello and two trains")
             yield stage

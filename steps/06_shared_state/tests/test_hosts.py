@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from offload_lab.clients.event_source import Subscribers
-from offload_lab.clients.session import Visitor
+from offload_lab.clients.event_source import EventSourcePool
+from offload_lab.clients.session import Session
 from offload_lab.process.deadlines import Deadline
 from offload_lab.process.polling import wait_for
 from offload_lab.stages.stage import short_private_folder
@@ -110,11 +110,11 @@ def cut_off_a_host(hosts, feed, folder):
             started.append(process)
             process.start()
             process.wait_ready(Deadline(TIMEOUT_S))
-        ada = Visitor(port)
+        ada = Session(port)
         ada.log_in()
         redis = feed.connect("redis://:key@10.77.1.1:6379")
         exits.callback(redis.close)
-        visitors = exits.enter_context(Subscribers(port, COUNT, cookie=ada.cookie))
+        visitors = exits.enter_context(EventSourcePool(port, COUNT, cookie=ada.cookie))
         visitors.wait_until_all(lambda one: len(one.events) > 2, TIMEOUT_S, "a hello and two trains")
 
         ip("-n", hosts["middle"], "link", "set", "to-a", "down")

@@ -10,7 +10,7 @@ import struct
 import pytest
 
 from offload_lab.clients import ping
-from offload_lab.clients.session import Visitor
+from offload_lab.clients.session import Session
 from offload_lab.clients.sse import Head, SseClient
 from offload_lab.process.polling import wait_for
 from offload_lab.testing import idle_workers
@@ -109,7 +109,7 @@ def test_what_arrives_is_more_than_variables_can_carry_and_django_is_free(desk):
 
 
 def test_everybody_gets_their_own_and_nobody_sees_a_key(desk):
-    grace = Visitor(desk.stage.port)
+    grace = Session(desk.stage.port)
     grace.log_in("grace", "hopper")
     for cookie, name in ((desk.stage.ada.cookie, "ada"), (grace.cookie, "grace")):
         with desk.stage.subscribe(cookie=cookie) as visitor:

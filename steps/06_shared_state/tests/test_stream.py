@@ -9,9 +9,9 @@ import uuid
 
 import pytest
 
-from offload_lab.clients.event_source import Subscribers
+from offload_lab.clients.event_source import EventSourcePool
 from offload_lab.clients.session import TOKEN
-from offload_lab.clients.sse import EventStreamParser, SseClient, Streams, request_bytes
+from offload_lab.clients.sse import EventStreamParser, EventStreamPool, SseClient, request_bytes
 from offload_lab.process.polling import wait_for
 from offload_lab.testing import events_by
 from offload_lab.timeouts import scaled
@@ -158,7 +158,7 @@ def test_redis_that_comes_back_with_nothing_is_a_reset(quiet, say, feed):
 
 
 def test_those_who_are_there_when_redis_loses_everything_are_reset_too(quiet, say):
-    with Subscribers(quiet.port, 4, cookie=quiet.ada.cookie) as visitors:
+    with EventSourcePool(quiet.port, 4, cookie=quiet.ada.cookie) as visitors:
         visitors.wait_until_all(lambda one: one.events, TIMEOUT_S, "a hello")
         quiet.redis.flushall()
         say(2)
@@ -209,7 +209,7 @@ def test_fifty_visitors_cost_redis_no_connection(quiet, say):
         with come_back(quiet, say()[0]) as ada:
             ada.next()
     before = quiet.redis.info("clients")["connected_clients"]
-    with Streams(quiet.port, 50, cookie=quiet.ada.cookie) as visitors:
+    with EventStreamPool(quiet.port, 50, cookie=quiet.ada.cookie) as visitors:
         visitors.wait_for_events(each=1, timeout_s=TIMEOUT_S)
         say()
         visitors.wait_for_events(each=2, timeout_s=TIMEOUT_S)
@@ -222,7 +222,7 @@ def test_a_visit_ends_now_and_then_so_that_django_is_asked_again(hall):
             while (event := ada.next()).type != "bye":
                 last = event.last_event_id
             assert (json.loads(event.data)["why"], event.last_event_id) == ("lifetime", last)
-        with Subscribers(stage.port, 5, cookie=stage.ada.cookie) as visitors:
+        with EventSourcePool(stage.port, 5, cookie=stage.ada.cookie) as visitors:
             visitors.wait_until_all(lambda one: one.connections > 3, TIMEOUT_S, "four visits")
             stage.ada.log_out()
             visitors.wait_until_all(lambda one: one.given_up.startswith("403"), TIMEOUT_S, "Django's no")
@@ -243,7 +243,7 @@ def ticker_is_replaced_and_goes_on(stage):
 
 
 def test_without_any_backend_a_browser_comes_again_and_again_until_there_is_one(quiet, say):
-    with Subscribers(quiet.port, 5, cookie=quiet.ada.cookie) as visitors:
+    with EventSourcePool(quiet.port, 5, cookie=quiet.ada.cookie) as visitors:
         visitors.wait_until_all(lambda one: one.events, TIMEOUT_S, "a hello")
         quiet.stop("stream_a", "stream_b")
         before = [one.connections for one in visitors.all]

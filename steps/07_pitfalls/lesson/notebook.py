@@ -16,9 +16,9 @@ from typing import Any
 from rich.table import Table
 
 from offload_lab.clients import ping
-from offload_lab.clients.session import Visitor
+from offload_lab.clients.session import Session
 from offload_lab.clients.sse import EventStreamParser, request_bytes
-from offload_lab.inspect.socket_owners import find_holders
+from offload_lab.inspect.socket_owners import find_socket_owners
 from offload_lab.measure.streams import received
 from offload_lab.notebook.display import progress, show_bundle, show_table
 from offload_lab.paths import ROOT
@@ -88,7 +88,7 @@ def look(
 ) -> Chart:
     """A visitor asks for `path`, logged in if a `member`, and takes what comes; `before` is done to the stage first."""
     with Stage(step, variant, placeholders={"tick_s": "0.1"}) as stage:
-        ada = Visitor(stage.port)
+        ada = Session(stage.port)
         if member:
             ada.log_in()
         before(stage)
@@ -119,7 +119,7 @@ def is_served(stage: Stage, within_s: float = 1.0) -> bool:
 
 
 def carried_by(stage: Stage, port: int) -> str:
-    holders = find_holders(stage.port, port, stage.front.pids())
+    holders = find_socket_owners(stage.port, port, stage.front.pids())
     if not holders:
         return "nobody, it is closed"
     if holders[0].tid is None:

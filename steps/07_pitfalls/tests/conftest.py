@@ -5,7 +5,7 @@ from functools import cache
 
 import pytest
 
-from offload_lab.clients.session import Visitor
+from offload_lab.clients.session import Session
 from offload_lab.clients.sse import SseClient
 from offload_lab.stages.stage import Stage
 from offload_lab.uwsgi import binary
@@ -18,8 +18,8 @@ FAST = {"tick_s": "0.05", "heartbeat_s": "0.05"}  # for those INIs that have the
 class Hall(Stage):
     """A stage whose Django knows ada."""
 
-    def log_in(self) -> Visitor:
-        ada = Visitor(self.port)
+    def log_in(self) -> Session:
+        ada = Session(self.port)
         ada.log_in()
         return ada
 

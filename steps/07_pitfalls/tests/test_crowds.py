@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from offload_lab.clients import ping
-from offload_lab.clients.sse import SseClient, Streams, request_bytes
+from offload_lab.clients.sse import EventStreamPool, SseClient, request_bytes
 from offload_lab.process.polling import wait_for
 from offload_lab.stages.stage import Stage
 from offload_lab.testing import require
@@ -44,7 +44,7 @@ def knock(stage, exits, path="/subscribe") -> socket.socket:
 def test_greenlet_ceiling_broken_leaves_one_too_many_waiting_without_a_word_until_somebody_leaves(stage_of):
     stage = stage_of("greenlet_ceiling_broken")
     with ExitStack() as exits:
-        with Streams(stage.port, SEATS) as streams:
+        with EventStreamPool(stage.port, SEATS) as streams:
             streams.wait_for_events(each=1, timeout_s=TIMEOUT_S)
             late = knock(stage, exits)
             full = "async queue is full"
@@ -58,7 +58,7 @@ def test_greenlet_ceiling_broken_leaves_one_too_many_waiting_without_a_word_unti
 @pytest.mark.core
 def test_greenlet_ceiling_fixed_says_come_back_and_has_a_seat_as_soon_as_one_leaves(stage_of):
     stage = stage_of("greenlet_ceiling_fixed")
-    with Streams(stage.port, SEATS) as streams:
+    with EventStreamPool(stage.port, SEATS) as streams:
         streams.wait_for_events(each=1, timeout_s=TIMEOUT_S)
         for _ in range(2 * SEATS):  # saying no takes no seat away
             assert is_refused(stage)
@@ -69,7 +69,7 @@ def test_greenlet_ceiling_fixed_says_come_back_and_has_a_seat_as_soon_as_one_lea
 def test_greenlet_ceiling_fixed_never_carries_more_than_it_has_seats_however_many_come_at_once(stage_of):
     stage = stage_of("greenlet_ceiling_fixed")
     wait_for(lambda: serves(stage) == 0, TIMEOUT_S, "all seats free")
-    with Streams(stage.port, 5 * SEATS) as streams:
+    with EventStreamPool(stage.port, 5 * SEATS) as streams:
         wait_for(lambda: all(one.events or one.closed for one in streams.all), TIMEOUT_S, "an answer for all")
         assert sum(one.events > 0 for one in streams.all) == streams.open == SEATS
 
@@ -183,7 +183,7 @@ def test_queue_full_fixed_refuses_before_the_queue_is_full_and_carries_all_other
 def test_queue_full_fixed_answers_everybody_in_a_storm(stage_of):
     stage = stage_of("queue_full_fixed")
     [worker] = stage.workers()
-    with Streams(stage.port, CROWD, at_once=CROWD) as streams:
+    with EventStreamPool(stage.port, CROWD, at_once=CROWD) as streams:
         wait_for(lambda: sum(one.status == 200 for one in streams.all) == CROWD, TIMEOUT_S, "an answer for all")
         assert ping(stage.port, TIMEOUT_S).pid == worker.pid
 

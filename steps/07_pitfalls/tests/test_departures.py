@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from offload_lab.clients import fetch, ping
-from offload_lab.clients.sse import SseClient, Streams
+from offload_lab.clients.sse import EventStreamPool, SseClient
 from offload_lab.errors import Missing
 from offload_lab.process.polling import wait_for
 from offload_lab.stages.stage import Stage
@@ -75,7 +75,7 @@ def test_recycle_cuts_fixed_loses_no_number_when_the_worker_does_end(stage_of):
 def desert(stage) -> None:
     """A crowd of visitors comes, is welcomed, and leaves. Returns when the front knows that they left."""
     before = descriptors(stage.front)
-    with Streams(stage.port, VISITORS) as streams:
+    with EventStreamPool(stage.port, VISITORS) as streams:
         wait_for(lambda: streams.open == VISITORS, TIMEOUT_S, "everybody welcomed")
         assert (carried(stage), descriptors(stage.front)) == (VISITORS, before + 2 * VISITORS)
     wait_for(lambda: descriptors(stage.front) == before, TIMEOUT_S, "the front notices that they left")
@@ -106,7 +106,7 @@ def test_dead_clients_broken_keeps_a_greenlet_and_a_descriptor_for_each_until_th
 def test_dead_clients_fixed_frees_them_without_any_news_and_keeps_those_who_are_still_there(stage_of):
     stage = stage_of("dead_clients_fixed")
     with SseClient(stage.port) as faithful:
-        with Streams(stage.port, VISITORS) as streams:
+        with EventStreamPool(stage.port, VISITORS) as streams:
             wait_for(lambda: streams.open == VISITORS, TIMEOUT_S, "everybody welcomed")
             assert carried(stage) == VISITORS + 1
         wait_for(lambda: carried(stage) == 1, TIMEOUT_S, "a sign of life that fails frees the greenlets")

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from offload_lab.clients import fetch, ping
-from offload_lab.clients.sse import SseClient, Streams, request_bytes
+from offload_lab.clients.sse import EventStreamPool, SseClient, request_bytes
 from offload_lab.process.deadlines import Deadline
 from offload_lab.process.polling import wait_for
 from offload_lab.testing import idle_workers
@@ -50,7 +50,7 @@ def test_no_offload_threads_broken_loses_django_to_the_first_visitor_until_the_a
 @pytest.mark.core
 def test_no_offload_threads_fixed_carries_twenty_and_answers_a_bystander(stage_of):
     stage = stage_of("no_offload_threads_fixed")
-    with Streams(stage.port, 20) as streams:
+    with EventStreamPool(stage.port, 20) as streams:
         streams.wait_for_events(each=2, timeout_s=TIMEOUT_S)
         pong = ping(stage.port, TIMEOUT_S)
         [worker] = idle_workers(stage)
@@ -125,6 +125,6 @@ def test_backend_down_fixed_says_200_and_retry_while_nobody_answers_although_the
 
 
 def test_backend_down_fixed_says_200_and_retry_while_all_greenlets_are_taken(fixed):
-    with Streams(fixed.port, 100) as streams:  # of sse.ini
+    with EventStreamPool(fixed.port, 100) as streams:  # of sse.ini
         wait_for(lambda: is_told_to_come_back(fixed), TIMEOUT_S, "no greenlet free")
         assert streams.open > 90  # a ping of its own takes one for a moment

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from offload_lab.clients.session import Visitor
+from offload_lab.clients.session import Session
 from offload_lab.clients.websocket import CONTINUATION, PING, PONG, TEXT, Refused, WebSocketClient, frame
 
 from .conftest import TIMEOUT_S
@@ -13,7 +13,7 @@ EVIL = "https://evil.example"
 
 
 def visit(stage, name, password, **headers) -> WebSocketClient:
-    visitor = Visitor(stage.port)
+    visitor = Session(stage.port)
     visitor.log_in(name, password)
     return WebSocketClient(stage.port, headers={"Cookie": visitor.cookie, **headers}, timeout_s=TIMEOUT_S)
 

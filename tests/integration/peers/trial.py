@@ -10,7 +10,7 @@ from typing import Self
 
 import redis
 
-from offload_lab.clients.session import Visitor
+from offload_lab.clients.session import Session
 from offload_lab.process.deadlines import Deadline
 from offload_lab.process.polling import wait_for
 from offload_lab.stages.manifest import steps_folder
@@ -158,7 +158,7 @@ class Trial:
         return proxy
 
     def _connect(self, exits: ExitStack) -> None:
-        self.ada = Visitor(self.stage.port)
+        self.ada = Session(self.stage.port)
         self.ada.log_in()
         for client in self.plan.clients:
             if client.missing():
