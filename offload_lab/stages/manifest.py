@@ -105,7 +105,7 @@ class Step:
             return self.default
         known = [variant.name for variant in self.variants]
         if word not in known:
-            raise Unknown(f"variant in {self.name}", word, known, nearest(word, known))
+            raise Unknown("variant", word, known, nearest(word, known), owner=self.name)
         return self.variants[known.index(word)]
 
     def task(self, word: str) -> Task:
@@ -114,7 +114,7 @@ class Step:
         if word.isdecimal() and 1 <= int(word) <= len(known):
             return self.tasks[int(word) - 1]
         if word not in known:
-            raise Unknown(f"task in {self.name}", word, known, nearest(word, known))
+            raise Unknown("task", word, known, nearest(word, known), owner=self.name)
         return self.tasks[known.index(word)]
 
 
