@@ -194,7 +194,7 @@ def machine() -> None:
     """What the course can use on this machine, which uWSGI first of all."""
     rows = Table("part", "here", "needed for")
     for it in doctor.examine():
-        rows.add_row(it.part, it.found or f"missing; get it with: {it.install}", it.purpose)
+        rows.add_row(it.name, it.found or f"missing; get it with: {it.install}", it.purpose)
     show_table(rows)
 
 
