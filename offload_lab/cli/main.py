@@ -5,7 +5,7 @@ from io import TextIOWrapper
 
 import click
 
-from offload_lab.errors import LabError, Unknown
+from offload_lab.errors import LabError, UnknownNameError
 from offload_lab.stages.manifest import nearest
 
 from .bench import bench
@@ -43,7 +43,7 @@ class GroupedCommands(click.Group):
         """Raises Unknown for an unknown command."""
         known = self.list_commands(ctx)
         if args and not args[0].startswith("-") and args[0] not in known:
-            raise Unknown("command", args[0], known, nearest(args[0], known))
+            raise UnknownNameError("command", args[0], known, nearest(args[0], known))
         return super().resolve_command(ctx, args)
 
 
@@ -85,4 +85,4 @@ def main() -> None:
         sys.exit(INTERRUPTED)
     except LabError as error:
         err.print(f"error: {error}", style="red", markup=False)
-        sys.exit(2 if isinstance(error, Unknown) else 1)
+        sys.exit(2 if isinstance(error, UnknownNameError) else 1)
