@@ -36,7 +36,7 @@ OPTION_VARIABLES = ("UWSGI_", "GUNICORN_", "UVICORN_", "GRANIAN_", "WEB_CONCURRE
 class Server:
     """`prepared` is the folder that bench.site.prepare filled.
 
-    Raises: ProcessDied or NotReady on entry where the server does not start.
+    Raises: ProcessDiedError or NotReadyError on entry where the server does not start.
     """
 
     def __init__(self, spec: ServerSpec, cell: Cell, prepared: Path) -> None:

@@ -3,8 +3,8 @@
 import os
 import sys
 
-# the stages' settings read it there; each server has its own arguments
-sys.argv[1:2] = [os.environ["BENCH_RUN"]]
+# the stages' settings read it there, after the server's own arguments
+sys.argv.append(f"run={os.environ['BENCH_RUN']}")
 
 from offload_lab.stages.site.settings import *  # noqa: E402, F403
 

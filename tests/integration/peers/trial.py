@@ -72,7 +72,14 @@ PLANS = {
         "stream",
         {"stream_a": "stream_a.sock", "stream_b": "stream_b.sock"},
         types="hello,notice,train,reset,bye",
-        placeholders={"tick_s": "0.1", "history": "5000", "retry_ms": "1000"},
+        # no stream ends by itself: neither at its age, which is 300 s or more, nor because a busy client takes little
+        placeholders={
+            "tick_s": "0.1",
+            "history": "5000",
+            "retry_ms": "1000",
+            "lifetime_s": "86400",
+            "waiting": "5000",
+        },
     ),
 }
 
