@@ -1,6 +1,6 @@
-"""The engine's build: it says what is missing, changes nothing until a new engine is proved, and what it built works.
+"""The build of the patched uWSGI: names what is missing, replaces nothing until the new program is proved.
 
-Nearly all of it runs on a toy: a shelf with a package that calls itself uwsgi, which pip takes without a network.
+Most tests build a toy: a local package called uwsgi, which pip installs without a network.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from offload_lab.timeouts import scaled
 ROOT = Path(__file__).resolve().parents[2]
 BUILT = ROOT / ".engine" / "uwsgi"
 PATCH = "01-toy.patch"
-CURE = "--- a/hall.c\n+++ b/hall.c\n@@ -1 +1 @@\n-one clerk\n+one clerk and a belt\n"
+FIX = "--- a/core.c\n+++ b/core.c\n@@ -1 +1 @@\n-one worker\n+one worker and a thread\n"
 # what pip asks setuptools for, which is only the package's name
 BACKEND = """
 import pathlib
@@ -47,30 +47,30 @@ __legacy__ = Legacy()
 """
 # stands in for uWSGI's compilation; {program} is what comes out of it
 COMPILE = "import pathlib; made = pathlib.Path('uwsgi'); made.write_text({program!r}); made.chmod(0o755)"
-MUTE = "#!/bin/sh\nexit 3\n"
+SILENT = "#!/bin/sh\nexit 3\n"
 WORKING = f'#!/bin/sh\nexec {BUILT} "$@"\n'
 
 
 class Toy:
-    """A project folder with a toy uWSGI on its shelf, and the environment in which build.py takes it for real."""
+    """A project folder, a local index with a toy uWSGI, and the environment in which build.py uses them."""
 
     def __init__(self, folder: Path) -> None:
-        self.root, self.shelf, self.bin, self.tmp = (folder / name for name in ("root", "shelf", "bin", "tmp"))
-        for made in (self.root / "uwsgi_build/patches", self.root / "requirements", self.shelf, self.bin, self.tmp):
+        self.root, self.index, self.bin, self.tmp = (folder / name for name in ("root", "index", "bin", "tmp"))
+        for made in (self.root / "uwsgi_build/patches", self.root / "requirements", self.index, self.bin, self.tmp):
             made.mkdir(parents=True)
-        (self.root / "uwsgi_build/patches" / PATCH).write_text(CURE)
+        (self.root / "uwsgi_build/patches" / PATCH).write_text(FIX)
         self.tool("cc")
         self.tool("pcre2-config")
-        self.put_on_shelf()
+        self.publish()
 
     def tool(self, name: str, script: str = "exit 0") -> None:
         path = self.bin / name
         path.write_text(f"#!/bin/sh\n{script}\n")
         path.chmod(0o755)
 
-    def put_on_shelf(self, compile_with: str = COMPILE.format(program=MUTE), source: str = "one clerk\n") -> None:
-        """A setuptools and a uwsgi on the shelf, and a lock that fits both."""
-        backend = self.shelf / "setuptools-80.9.0-py3-none-any.whl"
+    def publish(self, compile_with: str = COMPILE.format(program=SILENT), source: str = "one worker\n") -> None:
+        """A setuptools and a uwsgi in the index, and a lock that fits both."""
+        backend = self.index / "setuptools-80.9.0-py3-none-any.whl"
         with zipfile.ZipFile(backend, "w") as wheel:
             info = "setuptools-80.9.0.dist-info"
             wheel.writestr("setuptools/__init__.py", "")
@@ -78,8 +78,8 @@ class Toy:
             wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: setuptools\nVersion: 80.9.0\n")
             wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
             wheel.writestr(f"{info}/RECORD", "")
-        package = self.shelf / "uwsgi-2.0.31.tar.gz"
-        files = {"setup.py": "", "uwsgiconfig.py": compile_with, "hall.c": source, "buildconf/base.ini": ""}
+        package = self.index / "uwsgi-2.0.31.tar.gz"
+        files = {"setup.py": "", "uwsgiconfig.py": compile_with, "core.c": source, "buildconf/base.ini": ""}
         with tarfile.open(package, "w:gz") as archive:
             for name, text in files.items():
                 member = tarfile.TarInfo(f"uwsgi-2.0.31/{name}")
@@ -92,11 +92,11 @@ class Toy:
         (self.root / "requirements/engine.lock").write_text(pins)
 
     def start(self, *options: str, **env: str) -> "subprocess.Popen[str]":
-        shelf = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(self.shelf), "PIP_CONFIG_FILE": os.devnull}
+        index = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(self.index), "PIP_CONFIG_FILE": os.devnull}
         machine = {"PATH": f"{self.bin}:{os.environ['PATH']}", "CC": "cc", "TMPDIR": str(self.tmp)}
         return subprocess.Popen(
             [sys.executable, str(ROOT / "uwsgi_build/build.py"), "--root", str(self.root), *options],
-            env={**os.environ, **shelf, **machine, **env},
+            env={**os.environ, **index, **machine, **env},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -130,34 +130,34 @@ def sha256(path: Path) -> str:
 
 
 def changed_hash(toy: Toy) -> None:
-    toy.lock(sha256(toy.shelf / "setuptools-80.9.0-py3-none-any.whl"), "0" * 64)
+    toy.lock(sha256(toy.index / "setuptools-80.9.0-py3-none-any.whl"), "0" * 64)
 
 
 def unreachable(toy: Toy) -> None:
-    (toy.shelf / "uwsgi-2.0.31.tar.gz").unlink()
+    (toy.index / "uwsgi-2.0.31.tar.gz").unlink()
 
 
 def patch_outdated(toy: Toy) -> None:
-    toy.put_on_shelf(source="two clerks\n")
+    toy.publish(source="two workers\n")
 
 
 def compilation_fails(toy: Toy) -> None:
-    toy.put_on_shelf(compile_with="import sys; print('hall.c:1: error: no such belt'); sys.exit(1)")
+    toy.publish(compile_with="import sys; print('core.c:1: error: no such thread'); sys.exit(1)")
 
 
 def nothing_comes_out(toy: Toy) -> None:
-    toy.put_on_shelf(compile_with="print('all done')")
+    toy.publish(compile_with="print('all done')")
 
 
 def proof_fails(toy: Toy) -> None:
-    toy.put_on_shelf()
+    toy.publish()
 
 
 FAILURES = [
     (changed_hash, ["uwsgi==2.0.31", "0" * 64, "requirements/engine.lock"]),
     (unreachable, ["could not fetch uwsgi==2.0.31", "check the network", "No matching distribution"]),
     (patch_outdated, [PATCH, "Hunk #1 FAILED at 1"]),
-    (compilation_fails, ["no such belt", ".engine/build.log"]),
+    (compilation_fails, ["no such thread", ".engine/build.log"]),
     (nothing_comes_out, ["all done", ".engine/build.log"]),
     (proof_fails, ["built but not installed", "starts", "status 3"]),
 ]
@@ -189,7 +189,7 @@ def test_a_failure_with_no_earlier_engine_installs_nothing(toy: Toy) -> None:
 
 @pytest.mark.full
 def test_the_log_of_a_failed_compilation_is_kept_whole(toy: Toy) -> None:
-    toy.put_on_shelf(compile_with="import sys; print('\\n'.join(map(str, range(50)))); sys.exit(1)")
+    toy.publish(compile_with="import sys; print('\\n'.join(map(str, range(50)))); sys.exit(1)")
     toy.build()
     assert (toy.root / ".engine/build.log").read_text().split() == [str(number) for number in range(50)]
 
@@ -205,15 +205,15 @@ def test_a_missing_tool_is_named_before_anything_is_downloaded(toy: Toy, tool: s
 
 
 @pytest.mark.parametrize(
-    ("header", "cure"),
+    ("header", "package"),
     [("pcre2.h", "libpcre2-dev"), ("openssl/ssl.h", "libssl-dev"), ("Python.h", "")],
 )
-def test_a_missing_header_is_named_before_anything_is_downloaded(toy: Toy, header: str, cure: str) -> None:
+def test_a_missing_header_is_named_before_anything_is_downloaded(toy: Toy, header: str, package: str) -> None:
     toy.tool("cc", f'case "$(cat)" in *"{header}"*) exit 1;; esac')
     done = toy.build()
     assert done.returncode == 1
     assert header in done.stderr
-    assert cure in done.stderr
+    assert package in done.stderr
     assert "download" not in done.stdout
 
 
@@ -221,7 +221,7 @@ def test_a_missing_header_is_named_before_anything_is_downloaded(toy: Toy, heade
 def test_stopping_it_ends_the_compiler_and_leaves_nothing(toy: Toy, tmp_path: Path) -> None:
     note = tmp_path / "pid"
     waiting = f"import os, subprocess; child = subprocess.Popen(['sleep', '600']); open({str(note)!r}, 'w')"
-    toy.put_on_shelf(compile_with=f"{waiting}.write(f'{{child.pid}} {{os.getpid()}} '); child.wait()")
+    toy.publish(compile_with=f"{waiting}.write(f'{{child.pid}} {{os.getpid()}} '); child.wait()")
     before = toy.good_engine()
     process = toy.start()
     try:
@@ -250,7 +250,7 @@ def alive(pid: int) -> bool:
 def working(toy: Toy) -> Toy:
     """A toy whose compilation gives the engine built here, so that the proof holds."""
     require(BUILT.exists(), "the built uWSGI", "./lab engine")
-    toy.put_on_shelf(compile_with=COMPILE.format(program=WORKING))
+    toy.publish(compile_with=COMPILE.format(program=WORKING))
     return toy
 
 
@@ -261,11 +261,11 @@ def test_a_proved_engine_replaces_the_earlier_one_and_is_not_built_twice(working
     assert first.returncode == 0, first.stderr
     stamp = json.loads((working.root / ".engine/engine.json").read_text())
     assert set(stamp["proved"]) == {"starts", "pcre", "gevent", "ssl", "route", "refusal", "websocket"}
-    assert stamp["inputs"]["patches"] == {PATCH: hashlib.sha256(CURE.encode()).hexdigest()}
+    assert stamp["inputs"]["patches"] == {PATCH: hashlib.sha256(FIX.encode()).hexdigest()}
     files = working.engine_files()
     assert set(files) == {"uwsgi", "engine.json"}
 
-    shutil.rmtree(working.shelf)  # a second build could not even begin
+    shutil.rmtree(working.index)  # a second build could not even begin
     second = working.build()
     assert second.returncode == 0, second.stderr
     assert "up to date" in second.stdout
@@ -278,7 +278,7 @@ def test_a_proved_engine_replaces_the_earlier_one_and_is_not_built_twice(working
 def test_it_is_built_again_when_something_differs(working: Toy, change: str) -> None:
     assert working.build().returncode == 0
     if change == "patch":
-        (working.root / "uwsgi_build/patches" / PATCH).write_text(f"A better head.\n{CURE}")
+        (working.root / "uwsgi_build/patches" / PATCH).write_text(f"A better header.\n{FIX}")
     elif change == "program":
         (working.root / ".engine/uwsgi").write_text("torn")
     else:
