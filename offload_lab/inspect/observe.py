@@ -23,7 +23,7 @@ from .configuration import configuration
 from .kernel_sockets import Socket, is_at, open_sockets, sockets
 from .runs import stats_socket
 from .snapshot import Connection, End, Listener, Request, Server, Snapshot, Wait, Worker
-from .syscalls import Blocked, blocked_threads, thread_ids
+from .threads import Blocked, blocked_threads, thread_ids
 
 CAN_OFFLOAD = {"http", "uwsgi"}  # the protocols whose sockets tell of it
 OTHER_MACHINE = "its processes are not here: another machine, or a container"
