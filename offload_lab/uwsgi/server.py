@@ -119,6 +119,7 @@ class Uwsgi(Process):
         placeholders: dict[str, str] | None = None,
         options: Sequence[str] = (),
         path: Sequence[str] = (),
+        grace_s: float | None = None,
     ) -> None:
         self.ini, self.run, self.port = ini, run, port
         self.engine = engine or engines.find()
@@ -131,6 +132,7 @@ class Uwsgi(Process):
             log=run / f"{ini.stem}.log",
             scratch=run,
             env=environment(path),
+            grace_s=grace_s,
         )
 
     def start(self) -> None:
