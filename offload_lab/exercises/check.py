@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from offload_lab.errors import CannotCheck, StillRunning
+from offload_lab.errors import CheckError, StillRunningError
 from offload_lab.process.deadlines import Deadline
 from offload_lab.process.process import Process
 from offload_lab.stages.manifest import Step, Task, steps_folder
@@ -50,7 +50,7 @@ class Verdict:
 def check(step: Step, only: Task | None = None) -> Iterator[Verdict]:
     """One verdict a task, as they come; when all pass, one more for all of the learner's answers together.
 
-    Raises CannotCheck or BrokenMarks where the folder cannot be tried.
+    Raises CheckError or RegionError where the folder cannot be tried.
     """
     inspect(step, only)
     all_passed = True
@@ -94,7 +94,7 @@ def diagnose_answer(step: Step, task: Task, deadline: Deadline | None) -> Diagno
 def try_out(copy: Step, tasks: Sequence[str]) -> list[Verdict]:
     """The verdicts of the named tasks' tests on `copy`, a step in a scratch folder.
 
-    A test that does not end in time fails: it is killed with all that it started. Raises CannotCheck with pytest's
+    A test that does not end in time fails: it is killed with all that it started. Raises CheckError with pytest's
     words where a test did not run at all.
     """
     root = copy.folder.parents[1]
@@ -112,13 +112,13 @@ def try_out(copy: Step, tasks: Sequence[str]) -> list[Verdict]:
         said: dict[str, dict[str, Any]] = {}
         try:
             trial.wait_ended(limit)
-        except StillRunning:
+        except StillRunningError:
             said = {name: {"outcome": "failed", "said": no_end_within(limit.seconds)} for name in tasks}
         if (root / "result.json").exists():
             said |= json.loads((root / "result.json").read_text())
         missing = [name for name in tasks if name not in said]
         if missing:
-            raise CannotCheck(f"the tests of {', '.join(missing)} did not run; pytest says:\n{trial.log_tail(40)}")
+            raise CheckError(f"the tests of {', '.join(missing)} did not run; pytest says:\n{trial.log_tail(40)}")
     return [Verdict(name, said[name]["outcome"], tuple(said[name]["said"])) for name in tasks]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 
-from offload_lab.errors import LabError, NotReady, ProcessDied, WrongPing
+from offload_lab.errors import LabError, NotReadyError, ProcessDiedError, WrongPingError
 from offload_lab.process.deadlines import Deadline
 from offload_lab.stages.lesson import load_lesson
 from offload_lab.stages.manifest import Step, Task
@@ -42,7 +42,7 @@ class Diagnosis:
     errors: tuple[str, ...] = ()
 
 
-class OutOfTime(BaseException):
+class OutOfTimeError(BaseException):
     """Not an Exception: a scenario goes on after many of those."""
 
 
@@ -59,7 +59,7 @@ def diagnose(step: Step, task: Task, deadline: Deadline | None = None) -> Diagno
             try:
                 with limited(deadline.left() if deadline else math.inf):
                     seen = lesson.observe(stage)
-            except OutOfTime:
+            except OutOfTimeError:
                 return Diagnosis((*of_logs(stage), *busy(stage)), tuple(last_errors(stage)))
             except (LabError, OSError, HTTPException, psutil.Error):  # a process ended, an answer was cut
                 return Diagnosis(tuple(of_logs(stage)), tuple(last_errors(stage)))
@@ -67,20 +67,20 @@ def diagnose(step: Step, task: Task, deadline: Deadline | None = None) -> Diagno
             findings = [Finding(name, words) for name, words in said if words]
             findings = of_logs(stage, findings) or findings or list(busy(stage))
             return Diagnosis(tuple(findings), () if findings else tuple(last_errors(stage)))
-    except WrongPing as error:
+    except WrongPingError as error:
         return Diagnosis((Finding(PING_LOST, ping_lost(error)),))
-    except (ProcessDied, NotReady) as error:
+    except (ProcessDiedError, NotReadyError) as error:
         waited_s = time.monotonic() - began
-        tells = isinstance(error, ProcessDied) or waited_s > TELLS_S
+        tells = isinstance(error, ProcessDiedError) or waited_s > TELLS_S
         return Diagnosis((Finding(WILL_NOT_START, will_not_start(error, waited_s)),) if tells else ())
 
 
 @contextmanager
 def limited(seconds: float) -> Iterator[None]:
-    """Raises OutOfTime in the block; only the main thread can."""
+    """Raises OutOfTimeError in the block; only the main thread can."""
 
     def stop(*_: object) -> None:
-        raise OutOfTime
+        raise OutOfTimeError
 
     if math.isinf(seconds):
         yield
@@ -124,7 +124,7 @@ def telling(log: str) -> list[str]:
     return [line for line in lines if any(word in line for word in TELLING)]
 
 
-def ping_lost(error: WrongPing) -> str:
+def ping_lost(error: WrongPingError) -> str:
     """`GET /ping` is the lab's own first request; no task is about it."""
     if error.offloaded:
         return (
@@ -134,8 +134,8 @@ def ping_lost(error: WrongPing) -> str:
     return f"GET /ping, the lab's own first request, got {error.answer}: {error.name}.ini answered it"
 
 
-def will_not_start(error: ProcessDied | NotReady, waited_s: float) -> str:
-    if isinstance(error, ProcessDied):
+def will_not_start(error: ProcessDiedError | NotReadyError, waited_s: float) -> str:
+    if isinstance(error, ProcessDiedError):
         what = "ended before it answered"
     else:
         what = f"lives, and did not answer within {waited_s:.0f} s"
