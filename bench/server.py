@@ -39,8 +39,10 @@ FOREIGN = (
 
 
 class Server:
-    """`prepared` is the folder that bench.site.prepare filled. Raises ProcessDied or NotReady on entry where the
-    contestant does not come up."""
+    """`prepared` is the folder that bench.site.prepare filled.
+
+    Raises: ProcessDiedError or NotReadyError on entry where the contestant does not come up.
+    """
 
     def __init__(self, contestant: Contestant, cell: Cell, prepared: Path) -> None:
         self.contestant, self._cell, self._prepared = contestant, cell, prepared

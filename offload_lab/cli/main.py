@@ -5,7 +5,7 @@ from io import TextIOWrapper
 
 import click
 
-from offload_lab.errors import LabError, Unknown
+from offload_lab.errors import LabError, UnknownNameError
 from offload_lab.stages.manifest import nearest
 
 from .bench import bench
@@ -41,7 +41,7 @@ class Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         known = self.list_commands(ctx)
         if args and not args[0].startswith("-") and args[0] not in known:
-            raise Unknown("command", args[0], known, nearest(args[0], known))
+            raise UnknownNameError("command", args[0], known, nearest(args[0], known))
         return super().resolve_command(ctx, args)
 
 
@@ -91,4 +91,4 @@ def main() -> None:
         sys.exit(INTERRUPTED)
     except LabError as error:
         err.print(f"error: {error}", style="red", markup=False)
-        sys.exit(2 if isinstance(error, Unknown) else 1)
+        sys.exit(2 if isinstance(error, UnknownNameError) else 1)

@@ -9,7 +9,7 @@ import click
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column
 
-from offload_lab.errors import Missing
+from offload_lab.errors import MissingDependencyError
 
 from .console import out
 from .needs import needs
@@ -45,10 +45,12 @@ def slides(numbers: tuple[str, ...]) -> None:
 
 
 def check_tools(command: str) -> None:
-    """Raises Missing."""
+    """Raises MissingDependencyError."""
     needs(command)
     if any(find_spec(module) is None for module in NEEDED):
-        raise Missing("Sphinx or one of its parts", "the book and the slides", f"./lab install {command}")
+        raise MissingDependencyError(
+            "Sphinx or one of its parts", "the book and the slides", f"./lab install {command}"
+        )
 
 
 def executed(notebook: Path) -> Path:

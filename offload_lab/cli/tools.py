@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from offload_lab.errors import Missing, Unknown
+from offload_lab.errors import MissingDependencyError, UnknownNameError
 from offload_lab.paths import ROOT
 from offload_lab.stages.manifest import nearest
 
@@ -53,7 +53,7 @@ def notebook(number: str) -> None:
     path = find_notebook(number)
     needs("notebook")
     if importlib.util.find_spec("jupyterlab") is None:
-        raise Missing("JupyterLab", "the notebooks", "./lab install notebook")
+        raise MissingDependencyError("JupyterLab", "the notebooks", "./lab install notebook")
     os.chdir(NOTEBOOKS)
     root = ["--allow-root"] if os.geteuid() == 0 else []  # in a container; it listens on the loopback only
     words = ["-m", "jupyterlab", "--ip=127.0.0.1", NO_NEWS, *root, path.name]
@@ -61,9 +61,9 @@ def notebook(number: str) -> None:
 
 
 def find_notebook(number: str) -> Path:
-    """The notebook that `number` (``3`` or ``03``) begins. Raises Unknown with the nearest match."""
+    """The notebook that `number` (``3`` or ``03``) begins. Raises UnknownNameError with the nearest match."""
     names = sorted(path.name for path in NOTEBOOKS.glob("*.ipynb"))
     name = next((name for name in names if name.startswith(number.zfill(2))), None)
     if name is None:
-        raise Unknown("notebook", number, names, nearest(number, names))
+        raise UnknownNameError("notebook", number, names, nearest(number, names))
     return NOTEBOOKS / name

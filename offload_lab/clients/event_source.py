@@ -41,7 +41,7 @@ class EventSource:
         self.parser.last_event_id = self.last_event_id
 
     def take(self, chunk: bytes) -> None:
-        """Raises ConnectionError for an answer after which a browser would not come back."""
+        """Raises: ConnectionError for an answer after which a browser would not come back."""
         if not self.open:
             self.head += chunk
             raw, ended, chunk = self.head.partition(b"\r\n\r\n")
@@ -73,7 +73,10 @@ class EventSourcePool:
         self.open = 0  # how many streams are open just now
 
     def wait_until_all(self, have: Callable[[EventSource], bool], timeout_s: float, what: str) -> None:
-        """Until each subscriber satisfies `have`. Raises TimeoutError with how many do not, and who has given up."""
+        """Until each subscriber satisfies `have`.
+
+        Raises: TimeoutError with how many do not, and who has given up.
+        """
         late: list[EventSource] = []
 
         def holds() -> bool:

@@ -23,7 +23,10 @@ class Answer:
 def exchange(
     port: int, target: str, method: str, headers: Mapping[str, str], body: str | None, timeout_s: float
 ) -> Answer:
-    """One request, whose whole answer has `timeout_s`. Raises OSError or http.client.HTTPException."""
+    """One request, whose whole answer has `timeout_s`.
+
+    Raises: OSError or http.client.HTTPException.
+    """
     connection = http.client.HTTPConnection(LOOPBACK, port)
     connection.sock = DeadlineSocket(port, timeout_s)
     try:
@@ -35,7 +38,7 @@ def exchange(
 
 
 def fetch(port: int, target: str, method: str = "GET", headers: dict[str, str] | None = None) -> Answer:
-    """Raises http.client.RemoteDisconnected for an empty reply, OSError where nobody answers."""
+    """Raises: http.client.RemoteDisconnected for an empty reply, OSError where nobody answers."""
     return exchange(port, target, method, headers or {}, None, TIMEOUT_S)
 
 

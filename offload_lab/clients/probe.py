@@ -23,7 +23,10 @@ class Pong:
 
 
 def ping(port: int, timeout_s: float) -> Pong:
-    """GET /ping on a connection of its own; the whole answer has `timeout_s`. Raises OSError, TimeoutError included."""
+    """GET /ping on a connection of its own; the whole answer has `timeout_s`.
+
+    Raises: OSError, TimeoutError included.
+    """
     try:
         answer = exchange(port, "/ping", "GET", {}, None, timeout_s)
         return Pong(answer.status, int(answer.headers.get("X-Worker-Pid", 0)))
@@ -75,7 +78,10 @@ class Probes:
         return self
 
     def close(self) -> None:
-        """Nobody new from now on. Raises what kept bystanders from being sent, if anything did."""
+        """Nobody new from now on.
+
+        Raises: what kept bystanders from being sent, if anything did.
+        """
         self._source.end()
 
     def __exit__(

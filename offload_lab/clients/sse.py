@@ -63,8 +63,9 @@ class SseClient:
     """One subscriber: connected and answered inside the ``with`` block, gone after it.
 
     `head` is what the server said, `body` every byte since, `events` what the parser made of them so far.
-    Raises OSError where the connection fails, TimeoutError where the headers, the next event or one read take longer
-    than `timeout_s`.
+
+    Raises: OSError where the connection fails, TimeoutError where the headers, the next event or one read take longer
+        than `timeout_s`.
     """
 
     def __init__(
@@ -93,7 +94,10 @@ class SseClient:
         return host, port
 
     def next(self) -> Event:
-        """The next event. Raises ConnectionError once the server has closed the stream."""
+        """The next event.
+
+        Raises: ConnectionError once the server has closed the stream.
+        """
         deadline = Deadline(self._timeout_s)
         while self._handed_out == len(self.events):
             if not self._read(deadline, f"event {self._handed_out + 1}"):
@@ -187,7 +191,10 @@ class EventStreamPool:
         self._thread = Background(f"the reader of {count} streams", self._hold, self._stop.set)
 
     def wait_for_first(self, timeout_s: float) -> None:
-        """Until one subscriber is answered. Raises TimeoutError; ConnectionError once none can be."""
+        """Until one subscriber is answered.
+
+        Raises: TimeoutError; ConnectionError once none can be.
+        """
         self._wait(
             lambda: self._answered > 0,
             lambda: self._ended == self._count,
@@ -201,8 +208,10 @@ class EventStreamPool:
         return (self.all[0].port or None) if self.all else None
 
     def wait_for_events(self, each: int, timeout_s: float) -> None:
-        """Until every subscriber has had `each` events. Raises TimeoutError with the number that has not, and
-        ConnectionError as soon as one of them has ended. Both say why streams ended."""
+        """Until every subscriber has had `each` events. Both say why streams ended.
+
+        Raises: TimeoutError with the number that has not, and ConnectionError as soon as one of them has ended.
+        """
         self._wait(
             lambda: self._had[each] == self._count,
             lambda: any(events < each for events in list(self._ended_with)),
@@ -262,7 +271,7 @@ class EventStreamPool:
             self._end(stream, connection, error)
 
     def _take(self, stream: Stream, chunk: bytes) -> None:
-        """Raises ConnectionError where it is no HTTP answer."""
+        """Raises: ConnectionError where it is no HTTP answer."""
         if not stream.status:
             stream.raw += chunk
             head, ended, chunk = stream.raw.partition(b"\r\n\r\n")

@@ -38,7 +38,7 @@ class Frame:
         return struct.unpack("!H", self.payload[:2])[0] if len(self.payload) >= 2 else 1005
 
 
-class Refused(ConnectionError):
+class HandshakeError(ConnectionError):
     """The server answered the handshake, but not with 101."""
 
     def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
@@ -115,9 +115,10 @@ def upgrade_request(port: int, path: str, headers: Mapping[str, str | None]) -> 
 
 
 class WebSocketClient:
-    """One visitor on one connection, open once it exists. Raises Refused, TimeoutError or another OSError.
+    """One visitor on one connection, open once it exists. `receive` answers no ping and no close frame: whoever drives
+    it decides what the visitor does.
 
-    `receive` answers no ping and no close frame: whoever drives it decides what the visitor does.
+    Raises: HandshakeError, TimeoutError or another OSError.
     """
 
     def __init__(
@@ -149,7 +150,7 @@ class WebSocketClient:
         head = Head.parse(raw)
         self.headers = {name.lower(): value for name, value in head.headers}
         if head.status != 101:
-            raise Refused(head.status, self.headers, self._rest_of_body(rest, deadline))
+            raise HandshakeError(head.status, self.headers, self._rest_of_body(rest, deadline))
         self._ready += self._frames.feed(rest)
 
     def _rest_of_body(self, body: bytes, deadline: Deadline) -> bytes:
@@ -170,7 +171,10 @@ class WebSocketClient:
         self.send(frame(TEXT, text.encode()))
 
     def receive(self) -> Frame | None:
-        """The next frame; None once the server has closed the connection. Raises TimeoutError."""
+        """The next frame; None once the server has closed the connection.
+
+        Raises: TimeoutError.
+        """
         deadline = Deadline(self.socket.gettimeout() or self._timeout_s)
         while not self._ready:
             try:
@@ -208,7 +212,10 @@ class WebSocketPool:
         self._clients: list[WebSocketClient] = []
 
     def wait_for(self, messages: int, timeout_s: float) -> None:
-        """Until that many text frames came, all visitors together. Raises TimeoutError."""
+        """Until that many text frames came, all visitors together.
+
+        Raises: TimeoutError.
+        """
         self._thread.wait_until(
             lambda: self.messages >= messages,
             timeout_s,

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
-from offload_lab.errors import CannotCheck
+from offload_lab.errors import CheckError
 from offload_lab.process.deadlines import Deadline
 from offload_lab.process.process import Process
 from offload_lab.stages.manifest import Step, Task, steps_folder
@@ -48,7 +48,7 @@ class Verdict:
 def check(step: Step, only: Task | None = None) -> Iterator[Verdict]:
     """One verdict a task, as they come; when all pass, one more for all of the learner's answers together.
 
-    Raises CannotCheck or BrokenMarks where the folder cannot be tried.
+    Raises CheckError or RegionError where the folder cannot be tried.
     """
     inspect(step, only)
     all_passed = True
@@ -92,7 +92,7 @@ def diagnose_answer(step: Step, task: Task, within_s: float) -> Diagnosis:
 def try_out(copy: Step, tasks: Sequence[str]) -> list[Verdict]:
     """The verdicts of the named tasks' tests on `copy`, a step in a scratch folder.
 
-    Raises CannotCheck with pytest's words where a test did not run at all.
+    Raises CheckError with pytest's words where a test did not run at all.
     """
     root = copy.folder.parents[1]
     tests = [f"{steps_folder() / copy.name / 'tests' / 'test_tasks.py'}::{PREFIX}{name}" for name in tasks]
@@ -108,5 +108,5 @@ def try_out(copy: Step, tasks: Sequence[str]) -> list[Verdict]:
         said = json.loads((root / "result.json").read_text()) if (root / "result.json").exists() else {}
         missing = [name for name in tasks if name not in said]
         if missing:
-            raise CannotCheck(f"the tests of {', '.join(missing)} did not run; pytest says:\n{trial.log_tail(40)}")
+            raise CheckError(f"the tests of {', '.join(missing)} did not run; pytest says:\n{trial.log_tail(40)}")
     return [Verdict(name, said[name]["outcome"], tuple(said[name]["said"])) for name in tasks]

@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 
-from offload_lab.errors import LabError, NotReady, ProcessDied, WrongPing
+from offload_lab.errors import LabError, NotReadyError, ProcessDiedError, WrongPingError
 from offload_lab.stages.lesson import load_lesson
 from offload_lab.stages.manifest import Step, Task
 from offload_lab.stages.stage import Stage
@@ -40,7 +40,7 @@ class Diagnosis:
     errors: tuple[str, ...] = ()
 
 
-class OutOfTime(BaseException):
+class OutOfTimeError(BaseException):
     """Not an Exception: a scenario goes on after many of those."""
 
 
@@ -56,7 +56,7 @@ def diagnose(step: Step, task: Task, within_s: float = math.inf) -> Diagnosis:
             try:
                 with limited(ends - time.monotonic()):
                     seen = lesson.observe(stage)
-            except OutOfTime:
+            except OutOfTimeError:
                 return Diagnosis((*of_logs(stage), *busy(stage)), tuple(last_errors(stage)))
             except (LabError, OSError, HTTPException, psutil.Error):  # a process ended, an answer was cut
                 return Diagnosis(tuple(of_logs(stage)), tuple(last_errors(stage)))
@@ -64,18 +64,18 @@ def diagnose(step: Step, task: Task, within_s: float = math.inf) -> Diagnosis:
             findings = [Finding(name, words) for name, words in said if words]
             findings = of_logs(stage, findings) or findings or list(busy(stage))
             return Diagnosis(tuple(findings), () if findings else tuple(last_errors(stage)))
-    except WrongPing as error:
+    except WrongPingError as error:
         return Diagnosis((Finding(PING_LOST, ping_lost(error)),))
-    except (ProcessDied, NotReady) as error:
+    except (ProcessDiedError, NotReadyError) as error:
         return Diagnosis((Finding(WILL_NOT_START, will_not_start(error)),))
 
 
 @contextmanager
 def limited(seconds: float) -> Iterator[None]:
-    """Raises OutOfTime in the block; only the main thread can."""
+    """Raises OutOfTimeError in the block; only the main thread can."""
 
     def stop(*_: object) -> None:
-        raise OutOfTime
+        raise OutOfTimeError
 
     if math.isinf(seconds):
         yield
@@ -119,7 +119,7 @@ def telling(log: str) -> list[str]:
     return [line for line in lines if any(word in line for word in TELLING)]
 
 
-def ping_lost(error: WrongPing) -> str:
+def ping_lost(error: WrongPingError) -> str:
     """`GET /ping` is the lab's own first request; no task is about it."""
     if error.offloaded:
         return (
@@ -129,7 +129,7 @@ def ping_lost(error: WrongPing) -> str:
     return f"GET /ping, the lab's own first request, got {error.answer}: {error.name}.ini answered it"
 
 
-def will_not_start(error: ProcessDied | NotReady) -> str:
-    what = "ended before it answered" if isinstance(error, ProcessDied) else "lives, but does not answer"
+def will_not_start(error: ProcessDiedError | NotReadyError) -> str:
+    what = "ended before it answered" if isinstance(error, ProcessDiedError) else "lives, but does not answer"
     lines = telling(error.log_tail)[-LAST_WORDS:]
     return f"{error.name}.ini {what}" + (f". Its log says: {' / '.join(lines)}" if lines else "")

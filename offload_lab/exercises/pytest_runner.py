@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from offload_lab.errors import NotReady, ProcessDied, WrongPing, ending
+from offload_lab.errors import NotReadyError, ProcessDiedError, WrongPingError, ending
 from offload_lab.paths import ROOT
 from offload_lab.timeouts import scaled
 
 from .check import PREFIX, TIMEOUT_S
-from .expectation import Unexpected
+from .expectation import UnexpectedResultError
 
 QUIET = ("-q", "--no-header", "--tb=short", "-p", "no:cacheprovider", "-p", "pytest_timeout")
 # a test that its timeout ends may leave a socket that nobody closed, which is no answer to what was asked
@@ -46,15 +46,15 @@ class Recorder:
 
 def said(error: BaseException) -> list[str]:
     match error:
-        case Unexpected():
+        case UnexpectedResultError():
             return [f"called {error.called}", f"got {error.got}", f"expected {error.expected}"]
         case pytest.fail.Exception() if "pytest-timeout" in str(error):
             return ["called the task's test", f"got no end of it within {scaled(TIMEOUT_S):g} s", "expected an answer"]
-        case WrongPing():
+        case WrongPingError():
             offloaded = ", offloaded" if error.offloaded else ""
             return [f"called GET /ping at {error.name}.ini", f"got {error.answer}{offloaded}", "expected 200"]
-        case ProcessDied() | NotReady():
-            what = f"it {ending(error.status)}" if isinstance(error, ProcessDied) else "it never answered"
+        case ProcessDiedError() | NotReadyError():
+            what = f"it {ending(error.status)}" if isinstance(error, ProcessDiedError) else "it never answered"
             return [f"called the start of {error.name}.ini", f"got {what}", "expected a server that answers"]
     return [f"{type(error).__name__}: {error}"]
 

@@ -31,7 +31,10 @@ OTHER_USER = "its processes may not be read: run this as their user, or as root"
 
 
 def take_snapshot(step: Step, variant: Variant, run: Path, front_only: bool = False) -> Snapshot:
-    """The facts of this moment. Raises LabError where the variant does not run in `run`."""
+    """The facts of this moment.
+
+    Raises: LabError where the variant does not run in `run`.
+    """
     servers = []
     connections: list[Connection] = []
     for name in variant.inis[-1:] if front_only else variant.inis:
@@ -47,7 +50,10 @@ def take_snapshot(step: Step, variant: Variant, run: Path, front_only: bool = Fa
 
 
 def take_snapshot_at(address: str) -> Snapshot:
-    """The facts of any uWSGI, by its stats server. Raises StatsError."""
+    """The facts of any uWSGI, by its stats server.
+
+    Raises: StatsError.
+    """
     stats = read(address)
     server, connections = look_at(stats, f"uWSGI {stats.get('version', '?')} at {address}", is_local(address))
     return Snapshot("", "", (server,), tuple(connections))

@@ -179,7 +179,9 @@ def record_download(
     """Record how a started `stage` serves its path to a visitor whose connection is bad for `slow_s` seconds.
 
     The file must be larger than `slow_s` times `rate_mib_s` MiB and the kernel's buffers together (a few MiB), else
-    the worker is free before the visitor is. Raises LabError if the transfer failed, or ended before its time.
+    the worker is free before the visitor is.
+
+    Raises: LabError if the transfer failed, or ended before its time.
     """
     with named(stage), Watch(stage, BEFORE_S + slow_s + AFTER_S, progress) as watch:
         watch.wait(BEFORE_S)
@@ -218,7 +220,8 @@ def record_streams(
     """Record how a started `stage` holds `count` event streams of one logged-in visitor for `open_s` seconds.
 
     Where nothing is offloaded only the first stream is ever answered: the others wait with the bystanders.
-    Raises LabError where not even that is.
+
+    Raises: LabError where not even that is.
     """
     with named(stage):
         visitor = Session(stage.port)

@@ -149,7 +149,7 @@ def record_arrivals(
 ) -> Arrivals:
     """Open `count` streams, call `meanwhile`, and note when each event comes: `around_s` seconds before and after too.
 
-    Raises TimeoutError, or ConnectionError with the reason, where not every stream begins.
+    Raises: TimeoutError, or ConnectionError with the reason, where not every stream begins.
     """
     visitor = Session(stage.port)
     visitor.log_in()

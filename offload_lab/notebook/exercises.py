@@ -3,7 +3,7 @@
 import ast
 import textwrap
 
-from offload_lab.errors import CannotCheck, LabError
+from offload_lab.errors import CheckError, LabError
 from offload_lab.exercises import hints, progress, regions, workspace
 from offload_lab.exercises.check import Verdict, try_out
 from offload_lab.exercises.diagnose import diagnose
@@ -54,7 +54,7 @@ def your_turn(step: str, task: str, lines: str) -> None:
     """Try `lines` in a task's gap, beside the step's own solutions of its other tasks, and say what came of it.
 
     As long as they are the blank, nothing is tried. From the second failed try on, each gives the next hint. Raises
-    CannotCheck where Python cannot read them.
+    CheckError where Python cannot read them.
     """
     found = manifest.find(step)
     chosen = found.task(task)
@@ -82,10 +82,10 @@ def see_that_python_reads(copy: Step, task: Task) -> None:
         if task.file.endswith(".py"):
             ast.parse(text)
     except ValueError as error:  # a null byte
-        raise CannotCheck(f"your lines: Python cannot read them: {error}; mend that first") from None
+        raise CheckError(f"your lines: Python cannot read them: {error}; mend that first") from None
     except SyntaxError as error:
         number = (error.lineno or 0) - regions.find(text, task.name).first - 1
-        raise CannotCheck(f"line {number} of yours: Python cannot read it: {error.msg}; mend that first") from None
+        raise CheckError(f"line {number} of yours: Python cannot read it: {error.msg}; mend that first") from None
 
 
 def what_processes_do(copy: Step, task: Task) -> list[str]:

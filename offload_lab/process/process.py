@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from offload_lab.errors import CannotStart, NotReady, NotStopped, ProcessDied, StillRunning
+from offload_lab.errors import NotReadyError, NotStoppedError, ProcessDiedError, StartError, StillRunningError
 from offload_lab.text import printable
 
 from .deadlines import Deadline, readable
@@ -45,7 +45,7 @@ class Process:
         self._supervisor: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Raises CannotStart if the command cannot be executed, and leaves nothing running then."""
+        """Raises: StartError if the command cannot be executed, and leaves nothing running then."""
         supervisor = [sys.executable, "-I", "-S", str(SUPERVISOR), str(self._grace_s), str(self._scratch or "")]
         with self.log.open("ab") as log:
             self._supervisor = subprocess.Popen(
@@ -60,7 +60,7 @@ class Process:
         try:
             answer = self._handshake(Deadline(HANDSHAKE_S))
             if not answer.isdigit():
-                raise CannotStart(f"{self.name}: {answer or 'the supervisor ended: ' + self.log_tail()}")
+                raise StartError(f"{self.name}: {answer or 'the supervisor ended: ' + self.log_tail()}")
             self.pid = int(answer)
         except BaseException:  # Ctrl-C too
             self.stop()
@@ -73,7 +73,7 @@ class Process:
         answer = b""
         while not answer.endswith(b"\n"):
             if not readable(self._supervisor.stdout, deadline.left()):
-                raise CannotStart(f"{self.name}: its supervisor said nothing for {deadline.seconds:g} s; try again")
+                raise StartError(f"{self.name}: its supervisor said nothing for {deadline.seconds:g} s; try again")
             if not (chunk := self._supervisor.stdout.read(512)):
                 break
             answer += chunk
@@ -84,27 +84,33 @@ class Process:
         return 0 if self._supervisor is None else self._supervisor.poll()
 
     def check_lives(self) -> None:
-        """Raises ProcessDied once the child has ended."""
+        """Raises: ProcessDiedError once the child has ended."""
         if (status := self.status()) is not None:
-            raise ProcessDied(self.name, status, self.log_tail())
+            raise ProcessDiedError(self.name, status, self.log_tail())
 
     def wait_until(self, ready: Callable[[], bool], deadline: Deadline) -> None:
-        """Poll `ready` until it holds while the child lives. Raises ProcessDied once that has ended, whatever `ready`
-        says: another process may be what answered. Raises NotReady at the deadline."""
+        """Poll `ready` until it holds while the child lives.
+
+        Raises: ProcessDiedError once that has ended, whatever `ready` says: another process may be what answered;
+            NotReadyError at the deadline.
+        """
         while True:
             holds = ready()
             self.check_lives()  # after the probe: a child that ended meanwhile is not ready
             if holds:
                 return
             if not deadline.left():
-                raise NotReady(self.name, deadline.seconds, self.log_tail())
+                raise NotReadyError(self.name, deadline.seconds, self.log_tail())
             time.sleep(min(0.02, deadline.left()))
 
     def wait_ended(self, deadline: Deadline) -> int:
-        """Wait for the child to end by itself; its status. Raises StillRunning at the deadline."""
+        """Wait for the child to end by itself; its status.
+
+        Raises: StillRunningError at the deadline.
+        """
         while (status := self.status()) is None:
             if not deadline.left():
-                raise StillRunning(self.name, deadline.seconds, self.log_tail())
+                raise StillRunningError(self.name, deadline.seconds, self.log_tail())
             time.sleep(min(0.02, deadline.left()))
         return status
 
@@ -119,7 +125,7 @@ class Process:
     def stop(self) -> None:
         """SIGTERM to the child, then to all it started, SIGKILL after the grace, reap. Does nothing if not running.
 
-        Raises NotStopped where even that did not end them within REAP_S.
+        Raises: NotStoppedError where even that did not end them within REAP_S.
         """
         self.ask_to_stop()
         if (supervisor := self._supervisor) is None:
@@ -130,7 +136,7 @@ class Process:
         except subprocess.TimeoutExpired as late:
             supervisor.kill()  # the child gets a SIGTERM by that (supervisor.die_with_supervisor)
             supervisor.wait(KILLED_S)
-            raise NotStopped(self.name, self.pid, late.timeout) from None
+            raise NotStoppedError(self.name, self.pid, late.timeout) from None
         finally:
             if supervisor.returncode is not None:
                 self._supervisor = None

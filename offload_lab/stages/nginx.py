@@ -22,7 +22,7 @@ from pathlib import Path
 import psutil
 
 from offload_lab import programs
-from offload_lab.errors import CannotStart, Missing, PortBusy, ProcessDied
+from offload_lab.errors import MissingDependencyError, PortInUseError, ProcessDiedError, StartError
 from offload_lab.process.deadlines import LOOPBACK, Deadline
 from offload_lab.process.process import Process
 from offload_lab.uwsgi.server import port_is_busy
@@ -37,13 +37,16 @@ DAYS = 7
 
 
 def find() -> str:
-    """The nginx program. Raises Missing with the command that installs it."""
+    """The nginx program.
+
+    Raises: MissingDependencyError with the command that installs it.
+    """
     path = programs.require("nginx")
     said = subprocess.run([path, "-v"], capture_output=True, text=True, timeout=20).stderr
     version = re.search(r"nginx/(\d+)\.(\d+)\.(\d+)", said)
     if version is None or tuple(map(int, version.groups())) < OLDEST:
         oldest = ".".join(map(str, OLDEST))
-        raise Missing(
+        raise MissingDependencyError(
             f"nginx {oldest} or later (found {said.strip()})", programs.PROGRAMS["nginx"].purpose, "nginx.org"
         )
     return path
@@ -53,12 +56,15 @@ def render(text: str, run: Path, port: int, front_port: int) -> str:
     """`text` with the proxy's port, the front's port and the run folder of one stage."""
     text, listens = LISTEN.subn(rf"\g<1>{LOOPBACK}:{port}\2", text)
     if listens != 1:
-        raise CannotStart(f"nginx.conf has {listens} lines of the form `listen 127.0.0.1:PORT`; a stage needs one")
+        raise StartError(f"nginx.conf has {listens} lines of the form `listen 127.0.0.1:PORT`; a stage needs one")
     return RUN.sub(f"{run}/".replace("\\", r"\\"), FRONT.sub(f"{LOOPBACK}:{front_port}", text))
 
 
 def make_certificate(folder: Path) -> None:
-    """A key and a self-signed certificate for 127.0.0.1 and localhost, in `folder`. Raises Missing without openssl."""
+    """A key and a self-signed certificate for 127.0.0.1 and localhost, in `folder`.
+
+    Raises: MissingDependencyError without openssl.
+    """
     command = [
         programs.require("openssl"),
         "req",
@@ -73,7 +79,7 @@ def make_certificate(folder: Path) -> None:
     command += ["-keyout", str(folder / KEY), "-out", str(folder / CERTIFICATE)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     if done.returncode:
-        raise CannotStart(f"openssl made no certificate: {done.stderr.strip()}")
+        raise StartError(f"openssl made no certificate: {done.stderr.strip()}")
 
 
 class Nginx(Process):
@@ -95,20 +101,22 @@ class Nginx(Process):
         return f"{'https' if self.certificate else 'http'}://{LOOPBACK}:{self.port}"
 
     def start(self) -> None:
-        """Raises PortBusy before anything is started, Missing where a certificate is needed and cannot be made."""
+        """Raises: PortInUseError before anything is started, MissingDependencyError where a certificate is needed and
+        cannot be made.
+        """
         if port_is_busy(self.port):
-            raise PortBusy(self.port)
+            raise PortInUseError(self.port)
         if self.certificate and not self.certificate.exists():
             make_certificate(self.run)
         super().start()
 
     def wait_ready(self, deadline: Deadline) -> None:
-        """Raises ProcessDied, NotReady, or PortBusy where another program took the port in between."""
+        """Raises: ProcessDiedError, NotReadyError, or PortInUseError where another program took the port in between."""
         try:
             self.wait_until(self.is_ready, deadline)
-        except ProcessDied:
+        except ProcessDiedError:
             if port_is_busy(self.port):
-                raise PortBusy(self.port) from None
+                raise PortInUseError(self.port) from None
             raise
 
     def is_ready(self) -> bool:

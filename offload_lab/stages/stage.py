@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from offload_lab import programs
-from offload_lab.errors import PortBusy, Unknown
+from offload_lab.errors import PortInUseError, UnknownNameError
 from offload_lab.process.deadlines import LOOPBACK, Deadline
 from offload_lab.process.process import Process
 from offload_lab.uwsgi.binary import Engine
@@ -38,9 +38,10 @@ class Stage:
     A variant with an nginx.conf has an nginx before its front, as `proxy`, which starts after it.
 
     `port` is chosen by the kernel unless given. `placeholders` reach every INI of the stage, `options` are
-    further words of the front's command line. Raises Unknown for a
-    wrong name, Missing where a program of the variant is, ProcessDied, NotReady or PortBusy when a process does not
-    come up.
+    further words of the front's command line.
+
+    Raises: UnknownNameError for a wrong name, MissingDependencyError where a program of the variant is,
+        ProcessDiedError, NotReadyError or PortInUseError when a process does not come up.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class Stage:
             try:
                 self._start()
                 break
-            except PortBusy:  # the kernel's free port was somebody's a moment later
+            except PortInUseError:  # the kernel's free port was somebody's a moment later
                 if self._port or last_try:
                     raise
         return self
@@ -131,11 +132,14 @@ class Stage:
         return self.proxy.url if self.proxy else self.url
 
     def process(self, name: str) -> Uwsgi:
-        """The process whose INI is called `name`, without its ending. Raises Unknown with the nearest match."""
+        """The process whose INI is called `name`, without its ending.
+
+        Raises: UnknownNameError with the nearest match.
+        """
         by_name = {process.name: process for process in self.processes}
         if name not in by_name:
             kind = f"process in {self.step.name} {self.variant.name}"
-            raise Unknown(kind, name, list(by_name), nearest(name, list(by_name)))
+            raise UnknownNameError(kind, name, list(by_name), nearest(name, list(by_name)))
         return by_name[name]
 
     def workers(self) -> list[Worker]:

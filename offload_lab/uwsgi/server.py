@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-from offload_lab.errors import PathTooLong, PortBusy, ProcessDied, WrongPing
+from offload_lab.errors import PathTooLongError, PortInUseError, ProcessDiedError, WrongPingError
 from offload_lab.process.deadlines import LOOPBACK, Deadline, DeadlineSocket, readable
 from offload_lab.process.process import Process
 
@@ -80,8 +80,8 @@ def environment(path: Sequence[str]) -> dict[str, str]:
 def read_stats(path: Path, within_s: float = 5.0) -> dict[str, Any]:
     """The answer of the stats server at the UNIX socket `path`, whole.
 
-    Raises OSError where nothing listens there or nothing whole comes: TimeoutError after `within_s`, ConnectionError
-    for an answer that is empty, cut, or no JSON.
+    Raises: OSError where nothing listens there or nothing whole comes: TimeoutError after `within_s`, ConnectionError
+        for an answer that is empty, cut, or no JSON.
     """
     deadline = Deadline(within_s)
     answer = b""
@@ -134,20 +134,20 @@ class Uwsgi(Process):
         )
 
     def start(self) -> None:
-        """Raises PathTooLong or PortBusy before anything is started."""
+        """Raises: PathTooLongError or PortInUseError before anything is started."""
         if len(os.fsencode(self.stats_socket)) > SOCKET_PATH_LIMIT:
-            raise PathTooLong(str(self.stats_socket), SOCKET_PATH_LIMIT)
+            raise PathTooLongError(str(self.stats_socket), SOCKET_PATH_LIMIT)
         if self.port and port_is_busy(self.port):
-            raise PortBusy(self.port)
+            raise PortInUseError(self.port)
         super().start()
 
     def wait_ready(self, deadline: Deadline) -> None:
-        """Raises ProcessDied, NotReady, WrongPing, or PortBusy where another program took the port in between."""
+        """Raises: ProcessDiedError, NotReadyError, WrongPingError; PortInUseError if another program took the port."""
         try:
             self.wait_until(self.is_ready_or_wrong, deadline)
-        except ProcessDied:
+        except ProcessDiedError:
             if self.port and port_is_busy(self.port):
-                raise PortBusy(self.port) from None
+                raise PortInUseError(self.port) from None
             raise
 
     def is_ready(self) -> bool:
@@ -160,7 +160,9 @@ class Uwsgi(Process):
             return False
 
     def is_ready_or_wrong(self) -> bool:
-        """Raises WrongPing where a worker took the ping, and its answer is no 200: the next one will not be, either."""
+        """Raises: WrongPingError where a worker took the ping, and its answer is no 200: the next one will not be,
+        either.
+        """
         if self.is_ready():
             return True
         try:
@@ -170,11 +172,14 @@ class Uwsgi(Process):
             return False
         if answer != "200":
             offloaded = sum(worker.offloaded for worker in workers)
-            raise WrongPing(self.name, answer, offloaded, self.log_tail())
+            raise WrongPingError(self.name, answer, offloaded, self.log_tail())
         return False
 
     def answer_to_ping(self) -> str:
-        """The status of ``GET /ping``, or what came in its place. Raises OSError if nothing came in time."""
+        """The status of ``GET /ping``, or what came in its place.
+
+        Raises: OSError if nothing came in time.
+        """
         assert self.port is not None
         connection = HTTPConnection(LOOPBACK, self.port)
         connection.sock = DeadlineSocket(self.port, PING_S)
@@ -191,7 +196,10 @@ class Uwsgi(Process):
             connection.close()
 
     def stats(self) -> dict[str, Any]:
-        """The stats server's answer, whole. Raises OSError where there is none."""
+        """The stats server's answer, whole.
+
+        Raises: OSError where there is none.
+        """
         return read_stats(self.stats_socket)
 
     def workers(self) -> list[Worker]:

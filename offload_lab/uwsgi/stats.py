@@ -33,7 +33,10 @@ class StatsError(LabError):
 
 def read(address: str, within_s: float = WITHIN_S) -> dict[str, Any]:
     """The answer of the stats server at a UNIX path, ``@abstract`` or ``HOST:PORT``; ``http://`` before it where that
-    uWSGI has `stats-http`. Raises StatsError."""
+    uWSGI has `stats-http`.
+
+    Raises: StatsError.
+    """
     try:
         answer = ask(address, within_s)
     except FileNotFoundError:
@@ -95,7 +98,7 @@ def connect(where: str, within_s: float) -> socket.socket:
 
 
 def parse(address: str, answer: bytes) -> dict[str, Any]:
-    """Raises StatsError where it is not what a uWSGI with workers says of itself."""
+    """Raises: StatsError where it is not what a uWSGI with workers says of itself."""
     if address.startswith(HTTP):
         answer = answer.partition(b"\r\n\r\n")[2] if answer.startswith(b"HTTP/") else answer
     if not answer:

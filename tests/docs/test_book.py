@@ -95,7 +95,7 @@ def test_a_link_that_leads_nowhere_stops_the_build(tmp_path, monkeypatch):
     broken = tmp_path / "99_broken.ipynb"
     write(broken, ["# Broken\n\n[to nowhere](no_such_page.md)"])
     monkeypatch.setattr(book, "lay", lay_only(broken))
-    with pytest.raises(book.BrokenBook, match=r"notebooks/99_broken.*no_such_page"):
+    with pytest.raises(book.BookError, match=r"notebooks/99_broken.*no_such_page"):
         book.build({broken.name: broken}, tmp_path / "site")
 
 
@@ -145,11 +145,11 @@ def test_a_notebook_runs_once_until_it_changes(tmp_path):
 
 @pytest.mark.full
 def test_a_cell_that_fails_stops_it_and_is_named(tmp_path):
-    from offload_lab.course.run_notebooks import NotebookFailed, executed
+    from offload_lab.course.run_notebooks import NotebookFailedError, executed
 
     notebook = tmp_path / "99_broken.ipynb"
     write(notebook, ["# Broken", "tickets = {}\ntickets['lost']"])
-    with pytest.raises(NotebookFailed) as caught:
+    with pytest.raises(NotebookFailedError) as caught:
         executed(notebook, tmp_path / "kept")
     assert re.search(r"99_broken.ipynb, cell cell-1: .*KeyError: 'lost'", str(caught.value), re.DOTALL)
     assert "./lab notebook 99" in str(caught.value)

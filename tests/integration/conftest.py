@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from offload_lab.clients import ping
 from offload_lab.clients.sse import request_bytes
 from offload_lab.clients.websocket import PING, PONG, TEXT, frame
-from offload_lab.errors import Missing
+from offload_lab.errors import MissingDependencyError
 from offload_lab.process.deadlines import Deadline
 from offload_lab.stages import manifest
 from offload_lab.stages.stage import short_private_folder
@@ -25,7 +25,7 @@ EVENT = b"data: the next one, please\n\n"
 def find(name):
     try:
         return binary.find(name)
-    except Missing as missing:
+    except MissingDependencyError as missing:
         require(False, missing.what, missing.install)
 
 

@@ -9,7 +9,7 @@ import ast
 
 import pytest
 
-from offload_lab.errors import Missing
+from offload_lab.errors import MissingDependencyError
 from offload_lab.exercises.check import PREFIX, try_out
 from offload_lab.exercises.diagnose import Diagnosis, diagnose
 from offload_lab.exercises.hints import answer_in
@@ -38,7 +38,7 @@ def find(step, task):
     chosen = found.task(task)
     try:
         binary.find().check(found.variant(chosen.variant).needs)
-    except Missing as missing:
+    except MissingDependencyError as missing:
         require(False, missing.what, missing.install)
     return found, chosen
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import pytest
 
 from offload_lab.clients import fetch
-from offload_lab.errors import Missing, ProcessDied
+from offload_lab.errors import MissingDependencyError, ProcessDiedError
 from offload_lab.process.deadlines import Deadline
 from offload_lab.process.polling import wait_for
 from offload_lab.process.process import Process
@@ -177,10 +177,10 @@ def engine_for(ini):
     found = binary.find()
     try:
         found.check(needs)
-    except Missing:
+    except MissingDependencyError:
         try:
             return binary.find("built")
-        except Missing as missing:
+        except MissingDependencyError as missing:
             require(False, missing.what, missing.install)
     return found
 
@@ -217,7 +217,7 @@ def try_by_hand(ini):
     run, elsewhere = short_private_folder(), short_private_folder()
     try:
         return start_and_stop(ini, run, elsewhere)
-    except ProcessDied as died:
+    except ProcessDiedError as died:
         lacking = MISSING.search(died.log_tail)
         if lacking is None:
             raise

@@ -13,7 +13,14 @@ import psutil
 import pytest
 
 from offload_lab.clients import SlowReader, ping
-from offload_lab.errors import LabError, Missing, PathTooLong, PortBusy, ProcessDied, Unknown
+from offload_lab.errors import (
+    LabError,
+    MissingDependencyError,
+    PathTooLongError,
+    PortInUseError,
+    ProcessDiedError,
+    UnknownNameError,
+)
 from offload_lab.measure import scenarios
 from offload_lab.measure.scenarios import Sampler
 from offload_lab.paths import ROOT
@@ -77,7 +84,7 @@ def test_an_occupied_port_is_named():
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(PortBusy, match=f"port {port} .* --port"), Stage("01", "offload", port=port):
+        with pytest.raises(PortInUseError, match=f"port {port} .* --port"), Stage("01", "offload", port=port):
             pass
 
 
@@ -93,7 +100,7 @@ def test_a_run_folder_too_long_for_a_socket_is_named(tmp_path):
     run = tmp_path / ("d" * SOCKET_PATH_LIMIT)
     run.mkdir()
     ini = ROOT / "steps/01_file_wrapper/offload.ini"
-    with pytest.raises(PathTooLong, match="choose a shorter run folder"):
+    with pytest.raises(PathTooLongError, match="choose a shorter run folder"):
         Uwsgi(ini, run, port=free_port()).start()
 
 
@@ -115,7 +122,7 @@ GOOD = "http-socket = 127.0.0.1:%(port)\nset-placeholder = port=1\nset-placehold
 )
 def test_a_broken_ini_is_reported_with_uwsgis_own_words(tmp_path, text, words):
     stage = Stage(a_step(tmp_path, text), "front")
-    with pytest.raises(ProcessDied, match=words), stage:
+    with pytest.raises(ProcessDiedError, match=words), stage:
         pass
     assert not stage.run.exists()
 
@@ -153,7 +160,7 @@ def test_variables_that_uwsgi_would_take_for_options_do_not_reach_it(monkeypatch
     ],
 )
 def test_a_wrong_name_gets_the_nearest_and_the_list(step, variant, words):
-    with pytest.raises(Unknown, match=words):
+    with pytest.raises(UnknownNameError, match=words):
         Stage(step, variant)
 
 
@@ -171,7 +178,7 @@ def test_the_wheel_can_what_the_stages_need():
 
 def test_an_engine_that_is_not_there_is_named(monkeypatch):
     monkeypatch.setenv("LAB_UWSGI", "wheal")
-    with pytest.raises(Unknown, match=r"'wheal'.* wheel, built"):
+    with pytest.raises(UnknownNameError, match=r"'wheal'.* wheel, built"):
         binary.find()
 
 
@@ -200,7 +207,7 @@ def test_a_stamp_that_was_torn_is_a_missing_engine(tmp_path, monkeypatch, stamp)
     (tmp_path / "uwsgi").touch()
     (tmp_path / "engine.json").write_text(stamp)
     monkeypatch.setattr(binary, "BUILT", tmp_path)
-    with pytest.raises(Missing, match=r"engine\.json cannot be read.*\./lab engine --force"):
+    with pytest.raises(MissingDependencyError, match=r"engine\.json cannot be read.*\./lab engine --force"):
         binary.find("built")
 
 
@@ -220,7 +227,9 @@ def test_nothing_outlives_a_killed_stage(tmp_path):
 def test_a_wrong_process_name_gets_the_nearest_and_the_list():
     with Stage("01", "offload", placeholders=SMALL) as running:
         assert running.process("offload") is running.front
-        with pytest.raises(Unknown, match=r"no process in 01_file_wrapper offload 'ofload'; did you mean offload\?"):
+        with pytest.raises(
+            UnknownNameError, match=r"no process in 01_file_wrapper offload 'ofload'; did you mean offload\?"
+        ):
             running.process("ofload")
 
 
@@ -240,7 +249,7 @@ def test_a_backend_that_ends_while_the_front_starts_is_reported_and_nothing_is_l
     )
     both = replace(step.variants[0], inis=("backend.ini", "front.ini"))
     stage = Stage(replace(step, variants=(both,)), "front")
-    with pytest.raises(ProcessDied, match=r"backend ended with status -9 \(SIGKILL\)"), stage:
+    with pytest.raises(ProcessDiedError, match=r"backend ended with status -9 \(SIGKILL\)"), stage:
         pass
     assert not stage.run.exists()
 

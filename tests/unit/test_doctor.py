@@ -5,7 +5,7 @@ import resource
 import pytest
 
 from offload_lab import doctor, programs
-from offload_lab.errors import Missing
+from offload_lab.errors import MissingDependencyError
 from offload_lab.uwsgi import binary
 
 
@@ -18,7 +18,7 @@ def nothing_installed(monkeypatch, tmp_path):
     """A machine without any program, header or uWSGI; the Python that runs this stays."""
 
     def missing(name):
-        raise Missing("uWSGI", "everything here", binary.INSTALL)
+        raise MissingDependencyError("uWSGI", "everything here", binary.INSTALL)
 
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(programs.sysconfig, "get_path", lambda _: str(tmp_path))

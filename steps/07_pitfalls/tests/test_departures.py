@@ -7,7 +7,7 @@ import pytest
 
 from offload_lab.clients import fetch, ping
 from offload_lab.clients.sse import EventStreamPool, SseClient
-from offload_lab.errors import Missing
+from offload_lab.errors import MissingDependencyError
 from offload_lab.process.polling import wait_for
 from offload_lab.stages.stage import Stage
 from offload_lab.testing import require
@@ -133,7 +133,7 @@ def test_sigterm_reloads_broken_on_the_wheel_dies_in_the_middle_of_a_reload():
 def test_sigterm_reloads_broken_on_the_built_engine_lives_on():
     try:
         built = binary.find("built")
-    except Missing as missing:
+    except MissingDependencyError as missing:
         require(False, missing.what, missing.install)
     with Stage(STEP, "sigterm_reloads_broken", engine=built) as stage:
         before = ping(stage.port, TIMEOUT_S).pid
@@ -156,7 +156,7 @@ def other_worker(port: int, pid: int) -> bool:
 def test_sigterm_reloads_fixed_reloads_on_sighup_ends_on_sigterm_and_cleans_up(which):
     try:
         chosen = binary.find(which)
-    except Missing as missing:
+    except MissingDependencyError as missing:
         require(False, missing.what, missing.install)
     with Stage(STEP, "sigterm_reloads_fixed", engine=chosen) as stage:
         before = ping(stage.port, TIMEOUT_S).pid

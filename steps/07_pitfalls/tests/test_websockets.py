@@ -5,7 +5,7 @@ import json
 import pytest
 
 from offload_lab.clients.session import Session
-from offload_lab.clients.websocket import CONTINUATION, PING, PONG, TEXT, Refused, WebSocketClient, frame
+from offload_lab.clients.websocket import CONTINUATION, PING, PONG, TEXT, HandshakeError, WebSocketClient, frame
 
 from .conftest import TIMEOUT_S
 
@@ -45,7 +45,7 @@ def test_cross_site_websocket_broken_lets_another_sites_page_talk_as_ada(stage_o
 @pytest.mark.core
 def test_cross_site_websocket_fixed_refuses_another_sites_page_and_not_its_own(stage_of):
     stage = stage_of("cross_site_websocket_fixed")
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(HandshakeError) as refused:
         ada_visits(stage, Origin=EVIL)
     assert refused.value.status == 403
     assert stage.workers()[0].offloaded == 0
