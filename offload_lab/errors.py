@@ -92,15 +92,16 @@ class PathTooLongError(LabError):
 
 
 class UnknownNameError(LabError):
-    """A word that names nothing: which kind of thing, the word, its nearest match and all that there is."""
+    """A name that does not exist: its kind, the nearest that does, else all that do; `owner` is what should have it."""
 
-    def __init__(self, kind: str, word: str, known: list[str], nearest: str | None) -> None:
-        super().__init__(kind, word, known, nearest)
-        self.kind, self.word, self.known, self.nearest = kind, word, known, nearest
+    def __init__(self, kind: str, word: str, known: list[str], nearest: str | None, owner: str = "") -> None:
+        super().__init__(kind, word, known, nearest, owner)
+        self.kind, self.word, self.known, self.nearest, self.owner = kind, word, known, nearest, owner
 
     def __str__(self) -> str:
-        guess = f"; did you mean {self.nearest}?" if self.nearest else ";"
-        return f"no {self.kind} {self.word!r}{guess} there are: {', '.join(self.known) or 'none'}"
+        subject = f"{self.owner} has no" if self.owner else "no"
+        advice = f"did you mean {self.nearest}?" if self.nearest else f"there are: {', '.join(self.known) or 'none'}"
+        return f"{subject} {self.kind} {self.word!r}; {advice}"
 
 
 class ManifestError(LabError):

@@ -15,7 +15,7 @@ from .console import out
 from .needs import needs
 
 
-@click.command()
+@click.command(epilog="Example: ./lab bench --quick")
 @click.argument("names", nargs=-1, metavar="[CONTESTANT]...")
 @click.option("--quick", "plan", flag_value="quick", help="4,000 streams, one round, within three minutes.")
 @click.option("--law", "plan", flag_value="law", help="How ours grows with streams and offload threads instead.")

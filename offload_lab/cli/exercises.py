@@ -39,7 +39,7 @@ def find(word: str) -> Step:
 # --- start, reset
 
 
-@click.command()
+@click.command(epilog="Example: ./lab start 01")
 @click.argument("step")
 @click.option("--from-solution", is_flag=True, help="Solved, to go on from; a former folder is kept.")
 def start(step: str, from_solution: bool) -> None:
@@ -61,7 +61,7 @@ def start(step: str, from_solution: bool) -> None:
         out.print(f"{what:>16}: [cyan]{command}[/]", soft_wrap=True)
 
 
-@click.command()
+@click.command(epilog="Example: ./lab reset 01 2")
 @click.argument("step")
 @click.argument("task", required=False)
 def reset(step: str, task: str | None) -> None:
@@ -79,7 +79,7 @@ def say_kept(kept: Path | None) -> None:
 # --- check, watch
 
 
-@click.command()
+@click.command(epilog="Example: ./lab check 01")
 @click.argument("step")
 @click.argument("task", required=False)
 def check(step: str, task: str | None) -> None:
@@ -93,7 +93,7 @@ def check(step: str, task: str | None) -> None:
         sys.exit(1)
 
 
-@click.command()
+@click.command(epilog="Example: ./lab watch 01 1")
 @click.argument("step")
 @click.argument("task", required=False)
 def watch(step: str, task: str | None) -> None:

@@ -37,7 +37,7 @@ def needs(*names: str) -> None:
         os.execve(LAB, [LAB, *sys.argv[1:]], {**os.environ, "LAB_LOCKS": locks})  # noqa: S606 (no shell wanted)
 
 
-@click.command()
+@click.command(epilog="Example: ./lab install notebook")
 @click.argument("names", nargs=-1, metavar="[COMMAND]...")
 def install(names: tuple[str, ...]) -> None:
     """Install now what COMMANDs (all, if you name none) would install when first used."""

@@ -18,7 +18,7 @@ from .tools import NOTEBOOKS, find_notebook
 NEEDED = ("furo", "ipykernel", "myst_nb", "nbclient", "sphinx_revealjs")
 
 
-@click.command()
+@click.command(epilog="Example: ./lab book --no-run")
 @click.option("--no-run", is_flag=True, help="Take the notebooks as they are, without results: quick, for writers.")
 def book(no_run: bool) -> None:
     """Make the book: all documents and the executed notebooks, as a site in results/book."""
@@ -29,7 +29,7 @@ def book(no_run: bool) -> None:
     tell(build({path.name: path if no_run else executed(path) for path in notebooks}))
 
 
-@click.command()
+@click.command(epilog="Example: ./lab slides 00 01")
 @click.argument("numbers", nargs=-1, metavar="[NUMBER]...")
 def slides(numbers: tuple[str, ...]) -> None:
     """Make slides of each notebook, or of those named (00 …), in results/slides."""

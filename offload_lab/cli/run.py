@@ -25,7 +25,7 @@ COLOURS = ("cyan", "magenta", "yellow", "green", "blue")
 DEFAULT_PORT = 9090  # as in the INI files
 
 
-@click.command()
+@click.command(epilog="Example: ./lab run 01 offload")
 @click.argument("step")
 @click.argument("variant", required=False)
 @click.option(

@@ -20,33 +20,37 @@ SIDE_BY_SIDE = ("--numprocesses=3", "--dist=loadscope")  # see conftest.py; the 
 QUICK = ("-m", "not full", "--durations=10", "--durations-min=5")  # names what might rather be marked full
 
 
-@click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
-@click.option("--full", is_flag=True, help="Everything; without it, what takes three minutes.")
+@click.command(context_settings={"ignore_unknown_options": True}, epilog="Example: ./lab test -k reload -x")
+@click.option("--full", is_flag=True, help="All tests; without it, those of the quick tier (three minutes).")
 @click.argument("pytest_args", nargs=-1, type=click.UNPROCESSED)
 def test(full: bool, pytest_args: tuple[str, ...]) -> None:
-    """Run the quick tests, with --full all of them; further words go to pytest, which then runs all that they name."""
+    """Run the quick tests, or all with --full; PYTEST_ARGS go to pytest, which then runs all tests that they name.
+
+    Coverage: --cov.
+    """
     needs("test")
     os.chdir(ROOT)
-    words = pytest_words(full, pytest_args, side_by_side=importlib.util.find_spec("xdist") is not None)
-    os.execv(sys.executable, [sys.executable, "-m", "pytest", *words])  # noqa: S606 (no shell: that is the point)
+    args = pytest_args_of(full, pytest_args, side_by_side=importlib.util.find_spec("xdist") is not None)
+    os.execv(sys.executable, [sys.executable, "-m", "pytest", *args])  # noqa: S606 (no shell: that is the point)
 
 
-def pytest_words(full: bool, named: tuple[str, ...], side_by_side: bool) -> tuple[str, ...]:
-    """The words for pytest. What was named runs whole, in one process that is easier to read, unless `full` is said."""
+def pytest_args_of(full: bool, named: tuple[str, ...], side_by_side: bool) -> tuple[str, ...]:
+    """The arguments of pytest. Named tests of both tiers run in one process, whose output is easier to read, unless
+    `full` is set."""
     if named and not full:
         return named
     return (*(SIDE_BY_SIDE if side_by_side else ()), *(() if full else QUICK), *named)
 
 
-@click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
-@click.argument("words", nargs=-1, type=click.UNPROCESSED)
-def engine(words: tuple[str, ...]) -> None:
-    """Build the uWSGI on which uwsgi.route() works, once (--force: again)."""
+@click.command(epilog="Example: ./lab engine --force")
+@click.option("--force", is_flag=True, help="Build it again even if nothing has changed.")
+def engine(force: bool) -> None:
+    """Build the patched uWSGI, once: uwsgi.route() works on it."""
     build = str(ROOT / "uwsgi_build" / "build.py")
-    os.execv(sys.executable, [sys.executable, build, *words])  # noqa: S606
+    os.execv(sys.executable, [sys.executable, build, *(["--force"] if force else [])])  # noqa: S606
 
 
-@click.command()
+@click.command(epilog="Example: ./lab notebook 03")
 @click.argument("number", default="00")
 def notebook(number: str) -> None:
     """Open JupyterLab on notebook NUMBER (00, where it starts)."""

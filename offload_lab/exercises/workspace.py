@@ -25,9 +25,13 @@ def work() -> Path:
 def folder(step: Step) -> Path:
     """The learner's folder of `step`. Raises WorkspaceError where it was not started."""
     path = work() / step.name
-    if not path.is_dir():
+    if not is_started(step):
         raise WorkspaceError(f"{shown(path)} is not there yet; make it with: ./lab start {step.number}")
     return path
+
+
+def is_started(step: Step) -> bool:
+    return (work() / step.name).is_dir()
 
 
 def shown(path: Path) -> str:

@@ -108,7 +108,7 @@ class Step:
             return self.default
         known = [variant.name for variant in self.variants]
         if word not in known:
-            raise UnknownNameError(f"variant in {self.name}", word, known, nearest(word, known))
+            raise UnknownNameError("variant", word, known, nearest(word, known), owner=self.name)
         return self.variants[known.index(word)]
 
     def task(self, word: str) -> Task:
@@ -120,7 +120,7 @@ class Step:
         if word.isdecimal() and 1 <= int(word) <= len(known):
             return self.tasks[int(word) - 1]
         if word not in known:
-            raise UnknownNameError(f"task in {self.name}", word, known, nearest(word, known))
+            raise UnknownNameError("task", word, known, nearest(word, known), owner=self.name)
         return self.tasks[known.index(word)]
 
 

@@ -2,7 +2,7 @@
 
 A step's nginx.conf runs by hand from the step's folder, beside the INIs with their defaults::
 
-    cd steps/03_sse_offload && nginx -p "$PWD" -c nginx.conf -e stderr -g 'daemon off;'
+    cd steps/NN_name && nginx -p "$PWD" -c nginx.conf -e stderr -g 'daemon off;'
 
 Three things in it depend on the machine, and are all that a stage replaces in its copy: the address after ``listen``,
 the front's ``127.0.0.1:9090``, and the run folder ``.run/``. Started by root, nginx would run its workers as another

@@ -32,7 +32,7 @@ def short_private_folder() -> Path:
 
 
 class Stage:
-    """``with Stage("03_sse_offload", "header") as stage:`` starts the variant's processes in order, the front last,
+    """``with Stage("NN_name", "variant") as stage:`` starts the variant's processes in order, the front last,
     and yields once it answers. Leaving the block leaves no process, socket or file behind.
 
     A variant with an nginx.conf has an nginx before its front, as `proxy`, which starts after it.

@@ -1,11 +1,11 @@
 """Backend: step 03's app with fewer seats than greenlets, so that a greenlet is always left to refuse with."""
 
-import sys
-
 from reconnect_later import reconnect_later
 from sseapp import application as stream
 
-SEATS = int(sys.argv[2])
+from offload_lab.stages.site.arguments import argument
+
+SEATS = int(argument("seats"))
 taken = 0
 
 

@@ -1,10 +1,11 @@
 """Backend: publishes a number every so many seconds, the same to all clients, some of which reconnect in between."""
 
-import sys
 import time
 from itertools import count
 
-TICK_S = float(sys.argv[2])
+from offload_lab.stages.site.arguments import argument
+
+TICK_S = float(argument("tick_s"))
 OPENED = time.time()
 KEPT = 1000  # numbers; a client that was away for longer gets the next one
 
