@@ -17,6 +17,7 @@ from .explain import explain
 from .hints import hint, show_progress, solution
 from .lint import lint
 from .listing import list_steps
+from .live import live
 from .needs import install
 from .publish import book, slides
 from .run import run
@@ -60,6 +61,7 @@ for command in (
     demo,
     run,
     *EXERCISES,
+    live,
     bench,
     explain,
     lint,
