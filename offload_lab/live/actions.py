@@ -136,17 +136,17 @@ def restart(side: "StageSide") -> str:
 
 ACTIONS = (
     Action("download", "Slow download", "d", opens("download"), has("download")),
-    Action("stream", "+1 stream", "s", opens("stream"), has("stream")),
-    Action("stream50", "+50", "f", opens("stream", 50), has("stream")),
-    Action("stream500", "+500", "v", opens("stream", 500), has("stream")),
+    Action("stream", "+1 stream", "1", opens("stream"), has("stream")),
+    Action("stream50", "+50", "5", opens("stream", 50), has("stream")),
+    Action("stream500", "+500", "0", opens("stream", 500), has("stream")),
     Action("websocket", "WebSocket", "w", opens("websocket"), has("websocket")),
     Action("ping", "Ping", "p", opens("ping")),
-    Action("login", "Log out", "a", toggle_login, needs_log_in),
+    Action("login", "Log out", "g", toggle_login, needs_log_in),
     Action("leave", "Leave", "l", leave),
-    Action("reading", "Stop reading", "x", toggle_reading),
+    Action("reading", "Stop reading", "a", toggle_reading),
     Action("kill_worker", "Kill worker", "k", kill_worker),
     Action("kill_backend", "Kill backend", "b", kill_backend, no_backend),
-    Action("stop_backend", "Stop backend", "o", toggle_backend, no_backend),
+    Action("stop_backend", "Stop backend", "c", toggle_backend, no_backend),
     Action("reload", "Reload", "r", reload),
     Action("restart", "Restart", "t", restart),
 )

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from offload_lab.inspect.snapshot import Worker
+
 from .watcher import Look
 
 SMOOTHED = 0.5  # the weight of the newest rate: events come in bursts
@@ -31,6 +33,11 @@ class Counters:
             if passed_s > 0:
                 self.rates[tid] = SMOOTHED * grown / passed_s + (1 - SMOOTHED) * self.rates.get(tid, 0.0)
         self.rates = {tid: rate for tid, rate in self.rates.items() if tid in look.written}
-        busy = {worker.pid for worker in workers if worker.busy}
-        self.busy_since = {pid: self.busy_since.get(pid, at) for pid in busy}
+        self.busy_since = {worker.pid: self._since(worker, at) for worker in workers if worker.busy}
         self._written, self._at = look.written, at
+
+    def _since(self, worker: Worker, at: float) -> float:
+        """When the request under way began: a worker that is busy whenever one looks may answer one after another."""
+        known = self.busy_since.get(worker.pid, at)
+        oldest = max((request.since_s for request in worker.requests), default=None)
+        return known if oldest is None else max(known, at - oldest - 1)  # uWSGI tells whole seconds

@@ -38,15 +38,15 @@ def acts_by(line: str) -> str:
 
 def rank(line: str) -> int:
     """Who gets the connection, then the threads, then the rest of what offloads, then which code runs."""
-    if any(action in line for action in ACTIONS):
-        return 0
-    return 1 if line.startswith("offload-threads") else 2 if acts_by(line) == "offload" else 3
+    if acts_by(line) != "offload":
+        return 3
+    return 0 if any(action in line for action in ACTIONS) else 1 if line.startswith("offload-threads") else 2
 
 
 def shortened(line: str) -> str:
     """Without what is the same in all files, and of a route only its name and its action."""
     name, _, value = line.replace("%(run)/", "").replace("%d", "").replace("%(run) ", "").partition("=")
     words = value.split()
-    return (
-        f"{name.strip()} … {words[-1]}" if "route" in name and len(words) > 1 else f"{name.strip()} = {value.strip()}"
-    )
+    if "route" in name and len(words) > 1:
+        return f"{name.partition('-if')[0].strip()}… {words[-1]}"
+    return f"{name.strip()} = {value.strip()}"

@@ -117,7 +117,7 @@ class SideView {
     this.path.classList.toggle("without-backend", !side.backends.length);
     const queued = side.queue.n;
     this.fill("queue", "queue", queues, "queue", queued ? String(queued) : "", queued ? "" : "empty", side.queue);
-    for (const worker of side.workers.slice(0, 4)) this.drawWorker(worker, workers);
+    for (const worker of side.workers.slice(0, 4)) this.drawWorker(worker, workers, side.workers.length === 1);
     if (!side.workers.length) this.fill("worker", "worker stuck", workers, "no worker", "", "", { n: 0, tokens: [] });
     let threads = 0;
     for (const worker of side.workers.slice(0, 4)) {
@@ -141,10 +141,12 @@ class SideView {
     this.moveTokens();
   }
 
-  drawWorker(worker, column) {
+  drawWorker(worker, column, alone) {
     const stuck = worker.busy_s >= 1;
-    const text = stuck ? `busy ${Math.floor(worker.busy_s)} s` : worker.busy ? "busy" : "idle";
-    const one = this.fill(`worker ${worker.pid}`, `worker ${stuck ? "stuck" : worker.busy ? "busy" : "idle"}`, column, `worker ${worker.pid}`, "", text, worker);
+    const does = stuck ? `busy ${Math.floor(worker.busy_s)} s` : worker.busy ? "busy" : "idle";
+    const className = `worker ${stuck ? "stuck" : worker.busy ? "busy" : "idle"}`;
+    const [title, more, text] = alone ? ["worker", "", `PID ${worker.pid}\n${does}`] : [String(worker.pid), does, ""];
+    const one = this.fill(`worker ${worker.pid}`, className, column, title, more, text, worker);
     one.box.title = worker.request;
     this.run(one, worker.rate);
   }
@@ -230,7 +232,7 @@ function draw(svg, tag, attributes, text) {
 
 function drawTimeline(svg, { rows, now, span }) {
   const [width, height] = [svg.clientWidth || 400, svg.clientHeight || 152];
-  const gutter = width > 420 ? 92 : 66;
+  const gutter = innerWidth > 1000 ? 92 : 66;
   const x = (at) => gutter + Math.max(0, (at - now + span) / span) * (width - gutter - 4);
   const [top, lane, bottom] = [2, 26, height - 24];
   svg.replaceChildren();
@@ -331,11 +333,12 @@ function makeButtons() {
   button("freeze", "Freeze", " ", toggleFrozen);
   button("back", "←", "ArrowLeft", () => step(-1));
   button("forth", "→", "ArrowRight", () => step(1));
-  button("save", "Save", "y", save);
+  button("save", "Save", "v", save);
 }
 
 function button(name, label, key, press) {
-  const node = make("button", "", $("buttons"), label);
+  const node = make("button", "", $("buttons"));
+  underline(node, label, key);
   node.id = `do-${name}`;
   node.type = "button";
   node.title = key === " " ? "key: space" : `key: ${key}`;
@@ -344,13 +347,22 @@ function button(name, label, key, press) {
   node.addEventListener("click", press);
 }
 
+function underline(node, label, key) { // the letter that presses it
+  const at = label.toLowerCase().indexOf(key);
+  if (node.textContent === label) return;
+  node.replaceChildren(label.slice(0, Math.max(at, 0)));
+  if (at >= 0) make("u", "", node, label[at]);
+  node.append(label.slice(at + 1));
+}
+
 function drawButtons(frame) {
-  const login = $("do-login");
-  if (login) say(login, frame.sides.some((side) => side.logged_in) ? "Log out" : "Log in");
-  const reading = $("do-reading");
-  if (reading) say(reading, frame.sides.some((side) => side.reading) ? "Stop reading" : "Read again");
-  const backend = $("do-stop_backend");
-  if (backend) say(backend, frame.sides.some((side) => side.backends.some((one) => !one.pid)) ? "Start backend" : "Stop backend");
+  const is = (name) => frame.sides.some((side) => side[name]);
+  const down = frame.sides.some((side) => side.backends.some((one) => !one.pid));
+  const labels = { login: is("logged_in") ? "Log out" : "Log in", reading: is("reading") ? "Stop reading" : "Read again", stop_backend: down ? "Start backend" : "Stop backend" };
+  for (const [name, label] of Object.entries(labels)) {
+    const node = $(`do-${name}`);
+    if (node) underline(node, label, node.dataset.key);
+  }
   $("do-freeze").setAttribute("aria-pressed", state.frozen);
 }
 
@@ -382,7 +394,7 @@ function save() {
 addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === " " && document.activeElement?.matches("button:focus-visible")) return;
-  const node = [...document.querySelectorAll("button")].find((one) => one.dataset.key === event.key);
+  const node = [...document.querySelectorAll("button")].find((one) => one.dataset.key === event.key || one.dataset.key === event.key.toLowerCase());
   if (!node) return;
   event.preventDefault();
   if (!(event.repeat && !event.key.startsWith("Arrow"))) node.click();

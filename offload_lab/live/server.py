@@ -95,13 +95,13 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """An order: ``{"action": NAME}``. JSON, which no form of another site can send without asking first."""
+        self.close_connection = True  # what was not read of a wrong order must not be taken for the next request
         show = self.server.show
         size = self.headers.get("Content-Length", "")
         is_json = self.headers.get_content_type() == "application/json"
         if self._name() != "act" or not isinstance(show, View):
             self._answer(404, "text/plain", b"not found\n")
         elif not is_json or not size.isdecimal() or int(size) > LONGEST_ORDER:
-            self.close_connection = True
             self._answer(400, "text/plain", b'an order is JSON: {"action": NAME}\n')
         else:
             try:
