@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from offload_lab.errors import LabError, Missing, indent
+from offload_lab.errors import LabError, MissingDependencyError, indent
 from offload_lab.paths import ROOT
 from offload_lab.process.process import Process
 from offload_lab.stages.stage import short_private_folder
@@ -40,7 +40,7 @@ def measure(cell: Cell, contestant: Contestant, timing: Timing, prepared: Path) 
             streams.warm_up(cell.workers)
             result = WORKLOADS[cell.workload](Scene(server, streams, bystanders, readers, cell, timing, cookie))
             return {**result, "ended": server.ended()}
-    except Missing as error:
+    except MissingDependencyError as error:
         return {"missing": f"{error}"}
     except (LabError, OSError) as error:
         return {"failed": f"{error}", "logs": server.last_words if server else ""}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from offload_lab import programs
-from offload_lab.errors import BrokenManifest, Missing
+from offload_lab.errors import ManifestError, MissingDependencyError
 from offload_lab.uwsgi import binary
 
 NEEDS = ("module", "file", "engine")  # each with the command that installs it; a program's is in offload_lab.programs
@@ -43,7 +43,7 @@ class Contestant:
 
     @classmethod
     def load(cls, folder: Path) -> "Contestant":
-        """Raises BrokenManifest for a contestant.toml that lacks something or has something else."""
+        """Raises ManifestError for a contestant.toml that lacks something or has something else."""
         path = folder / "contestant.toml"
         try:
             told = cls(
@@ -52,22 +52,22 @@ class Contestant:
                 **{"needs": [], "files": [], "advice": [], **tomllib.loads(path.read_text())},
             )
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, TypeError) as error:
-            raise BrokenManifest(f"{path} cannot be used: {error}") from error
+            raise ManifestError(f"{path} cannot be used: {error}") from error
         for need in told.needs:
             is_program = need.keys() == {"program"} and need["program"] in programs.PROGRAMS
             if not is_program and (len(need) != 2 or "install" not in need or not need.keys() & {*NEEDS}):
-                raise BrokenManifest(f"{path}: {need} needs a program, or one of {', '.join(NEEDS)} and install")
+                raise ManifestError(f"{path}: {need} needs a program, or one of {', '.join(NEEDS)} and install")
         return told
 
     def check(self) -> None:
-        """Raises Missing with the command that installs the first thing that is not there."""
+        """Raises MissingDependencyError with the command that installs the first thing that is not there."""
         for need in self.needs:
             if "program" in need:
                 programs.require(need["program"], self.name)
                 continue
             [what] = (value for kind, value in need.items() if kind != "install")
             if not there(need):
-                raise Missing(what, self.name, need["install"])
+                raise MissingDependencyError(what, self.name, need["install"])
 
 
 def there(need: dict[str, str]) -> bool:
@@ -78,7 +78,7 @@ def there(need: dict[str, str]) -> bool:
             return Path(name).exists()
     try:
         binary.find(need["engine"])
-    except Missing:
+    except MissingDependencyError:
         return False
     return True
 

@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 
 from offload_lab import programs
-from offload_lab.errors import Missing
+from offload_lab.errors import MissingDependencyError
 from offload_lab.uwsgi import binary
 
 from .contestants import Contestant
@@ -54,7 +54,7 @@ def versions() -> dict[str, str]:
     for name in ("wheel", "built"):
         try:
             found[f"uWSGI ({name})"] = binary.find(name).version
-        except Missing:
+        except MissingDependencyError:
             pass
     for package in PACKAGES:
         try:

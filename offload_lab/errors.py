@@ -7,7 +7,7 @@ class LabError(Exception):
     """Base of all errors shown to a person without a traceback."""
 
 
-class ProcessDied(LabError):
+class ProcessDiedError(LabError):
     """The child ended although it was still needed. `status` is its exit status, negative for a signal."""
 
     def __init__(self, name: str, status: int | None, log_tail: str) -> None:
@@ -18,7 +18,7 @@ class ProcessDied(LabError):
         return f"{self.name} {ending(self.status)}; the end of its log:\n{indent(self.log_tail)}"
 
 
-class NotReady(LabError):
+class NotReadyError(LabError):
     """The child lives but its readiness probe did not succeed within `deadline_s` seconds."""
 
     def __init__(self, name: str, deadline_s: float, log_tail: str) -> None:
@@ -29,7 +29,7 @@ class NotReady(LabError):
         return f"{self.name} was not ready after {self.deadline_s:g} s; the end of its log:\n{indent(self.log_tail)}"
 
 
-class WrongPing(NotReady):
+class WrongPingError(NotReadyError):
     """A front answered its readiness probe, `GET /ping`, with something else than a 200: `answer` says with what,
     `offloaded` how many requests it had given to offload threads by then."""
 
@@ -42,14 +42,14 @@ class WrongPing(NotReady):
         return f"{self.name}: GET /ping got {self.answer}{how}; the end of its log:\n{indent(self.log_tail)}"
 
 
-class StillRunning(NotReady):
+class StillRunningError(NotReadyError):
     """The child was to end by itself within `deadline_s` seconds and did not."""
 
     def __str__(self) -> str:
         return f"{self.name} still ran after {self.deadline_s:g} s; the end of its log:\n{indent(self.log_tail)}"
 
 
-class NotStopped(LabError):
+class NotStoppedError(LabError):
     """A process that was asked to end, and then made to, was not reaped within `waited_s` seconds."""
 
     def __init__(self, name: str, pid: int, waited_s: float) -> None:
@@ -61,11 +61,11 @@ class NotStopped(LabError):
         return f"{self.name} (process {self.pid}) was not reaped within {self.waited_s:g} s; look for it with: {look}"
 
 
-class CannotStart(LabError):
+class StartError(LabError):
     """The command could not be executed at all."""
 
 
-class PortBusy(LabError):
+class PortInUseError(LabError):
     """Another program already listens there."""
 
     def __init__(self, port: int) -> None:
@@ -77,7 +77,7 @@ class PortBusy(LabError):
         return f"port {self.port} on 127.0.0.1 is already in use; choose another with --port, or find its user: {who}"
 
 
-class PathTooLong(LabError):
+class PathTooLongError(LabError):
     """A UNIX socket's path does not fit into the kernel's address structure."""
 
     def __init__(self, path: str, limit: int) -> None:
@@ -91,23 +91,24 @@ class PathTooLong(LabError):
         )
 
 
-class Unknown(LabError):
-    """A word that names nothing: which kind of thing, the word, its nearest match and all that there is."""
+class UnknownNameError(LabError):
+    """A name that does not exist: its kind, the nearest that does, else all that do; `owner` is what should have it."""
 
-    def __init__(self, kind: str, word: str, known: list[str], nearest: str | None) -> None:
-        super().__init__(kind, word, known, nearest)
-        self.kind, self.word, self.known, self.nearest = kind, word, known, nearest
+    def __init__(self, kind: str, word: str, known: list[str], nearest: str | None, owner: str = "") -> None:
+        super().__init__(kind, word, known, nearest, owner)
+        self.kind, self.word, self.known, self.nearest, self.owner = kind, word, known, nearest, owner
 
     def __str__(self) -> str:
-        guess = f"; did you mean {self.nearest}?" if self.nearest else ";"
-        return f"no {self.kind} {self.word!r}{guess} there are: {', '.join(self.known) or 'none'}"
+        subject = f"{self.owner} has no" if self.owner else "no"
+        advice = f"did you mean {self.nearest}?" if self.nearest else f"there are: {', '.join(self.known) or 'none'}"
+        return f"{subject} {self.kind} {self.word!r}; {advice}"
 
 
-class BrokenManifest(LabError):
+class ManifestError(LabError):
     """A step.toml that cannot be used."""
 
 
-class Missing(LabError):
+class MissingDependencyError(LabError):
     """An optional part is not there: what it is for and the command that installs it."""
 
     def __init__(self, what: str, purpose: str, install: str) -> None:
@@ -118,15 +119,15 @@ class Missing(LabError):
         return f"{self.what} is missing; it is needed for {self.purpose}; install it with: {self.install}"
 
 
-class BrokenMarks(LabError):
+class RegionError(LabError):
     """The marker lines around a task's region are not as they were: what is wrong, and in which file."""
 
 
-class WorkInTheWay(LabError):
+class WorkspaceError(LabError):
     """A learner's folder that would have to be overwritten, or that is not there yet."""
 
 
-class CannotCheck(LabError):
+class CheckError(LabError):
     """The learner's folder cannot be tried as it is: a file is gone, or cannot be read as what it should be."""
 
 

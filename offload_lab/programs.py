@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from offload_lab.errors import Missing, Unknown
+from offload_lab.errors import MissingDependencyError, UnknownNameError
 
 MANAGERS = ("apt-get", "dnf", "brew")
 
@@ -106,9 +106,12 @@ PROGRAMS = {
 
 
 def find(name: str) -> str | None:
-    """The path of the program called `name` in PROGRAMS, None where it is missing. Raises Unknown."""
+    """The path of the program called `name` in PROGRAMS, None where it is missing.
+
+    Raises: UnknownNameError.
+    """
     if name not in PROGRAMS:
-        raise Unknown("program", name, list(PROGRAMS), None)
+        raise UnknownNameError("program", name, list(PROGRAMS), None)
     program = PROGRAMS[name]
     for called in program.names:
         if found := shutil.which(called) or beside_the_path(called, program.beside) or brought(called, program):
@@ -154,13 +157,16 @@ def command_here(by_manager: Mapping[str, str]) -> str:
 
 
 def require(name: str, purpose: str | None = None) -> str:
-    """The path of the program called `name`. Raises Missing, also where a Python package that talks to it is."""
+    """The path of the program called `name`.
+
+    Raises: MissingDependencyError, also where a Python package that talks to it is.
+    """
     program = PROGRAMS[name]
     purpose = purpose or program.purpose
     path = find(name)
     if path is None:
-        raise Missing(program.title, purpose, install(name))
+        raise MissingDependencyError(program.title, purpose, install(name))
     for module in program.modules:
         if importlib.util.find_spec(module) is None:
-            raise Missing(f"the Python package {module}", purpose, f"./lab install {name}")
+            raise MissingDependencyError(f"the Python package {module}", purpose, f"./lab install {name}")
     return path

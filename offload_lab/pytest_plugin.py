@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from offload_lab.errors import Missing
+from offload_lab.errors import MissingDependencyError
 from offload_lab.stages import manifest
 from offload_lab.stages.stage import Stage
 from offload_lab.testing import require
@@ -111,7 +111,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def skipped_where_missing() -> Generator[None, object, object]:
     try:
         return (yield)
-    except Missing as missing:
+    except MissingDependencyError as missing:
         require(False, missing.what, missing.install)
         raise
 

@@ -13,7 +13,10 @@ VARIABLE = "LAB_TIMEOUT_FACTOR"
 
 
 def scaled(seconds: float) -> float:
-    """`seconds` as this machine needs them. Raises LabError for a factor that is no number above 0."""
+    """`seconds` as this machine needs them.
+
+    Raises: LabError for a factor that is no number above 0.
+    """
     factor = os.environ.get(VARIABLE) or "1"
     try:
         number = float(factor)

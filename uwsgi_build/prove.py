@@ -41,12 +41,12 @@ CLAIMS = {
 Seen = tuple[bool, str]  # whether it is as claimed, and what came
 
 
-class ProofFailed(Exception):
+class ProofError(Exception):
     """Abilities are missing; the text names each, and what was seen instead."""
 
 
 def prove(command: list[str]) -> dict[str, str]:
-    """What `command` was seen to do, by ability. Raises ProofFailed with all that it cannot do."""
+    """What `command` was seen to do, by ability. Raises ProofError with all that it cannot do."""
     # a UNIX socket's path ends at 107 bytes, and TMPDIR may be anywhere
     short = None if len(os.fsencode(tempfile.gettempdir())) <= 80 else "/tmp"  # noqa: S108 - the folder in it is private
     with tempfile.TemporaryDirectory(prefix="proof-", dir=short) as name:
@@ -56,7 +56,7 @@ def prove(command: list[str]) -> dict[str, str]:
             tried |= {"refusal": refusal(run), "websocket": websocket(run)}
     failed = [f"{ability}: {seen}" for ability, (fine, seen) in tried.items() if not fine]
     if failed:
-        raise ProofFailed("; ".join(failed))
+        raise ProofError("; ".join(failed))
     return {"starts": ask(command, ["--version"]).strip().splitlines()[-1], **CLAIMS}
 
 
@@ -68,7 +68,7 @@ def pair(command: list[str], run: Path) -> Iterator[Path]:
     rule = ["--route", r"^/ticket/(\d+)$ addvar:TICKET=$1", "--route", f"^/nobody uwsgi:{run}/nobody,0,0"]
     with server(command, belt, run, "belt", "direct"):
         if "unrecognized option" in (said := ask(command, [*rule, "--version"])):
-            raise ProofFailed(f"pcre: {said.strip().splitlines()[0]}")
+            raise ProofError(f"pcre: {said.strip().splitlines()[0]}")
         with server(command, [*front, *rule], run, "front", "front") as log:
             yield log
 
@@ -103,11 +103,11 @@ def wait_until_it_answers(child: "subprocess.Popen[bytes]", path: Path, log: Pat
     while time.monotonic() < deadline:
         answers = path.exists() and get(path, "/").startswith("HTTP/1.1 200")
         if child.poll() is not None:  # after the question: a child that ended meanwhile does not start
-            raise ProofFailed(f"starts: it ended with status {child.returncode}; its log ends: {tail(log)}")
+            raise ProofError(f"starts: it ended with status {child.returncode}; its log ends: {tail(log)}")
         if answers:
             return
         time.sleep(0.05)
-    raise ProofFailed(f"starts: no answer within {DEADLINE_S:g} s; its log ends: {tail(log)}")
+    raise ProofError(f"starts: no answer within {DEADLINE_S:g} s; its log ends: {tail(log)}")
 
 
 def get(path: Path, url: str, headers: str = "", then: bytes = b"") -> str:
@@ -183,7 +183,7 @@ def main(command: list[str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers' `finally` runs
     try:
         print(json.dumps(prove([str(Path(command[0]).absolute()), *command[1:]])))
-    except (ProofFailed, OSError, subprocess.SubprocessError) as error:
+    except (ProofError, OSError, subprocess.SubprocessError) as error:
         print(f"engine: proof failed: {error}", file=sys.stderr)
         return 1
     return 0

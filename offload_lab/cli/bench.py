@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from offload_lab.errors import LabError, Unknown
+from offload_lab.errors import LabError, UnknownNameError
 from offload_lab.paths import ROOT
 from offload_lab.stages.manifest import nearest
 from offload_lab.system import is_linux
@@ -15,7 +15,7 @@ from .console import out
 from .needs import needs
 
 
-@click.command()
+@click.command(epilog="Example: ./lab bench --quick")
 @click.argument("names", nargs=-1, metavar="[CONTESTANT]...")
 @click.option("--quick", "plan", flag_value="quick", help="4,000 streams, one round, within three minutes.")
 @click.option("--law", "plan", flag_value="law", help="How ours grows with streams and offload threads instead.")
@@ -36,7 +36,7 @@ def bench(names: tuple[str, ...], plan: str | None, resume: Path | None, renew: 
 
     contestants = load_all()
     if unknown := next((name for name in names if name not in contestants), None):
-        raise Unknown("contestant", unknown, list(contestants), nearest(unknown, list(contestants)))
+        raise UnknownNameError("contestant", unknown, list(contestants), nearest(unknown, list(contestants)))
     if not is_linux():
         raise LabError("./lab bench runs on Linux only: it waits with epoll and reads /proc; see docs/systems.md")
     needs("bench")

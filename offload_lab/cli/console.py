@@ -7,7 +7,7 @@ from rich.console import Console
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
-WIDEST = 80  # longer lines are hard to read, however wide the terminal is
+WIDEST = 120  # columns of prose; tables take the whole terminal
 
 
 def say(text: str, indent: str = "", style: str = "") -> None:

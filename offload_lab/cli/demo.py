@@ -26,7 +26,7 @@ from .needs import needs
 RESULTS = ROOT / "results" / "demo"
 
 
-@click.command()
+@click.command(epilog="Example: ./lab demo 01 02")
 @click.argument("steps", nargs=-1)
 @click.option("--engine", "engine_name", envvar="LAB_UWSGI", help="wheel (default), built, or a path.")
 def demo(steps: tuple[str, ...], engine_name: str | None) -> None:

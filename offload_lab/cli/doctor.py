@@ -5,21 +5,36 @@ import sys
 import click
 from rich.table import Table
 
-from offload_lab.doctor import examine
+from offload_lab.doctor import Part, examine
 
-from .console import out
+from .console import out, say
 
 
-@click.command()
+@click.command(epilog="Example: ./lab doctor")
 def doctor() -> None:
-    """What this machine has, and the command that gets what is missing. Fails only if nothing could run."""
-    table = Table("", "part", "for", "found, or how to get it", box=None, header_style="bold")
-    table.columns[-1].overflow = "fold"  # a path is read whole, or it is of no use
-    findings = list(examine())
-    for finding in findings:
-        there = finding.found is not None
-        mark = "[green]ok[/]" if there else "[red]missing[/]" if finding.needed else "[yellow]optional[/]"
-        table.add_row(mark, finding.part, finding.purpose, finding.found if there else f"→ {finding.install}")
+    """Show what this machine has, and the command that installs what is missing.
+
+    Exit status 1 only where no step can run.
+    """
+    table = Table("", "part", "needed for", "found, or how to install it", box=None, header_style="bold")
+    table.columns[-1].overflow = "fold"  # a path must be readable to its end
+    parts = list(examine())
+    for part in parts:
+        mark = "[green]ok[/]" if part.found else "[red]missing[/]" if part.needed else "[yellow]optional[/]"
+        table.add_row(mark, part.name, part.purpose, part.found or f"→ {part.install}")
     out.print(table)
-    if any(finding.needed and finding.found is None for finding in findings):
+    missing = [part for part in parts if part.found is None]
+    say(f"\n{conclusion(missing)}")
+    if any(part.needed for part in missing):
         sys.exit(1)
+
+
+def conclusion(missing: list[Part]) -> str:
+    """One sentence: what to do next."""
+    needed = [part for part in missing if part.needed]
+    if needed:
+        return f"Nothing runs yet: {needed[0].name} is missing; install it with: {needed[0].install}"
+    if missing:
+        optional = ", ".join(part.name for part in missing)
+        return f"Ready, begin with ./lab demo; what needs an optional part is skipped without it: {optional}."
+    return "Ready, and nothing is missing: begin with ./lab demo."

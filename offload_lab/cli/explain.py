@@ -31,7 +31,7 @@ EVERY_S = 1.0
 Look = Callable[[], Snapshot]
 
 
-@click.command()
+@click.command(epilog="Example: ./lab explain --stats /run/app/stats.sock")
 @click.argument("step", required=False)
 @click.argument("variant", required=False)
 @click.option(

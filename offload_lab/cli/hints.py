@@ -16,7 +16,7 @@ from .console import out, say
 from .exercises import find, say_set_aside
 
 
-@click.command()
+@click.command(epilog="Example: ./lab hint 01 1")
 @click.argument("step")
 @click.argument("task", required=False)
 def hint(step: str, task: str | None) -> None:
@@ -43,7 +43,7 @@ def show_hint(words: str) -> None:
             say(" ".join(part.split()), indent="  ")
 
 
-@click.command()
+@click.command(epilog="Example: ./lab solution 01 1")
 @click.argument("step")
 @click.argument("task", required=False)
 @click.option("--spoil", is_flag=True, help="Even before you have solved it.")
@@ -74,15 +74,24 @@ def show_difference(step: Step, task: Task) -> None:
         out.print(line, style=style, markup=False, soft_wrap=True)
 
 
-@click.command("progress")
+@click.command("progress", epilog="Example: ./lab progress")
 def show_progress() -> None:
-    """How far you are, task by task."""
+    """Show the tasks that passed, the total, and the next task."""
     known = progress.load()
     say_set_aside(known)
     table = Table("step", "task", "kind", "tries", "hints", "passed", box=None, header_style="bold")
-    for step in manifest.steps():
-        for task in step.tasks:
-            way = known.of(step, task)
-            passed = way.passed.replace("T", " ") or "not yet"
-            table.add_row(step.number, task.name, task.kind, str(way.tries), f"{way.hints}/{len(task.hints)}", passed)
+    tasks = [(step, task, known.of(step, task)) for step in manifest.steps() for task in step.tasks]
+    for step, task, record in tasks:
+        passed = record.passed.replace("T", " ") or "not yet"
+        hints_taken = f"{record.hints}/{len(task.hints)}"
+        table.add_row(step.number, task.name, task.kind, str(record.tries), hints_taken, passed)
     out.print(table)
+    still_open = [(step, task) for step, task, record in tasks if not record.passed]
+    out.print(f"\n{len(tasks) - len(still_open)} of {len(tasks)} tasks passed")
+    if still_open:
+        show_next(*still_open[0])
+
+
+def show_next(step: Step, task: Task) -> None:
+    command = f"check {step.number} {task.name}" if workspace.is_started(step) else f"start {step.number}"
+    out.print(f"next: [cyan]./lab {command}[/]  {task.title}", soft_wrap=True)

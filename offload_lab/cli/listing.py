@@ -4,16 +4,41 @@ import click
 from rich.table import Table
 
 from offload_lab.stages import manifest
+from offload_lab.stages.manifest import Step
 
 from .console import out
 
 
-@click.command("list")
-def list_steps() -> None:
-    """All steps and their variants."""
-    for step in manifest.steps():
-        out.print(f"[bold]{step.name}[/]  {step.title} ({step.minutes} min)")
-        table = Table.grid(padding=(0, 2))
-        for variant in step.variants:
-            table.add_row("", f"[cyan]{variant.name}[/]", variant.says)
-        out.print(table)
+@click.command("list", epilog="Example: ./lab list 03")
+@click.argument("step", required=False)
+def list_steps(step: str | None) -> None:
+    """List the variants of all steps, or of STEP.
+
+    Without STEP, broken and fixed variants are only counted: their names are the answers.
+    """
+    if step:
+        show_step(manifest.find(step))
+        return
+    for found in manifest.steps():
+        if pairs := count_pairs(found):
+            out.print(f"{heading(found)}: {pairs} failures, each broken and fixed", soft_wrap=True)
+        else:
+            show_step(found)
+
+
+def count_pairs(step: Step) -> int:
+    """How many variants ``NAME_broken`` have a ``NAME_fixed``."""
+    names = {variant.name for variant in step.variants}
+    return sum(f"{name.removesuffix('_broken')}_fixed" in names for name in names if name.endswith("_broken"))
+
+
+def show_step(step: Step) -> None:
+    out.print(heading(step), soft_wrap=True)
+    table = Table.grid(padding=(0, 2))
+    for variant in step.variants:
+        table.add_row("", f"[cyan]{variant.name}[/]", variant.says)
+    out.print(table)
+
+
+def heading(step: Step) -> str:
+    return f"[bold]{step.name}[/]  {step.title} ({step.minutes} min)"

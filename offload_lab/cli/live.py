@@ -27,7 +27,7 @@ from .needs import LOCKS, needs
 DESCRIPTORS = 8192  # for 2,000 clients on each side, and two for each in a front
 
 
-@click.command()
+@click.command(epilog="Example: ./lab live 03")
 @click.argument("step", required=False)
 @click.argument("variants", nargs=-1, metavar="[VARIANT]...")
 @click.option(
@@ -56,9 +56,11 @@ def live(
     browser: bool,
     engine_name: str | None,
 ) -> None:
-    """Watch STEP at work on a page in your browser: two VARIANTs side by side, the same buttons for both.
+    """Watch STEP at work on a page in your browser.
 
-    Without VARIANT: the one that blocks and the one to copy. Ctrl-C ends the page and all that it started.
+    Two VARIANTs side by side, with the same buttons for both.
+
+    Without VARIANT: the one that blocks and the one to copy. Ctrl-C ends the page and everything that it started.
     """
     if sum(map(bool, (step, addresses, replay))) != 1:
         raise click.UsageError("give one of: a STEP, --attach PATH_OR_ADDRESS, --replay FILE")
@@ -84,7 +86,7 @@ def live(
 
 
 def serve(exits: ExitStack, view: View, port: int) -> Server:
-    """Raises PortBusy, with nothing left running."""
+    """Raises PortInUseError, with nothing left running."""
     exits.enter_context(view)
     return Server(view, port)
 

@@ -1,15 +1,15 @@
-"""The command group, and the one place where an error becomes a sentence and an exit status."""
+"""The command line: its groups of commands, and how an error becomes a sentence and an exit status."""
 
 import sys
 from io import TextIOWrapper
 
 import click
 
-from offload_lab.errors import LabError, Unknown
+from offload_lab.errors import LabError, UnknownNameError
 from offload_lab.stages.manifest import nearest
 
 from .bench import bench
-from .console import err
+from .console import WIDEST, err
 from .demo import demo
 from .doctor import doctor
 from .exercises import check, reset, start, watch
@@ -27,57 +27,50 @@ from .workshop import pack, timetable
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
-class Commands(click.Group):
-    """A group that answers a wrong word with the nearest right one, and tells the commands whole, in their order."""
+class GroupedCommands(click.Group):
+    """A group whose help lists the commands by purpose, and that answers an unknown one with the nearest."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, one.get_short_help_str(limit=200)) for name, one in self.commands.items()])
+        for title, commands in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl([(str(one.name), one.get_short_help_str(limit=200)) for one in commands])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Raises Unknown for an unknown command."""
         known = self.list_commands(ctx)
         if args and not args[0].startswith("-") and args[0] not in known:
-            raise Unknown("command", args[0], known, nearest(args[0], known))
+            raise UnknownNameError("command", args[0], known, nearest(args[0], known))
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=GroupedCommands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": WIDEST},
+    epilog="Begin with: ./lab demo. A command's own help has an example: ./lab run --help",
+)
 @click.version_option(package_name=None, version="0.1.0", prog_name="Offload Lab")
 def lab() -> None:
-    """A blocking Django and long-lived connections on one port, with uWSGI's offload threads.
-
-    Start with `./lab demo`.
-    """
+    """A blocking Django and long-lived connections on one port, with uWSGI's offload threads."""
 
 
-EXERCISES = (start, check, watch, hint, solution, reset, show_progress)
-TEACHING = (timetable, pack, book, slides)
-for command in (
-    demo,
-    run,
-    *EXERCISES,
-    live,
-    bench,
-    explain,
-    lint,
-    test,
-    notebook,
-    engine,
-    doctor,
-    install,
-    list_steps,
-    *TEACHING,
-):
-    lab.add_command(command)
+GROUPS: dict[str, tuple[click.Command, ...]] = {
+    "Start": (demo, list_steps, run, live, explain, doctor),
+    "Learn": (notebook, start, check, hint, watch, solution, reset, show_progress),
+    "Teach": (timetable, pack, book, slides),
+    "Measure and maintain": (test, lint, engine, bench, install),
+}
+for commands in GROUPS.values():
+    for command in commands:
+        lab.add_command(command)
 
 
 def main() -> None:
-    """Exit status: 0 fine, 1 an error, 2 a wrong word or option, 130 Ctrl-C."""
+    """Exit status: 0 success, 1 an error, 2 an unknown name or option, 130 Ctrl-C."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that knows no arrow shows a question mark
@@ -93,4 +86,4 @@ def main() -> None:
         sys.exit(INTERRUPTED)
     except LabError as error:
         err.print(f"error: {error}", style="red", markup=False)
-        sys.exit(2 if isinstance(error, Unknown) else 1)
+        sys.exit(2 if isinstance(error, UnknownNameError) else 1)

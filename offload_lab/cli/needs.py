@@ -5,7 +5,7 @@ import sys
 
 import click
 
-from offload_lab.errors import Unknown
+from offload_lab.errors import UnknownNameError
 from offload_lab.paths import ROOT
 from offload_lab.stages.manifest import nearest
 
@@ -37,11 +37,11 @@ def needs(*names: str) -> None:
         os.execve(LAB, [LAB, *sys.argv[1:]], {**os.environ, "LAB_LOCKS": locks})  # noqa: S606 (no shell wanted)
 
 
-@click.command()
+@click.command(epilog="Example: ./lab install notebook")
 @click.argument("names", nargs=-1, metavar="[COMMAND]...")
 def install(names: tuple[str, ...]) -> None:
     """Install now what COMMANDs (all, if you name none) would install when first used."""
     if unknown := next((name for name in names if name not in LOCKS), None):
-        raise Unknown("command with packages of its own", unknown, list(LOCKS), nearest(unknown, list(LOCKS)))
+        raise UnknownNameError("command with packages of its own", unknown, list(LOCKS), nearest(unknown, list(LOCKS)))
     needs(*names or LOCKS)
     out.print(f"installed: what {', '.join(names or LOCKS)} need{'s' if len(names) == 1 else ''}")

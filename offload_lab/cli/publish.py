@@ -9,7 +9,7 @@ import click
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column
 
-from offload_lab.errors import Missing
+from offload_lab.errors import MissingDependencyError
 
 from .console import out
 from .needs import needs
@@ -18,7 +18,7 @@ from .tools import NOTEBOOKS, find_notebook
 NEEDED = ("furo", "ipykernel", "myst_nb", "nbclient", "sphinx_revealjs")
 
 
-@click.command()
+@click.command(epilog="Example: ./lab book --no-run")
 @click.option("--no-run", is_flag=True, help="Take the notebooks as they are, without results: quick, for writers.")
 def book(no_run: bool) -> None:
     """Make the book: all documents and the executed notebooks, as a site in results/book."""
@@ -29,7 +29,7 @@ def book(no_run: bool) -> None:
     tell(build({path.name: path if no_run else executed(path) for path in notebooks}))
 
 
-@click.command()
+@click.command(epilog="Example: ./lab slides 00 01")
 @click.argument("numbers", nargs=-1, metavar="[NUMBER]...")
 def slides(numbers: tuple[str, ...]) -> None:
     """Make slides of each notebook, or of those named (00 …), in results/slides."""
@@ -45,10 +45,12 @@ def slides(numbers: tuple[str, ...]) -> None:
 
 
 def check_tools(command: str) -> None:
-    """Raises Missing."""
+    """Raises MissingDependencyError."""
     needs(command)
     if any(find_spec(module) is None for module in NEEDED):
-        raise Missing("Sphinx or one of its parts", "the book and the slides", f"./lab install {command}")
+        raise MissingDependencyError(
+            "Sphinx or one of its parts", "the book and the slides", f"./lab install {command}"
+        )
 
 
 def executed(notebook: Path) -> Path:

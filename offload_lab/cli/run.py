@@ -25,7 +25,7 @@ COLOURS = ("cyan", "magenta", "yellow", "green", "blue")
 DEFAULT_PORT = 9090  # as in the INI files
 
 
-@click.command()
+@click.command(epilog="Example: ./lab run 01 offload")
 @click.argument("step")
 @click.argument("variant", required=False)
 @click.option(
@@ -59,7 +59,7 @@ def run(step: str, variant: str | None, port: int, engine_name: str | None) -> N
 
 
 def follow(stage: Stage) -> None:
-    """Print every process's log as it grows. Raises ProcessDied when one ends by itself."""
+    """Print every process's log as it grows. Raises ProcessDiedError when one ends by itself."""
     width = max(len(process.name) for process in stage.everything)
     ended = threading.Event()
     with ExitStack() as exits:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from offload_lab.errors import Missing, Unknown
+from offload_lab.errors import MissingDependencyError, UnknownNameError
 from offload_lab.paths import ROOT
 from offload_lab.stages.manifest import nearest
 
@@ -20,40 +20,44 @@ SIDE_BY_SIDE = ("--numprocesses=3", "--dist=loadscope")  # see conftest.py; the 
 QUICK = ("-m", "not full", "--durations=10", "--durations-min=5")  # names what might rather be marked full
 
 
-@click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
-@click.option("--full", is_flag=True, help="Everything; without it, what takes three minutes.")
+@click.command(context_settings={"ignore_unknown_options": True}, epilog="Example: ./lab test -k reload -x")
+@click.option("--full", is_flag=True, help="All tests; without it, those of the quick tier (three minutes).")
 @click.argument("pytest_args", nargs=-1, type=click.UNPROCESSED)
 def test(full: bool, pytest_args: tuple[str, ...]) -> None:
-    """Run the quick tests, with --full all of them; further words go to pytest, which then runs all that they name."""
+    """Run the quick tests, or all with --full; PYTEST_ARGS go to pytest, which then runs all tests that they name.
+
+    Coverage: --cov.
+    """
     needs("test")
     os.chdir(ROOT)
-    words = pytest_words(full, pytest_args, side_by_side=importlib.util.find_spec("xdist") is not None)
-    os.execv(sys.executable, [sys.executable, "-m", "pytest", *words])  # noqa: S606 (no shell: that is the point)
+    args = pytest_args_of(full, pytest_args, side_by_side=importlib.util.find_spec("xdist") is not None)
+    os.execv(sys.executable, [sys.executable, "-m", "pytest", *args])  # noqa: S606 (no shell: that is the point)
 
 
-def pytest_words(full: bool, named: tuple[str, ...], side_by_side: bool) -> tuple[str, ...]:
-    """The words for pytest. What was named runs whole, in one process that is easier to read, unless `full` is said."""
+def pytest_args_of(full: bool, named: tuple[str, ...], side_by_side: bool) -> tuple[str, ...]:
+    """The arguments of pytest. Named tests of both tiers run in one process, whose output is easier to read, unless
+    `full` is set."""
     if named and not full:
         return named
     return (*(SIDE_BY_SIDE if side_by_side else ()), *(() if full else QUICK), *named)
 
 
-@click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
-@click.argument("words", nargs=-1, type=click.UNPROCESSED)
-def engine(words: tuple[str, ...]) -> None:
-    """Build the uWSGI on which uwsgi.route() works, once (--force: again)."""
+@click.command(epilog="Example: ./lab engine --force")
+@click.option("--force", is_flag=True, help="Build it again even if nothing has changed.")
+def engine(force: bool) -> None:
+    """Build the patched uWSGI, once: uwsgi.route() works on it."""
     build = str(ROOT / "uwsgi_build" / "build.py")
-    os.execv(sys.executable, [sys.executable, build, *words])  # noqa: S606
+    os.execv(sys.executable, [sys.executable, build, *(["--force"] if force else [])])  # noqa: S606
 
 
-@click.command()
+@click.command(epilog="Example: ./lab notebook 03")
 @click.argument("number", default="00")
 def notebook(number: str) -> None:
     """Open JupyterLab on notebook NUMBER (00, where it starts)."""
     path = find_notebook(number)
     needs("notebook")
     if importlib.util.find_spec("jupyterlab") is None:
-        raise Missing("JupyterLab", "the notebooks", "./lab install notebook")
+        raise MissingDependencyError("JupyterLab", "the notebooks", "./lab install notebook")
     os.chdir(NOTEBOOKS)
     root = ["--allow-root"] if os.geteuid() == 0 else []  # in a container; it listens on the loopback only
     words = ["-m", "jupyterlab", "--ip=127.0.0.1", NO_NEWS, *root, path.name]
@@ -61,9 +65,9 @@ def notebook(number: str) -> None:
 
 
 def find_notebook(number: str) -> Path:
-    """The notebook that `number` (``3`` or ``03``) begins. Raises Unknown with the nearest match."""
+    """The notebook that `number` (``3`` or ``03``) begins. Raises UnknownNameError with the nearest match."""
     names = sorted(path.name for path in NOTEBOOKS.glob("*.ipynb"))
     name = next((name for name in names if name.startswith(number.zfill(2))), None)
     if name is None:
-        raise Unknown("notebook", number, names, nearest(number, names))
+        raise UnknownNameError("notebook", number, names, nearest(number, names))
     return NOTEBOOKS / name

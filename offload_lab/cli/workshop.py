@@ -21,7 +21,7 @@ DOCUMENTS = ROOT / "docs" / "workshop"
 DIST = ROOT / "dist"
 
 
-@click.command()
+@click.command(epilog="Example: ./lab timetable 180")
 @click.argument("minutes", type=click.IntRange(min=1), default=90)
 @click.option("--renew", is_flag=True, help="Instead, compute anew what docs/workshop/ holds of it.")
 def timetable(minutes: int, renew: bool) -> None:
@@ -35,7 +35,7 @@ def timetable(minutes: int, renew: bool) -> None:
         out.print(line, style=style, markup=False, soft_wrap=True)
 
 
-@click.command()
+@click.command(epilog="Example: ./lab pack")
 def pack() -> None:
     """Make one archive of the repository and all its packages in dist/, for a room without a network."""
     began = time.monotonic()

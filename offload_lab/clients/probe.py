@@ -9,7 +9,7 @@ from typing import Self
 
 from offload_lab.process.background import Background
 
-from .http import exchange
+from .http import fetch
 
 ROOM_S = 30.0  # for a busy machine
 
@@ -23,9 +23,12 @@ class Pong:
 
 
 def ping(port: int, timeout_s: float) -> Pong:
-    """GET /ping on a connection of its own; the whole answer has `timeout_s`. Raises OSError, TimeoutError included."""
+    """GET /ping on a connection of its own; the whole answer has `timeout_s`.
+
+    Raises: OSError, TimeoutError included.
+    """
     try:
-        answer = exchange(port, "/ping", "GET", {}, None, timeout_s)
+        answer = fetch(port, "/ping", timeout_s=timeout_s)
         return Pong(answer.status, int(answer.headers.get("X-Worker-Pid", 0)))
     except (http.client.HTTPException, ValueError) as error:
         raise ConnectionError(f"no HTTP answer to /ping: {error!r}") from error
@@ -75,7 +78,10 @@ class Probes:
         return self
 
     def close(self) -> None:
-        """Nobody new from now on. Raises what kept bystanders from being sent, if anything did."""
+        """Nobody new from now on.
+
+        Raises: what kept bystanders from being sent, if anything did.
+        """
         self._source.end()
 
     def __exit__(

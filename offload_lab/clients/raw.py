@@ -47,7 +47,10 @@ class Received:
 
 
 class RawClient(Received):
-    """One connection to the front. Nothing here waits longer than PATIENCE_S. Raises OSError where nobody listens."""
+    """One connection to the front. Nothing here waits longer than PATIENCE_S.
+
+    Raises: OSError where nobody listens.
+    """
 
     def __init__(self, port: int, request: bytes) -> None:
         super().__init__()
@@ -72,7 +75,7 @@ class RawClient(Received):
             self.take()
 
     def take(self) -> None:
-        """Raises TimeoutError where nothing comes."""
+        """Raises: TimeoutError where nothing comes."""
         try:
             chunk = self.socket.recv(65536)
         except ConnectionError:

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from offload_lab.stages.site.users import DEMO_USER, DEMO_USERS
 
-from .http import Answer, exchange
+from .http import Answer, fetch
 
 LOGIN = "/accounts/login/"
 LOGOUT = "/accounts/logout/"
@@ -31,12 +31,15 @@ class Session:
     def ask(
         self, method: str, path: str, form: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        """One request on a connection of its own; redirects are not followed. Raises OSError or HTTPException."""
+        """One request on a connection of its own; redirects are not followed.
+
+        Raises: OSError or HTTPException.
+        """
         body = urlencode(form) if form is not None else None
         sent = {**({"Cookie": self.cookie} if self.cookies else {}), **(headers or {})}
         if form is not None:
             sent["Content-Type"] = "application/x-www-form-urlencoded"
-        answer = exchange(self._port, path, method, sent, body, self._timeout_s)
+        answer = fetch(self._port, path, method, sent, body, self._timeout_s)
         self._keep(answer.headers)
         return answer
 
@@ -48,7 +51,7 @@ class Session:
                     del self.cookies[name]
 
     def log_in(self, name: str = DEMO_USER, password: str = DEMO_USERS[DEMO_USER]) -> None:
-        """Raises PermissionError where the form is shown again."""
+        """Raises: PermissionError where the form is shown again."""
         answer = self._send_form(LOGIN, {"username": name, "password": password})
         if answer.status != 302:
             raise PermissionError(f"{name} could not log in: {answer.status}")

@@ -45,7 +45,10 @@ class SlowReader:
         self._thread = threading.Thread(target=self._read, daemon=True)
 
     def wait_for_head(self) -> bytes:
-        """The status line and headers, within `timeout_s`; the transfer has begun then. Raises OSError."""
+        """The status line and headers, within `timeout_s`; the transfer has begun then.
+
+        Raises: OSError.
+        """
         self.head, rest = receive_head(self._socket, Deadline(self._timeout_s), self.head)
         self.received = len(self.head) + len(HEAD_END) + len(rest)
         return self.head

@@ -23,7 +23,7 @@ WITHOUT_LUNCH_MIN = 240
 STEP_END_MIN = 6  # a break may come so much too early or late to stand between two steps
 
 
-class TooShort(LabError):
+class TooShortError(LabError):
     """Not even what is never left out fits into the minutes."""
 
     def __init__(self, minutes: int, least: int) -> None:
@@ -88,11 +88,11 @@ class Timetable:
 
 
 def plan(steps: Sequence[Step], minutes: int) -> Timetable:
-    """The most valuable sections that fit. Raises TooShort."""
+    """The most valuable sections that fit. Raises TooShortError."""
     every = sorted(groups(steps), key=lambda group: (group.cut != 0, -group.cut, group.step.number))
     kept = [group for group in every if group.cut == 0]
     if length(kept) > minutes:
-        raise TooShort(minutes, length(kept))
+        raise TooShortError(minutes, length(kept))
     for group in every:
         if group not in kept and all(other in kept for other in group.within) and length([*kept, group]) <= minutes:
             kept.append(group)

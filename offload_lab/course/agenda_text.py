@@ -4,7 +4,7 @@ import re
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from offload_lab.errors import Unknown
+from offload_lab.errors import UnknownNameError
 from offload_lab.stages.manifest import Step
 
 from .agenda import Entry, Group, Timetable, plan
@@ -88,7 +88,7 @@ def renewed(text: str, steps: Sequence[Step]) -> str:
         else:
             known = {step.number: step for step in steps}
             if number not in known:
-                raise Unknown("step", number, list(known), None)
+                raise UnknownNameError("step", number, list(known), None)
             body = sections_table(known[number])
         return f"{before}\n{body}\n\n{after}"
 

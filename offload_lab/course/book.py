@@ -17,14 +17,14 @@ SETTINGS = ROOT / "docs" / "book"
 NOT_IN_IT = (".*", "__pycache__", "*.egg-info", "results", "work", "dist", "notebooks", "*.lock")
 
 
-class BrokenBook(LabError):
+class BookError(LabError):
     """Sphinx found something wrong, and has said what."""
 
 
 def build(notebooks: Mapping[str, Path], into: Path = BOOK) -> Path:
     """Make the site in `into` and give its first page. `notebooks` are the files to show, by their names.
 
-    Raises BrokenBook with Sphinx's words: for a link that leads nowhere, a page that nothing leads to.
+    Raises BookError with Sphinx's words: for a link that leads nowhere, a page that nothing leads to.
     """
     with TemporaryDirectory(prefix="lab-book-") as scratch:
         tree, site = Path(scratch, "tree"), Path(scratch, "build", "site")  # one deep: myst-nb writes beside the site
@@ -34,7 +34,7 @@ def build(notebooks: Mapping[str, Path], into: Path = BOOK) -> Path:
         answer = subprocess.run(command, capture_output=True, text=True)
         if answer.returncode:
             said = (answer.stderr or answer.stdout).replace(f"{tree}/", "").strip()
-            raise BrokenBook(f"the book has faults:\n{said}")
+            raise BookError(f"the book has faults:\n{said}")
         shutil.rmtree(into, ignore_errors=True)
         shutil.move(site, into)
     return into / "index.html"

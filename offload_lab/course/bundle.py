@@ -21,7 +21,7 @@ from pathlib import Path
 from packaging.markers import Marker
 
 from offload_lab import programs
-from offload_lab.errors import LabError, Missing, indent
+from offload_lab.errors import LabError, MissingDependencyError, indent
 
 STEP_OF_PIP = ("Collecting ", "Processing ", "Ignoring ")  # it says one of these about each line of a lock file
 PIN = re.compile(r"^[^\s#].*(?:\n[ \t].*)*", re.MULTILINE)  # a pin in a lock file, and its hashes on the lines below
@@ -33,7 +33,7 @@ STORED = 0  # gzip without compressing: wheels are compressed already, and it ta
 Tell = Callable[[str, float], None]  # the name of a lock file, and the share of it that is there
 
 
-class NoClone(LabError):
+class NoCloneError(LabError):
     """The folder is not the top of a git clone with a commit in it. `words` are git's."""
 
     def __init__(self, root: Path, words: str) -> None:
@@ -47,7 +47,7 @@ class NoClone(LabError):
         )
 
 
-class DownloadFailed(LabError):
+class DownloadError(LabError):
     """pip could not get all that a lock file pins."""
 
     def __init__(self, lock: str, tail: str) -> None:
@@ -76,7 +76,10 @@ class Packed:
 
 
 def pack(root: Path, dist: Path, tell: Tell) -> Packed:
-    """Write the archive into `dist`. Raises NoClone, DownloadFailed, Missing; then `dist` is as it was."""
+    """Write the archive into `dist`.
+
+    Raises: NoCloneError, DownloadError, MissingDependencyError; then `dist` is as it was.
+    """
     commit, uncommitted = committed(root)
     dist.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=dist) as scratch:
@@ -118,10 +121,13 @@ def is_source(file: str) -> bool:
 
 
 def committed(root: Path) -> tuple[str, int]:
-    """The commit that stands there, and how many files differ from it. Raises NoClone."""
+    """The commit that stands there, and how many files differ from it.
+
+    Raises: NoCloneError.
+    """
     top = git(root, "rev-parse", "--show-toplevel")
     if Path(top).resolve() != root.resolve():
-        raise NoClone(root, f"the clone around it is {top}")
+        raise NoCloneError(root, f"the clone around it is {top}")
     return git(root, "rev-parse", "--short", "HEAD"), len(git(root, "status", "--porcelain").splitlines())
 
 
@@ -129,9 +135,9 @@ def git(root: Path, *words: str) -> str:
     try:
         answer = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True)
     except FileNotFoundError as error:
-        raise Missing("git", "./lab pack", programs.install("git")) from error
+        raise MissingDependencyError("git", "./lab pack", programs.install("git")) from error
     if answer.returncode:
-        raise NoClone(root, f"git says: {answer.stderr.strip()}")
+        raise NoCloneError(root, f"git says: {answer.stderr.strip()}")
     return answer.stdout.strip()
 
 
@@ -149,18 +155,24 @@ def copy(root: Path, scratch: Path) -> Path:
 
 
 def find_pip(scratch: Path) -> list[str]:
-    """This Python's pip, or where uv made the environment, one of its own for the moment. Raises Missing."""
+    """This Python's pip, or where uv made the environment, one of its own for the moment.
+
+    Raises: MissingDependencyError.
+    """
     if importlib.util.find_spec("pip"):
         return [sys.executable, "-m", "pip"]
     try:
         venv.create(scratch / "pip", with_pip=True)
     except subprocess.CalledProcessError as error:
-        raise Missing("pip", "./lab pack", programs.command_here(programs.VENV)) from error
+        raise MissingDependencyError("pip", "./lab pack", programs.command_here(programs.VENV)) from error
     return [str(scratch / "pip" / "bin" / "python"), "-m", "pip"]
 
 
 def download(pip: list[str], lock: Path, wheels: Path, tell: Tell) -> None:
-    """Everything that `lock` pins for this minor version and platform. Raises DownloadFailed with pip's last words."""
+    """Everything that `lock` pins for this minor version and platform.
+
+    Raises: DownloadError with pip's last words.
+    """
     text = lock.read_text()
     words = [*pip, "download", "--no-deps", "--require-hashes", "--ignore-requires-python", "--progress-bar=off"]
     rounds = [text, *other_patches(text, f"{sys.version_info.major}.{sys.version_info.minor}")]
@@ -178,7 +190,7 @@ def download(pip: list[str], lock: Path, wheels: Path, tell: Tell) -> None:
                 tell(lock.name, min(said, pins - 1) / max(pins, 1))
         wanted.unlink()
         if child.returncode:
-            raise DownloadFailed(lock.name, "".join(last))
+            raise DownloadError(lock.name, "".join(last))
     tell(lock.name, 1)
 
 

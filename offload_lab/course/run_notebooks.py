@@ -28,7 +28,7 @@ COLOURS = re.compile(r"\x1b\[[\d;]*m")  # of a traceback
 FOR_THE_LEARNER = ("░", "█", "You made no guess")  # progress, and what only somebody at the keyboard can do
 
 
-class NotebookFailed(LabError):
+class NotebookFailedError(LabError):
     """A cell of `notebook` ended with an error; `said` is what the kernel said of it."""
 
     def __init__(self, notebook: Path, cell: str, said: str) -> None:
@@ -43,7 +43,7 @@ class NotebookFailed(LabError):
 def executed(notebook: Path, folder: Path = EXECUTED, progress: Callable[[float], None] = lambda share: None) -> Path:
     """The executed copy of `notebook` in `folder`, made now if there is none of this state. `progress` gets 0 to 1.
 
-    Raises NotebookFailed at the first cell that fails.
+    Raises NotebookFailedError at the first cell that fails.
     """
     kept = folder / f"{notebook.stem}-{state(notebook)}.ipynb"
     if not kept.exists():
@@ -87,7 +87,7 @@ def run(notebook: Path, progress: Callable[[float], None]) -> Any:
                 try:
                     client.execute_cell(cell, number)
                 except (CellControlSignal, DeadKernelError) as error:
-                    raise NotebookFailed(notebook, cell.id, COLOURS.sub("", str(error)).strip()) from error
+                    raise NotebookFailedError(notebook, cell.id, COLOURS.sub("", str(error)).strip()) from error
     for cell in content.cells:
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if not is_chatter(output)]

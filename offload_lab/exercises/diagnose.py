@@ -11,7 +11,8 @@ from typing import Any
 
 import psutil
 
-from offload_lab.errors import LabError, NotReady, ProcessDied, WrongPing
+from offload_lab.errors import LabError, NotReadyError, ProcessDiedError, WrongPingError
+from offload_lab.process.deadlines import Deadline
 from offload_lab.stages.lesson import load_lesson
 from offload_lab.stages.manifest import Step, Task
 from offload_lab.stages.stage import Stage
@@ -27,7 +28,8 @@ PING_LOST = "ping_lost"
 TELLING = ("strict-mode", "Error", "error", "invalid", "unable", "failed", "unknown", "bind()", "no such")
 REQUEST = "[pid: "  # begins a line about a request, in which any word may stand
 LAST_WORDS = 3
-LEAST_S = 1.0  # for the requests, however long the processes took to start
+LEAST_S = 0.01  # 0 would be no limit
+TELLS_S = 2.0  # a server that does not answer for so long
 
 Rule = Callable[[Any], str | None]
 
@@ -40,23 +42,24 @@ class Diagnosis:
     errors: tuple[str, ...] = ()
 
 
-class OutOfTime(BaseException):
+class OutOfTimeError(BaseException):
     """Not an Exception: a scenario goes on after many of those."""
 
 
-def diagnose(step: Step, task: Task, within_s: float = math.inf) -> Diagnosis:
+def diagnose(step: Step, task: Task, deadline: Deadline | None = None) -> Diagnosis:
     """What the text of the task's INI says; else start its variant of `step`, send the requests of its scenario, and
-    apply the rules to what was seen. After `within_s` the scenario is left: then what is busy, and the logs."""
-    ends = time.monotonic() + within_s
+    apply the rules to what was seen. At the `deadline` the scenario is left: then what is busy, and the logs. The
+    processes are killed at the end."""
+    began = time.monotonic()
     if facts := ini_facts(step, task):
         return Diagnosis(tuple(facts))
     lesson = load_lesson(step, task.diagnoses)
     try:
-        with Stage(step, task.variant, options=getattr(lesson, "OPTIONS", ())) as stage:
+        with Stage(step, task.variant, options=getattr(lesson, "OPTIONS", ()), ready=deadline, grace_s=0) as stage:
             try:
-                with limited(ends - time.monotonic()):
+                with limited(deadline.left() if deadline else math.inf):
                     seen = lesson.observe(stage)
-            except OutOfTime:
+            except OutOfTimeError:
                 return Diagnosis((*of_logs(stage), *busy(stage)), tuple(last_errors(stage)))
             except (LabError, OSError, HTTPException, psutil.Error):  # a process ended, an answer was cut
                 return Diagnosis(tuple(of_logs(stage)), tuple(last_errors(stage)))
@@ -64,18 +67,20 @@ def diagnose(step: Step, task: Task, within_s: float = math.inf) -> Diagnosis:
             findings = [Finding(name, words) for name, words in said if words]
             findings = of_logs(stage, findings) or findings or list(busy(stage))
             return Diagnosis(tuple(findings), () if findings else tuple(last_errors(stage)))
-    except WrongPing as error:
+    except WrongPingError as error:
         return Diagnosis((Finding(PING_LOST, ping_lost(error)),))
-    except (ProcessDied, NotReady) as error:
-        return Diagnosis((Finding(WILL_NOT_START, will_not_start(error)),))
+    except (ProcessDiedError, NotReadyError) as error:
+        waited_s = time.monotonic() - began
+        tells = isinstance(error, ProcessDiedError) or waited_s > TELLS_S
+        return Diagnosis((Finding(WILL_NOT_START, will_not_start(error, waited_s)),) if tells else ())
 
 
 @contextmanager
 def limited(seconds: float) -> Iterator[None]:
-    """Raises OutOfTime in the block; only the main thread can."""
+    """Raises OutOfTimeError in the block; only the main thread can."""
 
     def stop(*_: object) -> None:
-        raise OutOfTime
+        raise OutOfTimeError
 
     if math.isinf(seconds):
         yield
@@ -119,7 +124,7 @@ def telling(log: str) -> list[str]:
     return [line for line in lines if any(word in line for word in TELLING)]
 
 
-def ping_lost(error: WrongPing) -> str:
+def ping_lost(error: WrongPingError) -> str:
     """`GET /ping` is the lab's own first request; no task is about it."""
     if error.offloaded:
         return (
@@ -129,7 +134,10 @@ def ping_lost(error: WrongPing) -> str:
     return f"GET /ping, the lab's own first request, got {error.answer}: {error.name}.ini answered it"
 
 
-def will_not_start(error: ProcessDied | NotReady) -> str:
-    what = "ended before it answered" if isinstance(error, ProcessDied) else "lives, but does not answer"
+def will_not_start(error: ProcessDiedError | NotReadyError, waited_s: float) -> str:
+    if isinstance(error, ProcessDiedError):
+        what = "ended before it answered"
+    else:
+        what = f"lives, and did not answer within {waited_s:.0f} s"
     lines = telling(error.log_tail)[-LAST_WORDS:]
     return f"{error.name}.ini {what}" + (f". Its log says: {' / '.join(lines)}" if lines else "")

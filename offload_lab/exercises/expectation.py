@@ -1,7 +1,7 @@
 """How a task's test says what is wrong: what was called, what came of it, what should have."""
 
 
-class Unexpected(AssertionError):
+class UnexpectedResultError(AssertionError):
     """What a learner is told of a task that is not solved."""
 
     def __init__(self, called: str, got: object, expected: object) -> None:
@@ -10,6 +10,9 @@ class Unexpected(AssertionError):
 
 
 def expect(called: str, got: object, expected: object) -> None:
-    """Raises Unexpected, an AssertionError, unless `got` equals `expected`. All three are shown to a learner."""
+    """All three are shown to a learner.
+
+    Raises: UnexpectedResultError, an AssertionError, unless `got` equals `expected`.
+    """
     if got != expected:
-        raise Unexpected(called, got, expected)
+        raise UnexpectedResultError(called, got, expected)

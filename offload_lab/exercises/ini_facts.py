@@ -10,7 +10,7 @@ from offload_lab.lint.targets import read
 from offload_lab.stages.manifest import Step, Task
 from offload_lab.uwsgi.config.ini import read_ini
 from offload_lab.uwsgi.config.magic import magic_of
-from offload_lab.uwsgi.config.model import Config, Option, UnusableConfig
+from offload_lab.uwsgi.config.model import Config, ConfigError, Option
 from offload_lab.uwsgi.config.options import known
 from offload_lab.uwsgi.config.reader import parse
 from offload_lab.uwsgi.config.servers import COLLECTS
@@ -40,7 +40,7 @@ def ini_facts(step: Step, task: Task) -> list[Finding]:
         return []
     path = str(step.folder / task.file)
     found = list(unread_sections(path))
-    with suppress(UnusableConfig):  # uWSGI says the rest
+    with suppress(ConfigError):  # uWSGI says the rest
         configs = {ini: parse(str(step.folder / ini), read) for ini in step.variant(task.variant).inis}
         config = configs[task.file]
         judged = [*lint(config), *lint_sides(list(configs.values()))]

@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from offload_lab.errors import BrokenMarks
+from offload_lab.errors import RegionError
 
 OPENS = re.compile(r"([ \t]*)[;#] >>> (\w+)\s*")
 CLOSES = re.compile(r"[ \t]*[;#] <<<\s*")
@@ -24,32 +24,32 @@ class Region:
 
 
 def regions(text: str) -> dict[str, Region]:
-    """Raises BrokenMarks for a marker without its counterpart, a region within another, a name used twice."""
+    """Raises RegionError for a marker without its counterpart, a region within another, a name used twice."""
     found: dict[str, Region] = {}
     is_open: tuple[str, str, int] | None = None
     for number, line in enumerate(text.split("\n")):
         if opens := OPENS.fullmatch(line):
             indent, name = opens.groups()
             if is_open:
-                raise BrokenMarks(f"line {number + 1}: '>>> {name}' stands before the '<<<' of '>>> {is_open[1]}'")
+                raise RegionError(f"line {number + 1}: '>>> {name}' stands before the '<<<' of '>>> {is_open[1]}'")
             if name in found:
-                raise BrokenMarks(f"line {number + 1}: there is a second '>>> {name}'")
+                raise RegionError(f"line {number + 1}: there is a second '>>> {name}'")
             is_open = indent, name, number
         elif CLOSES.fullmatch(line):
             if not is_open:
-                raise BrokenMarks(f"line {number + 1}: the line '>>> …' that belongs to this '<<<' is gone")
+                raise RegionError(f"line {number + 1}: the line '>>> …' that belongs to this '<<<' is gone")
             found[is_open[1]] = Region(is_open[0], is_open[2], number)
             is_open = None
     if is_open:
-        raise BrokenMarks(f"line {is_open[2] + 1}: the line '<<<' that belongs to '>>> {is_open[1]}' is gone")
+        raise RegionError(f"line {is_open[2] + 1}: the line '<<<' that belongs to '>>> {is_open[1]}' is gone")
     return found
 
 
 def find(text: str, name: str) -> Region:
-    """Raises BrokenMarks where there is no such region."""
+    """Raises RegionError where there is no such region."""
     found = regions(text)
     if name not in found:
-        raise BrokenMarks(f"the lines '>>> {name}' and '<<<' are gone")
+        raise RegionError(f"the lines '>>> {name}' and '<<<' are gone")
     return found[name]
 
 

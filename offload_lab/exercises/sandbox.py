@@ -1,6 +1,6 @@
 """Copies that are tried: a folder of the repository's shape, in which one step is a learner's.
 
-The shape is what lets the INIs' own ``pythonpath = %d../..`` and ``%d../04_websocket`` find what they name.
+The shape is what lets the INIs' own ``pythonpath = %d../..`` and ``%d../NN_name`` find what they name.
 """
 
 import ast
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from offload_lab.errors import CannotCheck
+from offload_lab.errors import CheckError
 from offload_lab.paths import ROOT
 from offload_lab.stages.manifest import Step, Task, find, steps_folder
 from offload_lab.stages.stage import short_private_folder
@@ -68,14 +68,14 @@ def solutions(step: Step) -> dict[str, str]:
 
 def inspect(step: Step, only: Task | None = None) -> None:
     """See that the learner's folder can be tried; for the task `only`, all but other tasks' files and what is missing.
-    Raises CannotCheck or BrokenMarks, each with what to do."""
+    Raises CheckError or RegionError, each with what to do."""
     theirs = workspace.folder(step)
     for task in [only] if only else step.tasks:
         workspace.read(step, task)
     inis = {ini for variant in step.variants for ini in variant.inis} if only is None else ()
     for ini in sorted(inis):
         if not (theirs / ini).exists():
-            raise CannotCheck(
+            raise CheckError(
                 f"{workspace.shown(theirs / ini)} is gone;"
                 f" get it back with: ./lab reset {step.number} (it keeps a copy)"
             )
@@ -91,4 +91,4 @@ def see_that_python_reads(path: Path) -> None:
     except (SyntaxError, ValueError) as error:
         line = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
         what = error.msg if isinstance(error, SyntaxError) else error
-        raise CannotCheck(f"{workspace.shown(path)}{line}: Python cannot read it: {what}; mend that first") from None
+        raise CheckError(f"{workspace.shown(path)}{line}: Python cannot read it: {what}; mend that first") from None

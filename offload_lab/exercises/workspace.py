@@ -6,7 +6,7 @@ import shutil
 from datetime import datetime
 from pathlib import Path
 
-from offload_lab.errors import BrokenMarks, CannotCheck, WorkInTheWay
+from offload_lab.errors import CheckError, RegionError, WorkspaceError
 from offload_lab.paths import ROOT
 from offload_lab.stages.manifest import Step, Task
 
@@ -23,11 +23,15 @@ def work() -> Path:
 
 
 def folder(step: Step) -> Path:
-    """The learner's folder of `step`. Raises WorkInTheWay where it was not started."""
+    """The learner's folder of `step`. Raises WorkspaceError where it was not started."""
     path = work() / step.name
-    if not path.is_dir():
-        raise WorkInTheWay(f"{shown(path)} is not there yet; make it with: ./lab start {step.number}")
+    if not is_started(step):
+        raise WorkspaceError(f"{shown(path)} is not there yet; make it with: ./lab start {step.number}")
     return path
+
+
+def is_started(step: Step) -> bool:
+    return (work() / step.name).is_dir()
 
 
 def shown(path: Path) -> str:
@@ -41,11 +45,11 @@ def shown(path: Path) -> str:
 def start(step: Step, *, solved: bool = False) -> tuple[Path, Path | None]:
     """Make the learner's folder, with blanks unless `solved`; the folder, and where its former content was put.
 
-    Raises WorkInTheWay where it is there already: only a solved one replaces it, for a class that goes on.
+    Raises WorkspaceError where it is there already: only a solved one replaces it, for a class that goes on.
     """
     target = work() / step.name
     if target.exists() and not solved:
-        raise WorkInTheWay(
+        raise WorkspaceError(
             f"{shown(target)} is there already, with your work in it; go on with ./lab check {step.number}, or begin"
             f" again with ./lab reset {step.number} (it keeps a copy)"
         )
@@ -80,7 +84,7 @@ def reset(step: Step, task: Task | None = None) -> Path:
     fresh = blanked(step, task.file, NEIGHBOUR.sub("%d../../steps/", (step.folder / task.file).read_text()))
     try:
         text = regions.fill(path.read_text(), {task.name: task.blank})
-    except (OSError, UnicodeDecodeError, BrokenMarks):
+    except (OSError, UnicodeDecodeError, RegionError):
         text = fresh
     path.write_text(text)
     return kept
@@ -97,7 +101,7 @@ def keep(target: Path, step: Step) -> Path:
 
 
 def answer(step: Step, task: Task) -> str:
-    """The learner's lines. Raises BrokenMarks or CannotCheck, naming the file and the way out."""
+    """The learner's lines. Raises RegionError or CheckError, naming the file and the way out."""
     return regions.body(read(step, task), task.name)
 
 
@@ -113,10 +117,10 @@ def read(step: Step, task: Task) -> str:
     try:
         text = path.read_text()
         regions.find(text, task.name)
-    except BrokenMarks as error:
-        raise BrokenMarks(f"{shown(path)}, {error}; put the marker lines back around yours, or: {way_out}") from None
+    except RegionError as error:
+        raise RegionError(f"{shown(path)}, {error}; put the marker lines back around yours, or: {way_out}") from None
     except FileNotFoundError:
-        raise CannotCheck(f"{shown(path)} is gone; get it back with: {way_out}") from None
+        raise CheckError(f"{shown(path)} is gone; get it back with: {way_out}") from None
     except UnicodeDecodeError:
-        raise CannotCheck(f"{shown(path)} is no text any more; save it as UTF-8, or: {way_out}") from None
+        raise CheckError(f"{shown(path)} is no text any more; save it as UTF-8, or: {way_out}") from None
     return text

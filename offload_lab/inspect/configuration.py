@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 
 from offload_lab.uwsgi.config.environment import FILES
-from offload_lab.uwsgi.config.model import Config, UnusableConfig
+from offload_lab.uwsgi.config.model import Config, ConfigError
 from offload_lab.uwsgi.config.reader import parse
 
 COMMAND_LINE = "<command line>.ini"
@@ -40,7 +40,7 @@ def from_command_line(words: Sequence[str], cwd: str, environ: Mapping[str, str]
 
     try:
         config = parse(COMMAND_LINE, load, environ)
-    except UnusableConfig:
+    except ConfigError:
         return None
     unread = any(problem.kind == "unread-import" for problem in config.problems)
     return None if unread or changed_since(config, spawned) else config

@@ -16,14 +16,13 @@ from offload_lab.system import NOT_TOLD, is_linux
 from offload_lab.uwsgi.config.model import Config
 from offload_lab.uwsgi.config.routes import routes
 from offload_lab.uwsgi.config.servers import LOOPS, offload_threads
-from offload_lab.uwsgi.server import read_stats
-from offload_lab.uwsgi.stats import HTTP, is_path, read
+from offload_lab.uwsgi.stats import HTTP, StatsError, is_path, read_stats
 
 from .kernel_sockets import Socket, is_at
 from .reader import Reader
 from .runs import stats_socket
 from .snapshot import Connection, End, Listener, Request, Server, Snapshot, Wait, Worker
-from .syscalls import Blocked, thread_ids
+from .threads import Blocked, thread_ids
 
 ANEW = Reader()
 CAN_OFFLOAD = {"http", "uwsgi"}  # the protocols whose sockets tell of it
@@ -32,24 +31,29 @@ OTHER_USER = "its processes may not be read: run this as their user, or as root"
 
 
 def take_snapshot(step: Step, variant: Variant, run: Path, front_only: bool = False) -> Snapshot:
-    """The facts of this moment. Raises LabError where the variant does not run in `run`."""
+    """The facts of this moment.
+
+    Raises: LabError where the variant does not run in `run`.
+    """
     servers = []
     connections: list[Connection] = []
     for name in variant.inis[-1:] if front_only else variant.inis:
         ini = step.folder / name
         try:
             stats = read_stats(stats_socket(run, ini))
-        except OSError as error:
-            reason = getattr(error, "strerror", None) or error
-            raise LabError(f"{name} of {step.name} {variant.name} does not answer in {run}: {reason}") from error
+        except StatsError as error:
+            raise LabError(f"{name} of {step.name} {variant.name} does not answer in {run}: {error.why}") from error
         server, connections = look_at(stats, ini.stem)  # the last is the front
         servers.append(server)
     return Snapshot(step.name, variant.name, tuple(servers), tuple(connections))
 
 
 def take_snapshot_at(address: str) -> Snapshot:
-    """The facts of any uWSGI, by its stats server. Raises StatsError."""
-    stats = read(address)
+    """The facts of any uWSGI, by its stats server.
+
+    Raises: StatsError.
+    """
+    stats = read_stats(address)
     server, connections = look_at(stats, f"uWSGI {stats.get('version', '?')} at {address}", is_local(address))
     return Snapshot("", "", (server,), tuple(connections))
 

@@ -6,7 +6,7 @@ from offload_lab.uwsgi.config.model import Config
 
 from .configuration import configuration
 from .kernel_sockets import Socket, open_sockets, sockets
-from .syscalls import Blocked, blocked_threads
+from .threads import Blocked, blocked_threads
 
 
 class Reader:

@@ -11,7 +11,7 @@ import psutil
 from offload_lab.errors import LabError
 from offload_lab.stages import manifest
 from offload_lab.stages.manifest import Step, Variant
-from offload_lab.uwsgi.server import read_stats
+from offload_lab.uwsgi.stats import read_stats
 
 
 class Run(NamedTuple):
@@ -27,7 +27,10 @@ class Run(NamedTuple):
 
 
 def find_run(step: Step, variant: Variant) -> Path:
-    """The run folder of a running `variant`. Raises LabError where there is none, or more than one."""
+    """The run folder of a running `variant`.
+
+    Raises: LabError where there is none, or more than one.
+    """
     found = [run for run in runs([step]) if run.variant == variant]
     if not found:
         start = f"./lab run {step.number} {variant.name}"
@@ -38,7 +41,7 @@ def find_run(step: Step, variant: Variant) -> Path:
 
 
 def only_run(found: Sequence[Run]) -> Run:
-    """Raises LabError where none of the repository's variants runs, or more than one."""
+    """Raises: LabError where none of the repository's variants runs, or more than one."""
     if not found:
         start, other = "./lab run 03 header", "./lab explain --stats PATH_OR_ADDRESS"
         raise LabError(f"no step of this repository is running; start one: {start}; or name any uWSGI: {other}")

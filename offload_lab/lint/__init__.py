@@ -3,10 +3,10 @@
 Needs nothing but Python's standard library: `offload-lint` installs alone.
 """
 
-from offload_lab.uwsgi.config.model import Config, Option, UnusableConfig
+from offload_lab.uwsgi.config.model import Config, ConfigError, Option
 from offload_lab.uwsgi.config.reader import parse
 
 from .judge import lint, lint_sides
 from .rules import RULES, Finding, Rule
 
-__all__ = ["RULES", "Config", "Finding", "Option", "Rule", "UnusableConfig", "lint", "lint_sides", "parse"]
+__all__ = ["RULES", "Config", "ConfigError", "Finding", "Option", "Rule", "lint", "lint_sides", "parse"]

@@ -18,13 +18,15 @@ hands over to a socket on which another listens, both sides are compared.
 a folder: each file in it, as an Emperor starts them. FILE:SECTION: that section.
 acknowledge a finding by a comment above its line:  ; lint: ignore RULE reason
 
+Example: {program} front.ini backend.ini
+
 exit status: 0 no error and no warning, 1 an error or a warning, 2 a file could not be
 read or a wrong option. Notes and general advice do not count.
 """
 
 
-def main(words: Sequence[str] | None = None, program: str = "offload-lint") -> int:
-    options = parser(program).parse_args(words)
+def main(args: Sequence[str] | None = None, program: str = "offload-lint") -> int:
+    options = parser(program).parse_args(args)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that knows no arrow shows a question mark
@@ -49,8 +51,8 @@ def main(words: Sequence[str] | None = None, program: str = "offload-lint") -> i
 def parser(program: str) -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         program,
-        description="Name what is wrong with uWSGI configurations for offloading: the line, what happens, the cure.",
-        epilog=EPILOG,
+        description="Name what is wrong with uWSGI configurations for offloading: the line, the effect, the cure.",
+        epilog=EPILOG.format(program=program),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.add_argument("files", nargs="*", metavar="FILE", help="INI, YAML, JSON or XML; FILE:SECTION; a folder")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from offload_lab.uwsgi.config.formats import ENDINGS
-from offload_lab.uwsgi.config.model import Config, UnusableConfig
+from offload_lab.uwsgi.config.model import Config, ConfigError
 from offload_lab.uwsgi.config.reader import parse
 from offload_lab.uwsgi.config.servers import APPS, listens
 
@@ -23,22 +23,22 @@ class Report:
     files: list[str]
     configs: list[Config] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
-    unusable: list[UnusableConfig] = field(default_factory=list)
+    unusable: list[ConfigError] = field(default_factory=list)
     joined: bool = False  # the files were read as one configuration
 
 
 def read(path: str) -> str:
-    """The text of `path`. Raises OSError or UnusableConfig: not every path is a file that can be read to its end."""
+    """The text of `path`. Raises OSError or ConfigError: not every path is a file that can be read to its end."""
     if Path(path).is_dir():
-        raise UnusableConfig(path, "is a folder, not a file")
+        raise ConfigError(path, "is a folder, not a file")
     if Path(path).exists() and not Path(path).is_file():
-        raise UnusableConfig(path, "is no ordinary file")
+        raise ConfigError(path, "is no ordinary file")
     with open(path, "rb") as file:
         content = file.read(LARGEST + 1)
     if len(content) > LARGEST:
-        raise UnusableConfig(path, "is larger than 1 MiB, no configuration is")
+        raise ConfigError(path, "is larger than 1 MiB, no configuration is")
     if b"\0" in content:
-        raise UnusableConfig(path, "is binary, not text")
+        raise ConfigError(path, "is binary, not text")
     return content.decode(errors="replace")
 
 
@@ -69,7 +69,7 @@ def attempt(path: str | list[str], environ: Mapping[str, str], report: Report) -
     """The configuration; none where it cannot be read, which the report then says."""
     try:
         return [parse(path, read, environ, sorted_glob)]
-    except UnusableConfig as error:
+    except ConfigError as error:
         if not any((known.where, known.why) == (error.where, error.why) for known in report.unusable):
             report.unusable.append(error)
         return []
@@ -98,9 +98,7 @@ def expand(name: str, report: Report) -> list[str]:
         return [name]
     found = vassals_in(name)
     if not found:
-        report.unusable.append(
-            UnusableConfig(name, f"is a folder with no file that uWSGI reads ({', '.join(ENDINGS)})")
-        )
+        report.unusable.append(ConfigError(name, f"is a folder with no file that uWSGI reads ({', '.join(ENDINGS)})"))
     return found
 
 

@@ -11,7 +11,7 @@ from offload_lab.uwsgi.config.model import ENVIRONMENT
 from .rules import RULES, Finding
 from .targets import Report
 
-WIDEST = 80  # longer lines are hard to read, however wide the terminal is
+WIDEST = 120
 COLOURS = {"error": "1;31", "warning": "33", "note": "36", "dim": "2", "bold": "1"}
 
 

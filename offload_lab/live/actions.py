@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from offload_lab.errors import Unknown
+from offload_lab.errors import UnknownNameError
 from offload_lab.process.deadlines import Deadline
 from offload_lab.stages.manifest import nearest
 from offload_lab.uwsgi.server import Uwsgi
@@ -153,8 +153,8 @@ ACTIONS = (
 
 
 def find(name: str) -> Action:
-    """Raises Unknown."""
+    """Raises UnknownNameError."""
     known = [one.name for one in ACTIONS]
     if name not in known:
-        raise Unknown("action", name, known, nearest(name, known))
+        raise UnknownNameError("action", name, known, nearest(name, known))
     return ACTIONS[known.index(name)]

@@ -9,13 +9,13 @@ from pathlib import Path
 from offload_lab.inspect.configuration import configuration
 from offload_lab.inspect.kernel_sockets import Socket, lines_of, open_sockets, parse_tcp, parse_unix, sockets
 from offload_lab.inspect.reader import Reader
-from offload_lab.inspect.socket_owners import SYSCALLS, read_syscall
-from offload_lab.inspect.syscalls import Blocked, blocked_in, thread_ids, watched
+from offload_lab.inspect.threads import EPOLL, Blocked, blocked_in, epoll_set, read_syscall, thread_ids
 from offload_lab.system import is_linux
 from offload_lab.uwsgi.config.model import Config
 
 from .sock_diag import tcp_sockets
 
+RUNS = -1  # in place of a system call
 FRESH_S = 0.1  # the kernel's lists are read once for all that look within it
 
 
@@ -83,11 +83,11 @@ class QuickReader(Reader):
         return {tid: found for tid in thread_ids(pid) if (found := self._thread(pid, tid))}
 
     def _thread(self, pid: int, tid: int) -> Blocked | None:
-        call, *arguments = read_syscall(pid, tid)
-        if call in SYSCALLS.get(platform.machine(), (set(), set(), set()))[1]:
+        call, *arguments = read_syscall(pid, tid) or [RUNS]
+        if call in EPOLL.get(platform.machine(), ()):
             self._epoll_sets[pid, tid] = arguments[0]
-        elif tid != pid and (pid, tid) in self._epoll_sets:
-            return Blocked("read", watched(pid, self._epoll_sets[pid, tid]))
+        elif call == RUNS and tid != pid and (pid, tid) in self._epoll_sets:
+            return Blocked("read", epoll_set(pid, self._epoll_sets[pid, tid]))
         return blocked_in(pid, tid)
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from offload_lab.errors import LabError, PortBusy
+from offload_lab.errors import LabError, PortInUseError
 from offload_lab.process.background import Background
 from offload_lab.process.deadlines import LOOPBACK
-from offload_lab.uwsgi.server import port_is_busy
+from offload_lab.process.server_process import port_in_use
 
 from .recording import LiveRecording
 from .view import View
@@ -35,13 +35,13 @@ HOSTS = (LOOPBACK, "localhost")
 
 
 class Server(ThreadingHTTPServer):
-    """`show` is a view, or a recording to play. Raises PortBusy for a `port` that is taken."""
+    """`show` is a view, or a recording to play. Raises PortInUseError for a `port` that is taken."""
 
     daemon_threads = True
 
     def __init__(self, show: View | LiveRecording, port: int = 0) -> None:
-        if port and port_is_busy(port):
-            raise PortBusy(port)
+        if port and port_in_use(port):
+            raise PortInUseError(port)
         super().__init__((LOOPBACK, port), Handler)
         self.show = show
         self.token = secrets.token_urlsafe(16)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from offload_lab.errors import LabError
-from offload_lab.uwsgi.stats import read
+from offload_lab.uwsgi.stats import read_stats
 
 from .actions import ACTIONS
 from .client import Client
@@ -27,7 +27,7 @@ class Side:
         self.problem = ""  # why nothing is seen just now; empty while something is
         self.counters = Counters()
         self.look: Look | None = None
-        self.watcher: Watcher | None = Watcher(title, lambda: read(title), lists)
+        self.watcher: Watcher | None = Watcher(title, lambda: read_stats(title), lists)
 
     def about(self) -> Json:
         """What does not change."""

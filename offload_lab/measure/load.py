@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import psutil
 
 from offload_lab.clients import Probes
+from offload_lab.clients.event_stream_pool import EventStreamPool
 from offload_lab.clients.session import Session
-from offload_lab.clients.sse import EventStreamPool
 from offload_lab.errors import LabError
 from offload_lab.stages.stage import Stage
 from offload_lab.uwsgi.server import Uwsgi
@@ -62,7 +62,7 @@ def percentile(waits: list[float], percent: int) -> float:
 def make_room(streams: int) -> None:
     """Let this process, and what it starts from now on, open the files that `streams` need: two each in the front.
 
-    Raises LabError where the system allows fewer.
+    Raises: LabError where the system allows fewer.
     """
     needed = 2 * streams + SPARE_DESCRIPTORS
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -82,7 +82,9 @@ def record_load(
 ) -> LoadResult:
     """Bystanders for `watch_s` seconds with no stream open, then as long beside `streams` of them.
 
-    Call `make_room` before the stage is started. Raises LabError where not every stream begins.
+    Call `make_room` before the stage is started.
+
+    Raises: LabError where not every stream begins.
     """
     with named(stage):
         visitor = Session(stage.port)
@@ -107,7 +109,10 @@ def record_load(
 
 
 def a_worker(process: Uwsgi) -> int:
-    """The process id of one of its workers. Raises ConnectionError while it has none."""
+    """The process id of one of its workers.
+
+    Raises: ConnectionError while it has none.
+    """
     workers = process.workers()
     if not workers:
         raise ConnectionError(f"{process.name} has no worker just now")

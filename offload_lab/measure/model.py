@@ -89,7 +89,7 @@ class Recording:
 
     @classmethod
     def load(cls, path: Path) -> "Recording":
-        """Raises LabError for a file that is no recording of this schema."""
+        """Raises: LabError for a file that is no recording of this schema."""
         try:
             data = json.loads(path.read_text())
             if data["schema"] != SCHEMA:

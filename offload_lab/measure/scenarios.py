@@ -13,13 +13,14 @@ from typing import Self
 import psutil
 
 from offload_lab.clients import Probe, Probes, SlowReader
+from offload_lab.clients.event_stream_pool import EventStreamPool
 from offload_lab.clients.session import Session
-from offload_lab.clients.sse import EventStreamPool
 from offload_lab.errors import LabError
 from offload_lab.inspect.socket_owners import find_socket_owners
 from offload_lab.process.background import Background
 from offload_lab.stages.stage import Stage
 from offload_lab.timeouts import scaled
+from offload_lab.uwsgi.stats import StatsError
 
 from .model import Recording, Sample, Transfer
 
@@ -93,8 +94,8 @@ class Sampler:
             at = self._clock()
             try:
                 sample = take_sample(self._stage, self.client_port, at)
-            except OSError as error:
-                sample = Sample(at, [], {}, None, gap=str(error) or type(error).__name__)
+            except StatsError as error:
+                sample = Sample(at, [], {}, None, gap=f"the stats server: {error.why}")
             self.samples.append(sample)
             self._closed.wait(EVERY_S)
 
@@ -179,7 +180,9 @@ def record_download(
     """Record how a started `stage` serves its path to a visitor whose connection is bad for `slow_s` seconds.
 
     The file must be larger than `slow_s` times `rate_mib_s` MiB and the kernel's buffers together (a few MiB), else
-    the worker is free before the visitor is. Raises LabError if the transfer failed, or ended before its time.
+    the worker is free before the visitor is.
+
+    Raises: LabError if the transfer failed, or ended before its time.
     """
     with named(stage), Watch(stage, BEFORE_S + slow_s + AFTER_S, progress) as watch:
         watch.wait(BEFORE_S)
@@ -218,7 +221,8 @@ def record_streams(
     """Record how a started `stage` holds `count` event streams of one logged-in visitor for `open_s` seconds.
 
     Where nothing is offloaded only the first stream is ever answered: the others wait with the bystanders.
-    Raises LabError where not even that is.
+
+    Raises: LabError where not even that is.
     """
     with named(stage):
         visitor = Session(stage.port)

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from offload_lab import doctor
 from offload_lab.clients import ping
-from offload_lab.errors import LabError, Unknown
+from offload_lab.errors import LabError, UnknownNameError
 from offload_lab.exercises import regions
 from offload_lab.measure import report, scenarios
 from offload_lab.measure.guesses import counts_as_guess, keep_guess
@@ -41,7 +41,7 @@ CONTEXT_LINES = 1
 
 
 def lesson(step: str, module: str = "notebook") -> ModuleType:
-    """What the notebook about `step` needs beside this module. Raises Unknown for a step that there is not."""
+    """What the notebook about `step` needs beside this module. Raises UnknownNameError for a step that there is not."""
     return load_lesson(manifest.find(step), module)
 
 
@@ -171,10 +171,13 @@ def show_code(step: str, file: str, name: str | None = None) -> None:
 
 
 def read(path: Path) -> str:
-    """Without the marker lines of the exercises. Raises Unknown with the nearest match for a file that is not there."""
+    """Without the marker lines of the exercises.
+
+    Raises: UnknownNameError with the nearest match for a file that is not there.
+    """
     if not path.is_file():
         known = sorted(one.name for one in path.parent.iterdir() if one.is_file())
-        raise Unknown(f"file in {path.parent.name}", path.name, known, manifest.nearest(path.name, known))
+        raise UnknownNameError(f"file in {path.parent.name}", path.name, known, manifest.nearest(path.name, known))
     return regions.unmarked(path.read_text())
 
 
@@ -194,7 +197,7 @@ def machine() -> None:
     """What the course can use on this machine, which uWSGI first of all."""
     rows = Table("part", "here", "needed for")
     for it in doctor.examine():
-        rows.add_row(it.part, it.found or f"missing; get it with: {it.install}", it.purpose)
+        rows.add_row(it.name, it.found or f"missing; get it with: {it.install}", it.purpose)
     show_table(rows)
 
 
@@ -205,7 +208,8 @@ def lessons() -> None:
         notebook = f"{step.name}.ipynb"
         link = f"[{notebook}]({notebook})" if (ROOT / "notebooks" / notebook).exists() else "not yet"
         lines.append(f"| {step.number} | {step.title} | {step.minutes} | {link} |")
-    lines.append("| | Your guesses, and what was measured | 5 | [08_guesses.ipynb](08_guesses.ipynb) |")
+    review = max(path.name for path in (ROOT / "notebooks").glob("*.ipynb"))
+    lines.append(f"| | Your guesses, and what was measured | 5 | [{review}]({review}) |")
     show_bundle({"text/markdown": "\n".join(lines), "text/plain": "\n".join(lines)})
 
 

@@ -3,11 +3,12 @@
 import ast
 import textwrap
 
-from offload_lab.errors import CannotCheck, LabError
+from offload_lab.errors import CheckError, LabError
 from offload_lab.exercises import hints, progress, regions, workspace
-from offload_lab.exercises.check import Verdict, try_out
+from offload_lab.exercises.check import LIMIT_S, Verdict, try_out
 from offload_lab.exercises.diagnose import diagnose
 from offload_lab.exercises.sandbox import scratch, solutions
+from offload_lab.process.deadlines import Deadline
 from offload_lab.stages import manifest
 from offload_lab.stages.manifest import Step, Task
 
@@ -54,7 +55,7 @@ def your_turn(step: str, task: str, lines: str) -> None:
     """Try `lines` in a task's gap, beside the step's own solutions of its other tasks, and say what came of it.
 
     As long as they are the blank, nothing is tried. From the second failed try on, each gives the next hint. Raises
-    CannotCheck where Python cannot read them.
+    CheckError where Python cannot read them.
     """
     found = manifest.find(step)
     chosen = found.task(task)
@@ -64,9 +65,10 @@ def your_turn(step: str, task: str, lines: str) -> None:
     with bar(f"your {chosen.name}") as done, scratch(found, answers={chosen.name: lines}) as copy:
         see_that_python_reads(copy, chosen)
         done(BEGUN)
+        deadline = Deadline(LIMIT_S)
         [verdict] = try_out(copy, [chosen.name])
         done(TESTED)
-        said = what_processes_do(copy, chosen) if verdict.outcome == "failed" else []
+        said = what_processes_do(copy, chosen, deadline) if verdict.outcome == "failed" else []
     known = progress.note_check(found, chosen, passed=verdict.passed, tried=True)
     if verdict.passed:
         say_passed(found, chosen, lines)
@@ -82,14 +84,14 @@ def see_that_python_reads(copy: Step, task: Task) -> None:
         if task.file.endswith(".py"):
             ast.parse(text)
     except ValueError as error:  # a null byte
-        raise CannotCheck(f"your lines: Python cannot read them: {error}; mend that first") from None
+        raise CheckError(f"your lines: Python cannot read them: {error}; mend that first") from None
     except SyntaxError as error:
         number = (error.lineno or 0) - regions.find(text, task.name).first - 1
-        raise CannotCheck(f"line {number} of yours: Python cannot read it: {error.msg}; mend that first") from None
+        raise CheckError(f"line {number} of yours: Python cannot read it: {error.msg}; mend that first") from None
 
 
-def what_processes_do(copy: Step, task: Task) -> list[str]:
-    diagnosis = diagnose(copy, copy.task(task.name))
+def what_processes_do(copy: Step, task: Task, deadline: Deadline) -> list[str]:
+    diagnosis = diagnose(copy, copy.task(task.name), deadline)
     return [finding.words for finding in diagnosis.findings] or list(diagnosis.errors)
 
 

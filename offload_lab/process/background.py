@@ -36,13 +36,16 @@ class Background:
             self.error = error
 
     def check(self) -> None:
-        """Raises what the thread's work raised, if it did."""
+        """Raises: what the thread's work raised, if it did."""
         if self.error is not None:
             self._raised = True
             raise self.error
 
     def wait_until(self, holds: Callable[[], bool], timeout_s: float, say: Callable[[], str]) -> None:
-        """Poll `holds`. Raises the thread's error as soon as there is one, TimeoutError with what `say` gives."""
+        """Poll `holds`.
+
+        Raises: the thread's error as soon as there is one, TimeoutError with what `say` gives.
+        """
         deadline = Deadline(timeout_s)
         while not holds():
             self.check()
@@ -56,7 +59,10 @@ class Background:
         return self
 
     def end(self) -> None:
-        """Ask it to end and wait for that. Raises its error, or TimeoutError where it does not end."""
+        """Ask it to end and wait for that.
+
+        Raises: its error, or TimeoutError where it does not end.
+        """
         self._ask_to_end()
         self._thread.join(scaled(self._join_s))
         if self._thread.is_alive():

@@ -34,7 +34,10 @@ def readable(source: IO[bytes] | socket.socket, within_s: float) -> bool:
 
 
 def receive(connection: socket.socket, deadline: Deadline, what: str) -> bytes:
-    """What comes next, empty at the end. Raises TimeoutError naming `what` at the deadline, else another OSError."""
+    """What comes next, empty at the end.
+
+    Raises: TimeoutError naming `what` at the deadline, else another OSError.
+    """
     if not readable(connection, deadline.left()):
         raise TimeoutError(f"{what}: timed out after {deadline.seconds:g} s")
     return connection.recv(READ_BYTES)

@@ -7,7 +7,10 @@ from offload_lab.timeouts import scaled
 
 
 def wait_for(condition: Callable[[], bool], timeout_s: float, what: str) -> None:
-    """Poll until `condition` holds. Raises TimeoutError naming `what` after `timeout_s`, scaled."""
+    """Poll until `condition` holds.
+
+    Raises: TimeoutError naming `what` after `timeout_s`, scaled.
+    """
     deadline = time.monotonic() + scaled(timeout_s)
     while not condition():
         if time.monotonic() > deadline:

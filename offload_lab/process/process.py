@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
-from offload_lab.errors import CannotStart, NotReady, NotStopped, ProcessDied, StillRunning
+from offload_lab.errors import NotReadyError, NotStoppedError, ProcessDiedError, StartError, StillRunningError
 from offload_lab.text import printable
 
 from .deadlines import Deadline, readable
@@ -29,6 +29,8 @@ class Process:
     `scratch` is removed if the owner dies. As a context manager it starts on entry and stops on exit.
     """
 
+    default_grace_s: ClassVar[float] = GRACE_S  # of those that are given none
+
     def __init__(
         self,
         name: str,
@@ -37,15 +39,16 @@ class Process:
         *,
         scratch: Path | None = None,
         env: Mapping[str, str] | None = None,
-        grace_s: float = GRACE_S,
+        grace_s: float | None = None,
     ) -> None:
         self.name, self.command, self.log = name, list(command), log
         self.pid = 0
-        self._scratch, self._env, self._grace_s = scratch, env, grace_s
+        self._scratch, self._env = scratch, env
+        self._grace_s = self.default_grace_s if grace_s is None else grace_s
         self._supervisor: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Raises CannotStart if the command cannot be executed, and leaves nothing running then."""
+        """Raises: StartError if the command cannot be executed, and leaves nothing running then."""
         supervisor = [sys.executable, "-I", "-S", str(SUPERVISOR), str(self._grace_s), str(self._scratch or "")]
         with self.log.open("ab") as log:
             self._supervisor = subprocess.Popen(
@@ -60,7 +63,7 @@ class Process:
         try:
             answer = self._handshake(Deadline(HANDSHAKE_S))
             if not answer.isdigit():
-                raise CannotStart(f"{self.name}: {answer or 'the supervisor ended: ' + self.log_tail()}")
+                raise StartError(f"{self.name}: {answer or 'the supervisor ended: ' + self.log_tail()}")
             self.pid = int(answer)
         except BaseException:  # Ctrl-C too
             self.stop()
@@ -73,7 +76,7 @@ class Process:
         answer = b""
         while not answer.endswith(b"\n"):
             if not readable(self._supervisor.stdout, deadline.left()):
-                raise CannotStart(f"{self.name}: its supervisor said nothing for {deadline.seconds:g} s; try again")
+                raise StartError(f"{self.name}: its supervisor said nothing for {deadline.seconds:g} s; try again")
             if not (chunk := self._supervisor.stdout.read(512)):
                 break
             answer += chunk
@@ -84,27 +87,33 @@ class Process:
         return 0 if self._supervisor is None else self._supervisor.poll()
 
     def check_lives(self) -> None:
-        """Raises ProcessDied once the child has ended."""
+        """Raises: ProcessDiedError once the child has ended."""
         if (status := self.status()) is not None:
-            raise ProcessDied(self.name, status, self.log_tail())
+            raise ProcessDiedError(self.name, status, self.log_tail())
 
     def wait_until(self, ready: Callable[[], bool], deadline: Deadline) -> None:
-        """Poll `ready` until it holds while the child lives. Raises ProcessDied once that has ended, whatever `ready`
-        says: another process may be what answered. Raises NotReady at the deadline."""
+        """Poll `ready` until it holds while the child lives.
+
+        Raises: ProcessDiedError once that has ended, whatever `ready` says: another process may be what answered;
+            NotReadyError at the deadline.
+        """
         while True:
             holds = ready()
             self.check_lives()  # after the probe: a child that ended meanwhile is not ready
             if holds:
                 return
             if not deadline.left():
-                raise NotReady(self.name, deadline.seconds, self.log_tail())
+                raise NotReadyError(self.name, deadline.seconds, self.log_tail())
             time.sleep(min(0.02, deadline.left()))
 
     def wait_ended(self, deadline: Deadline) -> int:
-        """Wait for the child to end by itself; its status. Raises StillRunning at the deadline."""
+        """Wait for the child to end by itself; its status.
+
+        Raises: StillRunningError at the deadline.
+        """
         while (status := self.status()) is None:
             if not deadline.left():
-                raise StillRunning(self.name, deadline.seconds, self.log_tail())
+                raise StillRunningError(self.name, deadline.seconds, self.log_tail())
             time.sleep(min(0.02, deadline.left()))
         return status
 
@@ -119,7 +128,7 @@ class Process:
     def stop(self) -> None:
         """SIGTERM to the child, then to all it started, SIGKILL after the grace, reap. Does nothing if not running.
 
-        Raises NotStopped where even that did not end them within REAP_S.
+        Raises: NotStoppedError where even that did not end them within REAP_S.
         """
         self.ask_to_stop()
         if (supervisor := self._supervisor) is None:
@@ -130,7 +139,7 @@ class Process:
         except subprocess.TimeoutExpired as late:
             supervisor.kill()  # the child gets a SIGTERM by that (supervisor.die_with_supervisor)
             supervisor.wait(KILLED_S)
-            raise NotStopped(self.name, self.pid, late.timeout) from None
+            raise NotStoppedError(self.name, self.pid, late.timeout) from None
         finally:
             if supervisor.returncode is not None:
                 self._supervisor = None

@@ -9,6 +9,6 @@ from .manifest import Step
 def load_lesson(step: Step, module: str) -> ModuleType:
     """``steps/NN_name/lesson/<module>.py`` of the repository, whatever copy of the step is tried.
 
-    Raises ModuleNotFoundError if the step has none.
+    Raises: ModuleNotFoundError if the step has none.
     """
     return import_module(f"steps.{step.name}.lesson.{module}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from offload_lab.errors import BrokenManifest, Unknown
+from offload_lab.errors import ManifestError, UnknownNameError
 from offload_lab.paths import ROOT
 from offload_lab.programs import PROGRAMS
 
@@ -110,21 +110,27 @@ class Step:
         return next((variant for variant in self.variants if variant.reference), self.variants[-1])
 
     def variant(self, word: str | None) -> Variant:
-        """The variant that `word` names, the default for None. Raises Unknown with the nearest match."""
+        """The variant that `word` names, the default for None.
+
+        Raises: UnknownNameError with the nearest match.
+        """
         if word is None:
             return self.default
         known = [variant.name for variant in self.variants]
         if word not in known:
-            raise Unknown(f"variant in {self.name}", word, known, nearest(word, known))
+            raise UnknownNameError("variant", word, known, nearest(word, known), owner=self.name)
         return self.variants[known.index(word)]
 
     def task(self, word: str) -> Task:
-        """The task that `word` names: its name, or its number counted from 1. Raises Unknown with the nearest match."""
+        """The task that `word` names: its name, or its number counted from 1.
+
+        Raises: UnknownNameError with the nearest match.
+        """
         known = [task.name for task in self.tasks]
         if word.isdecimal() and 1 <= int(word) <= len(known):
             return self.tasks[int(word) - 1]
         if word not in known:
-            raise Unknown(f"task in {self.name}", word, known, nearest(word, known))
+            raise UnknownNameError("task", word, known, nearest(word, known), owner=self.name)
         return self.tasks[known.index(word)]
 
 
@@ -144,7 +150,10 @@ def steps(folder: Path | None = None) -> list[Step]:
 
 def find(word: str, folder: Path | None = None) -> Step:
     """The step that `word` names: its number (``3`` or ``03``), its name with or without the number; or a path with a
-    slash, that of a copy, which runs instead of the original. Raises Unknown."""
+    slash, that of a copy, which runs instead of the original.
+
+    Raises: UnknownNameError.
+    """
     if "/" in word and (copy := Path(word).resolve()).is_dir():
         return replace(find(copy.name, folder), folder=copy)
     available = steps(folder)
@@ -152,47 +161,47 @@ def find(word: str, folder: Path | None = None) -> Step:
         if word in (step.name, step.number, step.number.lstrip("0"), step.name.partition("_")[2]):
             return step
     known = [step.name for step in available]
-    raise Unknown("step", word, known, nearest(word, known))
+    raise UnknownNameError("step", word, known, nearest(word, known))
 
 
 def load(path: Path) -> Step:
-    """Raises BrokenManifest, naming the file and what is wrong in it."""
+    """Raises: ManifestError, naming the file and what is wrong in it."""
     try:
         return parse(path.parent, tomllib.loads(path.read_text()))
     except (tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
-        raise BrokenManifest(f"{path}: {type(error).__name__}: {error}; compare it with another step's") from error
+        raise ManifestError(f"{path}: {type(error).__name__}: {error}; compare it with another step's") from error
 
 
 def parse(folder: Path, data: dict[str, Any]) -> Step:
     unknown = data.keys() - KEYS
     if unknown:
-        raise BrokenManifest(
+        raise ManifestError(
             f"{folder / 'step.toml'}: unknown: {', '.join(sorted(unknown))}; there are: {', '.join(KEYS)}"
         )
     variants = tuple(parse_variant(name, row) for name, row in data["variants"].items())
     if strange := {name for variant in variants for name in variant.programs} - PROGRAMS.keys():
-        raise BrokenManifest(f"{folder / 'step.toml'}: programs.py knows no {', '.join(sorted(strange))}")
+        raise ManifestError(f"{folder / 'step.toml'}: programs.py knows no {', '.join(sorted(strange))}")
     if not variants or not all(variant.inis for variant in variants):
-        raise BrokenManifest(f"{folder / 'step.toml'}: needs at least one variant, each with at least one INI file")
+        raise ManifestError(f"{folder / 'step.toml'}: needs at least one variant, each with at least one INI file")
     missing = [ini for variant in variants for ini in variant.inis if not (folder / ini).exists()]
     if missing:
-        raise BrokenManifest(f"{folder / 'step.toml'}: no such INI file: {', '.join(missing)}")
+        raise ManifestError(f"{folder / 'step.toml'}: no such INI file: {', '.join(missing)}")
     confs = [variant.proxy for variant in variants if variant.proxy and not (folder / variant.proxy).exists()]
     if confs:
-        raise BrokenManifest(f"{folder / 'step.toml'}: no such nginx.conf: {', '.join(confs)}")
+        raise ManifestError(f"{folder / 'step.toml'}: no such nginx.conf: {', '.join(confs)}")
     sections = tuple(Section(**row) for row in data.get("sections", ()))
     if sections and sum(section.minutes for section in sections) != data["minutes"]:
-        raise BrokenManifest(f"{folder / 'step.toml'}: the sections' minutes do not add up to {data['minutes']}")
+        raise ManifestError(f"{folder / 'step.toml'}: the sections' minutes do not add up to {data['minutes']}")
     tasks = tuple(parse_task(row) for row in data.get("tasks", ()))
     for task in tasks:
         if task.kind not in TASK_KINDS or not (folder / task.file).exists() or not task.hints:
-            raise BrokenManifest(
+            raise ManifestError(
                 f"{folder / 'step.toml'}: task {task.name}: needs an existing file (has {task.file}), "
                 f"one of the kinds {', '.join(TASK_KINDS)} (has {task.kind}) and hints"
             )
     live = data.get("live", {})
     if strange := live.keys() - LIVE_KEYS:
-        raise BrokenManifest(f"{folder / 'step.toml'}: unknown in live: {', '.join(sorted(strange))}")
+        raise ManifestError(f"{folder / 'step.toml'}: unknown in live: {', '.join(sorted(strange))}")
     return Step(
         folder=folder,
         title=data["title"],

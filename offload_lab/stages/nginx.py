@@ -2,7 +2,7 @@
 
 A step's nginx.conf runs by hand from the step's folder, beside the INIs with their defaults::
 
-    cd steps/03_sse_offload && nginx -p "$PWD" -c nginx.conf -e stderr -g 'daemon off;'
+    cd steps/NN_name && nginx -p "$PWD" -c nginx.conf -e stderr -g 'daemon off;'
 
 Three things in it depend on the machine, and are all that a stage replaces in its copy: the address after ``listen``,
 the front's ``127.0.0.1:9090``, and the run folder ``.run/``. Started by root, nginx would run its workers as another
@@ -13,19 +13,17 @@ import os
 import pwd
 import re
 import signal
-import ssl
 import subprocess
-from contextlib import closing
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from http.client import HTTPException
 from pathlib import Path
 
 import psutil
 
 from offload_lab import programs
-from offload_lab.errors import CannotStart, Missing, PortBusy, ProcessDied
+from offload_lab.errors import MissingDependencyError, StartError
 from offload_lab.process.deadlines import LOOPBACK, Deadline
-from offload_lab.process.process import Process
-from offload_lab.uwsgi.server import port_is_busy
+from offload_lab.process.http import fetch
+from offload_lab.process.server_process import ServerProcess
 
 OLDEST = (1, 19, 5)  # the first that knows -e
 LISTEN = re.compile(r"(?m)^(\s*listen\s+)127\.0\.0\.1:\d+(.*;)")
@@ -34,16 +32,20 @@ RUN = re.compile(r"(?<![\w/.])\.run/")
 TLS = re.compile(r"(?m)^\s*ssl_certificate\s")
 CERTIFICATE, KEY = "cert.pem", "key.pem"
 DAYS = 7
+PING_S = 2.0
 
 
 def find() -> str:
-    """The nginx program. Raises Missing with the command that installs it."""
+    """The nginx program.
+
+    Raises: MissingDependencyError with the command that installs it.
+    """
     path = programs.require("nginx")
     said = subprocess.run([path, "-v"], capture_output=True, text=True, timeout=20).stderr
     version = re.search(r"nginx/(\d+)\.(\d+)\.(\d+)", said)
     if version is None or tuple(map(int, version.groups())) < OLDEST:
         oldest = ".".join(map(str, OLDEST))
-        raise Missing(
+        raise MissingDependencyError(
             f"nginx {oldest} or later (found {said.strip()})", programs.PROGRAMS["nginx"].purpose, "nginx.org"
         )
     return path
@@ -53,12 +55,15 @@ def render(text: str, run: Path, port: int, front_port: int) -> str:
     """`text` with the proxy's port, the front's port and the run folder of one stage."""
     text, listens = LISTEN.subn(rf"\g<1>{LOOPBACK}:{port}\2", text)
     if listens != 1:
-        raise CannotStart(f"nginx.conf has {listens} lines of the form `listen 127.0.0.1:PORT`; a stage needs one")
+        raise StartError(f"nginx.conf has {listens} lines of the form `listen 127.0.0.1:PORT`; a stage needs one")
     return RUN.sub(f"{run}/".replace("\\", r"\\"), FRONT.sub(f"{LOOPBACK}:{front_port}", text))
 
 
 def make_certificate(folder: Path) -> None:
-    """A key and a self-signed certificate for 127.0.0.1 and localhost, in `folder`. Raises Missing without openssl."""
+    """A key and a self-signed certificate for 127.0.0.1 and localhost, in `folder`.
+
+    Raises: MissingDependencyError without openssl.
+    """
     command = [
         programs.require("openssl"),
         "req",
@@ -73,15 +78,16 @@ def make_certificate(folder: Path) -> None:
     command += ["-keyout", str(folder / KEY), "-out", str(folder / CERTIFICATE)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     if done.returncode:
-        raise CannotStart(f"openssl made no certificate: {done.stderr.strip()}")
+        raise StartError(f"openssl made no certificate: {done.stderr.strip()}")
 
 
-class Nginx(Process):
+class Nginx(ServerProcess):
     """An nginx started from a copy of `conf` in `run`, in front of `front_port`: ready once ``GET /ping`` through it
     answers 200. Where `conf` names a certificate, `certificate` is the file that a client has to trust."""
 
     def __init__(self, conf: Path, run: Path, *, port: int, front_port: int) -> None:
-        self.conf, self.run, self.port = conf, run, port
+        self.conf, self.run = conf, run
+        self.port: int = port
         text = render(conf.read_text(), run, port, front_port)
         self._rendered = run / conf.name
         self._rendered.write_text(text)
@@ -95,31 +101,16 @@ class Nginx(Process):
         return f"{'https' if self.certificate else 'http'}://{LOOPBACK}:{self.port}"
 
     def start(self) -> None:
-        """Raises PortBusy before anything is started, Missing where a certificate is needed and cannot be made."""
-        if port_is_busy(self.port):
-            raise PortBusy(self.port)
+        """Raises: PortInUseError before anything is started; MissingDependencyError where a certificate is needed and
+        openssl is missing; StartError.
+        """
         if self.certificate and not self.certificate.exists():
             make_certificate(self.run)
         super().start()
 
-    def wait_ready(self, deadline: Deadline) -> None:
-        """Raises ProcessDied, NotReady, or PortBusy where another program took the port in between."""
-        try:
-            self.wait_until(self.is_ready, deadline)
-        except ProcessDied:
-            if port_is_busy(self.port):
-                raise PortBusy(self.port) from None
-            raise
-
     def is_ready(self) -> bool:
         try:
-            connection = HTTPConnection(LOOPBACK, self.port, timeout=2)
-            if self.certificate:
-                trust = ssl.create_default_context(cafile=str(self.certificate))
-                connection = HTTPSConnection(LOOPBACK, self.port, timeout=2, context=trust)
-            with closing(connection):
-                connection.request("GET", "/ping")
-                return connection.getresponse().status == 200
+            return fetch(self.port, "/ping", timeout_s=PING_S, certificate=self.certificate).status == 200
         except (OSError, HTTPException):
             return False
 

@@ -15,9 +15,10 @@ from .manifest import Step
 def altered(step: str, variant: str, *lines: str, without: Sequence[str] = (), ini: str | None = None) -> Step:
     """`step` with its `variant` changed: the real INI, then `lines`, which win over it.
 
-    `ini` names it, if it is not the front's. Lines that hold one of the words in `without` are left out. The file stays
-    in the results folder, to be looked at.
-    Raises LabError for a word that no line holds.
+     `ini` names it, if it is not the front's. Lines that hold one of the words in `without` are left out. The file
+    stays in the results folder, to be looked at.
+
+    Raises: LabError for a word that no line holds.
     """
     original = manifest.find(step)
     inis = original.variant(variant).inis

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from offload_lab.errors import LabError, Missing, Unknown
+from offload_lab.errors import LabError, MissingDependencyError, UnknownNameError
 from offload_lab.paths import ROOT
 from offload_lab.timeouts import scaled
 
@@ -39,9 +39,9 @@ class Engine:
     route_works: bool
 
     def check(self, needs: Iterable[str]) -> None:
-        """Raises Missing where `needs` names an ability that this uWSGI lacks: so far there is ``route``."""
+        """Raises: MissingDependencyError where this uWSGI lacks an ability in `needs`; ``route`` is the only one."""
         if "route" in needs and not self.route_works:
-            raise Missing(
+            raise MissingDependencyError(
                 f"a working uwsgi.route() (uWSGI {self.version}, {self.name}, crashes its worker there)",
                 "this variant",
                 "./lab engine, and then add --engine built",
@@ -51,7 +51,7 @@ class Engine:
 def find(name: str | None = None) -> Engine:
     """The engine called `name`: ``wheel``, ``built`` or a path. None: what `LAB_UWSGI` says, else the wheel.
 
-    Raises Missing with the command that installs it, Unknown for a word that is neither.
+    Raises: MissingDependencyError with the command that installs it, UnknownNameError for a word that is neither.
     """
     name = name or os.environ.get("LAB_UWSGI") or "wheel"
     if name == "wheel":
@@ -60,22 +60,24 @@ def find(name: str | None = None) -> Engine:
         return built()
     if os.access(name, os.X_OK) and os.path.isfile(name):
         return inspect(name, (os.path.abspath(name),), False)
-    raise Unknown("uWSGI", name, ["wheel", "built", "a path to a uwsgi program"], None)
+    raise UnknownNameError("uWSGI", name, ["wheel", "built", "a path to a uwsgi program"], None)
 
 
 def built() -> Engine:
     """The one that uwsgi_build/build.py made, if it was made for the Python that runs this."""
     program, stamp = BUILT / "uwsgi", BUILT / "engine.json"
     if not (program.exists() and stamp.exists()):
-        raise Missing("the built uWSGI", "uwsgi.route() and native WebSockets", "./lab engine")
+        raise MissingDependencyError("the built uWSGI", "uwsgi.route() and native WebSockets", "./lab engine")
     try:
         made = json.loads(stamp.read_text())
         version, run_with, proved = made["inputs"]["python"]["version"], made["run_with"], made["proved"]
     except (ValueError, KeyError, TypeError) as error:
-        raise Missing(f"a built uWSGI ({stamp} cannot be read: {error!r})", "uwsgi.route()", AGAIN) from error
+        raise MissingDependencyError(
+            f"a built uWSGI ({stamp} cannot be read: {error!r})", "uwsgi.route()", AGAIN
+        ) from error
     if version != platform.python_version():
         what = f"a built uWSGI for Python {platform.python_version()} (there is one for {version})"
-        raise Missing(what, "uwsgi.route() and native WebSockets", "./lab engine")
+        raise MissingDependencyError(what, "uwsgi.route() and native WebSockets", "./lab engine")
     return inspect("built", (str(program), *run_with), "route" in proved)
 
 
@@ -86,7 +88,7 @@ def wheel() -> Path:
         return beside
     found = shutil.which("uwsgi")
     if found is None:
-        raise Missing("uWSGI", "everything here", INSTALL)
+        raise MissingDependencyError("uWSGI", "everything here", INSTALL)
     return Path(found)
 
 
@@ -111,7 +113,10 @@ def has(options: str, option: str) -> bool:
 
 
 def ask(command: tuple[str, ...], question: str) -> str:
-    """What it prints when asked. Raises LabError where it cannot be run, takes longer than ASK_S, or says nothing."""
+    """What it prints when asked.
+
+    Raises: LabError where it cannot be run, takes longer than ASK_S, or says nothing.
+    """
     try:
         answer = subprocess.run(
             [*command, question], capture_output=True, text=True, errors="replace", timeout=scaled(ASK_S)

@@ -16,7 +16,10 @@ def packet(variables: Mapping[str, str], modifiers: tuple[int, int] = (0, 0)) ->
 
 
 def connect(path: Path, timeout_s: float = TIMEOUT_S) -> socket.socket:
-    """A connection to the UNIX socket at `path`. Raises OSError where nobody listens."""
+    """A connection to the UNIX socket at `path`.
+
+    Raises: OSError where nobody listens.
+    """
     connection = socket.socket(socket.AF_UNIX)
     connection.settimeout(timeout_s)
     try:

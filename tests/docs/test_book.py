@@ -95,7 +95,7 @@ def test_a_link_that_leads_nowhere_stops_the_build(tmp_path, monkeypatch):
     broken = tmp_path / "99_broken.ipynb"
     write(broken, ["# Broken\n\n[to nowhere](no_such_page.md)"])
     monkeypatch.setattr(book, "lay", lay_only(broken))
-    with pytest.raises(book.BrokenBook, match=r"notebooks/99_broken.*no_such_page"):
+    with pytest.raises(book.BookError, match=r"notebooks/99_broken.*no_such_page"):
         book.build({broken.name: broken}, tmp_path / "site")
 
 
@@ -145,11 +145,11 @@ def test_a_notebook_runs_once_until_it_changes(tmp_path):
 
 @pytest.mark.full
 def test_a_cell_that_fails_stops_it_and_is_named(tmp_path):
-    from offload_lab.course.run_notebooks import NotebookFailed, executed
+    from offload_lab.course.run_notebooks import NotebookFailedError, executed
 
     notebook = tmp_path / "99_broken.ipynb"
     write(notebook, ["# Broken", "tickets = {}\ntickets['lost']"])
-    with pytest.raises(NotebookFailed) as caught:
+    with pytest.raises(NotebookFailedError) as caught:
         executed(notebook, tmp_path / "kept")
     assert re.search(r"99_broken.ipynb, cell cell-1: .*KeyError: 'lost'", str(caught.value), re.DOTALL)
     assert "./lab notebook 99" in str(caught.value)
@@ -190,7 +190,7 @@ def test_a_printed_table_becomes_one_with_its_wrapped_cells_whole():
     assert table.html.count('class="number"') == 3
 
 
-def test_what_is_long_becomes_several_pieces_that_fit_and_code_says_what_it_leaves_out():
+def test_long_cells_are_split_and_shortened_code_says_so():
     from offload_lab.course.slide_blocks import ROOM, code, table
 
     lines = [f"line {number}" for number in range(50)]
@@ -221,7 +221,7 @@ def test_headings_begin_slides_and_long_prose_is_for_the_speaker():
     assert "a belt" in shown
 
 
-def test_the_guess_stays_whole_and_a_diff_keeps_its_lines_but_not_its_comments():
+def test_the_guess_stays_whole_and_a_diff_loses_its_comments():
     from offload_lab.course.slides import deck
 
     question = "Somebody comes with a bad line, and takes what he ordered, piece by piece. " * 3 + "**How long?**"
@@ -255,7 +255,7 @@ TOO_HIGH_OR_SMALL = """() => {
 
 
 @pytest.mark.full
-def test_no_slide_overflows_or_is_written_small_and_nothing_is_loaded_from_elsewhere(tmp_path):
+def test_no_slide_overflows_shrinks_or_loads_from_elsewhere(tmp_path):
     require(find_spec("playwright") is not None, "Playwright", "./lab install test")
     chromium = require_program("chromium")
     from playwright.sync_api import sync_playwright

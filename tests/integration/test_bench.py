@@ -29,7 +29,7 @@ from offload_lab.clients import ping
 from offload_lab.clients.http import fetch
 from offload_lab.clients.session import Session
 from offload_lab.clients.sse import SseClient
-from offload_lab.errors import BrokenManifest, LabError, Missing, Unknown
+from offload_lab.errors import LabError, ManifestError, MissingDependencyError, UnknownNameError
 from offload_lab.measure.load import percentile
 from offload_lab.paths import ROOT
 from offload_lab.process.polling import wait_for
@@ -228,7 +228,7 @@ def test_a_crew_that_does_not_end_is_ended(monkeypatch):
 def test_a_need_of_a_contestant_that_names_nothing_is_named(tmp_path, need):
     text = (contestants.FOLDER / "nchan" / "contestant.toml").read_text()
     (tmp_path / "contestant.toml").write_text(text.replace("[[needs]]", f"[[needs]]\n{need}\n[[needs]]", 1))
-    with pytest.raises(BrokenManifest, match="needs a program, or one of module, file, engine and install"):
+    with pytest.raises(ManifestError, match="needs a program, or one of module, file, engine and install"):
         contestants.Contestant.load(tmp_path)
 
 
@@ -375,14 +375,14 @@ def test_what_is_compared_is_also_shown(workload):
 def test_a_wrong_name_is_answered_with_the_nearest_and_nothing_is_begun(monkeypatch, tmp_path):
     monkeypatch.setattr(recorder, "RESULTS", tmp_path)
     error = CliRunner().invoke(bench, ["uvicron"]).exception
-    assert isinstance(error, Unknown)
+    assert isinstance(error, UnknownNameError)
     assert error.nearest == "uvicorn"
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_broken_contestant_is_named(tmp_path):
     (tmp_path / "contestant.toml").write_text("kind = 'python'\ncolour = 'red'\n")
-    with pytest.raises(BrokenManifest, match=r"contestant\.toml.*colour"):
+    with pytest.raises(ManifestError, match=r"contestant\.toml.*colour"):
         contestants.Contestant.load(tmp_path)
 
 
@@ -430,7 +430,7 @@ def test_every_contestant_asks_django_and_carries_what_it_said_yes_to(name, prep
     contestant = EVERYBODY[name]
     try:
         contestant.check()
-    except Missing as missing:
+    except MissingDependencyError as missing:
         require(False, missing.what, missing.install)
     with Server(contestant, Cell(name, "hold", 20), prepared) as server:
         assert fetch(server.port, "/subscribe?feed=3").status == 403

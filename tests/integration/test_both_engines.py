@@ -3,7 +3,7 @@
 import pytest
 
 from offload_lab.clients import ping
-from offload_lab.errors import Missing
+from offload_lab.errors import MissingDependencyError
 from offload_lab.stages import manifest
 from offload_lab.stages.stage import Stage
 from offload_lab.testing import require
@@ -17,7 +17,7 @@ def the_one_to_copy(step):
 def engine_or_skip(name):
     try:
         return binary.find(name)
-    except Missing as missing:
+    except MissingDependencyError as missing:
         require(False, missing.what, missing.install)
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from offload_lab.cli import workshop
 from offload_lab.course import bundle as packing
-from offload_lab.course.bundle import DownloadFailed, NoClone, find_pip, other_patches, pack
+from offload_lab.course.bundle import DownloadError, NoCloneError, find_pip, other_patches, pack
 from offload_lab.paths import ROOT
 from offload_lab.testing import require, require_program
 
@@ -174,7 +174,7 @@ def tools(folder, installer):
 
 
 def test_a_folder_that_is_no_clone_is_named_with_what_to_do(tmp_path):
-    with pytest.raises(NoClone, match=r"is no git clone of its own .*make one with git clone.*pass that one on"):
+    with pytest.raises(NoCloneError, match=r"is no git clone of its own .*make one with git clone.*pass that one on"):
         pack(tmp_path, tmp_path / "dist", print)
     assert list(tmp_path.iterdir()) == []
 
@@ -182,13 +182,13 @@ def test_a_folder_that_is_no_clone_is_named_with_what_to_do(tmp_path):
 def test_a_folder_inside_another_clone_is_not_taken_for_it(shelf, tmp_path):
     inner = make_clone(tmp_path / "outer", shelf) / "unpacked"
     inner.mkdir()
-    with pytest.raises(NoClone, match=f"the clone around it is {tmp_path / 'outer'}"):
+    with pytest.raises(NoCloneError, match=f"the clone around it is {tmp_path / 'outer'}"):
         pack(inner, inner / "dist", print)
 
 
 def test_a_package_with_another_hash_stops_it_and_leaves_nothing(shelf, tmp_path):
     root = make_clone(tmp_path / "clone", f"{shelf[:-65]}{'0' * 64}\n")
-    with pytest.raises(DownloadFailed, match=r"could not download base\.lock(.|\n)*Expected sha256 0{64}"):
+    with pytest.raises(DownloadError, match=r"could not download base\.lock(.|\n)*Expected sha256 0{64}"):
         pack(root, root / "dist", lambda lock, share: None)
     assert list((root / "dist").iterdir()) == []
 

@@ -10,52 +10,87 @@ from pathlib import Path
 import psutil
 import pytest
 
+from offload_lab.cli.listing import count_pairs
+from offload_lab.cli.main import lab as commands
 from offload_lab.clients import ping
 from offload_lab.clients.http import fetch_raw
 from offload_lab.paths import ROOT
 from offload_lab.process.polling import wait_for
+from offload_lab.process.server_process import free_port
+from offload_lab.stages import manifest
 from offload_lab.timeouts import scaled
-from offload_lab.uwsgi.server import free_port
 
 LAB = [sys.executable, "-m", "offload_lab"]
 
 
-def lab(*words):
-    return subprocess.run([*LAB, *words], cwd=ROOT, capture_output=True, text=True, timeout=scaled(100))
+def lab(*args, **variables):
+    environ = {**os.environ, **variables}
+    return subprocess.run([*LAB, *args], cwd=ROOT, env=environ, capture_output=True, text=True, timeout=scaled(100))
 
 
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["dmeo"], ["no command 'dmeo'", "did you mean demo", "doctor"]),
-        (["run", "01_file_wraper"], ["no step", "did you mean 01_file_wrapper", "02_xsendfile"]),
-        (["run", "01", "ofload"], ["no variant", "did you mean offload", "naive"]),
+        (["dmeo"], ["error: no command 'dmeo'; did you mean demo?"]),
+        (["xyz"], ["error: no command 'xyz'; there are: demo, list, run, "]),
+        (["run", "01_file_wraper"], ["error: no step '01_file_wraper'; did you mean 01_file_wrapper?"]),
+        (["run", "03_sse_offload", "headr"], ["error: 03_sse_offload has no variant 'headr'; did you mean header?"]),
+        (["run", "01", "xyz"], ["error: 01_file_wrapper has no variant 'xyz'; there are: naive, file_wrapper, "]),
         (["run", "01", "--prot", "1"], ["No such option", "--port"]),
         (["run", "01", "--port", "70000"], ["70000", "1<=x<=65535"]),
         (["run", "01", "--engine", "wheal"], ["no uWSGI 'wheal'", "wheel, built"]),
         (["notebook", "77"], ["no notebook '77'"]),
     ],
 )
-def test_a_wrong_word_gets_the_nearest_match_and_the_list(words, says):
+def test_an_unknown_name_is_answered_with_the_nearest_or_all_of_them(words, says):
     answer = lab(*words)
     assert (answer.returncode, answer.stdout) == (2, "")
     for part in says:
         assert part in " ".join(answer.stderr.split())
 
 
-def test_list_names_every_step_and_variant():
-    answer = lab("list")
-    assert answer.returncode == 0
-    for folder in sorted((ROOT / "steps").iterdir()):
-        assert not (folder / "step.toml").exists() or folder.name in answer.stdout
-    assert "file_wrapper" in answer.stdout
+def test_help_lists_each_command_once_and_in_a_group():
+    listed = re.findall(r"^  ([a-z]+)  +\S", lab("--help").stdout, re.MULTILINE)
+    assert sorted(listed) == sorted(commands.commands)
+    titles = re.findall(r"^(\w[\w ]+):$", lab("--help").stdout, re.MULTILINE)
+    assert titles == ["Options", "Start", "Learn", "Teach", "Measure and maintain"]
 
 
-def test_doctor_says_what_each_part_is_for_and_how_to_get_it():
+def test_the_help_of_each_command_has_one_example():
+    for name in commands.commands:
+        answer = lab(name, "--help")
+        assert answer.stdout.count(f"Example: ./lab {name}") == 1, answer
+
+
+def test_help_uses_a_wide_terminal():
+    widest = max(map(len, lab("--help", COLUMNS="120").stdout.splitlines()))
+    assert 100 < widest <= 120
+
+
+def test_list_names_every_variant_but_only_counts_the_pitfalls():
+    answer = lab("list").stdout
+    for step in manifest.steps():
+        [heading] = [line for line in answer.splitlines() if line.startswith(step.name)]
+        if count_pairs(step):
+            assert heading.endswith(f": {count_pairs(step)} failures, each broken and fixed")
+            assert not any(variant.name in answer for variant in step.variants)
+        else:
+            assert all(f"  {variant.name} " in answer for variant in step.variants)
+
+
+def test_list_of_one_step_names_all_of_its_variants():
+    pitfalls = next(step for step in manifest.steps() if count_pairs(step))
+    answer = lab("list", pitfalls.number).stdout
+    assert all(f"  {variant.name} " in answer for variant in pitfalls.variants)
+    assert not any(step.name in answer for step in manifest.steps() if step != pitfalls)
+
+
+def test_doctor_names_each_part_and_ends_in_one_sentence():
     answer = lab("doctor")
     assert answer.returncode == 0
     for part in ("Python", "uWSGI (wheel)", "Redis", "PostgreSQL", "Chromium", "C compiler", "descriptor limit"):
         assert part in answer.stdout
+    assert " ".join(answer.stdout.split()).rpartition("Ready, ")[2].endswith(".")
 
 
 class Foreground:

@@ -12,8 +12,9 @@ import pytest
 from offload_lab.clients import Probes, SlowReader, fetch, http, ping
 from offload_lab.clients.event_source import AT_ONCE, EventSourcePool
 from offload_lab.clients.event_stream import EventStreamParser
-from offload_lab.clients.sse import EventStreamPool, SseClient
-from offload_lab.clients.websocket import PING, TEXT, Frames, Refused, WebSocketClient, WebSocketPool
+from offload_lab.clients.event_stream_pool import EventStreamPool
+from offload_lab.clients.sse import SseClient
+from offload_lab.clients.websocket import PING, TEXT, Frames, HandshakeError, WebSocketClient, WebSocketPool
 from offload_lab.measure.streams import noting
 from offload_lab.process.background import Background
 from offload_lab.process.polling import wait_for
@@ -226,7 +227,7 @@ def test_an_error_in_the_thread_of_a_crowd_reaches_the_wait(monkeypatch):
 
 def test_a_refusal_on_a_connection_that_stays_open_is_a_refusal():
     refusal = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno"
-    with serving(refusal) as port, pytest.raises(Refused, match="no WebSocket but 403: 'no'"):
+    with serving(refusal) as port, pytest.raises(HandshakeError, match="no WebSocket but 403: 'no'"):
         WebSocketClient(port)
 
 
@@ -256,7 +257,7 @@ def test_a_body_without_end_is_not_waited_for_for_ever(monkeypatch):
     monkeypatch.setattr(http, "TIMEOUT_S", 0.3)
     with serving(b"HTTP/1.1 200 OK\r\n\r\n", then=dribbles(b"x")) as port:
         with pytest.raises(TimeoutError, match="the whole answer"):
-            fetch(port, "/")
+            fetch(port, "/", timeout_s=0.3)
         with pytest.raises(TimeoutError, match="the whole answer"):
             http.fetch_raw(port, b"GET / HTTP/1.1\r\n\r\n")
 

@@ -11,7 +11,7 @@ import pytest
 from offload_lab.clients.session import Session
 from offload_lab.clients.sse import SseClient, request_bytes
 from offload_lab.clients.websocket import WebSocketClient
-from offload_lab.errors import ProcessDied
+from offload_lab.errors import ProcessDiedError
 from offload_lab.process.polling import wait_for
 from offload_lab.stages.stage import Stage
 from offload_lab.timeouts import scaled
@@ -102,7 +102,7 @@ def test_who_has_not_begun_says_it_to_the_app_behind():
 
 def test_an_address_that_can_take_no_socket_is_refused_at_the_start():
     refusal = r"only a unix socket can take them: 127\.0\.0\.1:9,0,0"
-    with pytest.raises(ProcessDied, match=refusal), hall("built", "--route", "^/ passuwsgi:127.0.0.1:9,0,0"):
+    with pytest.raises(ProcessDiedError, match=refusal), hall("built", "--route", "^/ passuwsgi:127.0.0.1:9,0,0"):
         pass
 
 
@@ -119,7 +119,7 @@ def test_who_is_sent_to_an_address_that_turns_out_to_be_no_unix_socket_is_carrie
 
 
 def test_a_stock_uwsgi_does_not_start_with_it():
-    with pytest.raises(ProcessDied, match=r"unable to register route .*passuwsgi"), hall("wheel", *PASS):
+    with pytest.raises(ProcessDiedError, match=r"unable to register route .*passuwsgi"), hall("wheel", *PASS):
         pass
 
 

@@ -9,10 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offload_lab.errors import BrokenMarks, CannotCheck, NotReady, ProcessDied, Unknown, WorkInTheWay, WrongPing
+from offload_lab.errors import (
+    CheckError,
+    NotReadyError,
+    ProcessDiedError,
+    RegionError,
+    UnknownNameError,
+    WorkspaceError,
+    WrongPingError,
+)
 from offload_lab.exercises import diagnose, hints, progress, regions, workspace
 from offload_lab.exercises.check import answered
-from offload_lab.exercises.expectation import Unexpected, expect
+from offload_lab.exercises.expectation import UnexpectedResultError, expect
 from offload_lab.exercises.sandbox import inspect, scratch, solutions
 from offload_lab.inspect.observe import take_snapshot
 from offload_lab.paths import ROOT
@@ -79,12 +87,12 @@ def test_what_was_filled_in_is_read_again_and_the_rest_stays(lines):
     ],
 )
 def test_a_broken_marker_is_named_with_its_line(change, says):
-    with pytest.raises(BrokenMarks, match=says.replace(">", r"\>")):
+    with pytest.raises(RegionError, match=says.replace(">", r"\>")):
         regions.regions(INI.replace(*change))
 
 
 def test_a_region_that_is_not_there_is_named():
-    with pytest.raises(BrokenMarks, match="the lines '>>> gate' and '<<<' are gone"):
+    with pytest.raises(RegionError, match="the lines '>>> gate' and '<<<' are gone"):
         regions.body(INI, "gate")
 
 
@@ -123,12 +131,12 @@ def test_a_solved_folder_is_the_stage_as_it_is_and_keeps_what_was_there(step):
 
 def test_a_folder_is_not_started_twice(step):
     workspace.start(step)
-    with pytest.raises(WorkInTheWay, match=r"is there already.*\./lab check 01.*\./lab reset 01"):
+    with pytest.raises(WorkspaceError, match=r"is there already.*\./lab check 01.*\./lab reset 01"):
         workspace.start(step)
 
 
 def test_what_was_not_started_cannot_be_read(step):
-    with pytest.raises(WorkInTheWay, match=r"is not there yet; make it with: \./lab start 01"):
+    with pytest.raises(WorkspaceError, match=r"is not there yet; make it with: \./lab start 01"):
         workspace.answer(step, step.tasks[0])
 
 
@@ -162,9 +170,9 @@ def spoil_encoding(path):
 @pytest.mark.parametrize(
     ("spoil", "error", "says"),
     [
-        (spoil_markers, BrokenMarks, r"offload\.ini, line \d+: .* is gone; put the marker lines back"),
-        (spoil_encoding, CannotCheck, r"offload\.ini is no text any more; save it as UTF-8"),
-        (lambda path: path.unlink(), CannotCheck, r"offload\.ini is gone; get it back"),
+        (spoil_markers, RegionError, r"offload\.ini, line \d+: .* is gone; put the marker lines back"),
+        (spoil_encoding, CheckError, r"offload\.ini is no text any more; save it as UTF-8"),
+        (lambda path: path.unlink(), CheckError, r"offload\.ini is gone; get it back"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_named_with_the_way_out_which_works(step, spoil, error, says):
@@ -190,7 +198,7 @@ def test_a_file_that_no_process_could_read_is_named_before_any_is_started(step, 
         (target / file).unlink()
     else:
         (target / file).write_text(content)
-    with pytest.raises((CannotCheck, BrokenMarks), match=says):
+    with pytest.raises((CheckError, RegionError), match=says):
         inspect(step)
 
 
@@ -215,14 +223,14 @@ def test_another_tasks_file_or_a_missing_one_does_not_matter_for_a_task(step, fi
     with answered(step, step.task("belt")) as copy:
         assert (copy.folder / file).read_bytes() == (step.folder / file).read_bytes()
     if file == "file_wrapper.py":
-        with pytest.raises((CannotCheck, BrokenMarks), match=r"file_wrapper\.py"):
+        with pytest.raises((CheckError, RegionError), match=r"file_wrapper\.py"):
             inspect(step, step.task("handover"))
 
 
 def test_a_file_of_no_task_matters_for_each(step):
     target, _ = workspace.start(step)
     (target / "naive.py").write_text("def application(:\n")
-    with pytest.raises(CannotCheck, match=r"naive\.py, line 1"):
+    with pytest.raises(CheckError, match=r"naive\.py, line 1"):
         inspect(step, step.task("belt"))
 
 
@@ -251,7 +259,7 @@ def test_a_copy_of_a_step_is_found_by_its_path(step):
     target, _ = workspace.start(step)
     found = manifest.find(f"{target}/")
     assert (found.name, found.folder, found.tasks) == (step.name, target, step.tasks)
-    with pytest.raises(Unknown):
+    with pytest.raises(UnknownNameError):
         manifest.find(f"{target.parent}/02_nowhere")
 
 
@@ -323,16 +331,18 @@ def test_a_broken_record_is_set_aside_and_a_new_one_begun(step, work, content):
 
 def test_expect_says_what_was_called_got_and_expected():
     expect("GET /ping", "pong", "pong")
-    with pytest.raises(Unexpected, match=r"^called GET /ping, got nothing: worker 4711 is busy, expected pong$"):
+    with pytest.raises(
+        UnexpectedResultError, match=r"^called GET /ping, got nothing: worker 4711 is busy, expected pong$"
+    ):
         expect("GET /ping", "nothing: worker 4711 is busy", "pong")
 
 
 def test_of_a_log_the_lines_that_tell_are_said():
     log = "*** Starting uWSGI ***\nunable to load app 0\nclosing all\n*** GAME OVER ***"
-    said = diagnose.will_not_start(ProcessDied("offload", 22, log))
+    said = diagnose.will_not_start(ProcessDiedError("offload", 22, log), 1)
     assert said == "offload.ini ended before it answered. Its log says: unable to load app 0"
-    said = diagnose.will_not_start(NotReady("offload", 30, "spawned uWSGI worker 1"))
-    assert said == "offload.ini lives, but does not answer"
+    said = diagnose.will_not_start(NotReadyError("offload", 30, "spawned uWSGI worker 1"), 5)
+    assert said == "offload.ini lives, and did not answer within 5 s"
 
 
 def test_of_a_line_about_a_request_nothing_is_an_error():
@@ -342,6 +352,6 @@ def test_of_a_line_about_a_request_nothing_is_an_error():
 
 
 def test_a_ping_that_is_offloaded_is_told_as_what_it_is():
-    said = diagnose.ping_lost(WrongPing("header", "an empty reply", 1, ""))
+    said = diagnose.ping_lost(WrongPingError("header", "an empty reply", 1, ""))
     assert re.search(r"was offloaded and got an empty reply: the condition of a route in header\.ini is true", said)
-    assert diagnose.ping_lost(WrongPing("header", "500", 0, "")).endswith("got 500: header.ini answered it")
+    assert diagnose.ping_lost(WrongPingError("header", "500", 0, "")).endswith("got 500: header.ini answered it")

@@ -15,8 +15,8 @@ from offload_lab.clients import ping
 from offload_lab.exercises import regions
 from offload_lab.paths import ROOT
 from offload_lab.process.polling import wait_for
+from offload_lab.process.server_process import free_port
 from offload_lab.timeouts import scaled
-from offload_lab.uwsgi.server import free_port
 
 LAB = [sys.executable, "-m", "offload_lab"]
 TASKS = {"belt": "offload.ini", "app": "offload.ini", "handover": "file_wrapper.py"}
@@ -68,6 +68,13 @@ def test_from_the_blanks_by_the_hints_to_the_solution(lab, place):
     rows = re.findall(r"01 +(\w+) +\w+ +(\d) +(\d/3) +\d{4}-\d\d-\d\d \d\d:\d\d", lab("progress"))
     assert rows == [(task, "1", "3/3") for task in TASKS]
     assert "all tasks of 01_file_wrapper have passed" in lab("hint", "01")
+    assert re.search(r"^3 of \d+ tasks passed\nnext: ./lab start 02 ", lab("progress"), re.MULTILINE)
+
+
+def test_progress_ends_with_the_total_and_the_next_task(lab):
+    assert re.search(r"^0 of \d+ tasks passed\nnext: ./lab start 01 ", lab("progress"), re.MULTILINE)
+    lab("start", "01")
+    assert "\nnext: ./lab check 01 belt " in lab("progress")
 
 
 @pytest.mark.full
@@ -103,7 +110,7 @@ def test_what_fails_only_beside_ones_own_other_answers_is_said(lab, place):
     ("words", "status", "says"),
     [
         (["check", "01_file_wraper"], 2, "did you mean 01_file_wrapper"),
-        (["hint", "01", "bolt"], 2, "no task in 01_file_wrapper 'bolt'; did you mean belt?"),
+        (["hint", "01", "bolt"], 2, "01_file_wrapper has no task 'bolt'; did you mean belt?"),
         (["check", "01"], 1, "make it with: ./lab start 01"),
         (["watch", "01"], 1, "make it with: ./lab start 01"),
         (["reset", "01"], 1, "make it with: ./lab start 01"),

@@ -51,7 +51,7 @@ def run():
 @pytest.mark.timeout(1200)  # the first test of a step has all of its faults in it
 @pytest.mark.parametrize("cell", CELLS, ids=name)
 def test_a_client_comes_back_and_loses_nothing(run, cell):
-    nginx.find()  # Missing is a skip
+    nginx.find()  # MissingDependencyError is a skip
     programs.require("openssl")
     cell.client.require()
     faults = run(cell.step)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from offload_lab.lint import lint
 from offload_lab.timeouts import scaled
 from offload_lab.uwsgi import binary
-from offload_lab.uwsgi.config.model import Config, UnusableConfig
+from offload_lab.uwsgi.config.model import Config, ConfigError
 from offload_lab.uwsgi.config.reader import IMPORTS, PLACEHOLDERS, parse
 from offload_lab.uwsgi.config.routes import routes
 
@@ -180,7 +180,7 @@ UNUSABLE = [
 
 @pytest.mark.parametrize(("files", "why"), UNUSABLE)
 def test_what_cannot_be_read_says_where_and_why(files, why):
-    with pytest.raises(UnusableConfig) as caught:
+    with pytest.raises(ConfigError) as caught:
         parse("front.ini", loader(files))
     assert caught.value.where == "front.ini"
     assert why in caught.value.why
@@ -225,7 +225,7 @@ def test_many_lines_and_long_lines_are_read():
     ids=["a long loop", "a tree of imports"],
 )
 def test_what_would_never_end_is_given_up(text):
-    with pytest.raises(UnusableConfig, match="too many imports, or loops that are too long"):
+    with pytest.raises(ConfigError, match="too many imports, or loops that are too long"):
         read(text)
 
 
@@ -266,7 +266,7 @@ WORDS += [
 @settings(deadline=None)
 @given(st.lists(st.sampled_from(WORDS), max_size=40).map("".join))
 def test_no_text_is_too_broken_for_an_answer(text):
-    with suppress(UnusableConfig):
+    with suppress(ConfigError):
         assert lint(read("[uwsgi]\n" + text)) is not None
 
 

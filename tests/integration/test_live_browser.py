@@ -6,7 +6,7 @@ from importlib.util import find_spec
 import psutil
 import pytest
 
-from offload_lab.errors import Missing
+from offload_lab.errors import MissingDependencyError
 from offload_lab.process.polling import wait_for
 from offload_lab.stages import manifest
 from offload_lab.testing import require, require_linux, require_program
@@ -40,7 +40,7 @@ def engine():
     """The built uWSGI where there is one: step 05 shows more with it."""
     try:
         return binary.find("built")
-    except Missing:
+    except MissingDependencyError:
         return binary.find()
 
 

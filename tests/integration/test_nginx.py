@@ -15,7 +15,7 @@ import pytest
 
 from offload_lab import programs
 from offload_lab.clients import ping
-from offload_lab.errors import CannotStart, LabError, Missing, PortBusy, ProcessDied
+from offload_lab.errors import LabError, MissingDependencyError, PortInUseError, ProcessDiedError, StartError
 from offload_lab.paths import ROOT
 from offload_lab.process.deadlines import Deadline
 from offload_lab.process.polling import wait_for
@@ -57,7 +57,7 @@ PLAIN = CONF.replace("9443 ssl http2", "9080").replace("ssl_certificate", "# ssl
 def here():
     try:
         nginx.find()
-    except Missing as missing:
+    except MissingDependencyError as missing:
         require(False, missing.what, missing.install)
     require(programs.find("openssl") is not None, "openssl", programs.install("openssl"))
 
@@ -101,13 +101,13 @@ def test_render_leaves_what_only_looks_alike():
 @pytest.mark.parametrize("listens", [0, 2])
 def test_a_conf_without_exactly_one_loopback_listen_is_named(listens):
     line = "        listen 127.0.0.1:9443 ssl http2;\n"
-    with pytest.raises(CannotStart, match=rf"has {listens} lines of the form `listen 127\.0\.0\.1:PORT`"):
+    with pytest.raises(StartError, match=rf"has {listens} lines of the form `listen 127\.0\.0\.1:PORT`"):
         nginx.render(CONF.replace(line, line * listens), Path("/r"), 1, 2)
 
 
 def test_a_missing_nginx_comes_with_the_command_that_installs_it(monkeypatch):
     monkeypatch.setattr(nginx.programs, "find", lambda _: None)
-    with pytest.raises(Missing, match=re.escape(programs.install("nginx"))):
+    with pytest.raises(MissingDependencyError, match=re.escape(programs.install("nginx"))):
         nginx.find()
 
 
@@ -116,13 +116,13 @@ def test_an_nginx_that_is_too_old_is_named(monkeypatch, tmp_path):
     old.write_text("#!/bin/sh\necho 'nginx version: nginx/1.18.0 (Ubuntu)' >&2\n")
     old.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    with pytest.raises(Missing, match=r"nginx 1\.19\.5 or later \(found .*1\.18\.0"):
+    with pytest.raises(MissingDependencyError, match=r"nginx 1\.19\.5 or later \(found .*1\.18\.0"):
         nginx.find()
 
 
 def test_a_missing_openssl_comes_with_the_command_that_installs_it(monkeypatch, tmp_path):
     monkeypatch.setattr(nginx.programs, "find", lambda _: None)
-    with pytest.raises(Missing, match=re.escape(programs.install("openssl"))):
+    with pytest.raises(MissingDependencyError, match=re.escape(programs.install("openssl"))):
         nginx.make_certificate(tmp_path)
 
 
@@ -193,7 +193,7 @@ def test_the_proxy_stops_and_starts_again_on_its_own(tmp_path):
 @pytest.mark.usefixtures("here")
 def test_a_conf_that_nginx_refuses_is_reported_in_its_own_words(tmp_path):
     stage = proxied(tmp_path, CONF.replace("access_log", "acess_log"))
-    with pytest.raises(ProcessDied, match='unknown directive "acess_log"'), stage:
+    with pytest.raises(ProcessDiedError, match='unknown directive "acess_log"'), stage:
         pass
     assert not stage.run.exists()
 
@@ -202,7 +202,7 @@ def test_a_conf_that_nginx_refuses_is_reported_in_its_own_words(tmp_path):
 def test_a_port_that_is_taken_is_named(tmp_path):
     with proxied(tmp_path, PLAIN) as stage:
         conf = tmp_path / "nginx.conf"
-        with pytest.raises(PortBusy, match=f"port {stage.port} "):
+        with pytest.raises(PortInUseError, match=f"port {stage.port} "):
             nginx.Nginx(conf, stage.run, port=stage.port, front_port=stage.port).start()
 
 

@@ -11,7 +11,7 @@ import textwrap
 import psutil
 import pytest
 
-from offload_lab.errors import CannotStart, NotReady, NotStopped, ProcessDied, StillRunning
+from offload_lab.errors import NotReadyError, NotStoppedError, ProcessDiedError, StartError, StillRunningError
 from offload_lab.process import supervisor
 from offload_lab.process.deadlines import Deadline, readable
 from offload_lab.process.polling import wait_for
@@ -77,6 +77,16 @@ def test_a_child_that_ignores_sigterm_is_killed_after_the_grace(python):
     assert gone(process.pid)
 
 
+def test_without_a_grace_a_child_is_killed_and_not_asked(python):
+    code = (
+        "import signal; signal.signal(signal.SIGTERM, lambda *_: print('asked', flush=True)); print('up', flush=True);"
+    )
+    with python(code + FOREVER, grace_s=0) as process:
+        process.wait_until(lambda: says(process, "up"), Deadline(20))
+    assert gone(process.pid)
+    assert not says(process, "asked")
+
+
 def test_a_child_that_cleans_up_on_sigterm_gets_the_time_to(python, tmp_path):
     code = f"""
         import signal, sys, pathlib
@@ -94,7 +104,7 @@ def test_a_child_that_cleans_up_on_sigterm_gets_the_time_to(python, tmp_path):
 
 def test_a_child_that_dies_at_start_is_noticed_at_once_with_its_last_words(python):
     with python("import sys; print('no such database'); sys.exit(3)") as process:
-        with pytest.raises(ProcessDied) as caught:
+        with pytest.raises(ProcessDiedError) as caught:
             process.wait_until(lambda: False, Deadline(60))
     assert caught.value.status == 3
     assert "no such database" in str(caught.value)
@@ -107,7 +117,7 @@ def test_a_child_killed_by_a_signal_says_which(python, number):
             f"import os, signal; signal.signal({number}, signal.SIG_DFL) if {number} != 9 else 0;"
             f"os.kill(os.getpid(), {number})"
         ) as process,
-        pytest.raises(ProcessDied) as caught,
+        pytest.raises(ProcessDiedError) as caught,
     ):
         process.wait_until(lambda: False, Deadline(60))
     assert caught.value.status == -number
@@ -123,7 +133,7 @@ def test_every_exit_status_is_reported_as_it_is_and_never_as_a_signal(python, st
 def test_a_probe_that_another_process_answers_makes_no_dead_child_ready(python):
     with python("pass") as process:
         process.wait_ended(Deadline(60))
-        with pytest.raises(ProcessDied):
+        with pytest.raises(ProcessDiedError):
             process.wait_until(lambda: True, Deadline(60))
 
 
@@ -133,14 +143,14 @@ def test_a_child_that_ends_during_its_probe_is_not_ready(python):
         wait_for(lambda: process.status() is not None, 20, "its end")
         return True
 
-    with python(FOREVER) as process, pytest.raises(ProcessDied, match="SIGKILL"):
+    with python(FOREVER) as process, pytest.raises(ProcessDiedError, match="SIGKILL"):
         process.wait_until(answers_last, Deadline(60))
 
 
 def test_a_child_that_should_end_and_does_not_is_reported_with_its_log(python):
     with python("print('still copying', flush=True);" + FOREVER) as process:
         process.wait_until(lambda: says(process, "copying"), Deadline(20))
-        with pytest.raises(StillRunning, match=r"still ran after [\d.]+ s.*\n.*still copying"):
+        with pytest.raises(StillRunningError, match=r"still ran after [\d.]+ s.*\n.*still copying"):
             process.wait_ended(Deadline(0.1))
 
 
@@ -150,7 +160,7 @@ def test_a_supervisor_that_says_nothing_is_not_waited_for_for_ever(python, monke
     monkeypatch.setattr("offload_lab.process.process.SUPERVISOR", silent)
     monkeypatch.setattr("offload_lab.process.process.HANDSHAKE_S", 3.0)
     process = python(FOREVER)
-    with pytest.raises(CannotStart, match=r"child: its supervisor said nothing for [\d.]+ s"):
+    with pytest.raises(StartError, match=r"child: its supervisor said nothing for [\d.]+ s"):
         process.start()
     assert gone(int(process.log_tail()))
 
@@ -162,7 +172,7 @@ def test_a_supervisor_that_does_not_stop_is_given_up_with_the_command_that_finds
     its_supervisor = psutil.Process(process.pid).parent()
     its_supervisor.suspend()
     monkeypatch.setattr("offload_lab.process.process.REAP_S", 0.2)
-    with pytest.raises(NotStopped, match=rf"process {process.pid}\) was not reaped .* ps "):
+    with pytest.raises(NotStoppedError, match=rf"process {process.pid}\) was not reaped .* ps "):
         process.stop()
     wait_for(lambda: gone(process.pid) and not its_supervisor.is_running(), 20, "both ended")
 
@@ -202,7 +212,7 @@ def test_a_socket_beyond_descriptor_1023_is_waited_for_like_any_other(many_descr
 def test_a_child_that_never_gets_ready_is_reported_with_its_log(python):
     with python("print('still warming up', flush=True);" + FOREVER) as process:
         process.wait_until(lambda: says(process, "warming"), Deadline(20))
-        with pytest.raises(NotReady, match="still warming up"):
+        with pytest.raises(NotReadyError, match="still warming up"):
             process.wait_until(lambda: False, Deadline(0.1))
         assert process.status() is None
     assert gone(process.pid)
@@ -210,7 +220,7 @@ def test_a_child_that_never_gets_ready_is_reported_with_its_log(python):
 
 def test_a_command_that_does_not_exist_is_an_error_with_its_name(tmp_path):
     process = Process("child", ["/no/such/program"], tmp_path / "child.log")
-    with pytest.raises(CannotStart, match=r"/no/such/program: No such file"):
+    with pytest.raises(StartError, match=r"/no/such/program: No such file"):
         process.start()
 
 

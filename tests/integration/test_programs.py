@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from offload_lab import programs
-from offload_lab.errors import Missing, Unknown
+from offload_lab.errors import MissingDependencyError, UnknownNameError
 from offload_lab.paths import ROOT
 from offload_lab.stages.stage import Stage
 
@@ -69,7 +69,7 @@ def test_an_empty_path_hides_what_no_package_brings(bin_):
 
 
 def test_a_misspelt_program_is_named(bin_):
-    with pytest.raises(Unknown, match=r"no program 'redis'.*redis-server"):
+    with pytest.raises(UnknownNameError, match=r"no program 'redis'.*redis-server"):
         programs.find("redis")
 
 
@@ -101,7 +101,9 @@ def test_every_program_has_a_command_for_every_manager():
 
 
 def test_a_stage_whose_program_is_missing_says_so_before_it_starts_anything(bin_):
-    with pytest.raises(Missing, match=r"PostgreSQL is missing; .* install it with: (apt-get|brew) install"):
+    with pytest.raises(
+        MissingDependencyError, match=r"PostgreSQL is missing; .* install it with: (apt-get|brew) install"
+    ):
         Stage("07_pitfalls", "orm_in_gevent_fixed").__enter__()
 
 
@@ -123,7 +125,8 @@ def test_a_stage_runs_on_the_redis_that_a_package_brings(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("required", "outcome"), [("", "1 skipped"), ("all", "1 failed")])
 def test_what_is_missing_skips_the_test_that_meets_it_unless_all_is_required(tmp_path, required, outcome):
     (tmp_path / "test_it.py").write_text(
-        "from offload_lab.errors import Missing\n\n\ndef test_it():\n    raise Missing('a thing', 'it', 'make one')\n"
+        "from offload_lab.errors import MissingDependencyError\n\n\n"
+        "def test_it():\n    raise MissingDependencyError('a thing', 'it', 'make one')\n"
     )
     words = ["-c", str(ROOT / "pyproject.toml"), "--rootdir", str(tmp_path), "-p", "no:cacheprovider", "-rs"]
     env = {**os.environ, "LAB_REQUIRE": required}

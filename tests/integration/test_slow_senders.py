@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from offload_lab.clients import fetch, ping
-from offload_lab.errors import Missing
+from offload_lab.errors import MissingDependencyError
 from offload_lab.process.polling import wait_for
 from offload_lab.stages import manifest, nginx
 from offload_lab.stages.overrides import altered
@@ -80,7 +80,7 @@ def test_harakiri_ends_a_slow_body_with_its_worker(step):
 def test_an_nginx_in_front_keeps_a_slow_sender_away_from_the_worker(step, tmp_path, beginning, end):
     try:
         nginx.find()
-    except Missing as missing:
+    except MissingDependencyError as missing:
         require(False, missing.what, missing.install)
     conf = (manifest.find("02").folder / "x_accel.conf").read_text()
     (tmp_path / "nginx.conf").write_text(conf)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from offload_lab.cli.tools import QUICK, SIDE_BY_SIDE, pytest_words
+from offload_lab.cli.tools import QUICK, SIDE_BY_SIDE, pytest_args_of
 from offload_lab.paths import ROOT
 from offload_lab.process.deadlines import Deadline
 from offload_lab.process.polling import wait_for
@@ -33,19 +33,19 @@ timeout = 60
 
 
 def test_without_words_the_quick_tier_runs_side_by_side():
-    assert pytest_words(full=False, named=(), side_by_side=True) == (*SIDE_BY_SIDE, *QUICK)
+    assert pytest_args_of(full=False, named=(), side_by_side=True) == (*SIDE_BY_SIDE, *QUICK)
 
 
 def test_full_leaves_nothing_out_and_passes_words_on():
-    assert pytest_words(full=True, named=("-x",), side_by_side=True) == (*SIDE_BY_SIDE, "-x")
+    assert pytest_args_of(full=True, named=("-x",), side_by_side=True) == (*SIDE_BY_SIDE, "-x")
 
 
 def test_what_is_named_runs_whole_in_one_process():
-    assert pytest_words(full=False, named=("steps/01_file_wrapper",), side_by_side=True) == ("steps/01_file_wrapper",)
+    assert pytest_args_of(full=False, named=("steps/01_file_wrapper",), side_by_side=True) == ("steps/01_file_wrapper",)
 
 
 def test_without_xdist_the_tests_run_in_one_process():
-    assert pytest_words(full=True, named=(), side_by_side=False) == ()
+    assert pytest_args_of(full=True, named=(), side_by_side=False) == ()
 
 
 def collected(*words):

@@ -8,9 +8,9 @@ import pytest
 from click.testing import CliRunner
 
 from offload_lab.cli import workshop
-from offload_lab.course.agenda import BREAK, CLOSING, LUNCH, OPENING, TooShort, plan
+from offload_lab.course.agenda import BREAK, CLOSING, LUNCH, OPENING, TooShortError, plan
 from offload_lab.course.agenda_text import WIDTH, lines, renewed
-from offload_lab.errors import Unknown
+from offload_lab.errors import UnknownNameError
 from offload_lab.stages import manifest
 from offload_lab.stages.manifest import Section, Step
 
@@ -61,7 +61,7 @@ def test_what_does_not_fit_makes_room_for_something_smaller():
 
 
 def test_too_few_minutes_are_an_error_that_names_the_least():
-    with pytest.raises(TooShort, match=rf"39 minutes are too few: .* takes {FRAME + 20};"):
+    with pytest.raises(TooShortError, match=rf"39 minutes are too few: .* takes {FRAME + 20};"):
         plan(HALL, FRAME + 19)
 
 
@@ -109,7 +109,7 @@ def test_the_essence_is_in_90_minutes_and_everything_in_a_day():
     day = plan(STEPS, 420)
     assert day.left_out == ()
     assert [entry.section for entry in day.entries].count(LUNCH) == 1
-    with pytest.raises(TooShort, match=f"takes {LEAST}"):
+    with pytest.raises(TooShortError, match=f"takes {LEAST}"):
         plan(STEPS, LEAST - 1)
 
 
@@ -155,7 +155,7 @@ def test_renewing_writes_them_anew_and_touches_nothing_else(tmp_path, monkeypatc
 
 
 def test_a_mark_for_a_step_that_is_not_there_is_named():
-    with pytest.raises(Unknown, match=r"no step '99'; there are: 01, 02"):
+    with pytest.raises(UnknownNameError, match=r"no step '99'; there are: 01, 02"):
         renewed("<!-- sections 99 -->\n<!-- /sections -->\n", STEPS)
 
 

@@ -5,12 +5,13 @@ import resource
 import pytest
 
 from offload_lab import doctor, programs
-from offload_lab.errors import Missing
+from offload_lab.cli.doctor import conclusion
+from offload_lab.errors import MissingDependencyError
 from offload_lab.uwsgi import binary
 
 
-def finding(part):
-    return next(one for one in doctor.examine() if one.part == part)
+def find_part(part):
+    return next(one for one in doctor.examine() if one.name == part)
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ def nothing_installed(monkeypatch, tmp_path):
     """A machine without any program, header or uWSGI; the Python that runs this stays."""
 
     def missing(name):
-        raise Missing("uWSGI", "everything here", binary.INSTALL)
+        raise MissingDependencyError("uWSGI", "everything here", binary.INSTALL)
 
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(programs.sysconfig, "get_path", lambda _: str(tmp_path))
@@ -43,27 +44,39 @@ def nothing_installed(monkeypatch, tmp_path):
     ],
 )
 def test_what_is_missing_comes_with_the_command_that_gets_it(nothing_installed, part, install):
-    one = finding(part)
+    one = find_part(part)
     assert (one.found, one.install) == (None, install)
 
 
 def test_only_python_and_the_wheel_are_needed(nothing_installed):
-    assert [one.part for one in doctor.examine() if one.needed] == ["Python", "uWSGI (wheel)"]
+    assert [one.name for one in doctor.examine() if one.needed] == ["Python", "uWSGI (wheel)"]
 
 
 def test_every_part_says_what_it_is_for(nothing_installed):
-    assert [one.part for one in doctor.examine() if not one.purpose] == []
+    assert [one.name for one in doctor.examine() if not one.purpose] == []
 
 
 def test_a_program_is_found_on_the_path(monkeypatch, tmp_path):
     program = tmp_path / "chromium-browser"
     program.touch(mode=0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert finding("Chromium").found == str(program)
+    assert find_part("Chromium").found == str(program)
 
 
 def test_the_wheel_is_described_by_what_it_can_do():
-    assert "routing, no ssl, gevent, no uwsgi.route()" in finding("uWSGI (wheel)").found
+    assert "routing, no ssl, gevent, no uwsgi.route()" in find_part("uWSGI (wheel)").found
+
+
+@pytest.mark.parametrize(
+    ("missing", "sentence"),
+    [
+        ([], "Ready, and nothing is missing: begin with ./lab demo."),
+        (["Redis"], "Ready, begin with ./lab demo; what needs an optional part is skipped without it: Redis."),
+        (["Redis", "uWSGI (wheel)"], f"Nothing runs yet: uWSGI (wheel) is missing; install it with: {binary.INSTALL}"),
+    ],
+)
+def test_the_conclusion_names_the_next_step(nothing_installed, missing, sentence):
+    assert conclusion([find_part(name) for name in missing]) == sentence
 
 
 @pytest.fixture
@@ -76,7 +89,7 @@ def soft_limit():
 
 def test_a_low_descriptor_limit_is_found_missing_with_the_line_that_raises_it(soft_limit):
     soft_limit(512)
-    one = finding("descriptor limit")
+    one = find_part("descriptor limit")
     assert one.found is None
     assert one.install.startswith("ulimit -n ")
     assert one.install.endswith("# now 512")
@@ -84,9 +97,9 @@ def test_a_low_descriptor_limit_is_found_missing_with_the_line_that_raises_it(so
 
 def test_a_high_descriptor_limit_is_told(monkeypatch):
     monkeypatch.setattr(resource, "getrlimit", lambda _: (doctor.DESCRIPTORS_WANTED, 20_000))
-    assert finding("descriptor limit").found == f"{doctor.DESCRIPTORS_WANTED} (at most 20000)"
+    assert find_part("descriptor limit").found == f"{doctor.DESCRIPTORS_WANTED} (at most 20000)"
 
 
 def test_the_line_that_raises_the_limit_stays_below_the_hard_limit(monkeypatch):
     monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, 20_000))
-    assert finding("descriptor limit").install.startswith("ulimit -n 20000 ")
+    assert find_part("descriptor limit").install.startswith("ulimit -n 20000 ")

@@ -11,7 +11,7 @@ MOST, LONGEST = 200, 2**20  # no honest value has so many, or becomes so long
 Hook = Callable[[str], str | None]
 
 
-class Endless(Exception):
+class ExpansionLoopError(Exception):
     """A value that refers to itself: uWSGI puts in for ever."""
 
 
@@ -40,7 +40,7 @@ class Expander:
             if not option.raw and f"{symbol}(" in option.value:
                 try:
                     self._options[index] = replace(option, value=put_in(option.value, symbol, hook))
-                except Endless:
+                except ExpansionLoopError:
                     if self.problems:
                         continue  # it speaks of the one that was named
                     what = f"{option.name} refers to itself: uWSGI puts in for ever"
@@ -89,7 +89,7 @@ def put_in(value: str, symbol: str, hook: Hook) -> str:
                 if found is not None:
                     rounds += 1
                     if rounds > MOST or len(value) > LONGEST:
-                        raise Endless
+                        raise ExpansionLoopError
                     value, at = value[: start - 2] + found + value[start + length - 1 :], 0
                 length = 0
             else:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from .model import Option, Problem, UnusableConfig
+from .model import ConfigError, Option, Problem
 
 TEMPLATE_ENDINGS = (
     ".j2",
@@ -57,10 +57,10 @@ def acknowledges(comment: str) -> bool:
     return re.match(r"[;#<!\s-]*lint:\s*ignore\b", comment) is not None
 
 
-def no_section(path: str, page: Page, section: str) -> UnusableConfig:
+def no_section(path: str, page: Page, section: str) -> ConfigError:
     """With what to ask for instead."""
     if not page.sections:
-        return UnusableConfig(path, f"has no section [{section}] and no other one: uWSGI reads nothing of it")
+        return ConfigError(path, f"has no section [{section}] and no other one: uWSGI reads nothing of it")
     listed = ", ".join(f"[{name}]" for name in page.sections[:12]) + (", …" if len(page.sections) > 12 else "")
     likely = next((name for name in page.sections if "uwsgi" in name.lower()), page.sections[0])
-    return UnusableConfig(path, f"has no section [{section}]; it has {listed}. Name one: {path}:{likely}")
+    return ConfigError(path, f"has no section [{section}]; it has {listed}. Name one: {path}:{likely}")

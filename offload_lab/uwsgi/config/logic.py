@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from .model import Option, UnusableConfig, to_int
+from .model import ConfigError, Option, to_int
 
 ENDS = {"end", "endif", "end-if", "endfor", "end-for"}
 LOOPS = {"for", "for-times", "for-glob", "for-readline"}
@@ -57,7 +57,7 @@ def with_item(option: Option, item: str) -> Option:
 def lines_in(path: str, world: World) -> list[str]:
     try:
         return world.load(path).splitlines()
-    except (OSError, UnusableConfig):
+    except (OSError, ConfigError):
         return ["%(_)"]
 
 

@@ -12,7 +12,7 @@ UNKNOWN = re.compile(r"%\(|\$\(|@\(|\{\{|\{%|<%|%[vhtTVkuUgGbij]|\$\{?[A-Za-z_]|
 ENVIRONMENT = "environment"  # the `file` of an option that a UWSGI_* variable sets
 
 
-class UnusableConfig(LabError):
+class ConfigError(LabError):
     """A file that cannot be linted: where, and why."""
 
     def __init__(self, where: str, why: str) -> None:

@@ -14,11 +14,11 @@ from .expand import Expander
 from .formats import Page, PageReader, format_of, no_section
 from .ini import read_ini
 from .magic import magic_of, of_first_file
-from .model import Acknowledged, Config, Option, Problem, UnusableConfig
+from .model import Acknowledged, Config, ConfigError, Option, Problem
 from .structured import read_json, read_xml, read_yaml
 
 Chain = tuple[tuple[str, str], ...]  # the files, and the sections of them, that lead to the one being read
-Loader = Callable[[str], str]  # a path to the file's text; raises OSError, or UnusableConfig
+Loader = Callable[[str], str]  # a path to the file's text; raises OSError, or ConfigError
 Glob = Callable[[str], list[str]]
 
 READERS: dict[str, PageReader] = {"ini": read_ini, "yaml": read_yaml, "json": read_json, "xml": read_xml}
@@ -39,7 +39,10 @@ def parse(
     expand_glob: Glob | None = None,
 ) -> Config:
     """The configuration in `path` or in one of its sections (``path:section``); several paths are one configuration, as
-    ``uwsgi --ini base.ini --ini app.ini`` has it. Raises UnusableConfig."""
+    ``uwsgi --ini base.ini --ini app.ini`` has it.
+
+    Raises: ConfigError.
+    """
     paths = [path] if isinstance(path, str) else list(path)
     environ = environ or {}
     reader = Reader(load, environ, expand_glob)
@@ -64,7 +67,7 @@ def split_section(path: str, load: Loader) -> tuple[str, str]:
         return path, ""
     try:
         load(path)
-    except (OSError, UnusableConfig):
+    except (OSError, ConfigError):
         return name, section
     return path, ""
 
@@ -109,13 +112,13 @@ class Reader:
             try:
                 text = self._load(path)
             except OSError as error:
-                raise UnusableConfig(path, f"cannot be read: {error.strerror or error}") from error
+                raise ConfigError(path, f"cannot be read: {error.strerror or error}") from error
             magic = magic_of(path, section)
             self._last, self._first = path, self._first or of_first_file(magic)
             page = READERS[kind or format_of(path, text)](text, wanted, path, {**magic, **self._first})
             if not page.options and wanted not in page.sections:
                 raise no_section(path, page, wanted)
-        except UnusableConfig as error:
+        except ConfigError as error:
             if importer is None:
                 raise
             self._problem("unread-import", importer, f"{error.where} {error.why}: what it sets was not judged")
@@ -152,7 +155,7 @@ class Reader:
 
     def _take(self, option: Option, chain: Chain) -> None:
         if len(self.options) > MOST_OPTIONS or self._read > MOST_IMPORTS:
-            raise UnusableConfig(option.place, "too many imports, or loops that are too long")
+            raise ConfigError(option.place, "too many imports, or loops that are too long")
         if option.name in logic.STARTS:
             return self._start(option)
         name = option.name
@@ -201,7 +204,7 @@ class Reader:
                 self._load(path)
             except FileNotFoundError:
                 continue
-            except (OSError, UnusableConfig):
+            except (OSError, ConfigError):
                 pass  # it is there, and reading it says what is wrong with it
             return path
         return name

@@ -8,7 +8,7 @@ from xml.parsers import expat
 
 from .formats import Page, acknowledges
 from .magic import substitute
-from .model import Option, Problem, UnusableConfig
+from .model import ConfigError, Option, Problem
 
 PAIR = re.compile(r"(?P<name>[^\s:#'\"][^:#]*|'[^']*'|\"[^\"]*\")\s*:(?:\s+(?P<value>.*))?$")
 
@@ -44,7 +44,7 @@ def read_yaml(text: str, section: str, path: str, magic: Mapping[str, str]) -> P
         elif item and name:
             value = line[1:].strip()
         else:
-            raise UnusableConfig(f"{path}:{number}", "is YAML that uWSGI does not read as name: value")
+            raise ConfigError(f"{path}:{number}", "is YAML that uWSGI does not read as name: value")
         if (value == "" and not item) or (value.startswith(("|", ">", "&", "*"))):
             page.problems.append(yaml_stop(Option(name, value, path, number, text=raw), page))
             continue
@@ -83,9 +83,9 @@ def read_json(text: str, section: str, path: str, magic: Mapping[str, str]) -> P
     try:
         document = json.loads(text)
     except json.JSONDecodeError as error:
-        raise UnusableConfig(f"{path}:{error.lineno}", f"is no JSON: {error.msg}") from error
+        raise ConfigError(f"{path}:{error.lineno}", f"is no JSON: {error.msg}") from error
     except RecursionError as error:
-        raise UnusableConfig(path, "is JSON nested too deeply") from error
+        raise ConfigError(path, "is JSON nested too deeply") from error
     page = Page()
     if not isinstance(document, dict):
         return page
@@ -117,7 +117,7 @@ def json_text(value: str | float | bool | None) -> str:
 def read_xml(text: str, section: str, path: str, magic: Mapping[str, str]) -> Page:
     """The elements below ``<uwsgi>``, the one whose id was asked for if any has it. An empty element is a yes."""
     if "<%" in text or "{%" in text:
-        raise UnusableConfig(path, "is a template of XML: lint what it makes")
+        raise ConfigError(path, "is a template of XML: lint what it makes")
     page = Page()
     text = substitute(text, magic)
     lines = text.split("\n")
@@ -162,5 +162,5 @@ def read_xml(text: str, section: str, path: str, magic: Mapping[str, str]) -> Pa
     try:
         parser.Parse(text.encode(), True)
     except expat.ExpatError as error:
-        raise UnusableConfig(f"{path}:{error.lineno}", f"is no XML: {expat.errors.messages[error.code]}") from error
+        raise ConfigError(f"{path}:{error.lineno}", f"is no XML: {expat.errors.messages[error.code]}") from error
     return page

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from offload_lab.clients import fetch, ping
-from offload_lab.errors import Missing
+from offload_lab.errors import MissingDependencyError
 from offload_lab.process.polling import wait_for
 from offload_lab.stages import manifest, nginx
 from offload_lab.stages.overrides import altered
@@ -28,7 +28,7 @@ STEP = "02_xsendfile"
 def nginx_here():
     try:
         nginx.find()
-    except Missing as missing:
+    except MissingDependencyError as missing:
         require(False, missing.what, missing.install)
 
 

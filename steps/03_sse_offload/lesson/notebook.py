@@ -9,7 +9,7 @@ from pathlib import Path
 
 from offload_lab.clients.event_source import EventSourcePool
 from offload_lab.clients.session import Session
-from offload_lab.errors import Missing
+from offload_lab.errors import MissingDependencyError
 from offload_lab.process.deadlines import Deadline
 from offload_lab.stages import manifest, nginx
 from offload_lab.stages.stage import Stage
@@ -25,7 +25,7 @@ def nginx_is_here() -> bool:
     """Where it is not, one line says how to get it."""
     try:
         nginx.find()
-    except Missing as missing:
+    except MissingDependencyError as missing:
         print(f"No {missing.what}: type {missing.install} in a terminal and run this again.")
         return False
     return True

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 import httpx
 import pytest
 
-from offload_lab.errors import Missing
+from offload_lab.errors import MissingDependencyError
 from offload_lab.paths import results
 from offload_lab.process.deadlines import Deadline
 from offload_lab.process.polling import wait_for
@@ -125,7 +125,7 @@ def proxied():
     """The front header.ini behind nginx.conf: TLS and HTTP/2."""
     try:
         nginx.find()
-    except Missing as missing:
+    except MissingDependencyError as missing:
         require(False, missing.what, missing.install)
     step = replace(STEP, variants=(replace(STEP.variant("header"), proxy="nginx.conf"),))
     with Hall(step, "header", placeholders=FAST) as hall:

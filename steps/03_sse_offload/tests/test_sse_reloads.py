@@ -7,7 +7,7 @@ import pytest
 
 from offload_lab.clients import Probes
 from offload_lab.clients.event_source import EventSourcePool
-from offload_lab.errors import Missing
+from offload_lab.errors import MissingDependencyError
 from offload_lab.process.polling import wait_for
 from offload_lab.testing import require
 from offload_lab.uwsgi import binary
@@ -22,7 +22,7 @@ PATIENCE_S = 60
 def hall(request):
     try:
         chosen = binary.find(request.param)
-    except Missing as missing:
+    except MissingDependencyError as missing:
         require(False, missing.what, missing.install)
     with Hall(STEP, "header", engine=chosen, placeholders=FAST) as hall:
         yield hall

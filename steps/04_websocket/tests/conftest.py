@@ -4,7 +4,7 @@ import pytest
 
 from offload_lab.clients.session import Session
 from offload_lab.clients.websocket import TEXT, WebSocketClient
-from offload_lab.errors import Missing
+from offload_lab.errors import MissingDependencyError
 from offload_lab.stages.stage import Stage
 from offload_lab.testing import require
 from offload_lab.uwsgi import binary
@@ -65,5 +65,5 @@ def native_stock():
 def built():
     try:
         return binary.find("built")
-    except Missing as missing:
+    except MissingDependencyError as missing:
         require(False, missing.what, missing.install)

@@ -19,7 +19,7 @@ from offload_lab.clients.websocket import (
     CLOSE,
     CONTINUATION,
     TEXT,
-    Refused,
+    HandshakeError,
     WebSocketClient,
     WebSocketPool,
     close_frame,
@@ -157,8 +157,8 @@ STRANGE_ORIGINS = {
 }
 
 
-def refusal(stage, headers) -> Refused:
-    with pytest.raises(Refused) as caught, WebSocketClient(stage.port, headers=headers):
+def refusal(stage, headers) -> HandshakeError:
+    with pytest.raises(HandshakeError) as caught, WebSocketClient(stage.port, headers=headers):
         pass
     return caught.value
 

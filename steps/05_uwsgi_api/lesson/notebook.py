@@ -18,7 +18,7 @@ from rich.table import Table
 from offload_lab.clients import ping
 from offload_lab.clients.session import Session
 from offload_lab.clients.sse import SseClient
-from offload_lab.errors import Missing
+from offload_lab.errors import MissingDependencyError
 from offload_lab.notebook.display import DIFF_STYLES, framed, show_bundle, show_table
 from offload_lab.paths import ROOT
 from offload_lab.stages.stage import Stage
@@ -51,7 +51,7 @@ def built_engine() -> Engine | None:
     try:
         found = binary.find("built")
         found.check(["route"])
-    except Missing as missing:
+    except MissingDependencyError as missing:
         print(f"No built engine: type ./lab engine in a terminal and run this again ({missing.what} is missing).")
         return None
     print(f"The built engine is here: uWSGI {found.version}.")

@@ -9,8 +9,8 @@ import pytest
 from offload_lab.clients import fetch, ping
 from offload_lab.clients.session import Session
 from offload_lab.clients.sse import SseClient
-from offload_lab.clients.websocket import TEXT, Refused, WebSocketClient
-from offload_lab.errors import Missing
+from offload_lab.clients.websocket import TEXT, HandshakeError, WebSocketClient
+from offload_lab.errors import MissingDependencyError
 from offload_lab.process.deadlines import Deadline
 from offload_lab.stages.stage import Stage
 from offload_lab.testing import events_by, idle_workers, require
@@ -22,7 +22,7 @@ def running(variant, on):
     """The stage on the uWSGI called `on`, with ada's Cookie header."""
     try:
         chosen = binary.find(on)
-    except Missing as missing:
+    except MissingDependencyError as missing:
         require(False, missing.what, missing.install)
     with Stage("05_uwsgi_api", variant, engine=chosen, placeholders={"tick_s": "0.1"}) as stage:
         ada = Session(stage.port)
@@ -96,7 +96,7 @@ def test_a_refusal_keeps_djangos_headers(stage, path):
 
 
 def test_a_page_of_another_origin_is_refused(stage):
-    with pytest.raises(Refused, match="403"):
+    with pytest.raises(HandshakeError, match="403"):
         WebSocketClient(stage.port, headers={"Cookie": stage.ada, "Origin": "https://evil.example"})
 
 

@@ -19,7 +19,7 @@ from offload_lab.clients.backend_request import BackendClient
 from offload_lab.clients.event_source import EventSource, EventSourcePool
 from offload_lab.clients.session import Session
 from offload_lab.clients.sse import Event, SseClient
-from offload_lab.errors import LabError, Missing
+from offload_lab.errors import LabError, MissingDependencyError
 from offload_lab.notebook.display import progress
 from offload_lab.plots.streams import frameless
 from offload_lab.plots.timeline import FREE, INK, STUCK
@@ -44,7 +44,7 @@ def logged_in(stage: Stage) -> Session:
 def need_redis() -> None:
     """Raises LabError, in one line, where this machine has no redis-server or Python no client for it."""
     if importlib.util.find_spec("redis") is None:
-        raise Missing("Python's client for Redis", "shared state", "pip install redis")
+        raise MissingDependencyError("Python's client for Redis", "shared state", "pip install redis")
     asked = [sys.executable, str(manifest.find(STEP).folder / "redis_server.py")]
     answer = subprocess.run(asked, capture_output=True, text=True, check=False)
     if answer.returncode:
@@ -54,9 +54,9 @@ def need_redis() -> None:
 class Forgetful(EventSourcePool):
     """Who come back like the others and do not say what they had last."""
 
-    def _connect(self, one: EventSource) -> None:
-        one.last_event_id = ""
-        super()._connect(one)
+    def _subscribe(self, source: EventSource) -> None:
+        source.last_event_id = ""
+        super()._subscribe(source)
 
 
 @dataclass
