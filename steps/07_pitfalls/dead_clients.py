@@ -1,8 +1,8 @@
 """Behind: visitors wait for news, which may be hours away. A visitor asks for the path /news to make some."""
 
-import sys
-
 from gevent.event import Event
+
+from offload_lab.stages.site.arguments import argument
 
 HEADERS = [("Content-Type", "text/event-stream"), ("Cache-Control", "no-store")]
 news = Event()
@@ -15,7 +15,7 @@ def silent(environ, start_response):
 
 def alive(environ, start_response):
     """Writes a comment now and then, which every reader of events skips."""
-    return wait_for_news(environ, start_response, heartbeat_s=float(sys.argv[2]))
+    return wait_for_news(environ, start_response, heartbeat_s=float(argument("heartbeat_s")))
 
 
 def wait_for_news(environ, start_response, heartbeat_s):

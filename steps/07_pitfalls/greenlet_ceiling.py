@@ -1,11 +1,11 @@
 """Behind: step 03's app with a doorkeeper, who has a greenlet to say no with as long as there are more than seats."""
 
-import sys
-
 from not_now import not_now
 from sseapp import application as stream
 
-SEATS = int(sys.argv[2])
+from offload_lab.stages.site.arguments import argument
+
+SEATS = int(argument("seats"))
 taken = 0
 
 

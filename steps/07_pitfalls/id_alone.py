@@ -1,14 +1,14 @@
 """Tickets with ids, made with `sse` 1.2: as the package writes them, and each in one block."""
 
-import sys
 import time
 from itertools import count
 
 from sse import Sse
 
 from offload_lab.stages.site import with_ping
+from offload_lab.stages.site.arguments import argument
 
-TICK_S = float(sys.argv[2])
+TICK_S = float(argument("tick_s"))
 HEADERS = [("Content-Type", "text/event-stream"), ("Cache-Control", "no-store")]
 
 

@@ -8,8 +8,9 @@ from django.conf import settings
 from django.db import connection, models
 
 from offload_lab.stages.site import run_folder, with_ping
+from offload_lab.stages.site.arguments import argument
 
-if sys.argv[2] == "psycopg2":
+if argument("driver") == "psycopg2":
     sys.modules["psycopg"] = None  # Django would prefer psycopg 3
 
 DATABASE = {

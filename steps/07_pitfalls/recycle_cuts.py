@@ -1,10 +1,11 @@
 """Behind: the hall calls a number every now and then, the same for everybody; some visitors come back in between."""
 
-import sys
 import time
 from itertools import count
 
-TICK_S = float(sys.argv[2])
+from offload_lab.stages.site.arguments import argument
+
+TICK_S = float(argument("tick_s"))
 OPENED = time.time()
 KEPT = 1000  # numbers; whoever was away for longer has to take the next one that is called
 

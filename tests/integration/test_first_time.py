@@ -135,7 +135,7 @@ def test_stages_run_at_a_path_with_spaces(elsewhere):
 def test_by_hand_a_run_folder_with_a_space_is_named(tmp_path, monkeypatch):
     from offload_lab.stages.site import run_folder
 
-    monkeypatch.setattr(sys, "argv", ["uwsgi", *f"{tmp_path}/my folder/.run 64".split()])
+    monkeypatch.setattr(sys, "argv", ["uwsgi", *f"run={tmp_path}/my folder/.run mib=64".split()])
     with pytest.raises(RuntimeError, match=r"my: uWSGI cuts pyargv at spaces.*--set-placeholder run="):
         run_folder()
 
