@@ -22,16 +22,15 @@ QUICK = ("-m", "not full", "--durations=10", "--durations-min=5")  # names what 
 
 @click.command(context_settings={"ignore_unknown_options": True}, epilog="Example: ./lab test -k reload -x")
 @click.option("--full", is_flag=True, help="All tests; without it, those of the quick tier (three minutes).")
+@click.option("--cov", is_flag=True, help="Measure which lines of offload_lab/ the tests run.")
 @click.argument("pytest_args", nargs=-1, type=click.UNPROCESSED)
-def test(full: bool, pytest_args: tuple[str, ...]) -> None:
-    """Run the quick tests, or all with --full; PYTEST_ARGS go to pytest, which then runs all tests that they name.
-
-    Coverage: --cov.
-    """
+def test(full: bool, cov: bool, pytest_args: tuple[str, ...]) -> None:
+    """Run the quick tests, or all with --full; PYTEST_ARGS go to pytest, which then runs all tests that they name."""
     needs("test")
     os.chdir(ROOT)
     args = pytest_args_of(full, pytest_args, side_by_side=importlib.util.find_spec("xdist") is not None)
-    os.execv(sys.executable, [sys.executable, "-m", "pytest", *args])  # noqa: S606 (no shell: that is the point)
+    coverage = ["--cov"] if cov else []  # of what pyproject.toml names
+    os.execv(sys.executable, [sys.executable, "-m", "pytest", *args, *coverage])  # noqa: S606 (no shell wanted)
 
 
 def pytest_args_of(full: bool, named: tuple[str, ...], side_by_side: bool) -> tuple[str, ...]:
