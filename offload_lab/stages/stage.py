@@ -13,8 +13,10 @@ from offload_lab import programs
 from offload_lab.errors import PortInUseError, UnknownNameError
 from offload_lab.process.deadlines import LOOPBACK, Deadline
 from offload_lab.process.process import Process
+from offload_lab.process.server_process import free_port
 from offload_lab.uwsgi.binary import Engine
-from offload_lab.uwsgi.server import SOCKET_PATH_LIMIT, Uwsgi, Worker, free_port
+from offload_lab.uwsgi.server import SOCKET_PATH_LIMIT, Uwsgi
+from offload_lab.uwsgi.stats import WorkerStats
 
 from . import manifest
 from .manifest import Step, Variant, nearest
@@ -142,7 +144,7 @@ class Stage:
             raise UnknownNameError(kind, name, list(by_name), nearest(name, list(by_name)))
         return by_name[name]
 
-    def workers(self) -> list[Worker]:
+    def workers(self) -> list[WorkerStats]:
         """The front's workers."""
         return self.front.workers()
 

@@ -29,9 +29,7 @@ READ_BYTES = 64 * 1024
 PONG = b""  # stands in an outbox for the pong that waits
 GOING_AWAY = Connection(ConnectionType.SERVER).send(CloseConnection(CloseReason.GOING_AWAY, "the board stops"))
 
-PING_S = float(
-    argument("ping_s")
-)  # silence until a ping; as long again in silence ends the connection
+PING_S = float(argument("ping_s"))  # silence until a ping; as long again in silence ends the connection
 CLOSE_S = float(argument("close_s"))  # for our Close frame to leave, and for the client's to come
 BOARD = Board(tick_s=float(argument("tick_s")))
 

@@ -20,12 +20,12 @@ from offload_lab.errors import MissingDependencyError, ProcessDiedError
 from offload_lab.process.deadlines import Deadline
 from offload_lab.process.polling import wait_for
 from offload_lab.process.process import Process
+from offload_lab.process.server_process import free_port
 from offload_lab.stages import manifest
 from offload_lab.stages.stage import short_private_folder
 from offload_lab.testing import require
 from offload_lab.timeouts import scaled
 from offload_lab.uwsgi import binary
-from offload_lab.uwsgi.server import free_port
 
 VARIANTS = {
     ini: [variant for variant in step.variants if ini.name in variant.inis]

@@ -9,10 +9,10 @@ from offload_lab.clients import fetch, ping
 from offload_lab.clients.sse import EventStreamPool, SseClient
 from offload_lab.errors import MissingDependencyError
 from offload_lab.process.polling import wait_for
+from offload_lab.process.server_process import port_in_use
 from offload_lab.stages.stage import Stage
 from offload_lab.testing import require
 from offload_lab.uwsgi import binary
-from offload_lab.uwsgi.server import port_is_busy
 
 from .conftest import STEP, TIMEOUT_S
 
@@ -165,4 +165,4 @@ def test_sigterm_reloads_fixed_reloads_on_sighup_ends_on_sigterm_and_cleans_up(w
         os.kill(stage.front.pid, signal.SIGTERM)
         assert said_goodbye(stage.front)
         assert not stage.front.stats_socket.exists()
-        assert not port_is_busy(stage.port)
+        assert not port_in_use(stage.port)
