@@ -62,13 +62,13 @@ def run(check: Check, full: bool) -> bool:
     began = time.monotonic()
     args = ["-q", *(() if full else QUICK), *(("-k", check.chosen) if check.chosen else ()), *check.tests]
     with out.status(f"{check.subject}: {check.proves}"):
-        pytest = subprocess.run([sys.executable, "-m", "pytest", *args], cwd=ROOT, capture_output=True, text=True)
-    passed = pytest.returncode == 0
+        result = subprocess.run([sys.executable, "-m", "pytest", *args], cwd=ROOT, capture_output=True, text=True)
+    passed = result.returncode == 0
     mark = "[green]ok[/]    " if passed else "[red]failed[/]"
     took_s = time.monotonic() - began
     out.print(f"{mark} [bold]{check.subject:<10}[/] {check.proves} ({took_s:.0f} s)", soft_wrap=True)
     if not passed:
-        out.print(pytest.stdout + pytest.stderr, markup=False, soft_wrap=True)
+        out.print(result.stdout + result.stderr, markup=False, soft_wrap=True)
     return passed
 
 

@@ -1,4 +1,4 @@
-"""Does it work? A step's task tests against a learner's folder, task by task and then all together."""
+"""Run a step's task tests against a learner's files, task by task and then all together."""
 
 import json
 import math
@@ -15,13 +15,13 @@ from offload_lab.stages.manifest import Step, Task, steps_folder
 
 from . import workspace
 from .diagnose import Diagnosis, diagnose
-from .ini_facts import ini_facts
-from .sandbox import inspect, scratch, solutions
+from .ini_causes import ini_causes
+from .sandbox import check_files, sandbox, solutions
 
 PREFIX = "test_task_"
-LIMIT_S = 15  # for a task's test and the look at what a wrong answer does
-TIMEOUT_S = 10  # of these for the test; it needs about two
-START_AND_STOP_S = 40  # beside the tests' own time: for pytest to begin, and for what a test started to end
+LIMIT_S = 15  # for a task's test and the diagnosis of a wrong answer
+TIMEOUT_S = 10  # of these for the test, which needs about two
+START_AND_STOP_S = 40  # for pytest to begin and for the processes of the tests to end
 TOGETHER = "all together"
 ALONE_ONLY = (
     "each task passes beside the others' solutions, but not all of yours together: look at what you changed outside of"
@@ -31,8 +31,10 @@ ALONE_ONLY = (
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one task's test said: `lines` are what was called, got and expected, or the error in its own words.
-    Not `started`: the lines are what the task's INI says by itself, and no process was tried."""
+    """The result of one task's test. `lines`: what was called, got and expected, or the error's text.
+
+    `started` is False if the INI has a mistake, so that no process was started; `lines` then has the mistake.
+    """
 
     task: str
     outcome: str  # "passed", "failed", "skipped"
@@ -46,18 +48,19 @@ class Verdict:
 
 
 def check(step: Step, only: Task | None = None) -> Iterator[Verdict]:
-    """One verdict a task, as they come; when all pass, one more for all of the learner's answers together.
+    """Yield the verdict of each task when its test ends; if all pass, also that of all answers together.
 
-    Raises CheckError or RegionError where the folder cannot be tried.
+    Raises:
+        CheckError, RegionError: the learner's files cannot be tested.
     """
-    inspect(step, only)
+    check_files(step, only)
     all_passed = True
     for task in [only] if only else step.tasks:
         with answered(step, task) as copy:
             deadline = Deadline(LIMIT_S)
-            facts = ini_facts(copy, task)
-            if facts:
-                verdict = Verdict(task.name, "failed", tuple(fact.words for fact in facts), started=False)
+            causes = ini_causes(copy, task)
+            if causes:
+                verdict = Verdict(task.name, "failed", tuple(cause.sentence for cause in causes), started=False)
             else:
                 [verdict] = try_out(copy, [task.name])
         all_passed = all_passed and verdict.passed
@@ -67,15 +70,14 @@ def check(step: Step, only: Task | None = None) -> Iterator[Verdict]:
 
 
 def answered(step: Step, task: Task) -> AbstractContextManager[Step]:
-    """A copy of the learner's folder in which only their answer to `task` is tried: other tasks' files are the step's,
-    and where they share its file the solutions stand in it."""
-    beside = {one.name for one in step.tasks if one.file == task.file and one.name != task.name}
-    answers = {name: lines for name, lines in solutions(step).items() if name in beside}
-    return scratch(step, workspace.folder(step), answers, only=task)
+    """A copy of the learner's folder with only their answer to `task`; all other tasks are solved."""
+    same_file = {other.name for other in step.tasks if other.file == task.file and other.name != task.name}
+    answers = {name: lines for name, lines in solutions(step).items() if name in same_file}
+    return sandbox(step, workspace.folder(step), answers, only=task)
 
 
 def together(step: Step) -> Verdict:
-    with scratch(step, workspace.folder(step)) as copy:
+    with sandbox(step, workspace.folder(step)) as copy:
         verdicts = try_out(copy, [task.name for task in step.tasks])
     failed = [verdict for verdict in verdicts if not verdict.passed]
     if not failed:
@@ -84,15 +86,16 @@ def together(step: Step) -> Verdict:
 
 
 def diagnose_answer(step: Step, task: Task, within_s: float) -> Diagnosis:
-    """What the learner's answer to `task` makes the processes do, beside the other tasks' solutions."""
+    """Why the learner's answer to `task` is wrong, with all other tasks solved."""
     with answered(step, task) as copy:
         return diagnose(copy, copy.task(task.name), within_s)
 
 
 def try_out(copy: Step, tasks: Sequence[str]) -> list[Verdict]:
-    """The verdicts of the named tasks' tests on `copy`, a step in a scratch folder.
+    """Run the tests of the named tasks on `copy`, a step in a sandbox.
 
-    Raises CheckError with pytest's words where a test did not run at all.
+    Raises:
+        CheckError: a test did not run; the message has pytest's output.
     """
     root = copy.folder.parents[1]
     tests = [f"{steps_folder() / copy.name / 'tests' / 'test_tasks.py'}::{PREFIX}{name}" for name in tasks]
@@ -102,11 +105,11 @@ def try_out(copy: Step, tasks: Sequence[str]) -> list[Verdict]:
         [sys.executable, "-P", "-m", "offload_lab.exercises.pytest_runner", str(root / "result.json"), *tests],
         log=root / "check.log",
         scratch=root,
-        env={**inherited, "LAB_STEPS": str(copy.folder.parent), "TMPDIR": str(root)},  # whatever ends it, all goes
-    ) as trial:
-        trial.wait_ended(Deadline(START_AND_STOP_S + TIMEOUT_S * len(tasks)))
-        said = json.loads((root / "result.json").read_text()) if (root / "result.json").exists() else {}
-        missing = [name for name in tasks if name not in said]
+        env={**inherited, "LAB_STEPS": str(copy.folder.parent), "TMPDIR": str(root)},  # the supervisor removes it
+    ) as pytest:
+        pytest.wait_ended(Deadline(START_AND_STOP_S + TIMEOUT_S * len(tasks)))
+        results = json.loads((root / "result.json").read_text()) if (root / "result.json").exists() else {}
+        missing = [name for name in tasks if name not in results]
         if missing:
-            raise CheckError(f"the tests of {', '.join(missing)} did not run; pytest says:\n{trial.log_tail(40)}")
-    return [Verdict(name, said[name]["outcome"], tuple(said[name]["said"])) for name in tasks]
+            raise CheckError(f"the tests of {', '.join(missing)} did not run; pytest says:\n{pytest.log_tail(40)}")
+    return [Verdict(name, results[name]["outcome"], tuple(results[name]["lines"])) for name in tasks]

@@ -1,7 +1,7 @@
-"""Run some of a step's task tests and write down what each said.
+"""Run tests of a step's tasks, and write their results to a file.
 
-``python -m offload_lab.exercises.pytest_runner RESULT TEST…`` is a process of its own, since ``LAB_STEPS`` says there
-whose steps are tested, and so that it can be ended with all that it started.
+``python -m offload_lab.exercises.pytest_runner RESULT TEST…`` is a process of its own: its ``LAB_STEPS`` names the
+steps that are tested, and it can be ended together with the processes of its tests.
 """
 
 import json
@@ -21,12 +21,12 @@ from .check import PREFIX, TIMEOUT_S
 from .expectation import UnexpectedResultError
 
 QUIET = ("-q", "--no-header", "--tb=short", "-p", "no:cacheprovider", "-p", "pytest_timeout")
-# a test that its timeout ends may leave a socket that nobody closed, which is no answer to what was asked
+# a test that times out may leave an open socket, which is not what the learner asked about
 UNCLOSED = ("-p", "no:unraisableexception")
 
 
 class Recorder:
-    """Per task: its outcome, and for a failure what was called, got and expected, or the error in its own words."""
+    """Collects the outcome of each task; for a failure also what was called, got and expected, or the error's text."""
 
     def __init__(self) -> None:
         self.verdicts: dict[str, dict[str, Any]] = {}
@@ -38,13 +38,13 @@ class Recorder:
         report = yield
         name = item.name.removeprefix(PREFIX)
         if call.excinfo and self.verdicts.get(name, {}).get("outcome") != "failed":
-            self.verdicts[name] = {"outcome": report.outcome, "said": said(call.excinfo.value)}
+            self.verdicts[name] = {"outcome": report.outcome, "lines": lines(call.excinfo.value)}
         elif report.when == "call":
-            self.verdicts.setdefault(name, {"outcome": report.outcome, "said": []})
+            self.verdicts.setdefault(name, {"outcome": report.outcome, "lines": []})
         return report
 
 
-def said(error: BaseException) -> list[str]:
+def lines(error: BaseException) -> list[str]:
     match error:
         case UnexpectedResultError():
             return [f"called {error.called}", f"got {error.got}", f"expected {error.expected}"]

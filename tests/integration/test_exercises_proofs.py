@@ -13,7 +13,7 @@ from offload_lab.errors import MissingDependencyError
 from offload_lab.exercises.check import PREFIX, try_out
 from offload_lab.exercises.diagnose import Diagnosis, diagnose
 from offload_lab.exercises.hints import answer_in
-from offload_lab.exercises.sandbox import scratch
+from offload_lab.exercises.sandbox import sandbox
 from offload_lab.stages import manifest
 from offload_lab.testing import require
 from offload_lab.uwsgi import binary
@@ -72,7 +72,7 @@ def test_each_task_has_its_test_and_each_test_its_task(step):
 @one_task_a_step_is_quick
 def test_a_blank_fails_at_its_own_task(step, task):
     step, task = find(step, task)
-    with scratch(step, answers={task.name: task.blank}) as copy:
+    with sandbox(step, answers={task.name: task.blank}) as copy:
         [verdict] = try_out(copy, [task.name])
     assert verdict.outcome == "failed"
     assert [line.partition(" ")[0] for line in verdict.lines] == ["called", "got", "expected"]
@@ -84,7 +84,7 @@ def test_a_blank_fails_at_its_own_task(step, task):
 def test_a_solved_task_passes_while_all_the_others_are_blank(step, task):
     step, task = find(step, task)
     blanks = {other.name: other.blank for other in step.tasks if other.name != task.name}
-    with scratch(step, answers=blanks) as copy:
+    with sandbox(step, answers=blanks) as copy:
         [verdict] = try_out(copy, [task.name])
     assert verdict.passed, verdict.lines
 
@@ -92,7 +92,7 @@ def test_a_solved_task_passes_while_all_the_others_are_blank(step, task):
 @one_task_a_step_is_quick
 def test_the_last_hint_passes(step, task):
     step, task = find(step, task)
-    with scratch(step, answers={task.name: answer_in(task.hints[-1])}) as copy:
+    with sandbox(step, answers={task.name: answer_in(task.hints[-1])}) as copy:
         [verdict] = try_out(copy, [task.name])
     assert verdict.passed, verdict.lines
 
@@ -102,7 +102,7 @@ def test_the_last_hint_passes(step, task):
 def test_a_mistake_fails_and_is_recognised_as_itself_alone(step, task, mistake):
     step, task = find(step, task)
     [mistake] = [one for one in task.mistakes if one.name == mistake]
-    with scratch(step, answers={task.name: mistake.answer}) as copy:
+    with sandbox(step, answers={task.name: mistake.answer}) as copy:
         [verdict] = try_out(copy, [task.name])
         diagnosis = diagnose(copy, copy.task(task.name))
     assert verdict.outcome == "failed", verdict.lines
@@ -113,6 +113,6 @@ def test_a_mistake_fails_and_is_recognised_as_itself_alone(step, task, mistake):
 @pytest.mark.parametrize(("step", "visit", "variant"), VISITS)
 def test_a_right_answer_matches_no_diagnosis(step, visit, variant):
     step, task = find(step, VISITS[step, visit, variant])
-    with scratch(step) as copy:
+    with sandbox(step) as copy:
         diagnosis = diagnose(copy, copy.task(task.name))
     assert diagnosis == Diagnosis(())

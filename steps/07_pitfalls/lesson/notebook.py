@@ -97,7 +97,7 @@ def look(
         with socket.create_connection((LOOPBACK, stage.port), timeout=for_s) as visitor:
             visitor.sendall(request_bytes(stage.port, path, ada.cookie, (headers or {}).items()))
             raw = received(visitor, time.monotonic() + for_s)
-            carrier = carried_by(stage, visitor.getsockname()[1])
+            carrier = owner_in_words(stage, visitor.getsockname()[1])
             served = is_served(stage)
             [worker] = stage.workers()
         log = [line for line in stage.front.log.read_text(errors="replace").splitlines() if f"GET {path} " in line]
@@ -118,7 +118,7 @@ def is_served(stage: Stage, within_s: float = 1.0) -> bool:
         return False
 
 
-def carried_by(stage: Stage, port: int) -> str:
+def owner_in_words(stage: Stage, port: int) -> str:
     holders = find_socket_owners(stage.port, port, stage.front.pids())
     if not holders:
         return "nobody, it is closed"
