@@ -26,8 +26,9 @@ PAGE = """\
 INI = """\
 [uwsgi]
 ini = %d_front.ini
+stats = %(run)/%n-stats.sock
 
-; TODO {comment}
+; TODO {comment}, and the app
 """
 
 VARIANTS = """
@@ -50,14 +51,12 @@ import pytest
 
 @pytest.mark.core
 def test_{name}_broken_fails(stage_of):
-    stage = stage_of("{name}_broken")
-    pytest.fail(f"TODO show on {{stage.url}} what a client sees of the failure")
+    pytest.fail('TODO start stage_of("{name}_broken"), and show what a client sees of the failure')
 
 
 @pytest.mark.core
 def test_{name}_fixed_holds(stage_of):
-    stage = stage_of("{name}_fixed")
-    pytest.fail(f"TODO show on {{stage.url}} that the same client is served")
+    pytest.fail('TODO start stage_of("{name}_fixed"), and show that the same client is served')
 '''
 
 

@@ -1,14 +1,14 @@
 """Run a step's task tests against a learner's files, task by task and then all together."""
 
 import json
-import math
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from typing import Any
 
-from offload_lab.errors import CheckError
+from offload_lab.errors import CheckError, StillRunningError
 from offload_lab.process.deadlines import Deadline
 from offload_lab.process.process import Process
 from offload_lab.stages.manifest import Step, Task, steps_folder
@@ -19,9 +19,10 @@ from .ini_causes import ini_causes
 from .sandbox import check_files, sandbox, solutions
 
 PREFIX = "test_task_"
-LIMIT_S = 15  # for a task's test and the diagnosis of a wrong answer
-TIMEOUT_S = 10  # of these for the test, which needs about two
-START_AND_STOP_S = 40  # for pytest to begin and for the processes of the tests to end
+# for a task's test and its diagnosis, in seconds: 15 with the start of the command and the end of all processes
+LIMIT_S = 13
+TIMEOUT_S = 7  # of these for the test, which needs about two
+START_S = 1  # for pytest to begin
 TOGETHER = "all together"
 ALONE_ONLY = (
     "each task passes beside the others' solutions, but not all of yours together: look at what you changed outside of"
@@ -40,7 +41,7 @@ class Verdict:
     outcome: str  # "passed", "failed", "skipped"
     lines: tuple[str, ...] = ()
     started: bool = True
-    left_s: float = math.inf  # of LIMIT_S
+    deadline: Deadline | None = None  # of the whole check, of which the diagnosis has the rest
 
     @property
     def passed(self) -> bool:
@@ -56,15 +57,15 @@ def check(step: Step, only: Task | None = None) -> Iterator[Verdict]:
     check_files(step, only)
     all_passed = True
     for task in [only] if only else step.tasks:
+        deadline = Deadline(LIMIT_S)
         with answered(step, task) as copy:
-            deadline = Deadline(LIMIT_S)
             causes = ini_causes(copy, task)
             if causes:
                 verdict = Verdict(task.name, "failed", tuple(cause.sentence for cause in causes), started=False)
             else:
                 [verdict] = try_out(copy, [task.name])
         all_passed = all_passed and verdict.passed
-        yield replace(verdict, left_s=deadline.left())
+        yield replace(verdict, deadline=deadline)
     if all_passed and not only:
         yield together(step)
 
@@ -85,14 +86,16 @@ def together(step: Step) -> Verdict:
     return Verdict(TOGETHER, failed[0].outcome, (*failed[0].lines, ALONE_ONLY))
 
 
-def diagnose_answer(step: Step, task: Task, within_s: float) -> Diagnosis:
+def diagnose_answer(step: Step, task: Task, deadline: Deadline | None) -> Diagnosis:
     """Why the learner's answer to `task` is wrong, with all other tasks solved."""
     with answered(step, task) as copy:
-        return diagnose(copy, copy.task(task.name), within_s)
+        return diagnose(copy, copy.task(task.name), deadline)
 
 
 def try_out(copy: Step, tasks: Sequence[str]) -> list[Verdict]:
     """Run the tests of the named tasks on `copy`, a step in a sandbox.
+
+    A test that does not end in time fails, and is killed with all processes that it started.
 
     Raises:
         CheckError: a test did not run; the message has pytest's output.
@@ -106,10 +109,21 @@ def try_out(copy: Step, tasks: Sequence[str]) -> list[Verdict]:
         log=root / "check.log",
         scratch=root,
         env={**inherited, "LAB_STEPS": str(copy.folder.parent), "TMPDIR": str(root)},  # the supervisor removes it
+        grace_s=0,
     ) as pytest:
-        pytest.wait_ended(Deadline(START_AND_STOP_S + TIMEOUT_S * len(tasks)))
-        results = json.loads((root / "result.json").read_text()) if (root / "result.json").exists() else {}
+        limit = Deadline(START_S + TIMEOUT_S * len(tasks))
+        results: dict[str, dict[str, Any]] = {}
+        try:
+            pytest.wait_ended(limit)
+        except StillRunningError:
+            results = {name: {"outcome": "failed", "lines": no_end_within(limit.seconds)} for name in tasks}
+        if (root / "result.json").exists():
+            results |= json.loads((root / "result.json").read_text())
         missing = [name for name in tasks if name not in results]
         if missing:
             raise CheckError(f"the tests of {', '.join(missing)} did not run; pytest says:\n{pytest.log_tail(40)}")
     return [Verdict(name, results[name]["outcome"], tuple(results[name]["lines"])) for name in tasks]
+
+
+def no_end_within(seconds: float) -> list[str]:
+    return ["called the task's test", f"got no end of it within {seconds:g} s", "expected an answer"]

@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 
 from offload_lab.errors import LabError, NotReadyError, ProcessDiedError, WrongPingError
+from offload_lab.process.deadlines import Deadline
 from offload_lab.stages.lesson import load_lesson
 from offload_lab.stages.manifest import Step, Task
 from offload_lab.stages.stage import Stage
@@ -27,7 +28,8 @@ PING_LOST = "ping_lost"
 ERROR_WORDS = ("strict-mode", "Error", "error", "invalid", "unable", "failed", "unknown", "bind()", "no such")
 REQUEST = "[pid: "  # a line about a request begins so, and may contain any text
 LAST_LINES = 3
-LEAST_S = 1.0  # for the requests, however long the processes took to start
+LEAST_S = 0.01  # 0 would be no limit
+TELLS_S = 2.0  # a server that does not answer for so long is worth a sentence
 
 Rule = Callable[[Any], str | None]
 
@@ -44,20 +46,21 @@ class OutOfTimeError(BaseException):
     """The time for a scenario is over. Not an Exception: scenarios continue after many of those."""
 
 
-def diagnose(step: Step, task: Task, within_s: float = math.inf) -> Diagnosis:
+def diagnose(step: Step, task: Task, deadline: Deadline | None = None) -> Diagnosis:
     """Why the answer to `task` in `step` is wrong.
 
     Reads the task's INI first. If that has no mistake, starts the task's variant, lets the lesson observe it, and
-    applies the lesson's rules. After `within_s` seconds the observation ends, and what the workers do is reported.
+    applies the lesson's rules. At the `deadline` the observation ends, and what the workers do is reported. The
+    processes are killed at the end.
     """
-    ends = time.monotonic() + within_s
+    began = time.monotonic()
     if causes := ini_causes(step, task):
         return Diagnosis(tuple(causes))
     lesson = load_lesson(step, task.diagnoses)
     try:
-        with Stage(step, task.variant, options=getattr(lesson, "OPTIONS", ())) as stage:
+        with Stage(step, task.variant, options=getattr(lesson, "OPTIONS", ()), ready=deadline, grace_s=0) as stage:
             try:
-                with time_limit(ends - time.monotonic()):
+                with time_limit(deadline.left() if deadline else math.inf):
                     seen = lesson.observe(stage)
             except OutOfTimeError:
                 return Diagnosis((*log_causes(stage), *busy(stage)), tuple(last_errors(stage)))
@@ -70,7 +73,9 @@ def diagnose(step: Step, task: Task, within_s: float = math.inf) -> Diagnosis:
     except WrongPingError as error:
         return Diagnosis((Cause(PING_LOST, ping_lost(error)),))
     except (ProcessDiedError, NotReadyError) as error:
-        return Diagnosis((Cause(WILL_NOT_START, will_not_start(error)),))
+        waited_s = time.monotonic() - began
+        tells = isinstance(error, ProcessDiedError) or waited_s > TELLS_S
+        return Diagnosis((Cause(WILL_NOT_START, will_not_start(error, waited_s)),) if tells else ())
 
 
 @contextmanager
@@ -136,7 +141,10 @@ def ping_lost(error: WrongPingError) -> str:
     return f"GET /ping, the lab's own first request, got {error.answer}: {error.name}.ini answered it"
 
 
-def will_not_start(error: ProcessDiedError | NotReadyError) -> str:
-    what = "ended before it answered" if isinstance(error, ProcessDiedError) else "lives, but does not answer"
+def will_not_start(error: ProcessDiedError | NotReadyError, waited_s: float) -> str:
+    if isinstance(error, ProcessDiedError):
+        what = "ended before it answered"
+    else:
+        what = f"lives, and did not answer within {waited_s:.0f} s"
     lines = error_lines(error.log_tail)[-LAST_LINES:]
     return f"{error.name}.ini {what}" + (f". Its log says: {' / '.join(lines)}" if lines else "")

@@ -5,9 +5,10 @@ import textwrap
 
 from offload_lab.errors import CheckError, LabError
 from offload_lab.exercises import hints, progress, regions, workspace
-from offload_lab.exercises.check import Verdict, try_out
+from offload_lab.exercises.check import LIMIT_S, Verdict, try_out
 from offload_lab.exercises.diagnose import diagnose
 from offload_lab.exercises.sandbox import sandbox, solutions
+from offload_lab.process.deadlines import Deadline
 from offload_lab.stages import manifest
 from offload_lab.stages.manifest import Step, Task
 
@@ -66,9 +67,10 @@ def your_turn(step: str, task: str, lines: str) -> None:
     with bar(f"your {chosen.name}") as done, sandbox(found, answers={chosen.name: lines}) as copy:
         check_syntax(copy, chosen)
         done(BEGUN)
+        deadline = Deadline(LIMIT_S)
         [verdict] = try_out(copy, [chosen.name])
         done(TESTED)
-        sentences = what_processes_do(copy, chosen) if verdict.outcome == "failed" else []
+        sentences = what_processes_do(copy, chosen, deadline) if verdict.outcome == "failed" else []
     known = progress.record_check(found, chosen, passed=verdict.passed, tried=True)
     if verdict.passed:
         say_passed(found, chosen, lines)
@@ -90,8 +92,8 @@ def check_syntax(copy: Step, task: Task) -> None:
         raise CheckError(f"line {number} of yours: Python cannot read it: {error.msg}; fix that first") from None
 
 
-def what_processes_do(copy: Step, task: Task) -> list[str]:
-    diagnosis = diagnose(copy, copy.task(task.name))
+def what_processes_do(copy: Step, task: Task, deadline: Deadline) -> list[str]:
+    diagnosis = diagnose(copy, copy.task(task.name), deadline)
     return [cause.sentence for cause in diagnosis.causes] or list(diagnosis.errors)
 
 

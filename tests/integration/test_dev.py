@@ -82,12 +82,11 @@ def test_a_new_pitfall_is_found_by_its_manifest(steps):
     assert examine([str(after.folder / "lost_cookie_fixed.ini")], {}).unusable == []
 
 
-@pytest.mark.full
 def test_the_tests_of_a_new_pitfall_fail_until_they_are_written(steps):
     new_pitfall(steps, "lost_cookie")
     tests = pitfalls_step(steps).folder / "tests" / "test_lost_cookie.py"
     answer = python("pytest", "-q", str(tests), LAB_STEPS=str(steps))
-    assert "Failed: TODO show on http://127.0.0.1:" in answer.stdout
+    assert "Failed: TODO start stage_of(" in answer.stdout
     assert "2 failed" in answer.stdout
 
 
