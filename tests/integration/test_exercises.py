@@ -82,7 +82,7 @@ def test_what_was_filled_in_is_read_again_and_the_rest_stays(lines):
     [
         (("; <<<\n", ""), "line 2: the line '<<<' that belongs to '>>> belt' is gone"),
         (("; >>> belt\n", ""), "line 4: the line '>>> …' that belongs to this '<<<' is gone"),
-        (("; <<<\n", "; >>> more\n; <<<\n"), "line 5: '>>> more' stands before the '<<<' of '>>> belt'"),
+        (("; <<<\n", "; >>> more\n; <<<\n"), "line 5: '>>> more' comes before the '<<<' of '>>> belt'"),
         (("master = true\n", "; >>> belt\n; <<<\n"), "line 6: there is a second '>>> belt'"),
     ],
 )

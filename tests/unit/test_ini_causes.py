@@ -29,7 +29,7 @@ PermissionError: link
             "01",
             "belt",
             "[offload]\noffload-threads = 1\n[uwsgi]",
-            "stands in the section [offload]: uWSGI reads [uwsgi] only",
+            "is in the section [offload]: uWSGI reads [uwsgi] only",
         ),
         ("01", "belt", "[uwsg]\noffload-threads = 1", "in the section [uwsg], and so do the "),
         (
@@ -78,9 +78,9 @@ PermissionError: link
 def test_what_the_text_of_an_ini_says_is_told_without_a_process(step, task, answer, says):
     found = manifest.find(step)
     with sandbox(found, answers={task: answer}) as copy:
-        facts = ini_causes(copy, copy.task(task))
-    assert [says in fact.words for fact in facts] == [True], facts
-    assert str(copy.folder) not in facts[0].words
+        causes = ini_causes(copy, copy.task(task))
+    assert [says in cause.sentence for cause in causes] == [True], causes
+    assert str(copy.folder) not in causes[0].sentence
 
 
 @pytest.mark.parametrize("step", [step.name for step in manifest.steps() if step.tasks])
@@ -118,9 +118,9 @@ def test_where_the_text_says_it_nothing_is_started(tmp_path, monkeypatch):
     ],
 )
 def test_what_went_wrong_in_an_app_is_told_from_the_log(log, id, says):
-    [finding] = app_causes("xsendfile.ini", log, "/copy/steps/02")
-    assert finding.id == id
-    assert says in finding.words
+    [cause] = app_causes("xsendfile.ini", log, "/copy/steps/02")
+    assert cause.id == id
+    assert says in cause.sentence
 
 
 @pytest.mark.parametrize(
