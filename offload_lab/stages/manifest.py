@@ -109,6 +109,13 @@ class Step:
         """The variant that is meant where none is named: the one the others are compared with, else the last."""
         return next((variant for variant in self.variants if variant.reference), self.variants[-1])
 
+    @property
+    def pitfalls(self) -> list[str]:
+        """Each NAME of which there are the variants NAME_broken and NAME_fixed."""
+        names = [variant.name for variant in self.variants]
+        broken = [name.removesuffix("_broken") for name in names if name.endswith("_broken")]
+        return [name for name in broken if f"{name}_fixed" in names]
+
     def variant(self, word: str | None) -> Variant:
         """The variant that `word` names, the default for None.
 
