@@ -1,4 +1,4 @@
-"""Who carries a slow visitor: looked at until it can be told."""
+"""Which worker and which thread have a slow client's connection."""
 
 import os
 import re
@@ -14,11 +14,11 @@ from offload_lab.system import is_linux
 SETTLED_S = 5.0
 
 
-def look_for_carrier(stage: Stage, reader: SlowReader) -> tuple[Snapshot, Connection | None]:
-    """The facts, and the visitor's connection among them, once a thread waits on its socket. None: it was closed.
+def wait_for_owner(stage: Stage, reader: SlowReader) -> tuple[Snapshot, Connection | None]:
+    """The snapshot in which a thread waits on the client's socket, and that connection; None if it was closed.
 
-    A worker that is busy proves nothing: it is so for a moment with every request, the offloaded ones too. Where the
-    system tells of no threads, a worker that is free does: then only an offload thread can have the connection.
+    A busy worker proves nothing: each request keeps it busy for a moment, an offloaded one too. Where the system does
+    not show threads, an idle worker is awaited: then only an offload thread can have the connection.
     """
     found: list[Snapshot] = []
 
@@ -30,37 +30,37 @@ def look_for_carrier(stage: Stage, reader: SlowReader) -> tuple[Snapshot, Connec
         return reader.done.is_set() or bool(held and held.tid) or is_free
 
     with suppress(TimeoutError):
-        wait_for(settled, SETTLED_S, "a thread that waits on the visitor's socket")
+        wait_for(settled, SETTLED_S, "a thread that waits on the client's socket")
     return found[0], connection(found[0], reader.port)
 
 
 def connection(snapshot: Snapshot, port: int) -> Connection | None:
-    """The connection of the visitor who came from `port`."""
-    return next((one for one in snapshot.connections if one.visitor.endswith(f":{port}")), None)
+    """The connection of the client with this port."""
+    return next((held for held in snapshot.connections if held.visitor.endswith(f":{port}")), None)
 
 
 def worker_of(snapshot: Snapshot, held: Connection | None) -> Worker | None:
-    """The front's worker that has this connection."""
+    """The front's worker that has this connection, None if none has."""
     pid = held and held.pid
     return next((worker for worker in snapshot.front.workers if worker.pid == pid), None)
 
 
-def position_of_open_file(pid: int, folder: Path) -> int:
-    """At which byte the file in `folder` that `pid` has open stands, by proc(5); 0 where there is none, or no /proc."""
+def open_file_position(pid: int, folder: Path) -> int:
+    """The position of the file in `folder` that `pid` has open, in bytes; 0 if there is none, or no /proc."""
     with suppress(OSError):
         for descriptor in Path(f"/proc/{pid}/fd").iterdir():
             path = os.readlink(descriptor)
             if path.startswith(f"{folder}/") and not path.endswith((".log", ".sock")):
-                told = Path(f"/proc/{pid}/fdinfo/{descriptor.name}").read_text()
-                return int(re.findall(r"pos:\s+(\d+)", told)[0])
+                info = Path(f"/proc/{pid}/fdinfo/{descriptor.name}").read_text()
+                return int(re.findall(r"pos:\s+(\d+)", info)[0])
     return 0
 
 
-def carried_by(snapshot: Snapshot, held: Connection | None) -> str:
-    """In words, for a test of a task: "an offload thread" where all is well."""
+def owner_in_words(snapshot: Snapshot, held: Connection | None) -> str:
+    """The owner of the connection, for the test of a task: "an offload thread" if the answer is right."""
     worker = worker_of(snapshot, held)
     if worker is None or held is None:
-        return "nobody: the connection was closed"
+        return "no thread: the connection was closed"
     if held.tid in worker.offload_tids or (not is_linux() and not worker.busy):
         return "an offload thread"
     if worker.threads_unknown and held.tid != worker.pid:

@@ -4,9 +4,9 @@ import pytest
 
 from offload_lab.exercises import regions, workspace
 from offload_lab.exercises.check import check
-from offload_lab.exercises.ini_facts import ini_facts
-from offload_lab.exercises.logs import app_findings
-from offload_lab.exercises.sandbox import scratch
+from offload_lab.exercises.ini_causes import ini_causes
+from offload_lab.exercises.logs import app_causes
+from offload_lab.exercises.sandbox import sandbox
 from offload_lab.stages import manifest
 
 HANDOVER = "pull-header = X-Offload-to-SSE X_OFFLOAD\nresponse-route-if-not = {}"
@@ -29,7 +29,7 @@ PermissionError: link
             "01",
             "belt",
             "[offload]\noffload-threads = 1\n[uwsgi]",
-            "stands in the section [offload]: uWSGI reads [uwsgi] only",
+            "is in the section [offload]: uWSGI reads [uwsgi] only",
         ),
         ("01", "belt", "[uwsg]\noffload-threads = 1", "in the section [uwsg], and so do the "),
         (
@@ -77,19 +77,19 @@ PermissionError: link
 )
 def test_what_the_text_of_an_ini_says_is_told_without_a_process(step, task, answer, says):
     found = manifest.find(step)
-    with scratch(found, answers={task: answer}) as copy:
-        facts = ini_facts(copy, copy.task(task))
-    assert [says in fact.words for fact in facts] == [True], facts
-    assert str(copy.folder) not in facts[0].words
+    with sandbox(found, answers={task: answer}) as copy:
+        causes = ini_causes(copy, copy.task(task))
+    assert [says in cause.sentence for cause in causes] == [True], causes
+    assert str(copy.folder) not in causes[0].sentence
 
 
 @pytest.mark.parametrize("step", [step.name for step in manifest.steps() if step.tasks])
 def test_of_a_solution_and_a_blank_the_text_says_nothing(step):
     found = manifest.find(step)
     for task in found.tasks:
-        assert ini_facts(found, task) == []
-        with scratch(found, answers={task.name: task.blank}) as copy:
-            assert ini_facts(copy, copy.task(task.name)) == []
+        assert ini_causes(found, task) == []
+        with sandbox(found, answers={task.name: task.blank}) as copy:
+            assert ini_causes(copy, copy.task(task.name)) == []
 
 
 def test_where_the_text_says_it_nothing_is_started(tmp_path, monkeypatch):
@@ -118,9 +118,9 @@ def test_where_the_text_says_it_nothing_is_started(tmp_path, monkeypatch):
     ],
 )
 def test_what_went_wrong_in_an_app_is_told_from_the_log(log, id, says):
-    [finding] = app_findings("xsendfile.ini", log, "/copy/steps/02")
-    assert finding.id == id
-    assert says in finding.words
+    [cause] = app_causes("xsendfile.ini", log, "/copy/steps/02")
+    assert cause.id == id
+    assert says in cause.sentence
 
 
 @pytest.mark.parametrize(
@@ -132,4 +132,4 @@ def test_what_went_wrong_in_an_app_is_told_from_the_log(log, id, says):
     ],
 )
 def test_of_an_app_that_did_nothing_wrong_the_log_says_nothing(log):
-    assert list(app_findings("xsendfile.ini", log, "/copy/steps/02")) == []
+    assert list(app_causes("xsendfile.ini", log, "/copy/steps/02")) == []
