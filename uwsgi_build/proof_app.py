@@ -1,4 +1,4 @@
-"""The two apps with which prove.py tries a uWSGI: a clerk at the counter, and a belt behind it that takes over."""
+"""The two apps with which prove.py tries a uWSGI: a front, and a backend that it offloads to."""
 
 import contextlib
 import importlib
@@ -12,25 +12,25 @@ Environ = dict[str, Any]
 StartResponse = Callable[[str, list[tuple[str, str]]], object]
 
 
-def clerk(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """The front: gives its belongings away with uwsgi.route() on /route, says what routing found elsewhere."""
+def front(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Offloads with uwsgi.route() on /route; elsewhere its body is what routing found."""
     if environ["PATH_INFO"] == "/route":
-        uwsgi.route("uwsgi", f"{os.environ['PROOF_BELT']},0,0")
+        uwsgi.route("uwsgi", f"{os.environ['PROOF_BACKEND']},0,0")
         return []
-    return say(start_response, environ.get("TICKET", ""))
+    return respond(start_response, environ.get("TICKET", ""))
 
 
-def belt(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """The backend, on gevent: shakes hands on /handshake (needs TLS's SHA-1), names its greenlet elsewhere."""
+def backend(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """On gevent: a WebSocket handshake on /handshake (needs TLS's SHA-1); elsewhere its body names its greenlet."""
     if environ["PATH_INFO"] == "/handshake":
         uwsgi.websocket_handshake()
-        with contextlib.suppress(OSError):  # they leave
+        with contextlib.suppress(OSError):  # the client has left
             uwsgi.websocket_recv()
         return []
     gevent = importlib.import_module("gevent")
-    return say(start_response, f"belt in a {type(gevent.getcurrent()).__name__}")
+    return respond(start_response, f"backend in a {type(gevent.getcurrent()).__name__}")
 
 
-def say(start_response: StartResponse, words: str) -> Iterable[bytes]:
+def respond(start_response: StartResponse, body: str) -> Iterable[bytes]:
     start_response("200 OK", [("Content-Type", "text/plain"), ("X-Worker-Pid", str(os.getpid()))])
-    return [words.encode()]
+    return [body.encode()]

@@ -34,11 +34,14 @@ CLAIMS = {
     "pcre": "a route's $1 reached the app",
     "gevent": "requests run in greenlets",
     "ssl": "websocket_handshake() gives RFC 6455's own example",
-    "route": "uwsgi.route() answers with the backend's words and the worker lives on",
-    "refusal": "who cannot be handed over gets 503",
+    "route": "uwsgi.route() answers with the backend's body and the worker lives on",
+    "refusal": "a request that cannot be offloaded gets 503",
     "websocket": "a WebSocket frame that continues nothing ends its own connection only",
+    "pass": "a backend answers on the socket that came with the request",
+    "range": "an offload thread sends the announced range of a file and no more",
+    "status": "what is no request line gets 400",
 }
-Seen = tuple[bool, str]  # whether it is as claimed, and what came
+Seen = tuple[bool, str]  # whether it is as claimed, and what was received
 
 
 class ProofError(Exception):
@@ -53,7 +56,8 @@ def prove(command: list[str]) -> dict[str, str]:
         run = Path(name)
         with pair(command, run) as log:
             tried = {"pcre": pcre(run), "gevent": gevent(run), "ssl": ssl(run), "route": route(run, log)}
-            tried |= {"refusal": refusal(run), "websocket": websocket(run)}
+            tried |= {"refusal": refusal(run), "websocket": websocket(run), "pass": passing(run)}
+            tried |= {"range": file_range(run), "status": status(run)}
     failed = [f"{ability}: {seen}" for ability, (fine, seen) in tried.items() if not fine]
     if failed:
         raise ProofError("; ".join(failed))
@@ -63,13 +67,14 @@ def prove(command: list[str]) -> dict[str, str]:
 @contextlib.contextmanager
 def pair(command: list[str], run: Path) -> Iterator[Path]:
     """A backend and a front in front of it, both answering; yields the front's log."""
-    belt = ["--socket", f"{run}/belt", "--http-socket", f"{run}/direct", "--gevent", "4", "--module", "proof_app:belt"]
-    front = ["--http-socket", f"{run}/front", "--offload-threads", "1", "--module", "proof_app:clerk"]
-    rule = ["--route", r"^/ticket/(\d+)$ addvar:TICKET=$1", "--route", f"^/nobody uwsgi:{run}/nobody,0,0"]
-    with server(command, belt, run, "belt", "direct"):
-        if "unrecognized option" in (said := ask(command, [*rule, "--version"])):
-            raise ProofError(f"pcre: {said.strip().splitlines()[0]}")
-        with server(command, [*front, *rule], run, "front", "front") as log:
+    backend = ["--socket", f"{run}/backend", "--http-socket", f"{run}/direct", "--gevent", "4"]
+    front = ["--http-socket", f"{run}/front", "--offload-threads", "1", "--honour-range"]
+    front += ["--static-map", f"/files={HERE}", "--module", "proof_app:front"]
+    rules = ["--route", r"^/ticket/(\d+)$ addvar:TICKET=$1", "--route", f"^/down uwsgi:{run}/down,0,0"]
+    with server(command, [*backend, "--module", "proof_app:backend"], run, "backend", "direct"):
+        if "unrecognized option" in (output := ask(command, [*rules, "--version"])):
+            raise ProofError(f"pcre: {output.strip().splitlines()[0]}")
+        with server(command, [*front, *rules], run, "front", "front") as log:
             yield log
 
 
@@ -78,7 +83,7 @@ def server(command: list[str], options: list[str], run: Path, name: str, probe: 
     """One uWSGI that has answered on the socket `probe`; yields its log. Ends it by PID, politely, then firmly."""
     log = run / f"{name}.log"
     arguments = [*command, *COMMON, "--pythonpath", str(HERE), *options]
-    env = {**environment(), "PROOF_BELT": f"{run}/belt"}
+    env = {**environment(), "PROOF_BACKEND": f"{run}/backend"}
     with log.open("wb") as out:
         child = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=env)
     try:
@@ -137,7 +142,7 @@ def pcre(run: Path) -> Seen:
 
 def gevent(run: Path) -> Seen:
     answer = get(run / "direct", "/")
-    return answer.endswith("belt in a Greenlet"), f"answer {answer!r}"
+    return answer.endswith("backend in a Greenlet"), f"answer {answer!r}"
 
 
 def ssl(run: Path) -> Seen:
@@ -150,14 +155,16 @@ def route(run: Path, log: Path) -> Seen:
     answer = get(run / "front", "/route")
     after = pid(get(run / "front", "/"))
     crash = re.search(r"uWSGI process \d+ got [^!\n]*[^!\s]", log.read_text(errors="replace"))
-    fine = answer.endswith("belt in a Greenlet") and before == after and pid(answer) not in ("", before) and not crash
-    told = crash.group() if crash else "no crash in its log"
-    return fine, f"answer {answer!r}, worker {before} before and {after} after, {told}"
+    fine = (
+        answer.endswith("backend in a Greenlet") and before == after and pid(answer) not in ("", before) and not crash
+    )
+    logged = crash.group() if crash else "no crash in its log"
+    return fine, f"answer {answer!r}, worker {before} before and {after} after, {logged}"
 
 
 def refusal(run: Path) -> Seen:
-    answer = get(run / "front", "/nobody")
-    return answer.startswith("HTTP/1.1 503 "), f"answer {answer!r} where nobody listens behind"
+    answer = get(run / "front", "/down")
+    return answer.startswith("HTTP/1.1 503 "), f"answer {answer!r} for a backend that is down"
 
 
 def websocket(run: Path) -> Seen:
@@ -165,6 +172,37 @@ def websocket(run: Path) -> Seen:
     answer = get(run / "direct", "/handshake", UPGRADE, CONTINUES_NOTHING)
     after = pid(get(run / "direct", "/"))
     return ACCEPT in answer and before == after, f"answer {answer!r}, worker {before} before and {after} after"
+
+
+def passing(run: Path) -> Seen:
+    """As a front passes it: the client's socket with the request's last byte."""
+    halves = [half.encode() for half in ("REQUEST_METHOD", "GET", "PATH_INFO", "/", "SERVER_PROTOCOL", "HTTP/1.1")]
+    variables = b"".join(len(half).to_bytes(2, "little") + half for half in halves)
+    client, passed = socket.socketpair()
+    with client, socket.socket(socket.AF_UNIX) as connection:
+        client.settimeout(DEADLINE_S)
+        connection.settimeout(DEADLINE_S)
+        connection.connect(str(run / "backend"))
+        with passed:
+            packet = b"\0" + len(variables).to_bytes(2, "little") + b"\0" + variables
+            socket.send_fds(connection, [packet], [passed.fileno()])
+        answer = b"".join(iter(lambda: client.recv(65536), b"")).decode(errors="replace")
+    return answer.endswith("backend in a Greenlet"), f"answer {answer!r} on the passed socket"
+
+
+def file_range(run: Path) -> Seen:
+    answer = get(run / "front", f"/files/{Path(__file__).name}", "Range: bytes=2-11\r\n")
+    expected = Path(__file__).read_text()[2:12]
+    return answer.endswith(f"\r\n\r\n{expected}"), f"answer {answer!r} where ten bytes of a file were asked for"
+
+
+def status(run: Path) -> Seen:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(DEADLINE_S)
+        client.connect(str(run / "front"))
+        client.sendall(b"GET /\r\n\r\n")
+        answer = client.recv(65536).decode(errors="replace")
+    return answer.startswith("HTTP/1.1 400 "), f"answer {answer!r} to a request line without a version"
 
 
 def pid(answer: str) -> str:

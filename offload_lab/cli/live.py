@@ -113,7 +113,7 @@ def variants_of(step: Step, names: tuple[str, ...], engine: Engine) -> list[Vari
             engine.check(variant.needs)
         return chosen
     able = [step.variant(name) for name in step.live.variants]
-    return [one for one in able if "route" not in one.needs or engine.route_works]
+    return [one for one in able if engine.proved.issuperset(one.needs)]
 
 
 def make_room() -> None:

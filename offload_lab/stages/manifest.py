@@ -26,7 +26,7 @@ class Variant:
     inis: tuple[str, ...]
     says: str
     demo: bool = True
-    needs: tuple[str, ...] = ()  # abilities of uWSGI that not every build has: "route"
+    needs: tuple[str, ...] = ()  # abilities of uWSGI that not every build has: those of uwsgi.binary.ABILITIES
     reference: bool = False  # what the other variants of a demo are compared with
     programs: tuple[str, ...] = ()  # other programs that its INIs start, by their names in offload_lab.programs
     proxy: str = ""  # the nginx.conf of the proxy in front

@@ -20,14 +20,19 @@ BUILT = ROOT / ".engine"  # where uwsgi_build/build.py puts its work: the progra
 AGAIN = "./lab engine --force"
 ASK_S = 30.0
 INSTALL = "pip install pyuwsgi"
+ABILITIES = {  # that a variant may need: what it is, and what a uWSGI without it does
+    "route": ("a working uwsgi.route()", "crashes its worker there"),
+    "range": ("exact ranges from an offload thread", "sends the file to its end"),
+    "pass": ("passuwsgi", "has no such action"),
+}
 
 
 @dataclass(frozen=True)
 class Engine:
     """One uWSGI program. `command` starts it; the flags say what it was built with.
 
-    `route_works` is true where `uwsgi.route()` was proved to work: only the patched build claims it, since every
-    release up to 2.0.31 crashes there (unbit/uwsgi #1041).
+    `proved`: what uwsgi_build/prove.py saw it do. Only the patched build has such a proof: every release up to 2.0.31
+    fails in each of ABILITIES.
     """
 
     name: str
@@ -36,16 +41,22 @@ class Engine:
     pcre: bool
     ssl: bool
     gevent: bool
-    route_works: bool
+    proved: frozenset[str] = frozenset()
+
+    @property
+    def route_works(self) -> bool:
+        return "route" in self.proved
 
     def check(self, needs: Iterable[str]) -> None:
-        """Raises: MissingDependencyError where this uWSGI lacks an ability in `needs`; ``route`` is the only one."""
-        if "route" in needs and not self.route_works:
-            raise MissingDependencyError(
-                f"a working uwsgi.route() (uWSGI {self.version}, {self.name}, crashes its worker there)",
-                "this variant",
-                "./lab engine, and then add --engine built",
-            )
+        """Raises: MissingDependencyError where this uWSGI lacks an ability in `needs`, one of ABILITIES."""
+        for need in needs:
+            if need not in self.proved:
+                what, instead = ABILITIES[need]
+                raise MissingDependencyError(
+                    f"{what} (uWSGI {self.version}, {self.name}, {instead})",
+                    "this variant",
+                    "./lab engine, and then add --engine built",
+                )
 
 
 def find(name: str | None = None) -> Engine:
@@ -55,11 +66,11 @@ def find(name: str | None = None) -> Engine:
     """
     name = name or os.environ.get("LAB_UWSGI") or "wheel"
     if name == "wheel":
-        return inspect("wheel", (str(wheel()),), False)
+        return inspect("wheel", (str(wheel()),))
     if name == "built":
         return built()
     if os.access(name, os.X_OK) and os.path.isfile(name):
-        return inspect(name, (os.path.abspath(name),), False)
+        return inspect(name, (os.path.abspath(name),))
     raise UnknownNameError("uWSGI", name, ["wheel", "built", "a path to a uwsgi program"], None)
 
 
@@ -78,7 +89,7 @@ def built() -> Engine:
     if version != platform.python_version():
         what = f"a built uWSGI for Python {platform.python_version()} (there is one for {version})"
         raise MissingDependencyError(what, "uwsgi.route() and native WebSockets", "./lab engine")
-    return inspect("built", (str(program), *run_with), "route" in proved)
+    return inspect("built", (str(program), *run_with), frozenset(proved))
 
 
 def wheel() -> Path:
@@ -93,7 +104,7 @@ def wheel() -> Path:
 
 
 @cache
-def inspect(name: str, command: tuple[str, ...], route_works: bool) -> Engine:
+def inspect(name: str, command: tuple[str, ...], proved: frozenset[str] = frozenset()) -> Engine:
     """Ask for the version and the options: an option is there exactly if its feature was compiled in."""
     options = ask(command, "--help")
     return Engine(
@@ -103,7 +114,7 @@ def inspect(name: str, command: tuple[str, ...], route_works: bool) -> Engine:
         pcre=has(options, "response-route"),
         ssl=has(options, "https-socket"),
         gevent=has(options, "gevent"),
-        route_works=route_works,
+        proved=proved,
     )
 
 

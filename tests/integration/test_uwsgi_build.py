@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -260,7 +261,18 @@ def test_a_proved_engine_replaces_the_earlier_one_and_is_not_built_twice(working
     first = working.build()
     assert first.returncode == 0, first.stderr
     stamp = json.loads((working.root / ".engine/engine.json").read_text())
-    assert set(stamp["proved"]) == {"starts", "pcre", "gevent", "ssl", "route", "refusal", "websocket"}
+    assert set(stamp["proved"]) == {
+        "starts",
+        "pcre",
+        "gevent",
+        "ssl",
+        "route",
+        "refusal",
+        "websocket",
+        "pass",
+        "range",
+        "status",
+    }
     assert stamp["inputs"]["patches"] == {PATCH: hashlib.sha256(FIX.encode()).hexdigest()}
     files = working.engine_files()
     assert set(files) == {"uwsgi", "engine.json"}
@@ -326,6 +338,7 @@ def test_the_lock_pins_everything_and_names_no_index() -> None:
 @pytest.mark.parametrize("patch", sorted((ROOT / "uwsgi_build/patches").glob("*.patch")), ids=lambda patch: patch.stem)
 def test_a_patch_explains_itself_and_stays_small(patch: Path) -> None:
     head, _, body = patch.read_text().partition("\n--- a/")
-    assert "unbit/uwsgi #" in head
+    assert re.search(r"unbit/uwsgi #\d+|No\s+report\s+of\s+it\s+was\s+found", head), "what is known upstream"
+    assert re.search(r"^Subject: \[PATCH\] .+(?s:.*)^Signed-off-by: ", head, re.MULTILINE), "as git am takes it"
     changed = [line for line in body.splitlines()[1:] if line.startswith(("+", "-"))]
     assert len(changed) <= 105

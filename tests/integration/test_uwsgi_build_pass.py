@@ -4,7 +4,11 @@ First the front with the test as backend, then the backend with the test as fron
 """
 
 import os
+import re
 import socket
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +22,7 @@ from offload_lab.timeouts import scaled
 from offload_lab.uwsgi.protocol import connect, packet
 
 from .conftest import EVENT, HEADERS, TIMEOUT_S, find, receive, receives_text, running_front
+from .test_uwsgi_build_requests import bare
 
 pytestmark = pytest.mark.full
 
@@ -69,12 +74,10 @@ def test_a_long_request_comes_whole_before_its_socket():
         passed(backend).close()
 
 
-def post(front, *with_headers):
+def post(front, *with_headers, announced=b"Content-Length: 10"):
     """A client that has announced a body of ten bytes."""
     client = front.exits.enter_context(socket.create_connection(("127.0.0.1", front.server.port), scaled(TIMEOUT_S)))
-    client.sendall(
-        b"\r\n".join([b"POST /subscribe HTTP/1.1", b"Host: front", b"Content-Length: 10", b"", *with_headers])
-    )
+    client.sendall(b"\r\n".join([b"POST /subscribe HTTP/1.1", b"Host: front", announced, b"", *with_headers]))
     return client
 
 
@@ -91,13 +94,32 @@ def test_a_client_that_has_begun_its_body_is_proxied():
         assert receive(client, len(HEADERS)) == HEADERS
 
 
-def test_a_body_not_begun_is_read_by_the_backend():
+@pytest.mark.parametrize("announced", [b"Content-Length: 10", b"Transfer-Encoding: chunked"])
+def test_a_client_with_a_body_is_proxied(announced):
+    """A backend that did not take its socket would wait for the body."""
     with running_front("built", *PASS) as front:
-        client, backend = post(front, b""), front.accept()
+        client, backend = post(front, b"", announced=announced), front.accept()
         variables(backend)
-        with passed(backend) as passed_socket:
-            client.sendall(b"0123456789")
-            assert receive(passed_socket, 10) == b"0123456789"
+        last, descriptors, *_ = socket.recv_fds(backend, 1, 2)
+        assert (len(last), descriptors) == (1, [])
+        client.sendall(b"0123456789")
+        assert receive(backend, 10) == b"0123456789"
+
+
+def test_a_client_whose_socket_is_not_taken_is_proxied():
+    """As by a uWSGI without this patch, which does not ask for descriptors: the kernel closes them."""
+    with running_front("built", *PASS) as front:
+        client, backend = front.request(), front.accept()
+        variables(backend)
+        receive(backend, 1)
+        backend.sendall(HEADERS)
+        assert receive(client, len(HEADERS)) == HEADERS
+        client.sendall(b"more")
+        assert receive(backend, 4) == b"more"
+        backend.sendall(EVENT)
+        assert receive(client, len(EVENT)) == EVENT
+        backend.close()
+        assert receive(client) == b""
 
 
 def test_an_address_that_is_no_unix_socket_is_refused_at_the_start():
@@ -199,6 +221,33 @@ def test_of_two_sockets_the_backend_keeps_the_first(stage, backend):
     stage.has_closed_all()
 
 
+def test_a_descriptor_that_is_no_stream_socket_is_not_taken(stage, backend):
+    """The answer comes on the connection: the front proxies it."""
+    with tempfile.TemporaryFile() as file:
+        pass_socket(backend, file)
+    assert b"ticket" in receive(backend, 400)
+    backend.close()
+    stage.has_closed_all()
+
+
+def test_a_listening_socket_is_not_taken(stage, backend):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        pass_socket(backend, listener)
+    assert b"ticket" in receive(backend, 400)
+    backend.close()
+    stage.has_closed_all()
+
+
+def test_a_socket_that_comes_before_the_end_of_the_request_is_not_taken(stage, backend):
+    client, taken = socket.socketpair()
+    with client, taken:
+        socket.send_fds(backend, [REQUEST[:9]], [taken.fileno()])
+        backend.sendall(REQUEST[9:])
+    assert b"ticket" in receive(backend, 400)
+    backend.close()
+    stage.has_closed_all()
+
+
 def test_a_client_gone_on_arrival_leaves_no_descriptor(stage):
     before = stage.served()
     for _ in range(MANY):
@@ -245,3 +294,32 @@ def test_a_websocket_is_passed_as_well():
             ada.say("still connected?")
             assert receives_text(ada, "still connected?")
         stage.has_closed_all()
+
+
+def test_a_passed_socket_is_closed_on_exec_where_an_accepted_one_is():
+    with bare("built", "--close-on-exec", "--socket", "{run}/backend.sock") as server:
+        client, passed_socket = socket.socketpair()
+        with client, passed_socket, connect(server.run / "backend.sock") as backend:
+            request = packet({"REQUEST_METHOD": "GET", "PATH_INFO": "/large", "SERVER_PROTOCOL": "HTTP/1.1"})
+            inode = os.fstat(passed_socket.fileno()).st_ino
+            socket.send_fds(backend, [request], [passed_socket.fileno()])
+            assert receive(client, 12) == b"HTTP/1.1 200"  # and more than it reads: the worker is still writing
+            [flags] = [flags for link, flags in descriptor_flags(server.pid) if link == f"socket:[{inode}]"]
+            assert flags & os.O_CLOEXEC
+
+
+def descriptor_flags(pid):
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        [flags] = re.findall(r"^flags:\s*(\d+)", Path(f"/proc/{pid}/fdinfo/{fd}").read_text(), re.MULTILINE)
+        yield os.readlink(f"/proc/{pid}/fd/{fd}"), int(flags, 8)
+
+
+def test_a_stock_uwsgi_as_backend_is_proxied_to():
+    """Nothing is lost, although it knows nothing of passed sockets."""
+    with ExitStack() as exits:
+        backend = exits.enter_context(bare("wheel", "--socket", "{run}/backend.sock"))
+        route = f"^/large passuwsgi:{backend.run}/backend.sock,0,0"
+        front = exits.enter_context(bare("built", "--offload-threads", "1", "--route", route))
+        headers, _, body = front.ask(b"GET /large HTTP/1.0\r\n\r\n").partition(b"\r\n\r\n")
+        assert headers.startswith(b"HTTP/1.0 200")
+        assert body == bytes(2**26)

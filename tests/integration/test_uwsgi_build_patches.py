@@ -240,3 +240,13 @@ def test_a_lone_continuation_ends_its_own_connection_only(board):
         assert receives_text(bystander, "still here")
     [after] = board.process("ws_native").workers()
     assert after.pid == before.pid
+
+
+@stock_fails
+def test_a_message_of_fragments_is_bounded_by_the_limit_of_a_frame(board):
+    """64 KiB in ws_native.ini."""
+    with open_websocket(board, "ada", "lovelace") as ada:
+        ada.send(frame(TEXT, b"x" * 30_000, final=False))
+        ada.send(frame(CONTINUATION, b"x" * 30_000, final=False))
+        ada.send(frame(CONTINUATION, b"x" * 30_000 + b"the end"))
+        assert not receives_text(ada, "the end")
