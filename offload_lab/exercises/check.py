@@ -19,10 +19,8 @@ from .ini_facts import ini_facts
 from .sandbox import inspect, scratch, solutions
 
 PREFIX = "test_task_"
-LIMIT_S = (
-    13  # for a task's test and its diagnosis: 15 with the start of the command and the killing of what they started
-)
-TIMEOUT_S = 7  # of these for the test; it needs about two
+LIMIT_S = 11  # for a task's test and its diagnosis; 15 with Python's start and the killing of what they started
+TIMEOUT_S = 6  # of these for the test; it needs about two
 START_S = 1  # for pytest to begin
 TOGETHER = "all together"
 ALONE_ONLY = (

@@ -19,7 +19,7 @@ from offload_lab.stages.stage import Stage
 
 from .finding import Finding
 from .ini_facts import ini_facts
-from .logs import CLIENT_LEFT, app_findings
+from .logs import CLIENT_LEFT, WORKER_DIED, app_findings
 from .stuck import stuck
 
 WILL_NOT_START = "will_not_start"
@@ -29,7 +29,6 @@ TELLING = ("strict-mode", "Error", "error", "invalid", "unable", "failed", "unkn
 REQUEST = "[pid: "  # begins a line about a request, in which any word may stand
 LAST_WORDS = 3
 LEAST_S = 0.01  # 0 would be no limit
-TELLS_S = 2.0  # a server that does not answer for so long
 
 Rule = Callable[[Any], str | None]
 
@@ -70,9 +69,9 @@ def diagnose(step: Step, task: Task, deadline: Deadline | None = None) -> Diagno
     except WrongPingError as error:
         return Diagnosis((Finding(PING_LOST, ping_lost(error)),))
     except (ProcessDiedError, NotReadyError) as error:
-        waited_s = time.monotonic() - began
-        tells = isinstance(error, ProcessDiedError) or waited_s > TELLS_S
-        return Diagnosis((Finding(WILL_NOT_START, will_not_start(error, waited_s)),) if tells else ())
+        words = will_not_start(error, time.monotonic() - began)
+        in_time = isinstance(error, ProcessDiedError) or deadline is None
+        return Diagnosis((Finding(WILL_NOT_START, words),) if in_time or telling(error.log_tail) else ())
 
 
 @contextmanager
@@ -108,7 +107,8 @@ def of_logs(stage: Stage, findings: Sequence[Finding] = ()) -> list[Finding]:
         log = process.log.read_text(errors="replace")
         for finding in app_findings(f"{process.name}.ini", log, str(stage.step.folder)):
             error = finding.words.rpartition(": ")[2]
-            if not any(error in one.words for one in findings):
+            told = any(error in one.words for one in findings) or (finding.id == WORKER_DIED and findings)
+            if not told:
                 found.setdefault(finding.id, finding)
     return list(found.values())
 
@@ -140,4 +140,6 @@ def will_not_start(error: ProcessDiedError | NotReadyError, waited_s: float) -> 
     else:
         what = f"lives, and did not answer within {waited_s:.0f} s"
     lines = telling(error.log_tail)[-LAST_WORDS:]
+    if isinstance(error, ProcessDiedError):
+        lines = lines or error.log_tail.strip().splitlines()[-1:]
     return f"{error.name}.ini {what}" + (f". Its log says: {' / '.join(lines)}" if lines else "")

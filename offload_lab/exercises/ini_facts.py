@@ -11,7 +11,6 @@ from offload_lab.stages.manifest import Step, Task
 from offload_lab.uwsgi.config.ini import read_ini
 from offload_lab.uwsgi.config.magic import magic_of
 from offload_lab.uwsgi.config.model import Config, ConfigError, Option
-from offload_lab.uwsgi.config.options import known
 from offload_lab.uwsgi.config.reader import parse
 from offload_lab.uwsgi.config.servers import COLLECTS
 
@@ -20,6 +19,7 @@ from .finding import Finding
 READ = "uwsgi"  # the one section that `uwsgi --ini FILE` reads
 # rules of lint that judge a line by itself; what a configuration as a whole does, the processes show
 BY_THE_TEXT = {
+    "no-number",
     "unknown-option",
     "comment-in-value",
     "invalid-placeholder",
@@ -45,7 +45,7 @@ def ini_facts(step: Step, task: Task) -> list[Finding]:
         config = configs[task.file]
         judged = [*lint(config), *lint_sides(list(configs.values()))]
         found += [of_lint(one) for one in judged if one.rule.id in BY_THE_TEXT]
-        found += [*no_numbers(config), *nameless_variables(config), *deleted_headers(config)]
+        found += [*nameless_variables(config), *deleted_headers(config)]
     here = re.compile(rf"{re.escape(str(step.folder))}/|(?<=\.ini):\d+")  # a copy's lines are not the learner's
     return [Finding(one.id, here.sub("", one.words)) for one in {one.id: one for one in reversed(found)}.values()]
 
@@ -68,12 +68,6 @@ def of_lint(found: LintFinding) -> Finding:
     if found.rule.id != "unknown-option":  # which says itself what follows: that depends on `strict`
         words += f"; {found.rule.effect}" + (f"; write {found.match.cure}" if found.match.cure else "")
     return Finding(found.rule.id, words)
-
-
-def no_numbers(config: Config) -> Iterator[Finding]:
-    for option in config.options:
-        if known().kinds.get(option.name) == "number" and option.known and re.match(r"\s*[^\s\d+-]", option.value):
-            yield Finding("no-number", f"{quoted(option)}: {option.value!r} is no number, and uWSGI reads it as 0")
 
 
 def nameless_variables(config: Config) -> Iterator[Finding]:
