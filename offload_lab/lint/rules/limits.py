@@ -1,4 +1,4 @@
-"""What has to fit."""
+"""Buffers that requests and headers have to fit into."""
 
 import re
 
