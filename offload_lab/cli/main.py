@@ -18,6 +18,7 @@ from .explain import explain
 from .hints import hint, show_progress, solution
 from .lint import lint
 from .listing import list_steps
+from .live import live
 from .needs import install
 from .publish import book, slides
 from .run import run
@@ -59,7 +60,7 @@ def lab() -> None:
 
 
 GROUPS: dict[str, tuple[click.Command, ...]] = {
-    "Start": (demo, list_steps, run, explain, doctor),
+    "Start": (demo, list_steps, run, live, explain, doctor),
     "Learn": (notebook, start, check, hint, watch, solution, reset, show_progress),
     "Teach": (timetable, pack, book, slides),
     "Measure and maintain": (test, lint, engine, bench, install, dev),
