@@ -239,6 +239,6 @@ def test_a_websocket_is_passed_as_well():
     with Passing("04_websocket", "offload", "board.sock", "OFFLOAD_VISITOR") as stage:
         with WebSocketClient(stage.port, headers={"Cookie": stage.ada.cookie}, timeout_s=TIMEOUT_S) as ada:
             stage.front.stop()
-            ada.say("is anybody there?")
+            ada.send_text("is anybody there?")
             assert says(ada, "is anybody there?")
         stage.lets_go()

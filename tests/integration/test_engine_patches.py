@@ -240,7 +240,7 @@ def test_a_frame_that_continues_nothing_ends_its_own_connection_only(board):
     with visit(board, "ada", "lovelace") as bystander, visit(board, "grace", "hopper") as grace:
         grace.send(frame(CONTINUATION, b"x"))
         assert not says(grace, "x")
-        bystander.say("still here")
+        bystander.send_text("still here")
         assert says(bystander, "still here")
     [after] = board.process("ws_native").workers()
     assert after.pid == before.pid
