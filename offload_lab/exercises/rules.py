@@ -36,7 +36,7 @@ def look_for_carrier(stage: Stage, reader: SlowReader) -> tuple[Snapshot, Connec
 
 def connection(snapshot: Snapshot, port: int) -> Connection | None:
     """The connection of the visitor who came from `port`."""
-    return next((one for one in snapshot.connections if one.visitor.endswith(f":{port}")), None)
+    return next((one for one in snapshot.connections if one.client.endswith(f":{port}")), None)
 
 
 def worker_of(snapshot: Snapshot, held: Connection | None) -> Worker | None:
