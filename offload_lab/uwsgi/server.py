@@ -47,6 +47,7 @@ class Uwsgi(ServerProcess):
         placeholders: dict[str, str] | None = None,
         options: Sequence[str] = (),
         path: Sequence[str] = (),
+        grace_s: float | None = None,
     ) -> None:
         self.ini, self.run, self.port = ini, run, port
         self.engine = engine or engines.find()
@@ -59,6 +60,7 @@ class Uwsgi(ServerProcess):
             log=run / f"{ini.stem}.log",
             scratch=run,
             env=environment(path),
+            grace_s=grace_s,
         )
 
     def start(self) -> None:
