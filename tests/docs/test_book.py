@@ -211,7 +211,7 @@ def test_long_cells_are_split_and_shortened_code_says_so():
 def test_headings_begin_slides_and_long_prose_is_for_the_speaker():
     from offload_lab.course.slides import deck
 
-    long = "A worker that sends a file serves no other client. " + "And so the listen queue grows. " * 10
+    long = "A worker that sends a file serves no other client. " + "And so the queue grows. " * 10
     slides = deck(
         [cell("markdown", f"# The server\n\n## What\n\n{long}\n\n- a worker\n- an offload thread\n\n## Why\n\nShort.")]
     )
