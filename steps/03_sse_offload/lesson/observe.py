@@ -150,7 +150,7 @@ def observe(stage: Stage) -> Seen:
         stranger=stranger,
         forger=forger,
         ada=Answer(crowd[0].raw, crowd[0].closed, asked),
-        heard=tuple(one.tickets() > 0 for one in crowd),
+        heard=tuple(bool(Answer(one.raw).events) for one in crowd),
         told=told,
         threads=threads,
         slip_taken=slip_taken(front, stage.step.path),
