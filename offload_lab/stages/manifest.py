@@ -93,7 +93,7 @@ class Step:
     try_it: tuple[str, ...] = field(default=())
     sections: tuple[Section, ...] = field(default=())
     tasks: tuple[Task, ...] = field(default=())
-    live: Live | None = None
+    live: Live | None = field(default=None, hash=False)  # its paths are a dict
 
     @property
     def name(self) -> str:
