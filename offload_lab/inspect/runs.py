@@ -56,18 +56,19 @@ def choices(found: Sequence[Run]) -> str:
 
 def runs(steps: Sequence[Step] | None = None) -> list[Run]:
     """All variants of `steps`, or of every step, whose front's stats server answers."""
-    fronts = {
-        (step.folder / variant.inis[-1]).resolve(): (step, variant)
-        for step in steps or manifest.steps()
-        for variant in step.variants
-    }
-    found = {
-        Run(*fronts[ini], run)
-        for process in psutil.process_iter()
-        for ini, run in named_by(process)
-        if ini in fronts and answers(run, ini)
-    }
+    fronts = {(step.folder / variant.inis[-1]).resolve(): (step, variant) for step, variant in variants(steps)}
+    copied = {Path(step.name, variant.inis[-1]): (step, variant) for step, variant in variants(steps) if step.loopback}
+    found = set()
+    for process in psutil.process_iter():
+        for ini, run in named_by(process):
+            mine = fronts.get(ini) or (copied.get(ini.relative_to(run)) if run in ini.parents else None)
+            if mine and answers(run, ini):
+                found.add(Run(*mine, run))
     return sorted(found, key=lambda run: (run.step.name, run.variant.name, run.folder))
+
+
+def variants(steps: Sequence[Step] | None) -> list[tuple[Step, Variant]]:
+    return [(step, variant) for step in steps or manifest.steps() for variant in step.variants]
 
 
 def named_by(process: psutil.Process) -> list[tuple[Path, Path]]:

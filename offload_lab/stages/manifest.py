@@ -12,7 +12,9 @@ from offload_lab.errors import ManifestError, UnknownNameError
 from offload_lab.paths import ROOT
 from offload_lab.programs import PROGRAMS
 
-KEYS = ("title", "minutes", "path", "scenario", "try", "variants", "sections", "tasks")
+from .loopback import Loopback
+
+KEYS = ("title", "minutes", "path", "scenario", "try", "variants", "sections", "tasks", "loopback")
 TASK_KINDS = ("config", "fix", "code")  # fill in a line, mend a wrong one, write the view or the app
 
 
@@ -85,6 +87,7 @@ class Step:
     try_it: tuple[str, ...] = field(default=())
     sections: tuple[Section, ...] = field(default=())
     tasks: tuple[Task, ...] = field(default=())
+    loopback: Loopback | None = None  # where its files are what one deploys, and run here as copies
 
     @property
     def name(self) -> str:
@@ -199,12 +202,18 @@ def parse(folder: Path, data: dict[str, Any]) -> Step:
         try_it=tuple(data.get("try", ())),
         sections=sections,
         tasks=tasks,
+        loopback=parse_loopback(data["loopback"]) if "loopback" in data else None,
     )
 
 
 def parse_variant(name: str, row: dict[str, Any]) -> Variant:
     lists = {key: tuple(row.pop(key, ())) for key in ("needs", "programs")}
     return Variant(name=name, inis=tuple(row.pop("inis")), **{**lists, **row})
+
+
+def parse_loopback(row: dict[str, Any]) -> Loopback:
+    lists = {key: tuple(row.pop(key, ())) for key in ("options", "prepare")}
+    return Loopback(**{**row, **lists})
 
 
 def parse_task(row: dict[str, Any]) -> Task:

@@ -4,7 +4,7 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, RemoteDisconnected
 from pathlib import Path
@@ -106,7 +106,7 @@ class Uwsgi(Process):
 
     With a `port` it is a front: ready once ``GET /ping`` answers 200. Without, a backend: ready once its stats server
     answers and lists a worker, which with ``need-app`` means that the app is loaded. `path`: folders of programs that
-    the INI starts.
+    the INI starts. `environ`: what its processes are given besides our own environment.
     """
 
     def __init__(
@@ -119,6 +119,7 @@ class Uwsgi(Process):
         placeholders: dict[str, str] | None = None,
         options: Sequence[str] = (),
         path: Sequence[str] = (),
+        environ: Mapping[str, str] | None = None,
     ) -> None:
         self.ini, self.run, self.port = ini, run, port
         self.engine = engine or engines.find()
@@ -130,7 +131,7 @@ class Uwsgi(Process):
             [*self.engine.command, *overrides, *options, "--ini", str(ini)],  # overrides count only before the file
             log=run / f"{ini.stem}.log",
             scratch=run,
-            env=environment(path),
+            env={**environment(path), **(environ or {})},
         )
 
     def start(self) -> None:

@@ -30,6 +30,7 @@ from offload_lab.uwsgi.server import free_port
 VARIANTS = {
     ini: [variant for variant in step.variants if ini.name in variant.inis]
     for step in manifest.steps()
+    if not step.loopback  # those are deployed, and cannot run by hand here
     for ini in sorted(step.folder.glob("*.ini"))
 }
 INIS = list(VARIANTS)
