@@ -3,8 +3,8 @@
 import os
 import sys
 
-# where the stages' settings look for it; each server has other words there
-sys.argv[1:2] = [os.environ["BENCH_RUN"]]
+# where the stages' settings look for it, behind whatever each server is started with
+sys.argv.append(f"run={os.environ['BENCH_RUN']}")
 
 from offload_lab.stages.site.settings import *  # noqa: E402, F403
 

@@ -1,6 +1,6 @@
 """Copies that are tried: a folder of the repository's shape, in which one step is a learner's.
 
-The shape is what lets the INIs' own ``pythonpath = %d../..`` and ``%d../04_websocket`` find what they name.
+The shape is what lets the INIs' own ``pythonpath = %d../..`` and ``%d../NN_name`` find what they name.
 """
 
 import ast

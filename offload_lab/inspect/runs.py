@@ -10,8 +10,9 @@ import psutil
 
 from offload_lab.errors import LabError
 from offload_lab.stages import manifest
+from offload_lab.stages.loopback import place_of_copy
 from offload_lab.stages.manifest import Step, Variant
-from offload_lab.uwsgi.server import read_stats
+from offload_lab.uwsgi.stats import read_stats
 
 
 class Run(NamedTuple):
@@ -56,19 +57,23 @@ def choices(found: Sequence[Run]) -> str:
 
 def runs(steps: Sequence[Step] | None = None) -> list[Run]:
     """All variants of `steps`, or of every step, whose front's stats server answers."""
-    fronts = {(step.folder / variant.inis[-1]).resolve(): (step, variant) for step, variant in variants(steps)}
-    copied = {Path(step.name, variant.inis[-1]): (step, variant) for step, variant in variants(steps) if step.loopback}
-    found = set()
-    for process in psutil.process_iter():
-        for ini, run in named_by(process):
-            mine = fronts.get(ini) or (copied.get(ini.relative_to(run)) if run in ini.parents else None)
-            if mine and answers(run, ini):
-                found.add(Run(*mine, run))
+    known = [(step, variant) for step in steps or manifest.steps() for variant in step.variants]
+    found = {
+        Run(step, variant, run)
+        for process in psutil.process_iter()
+        for ini, run in named_by(process)
+        for step, variant in known
+        if ini == front_of(step, variant, run) and answers(run, ini)
+    }
     return sorted(found, key=lambda run: (run.step.name, run.variant.name, run.folder))
 
 
-def variants(steps: Sequence[Step] | None) -> list[tuple[Step, Variant]]:
-    return [(step, variant) for step in steps or manifest.steps() for variant in step.variants]
+def front_of(step: Step, variant: Variant, run: Path) -> Path | None:
+    """The front's INI as the variant starts it in `run`; None where `run` has no copies of this variant."""
+    if not step.loopback:
+        return (step.folder / variant.inis[-1]).resolve()
+    has_proxy = place_of_copy(step.folder, variant.proxy, run).is_file() or not variant.proxy
+    return place_of_copy(step.folder, variant.inis[-1], run) if has_proxy else None
 
 
 def named_by(process: psutil.Process) -> list[tuple[Path, Path]]:

@@ -12,7 +12,6 @@ from offload_lab.plots.guesses import all_guesses, number, times, verdict
 
 from .display import show, show_bundle, show_table
 
-HERE = "08_guesses"
 KINDS = {"ms": "Waits", "MiB": "Memory"}  # by unit; all others are counted
 COUNTED = "Things that were counted"
 CLOSE = 2.0  # times
@@ -20,9 +19,9 @@ CLOSE = 2.0  # times
 
 def collect() -> list[Guess]:
     """The learner's first guess at each question of the other notebooks; says which of these have none yet."""
-    mine = [one for one in first_guesses() if one.notebook != HERE]
-    names = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
-    missing = [name for name in names if name not in {one.notebook for one in mine} and name != HERE]
+    *names, review = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
+    mine = [guess for guess in first_guesses() if guess.notebook != review]
+    missing = [name for name in names if name not in {guess.notebook for guess in mine}]
     links = ", ".join(f"[{name}.ipynb]({name}.ipynb)" for name in missing)
     lines = [f"{len(mine)} guesses are here." if mine else "There are no guesses yet, so what follows stays empty."]
     if missing:

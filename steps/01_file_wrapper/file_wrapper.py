@@ -1,10 +1,9 @@
 """The open file goes to the server: uWSGI sends it with sendfile(2), a piece at a time, in constant memory."""
 
-import sys
-
 from offload_lab.stages.site import make_file, run_folder, with_ping
+from offload_lab.stages.site.arguments import argument
 
-BIG = make_file(run_folder() / "big.bin", mib=int(sys.argv[2]))
+BIG = make_file(run_folder() / "big.bin", mib=int(argument("mib")))
 
 
 @with_ping

@@ -1,10 +1,9 @@
 """The whole file in the worker's memory, then into the socket piece by piece, by the worker itself."""
 
-import sys
-
 from offload_lab.stages.site import make_file, run_folder, with_ping
+from offload_lab.stages.site.arguments import argument
 
-BIG = make_file(run_folder() / "big.bin", mib=int(sys.argv[2]))
+BIG = make_file(run_folder() / "big.bin", mib=int(argument("mib")))
 
 
 @with_ping

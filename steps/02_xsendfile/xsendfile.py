@@ -2,7 +2,6 @@
 
 import os
 import stat
-import sys
 from email.utils import formatdate
 from pathlib import Path
 from urllib.parse import parse_qs
@@ -10,9 +9,10 @@ from urllib.parse import parse_qs
 from served_file import file_headers, header_bytes
 
 from offload_lab.stages.site import make_file, run_folder, with_ping
+from offload_lab.stages.site.arguments import argument
 
 SERVED = Path(os.path.realpath(run_folder() / "served"))
-BIG = make_file(SERVED / "big.bin", mib=int(sys.argv[2]))
+BIG = make_file(SERVED / "big.bin", mib=int(argument("mib")))
 
 
 def asked_name(environ):

@@ -1,15 +1,16 @@
 """The stream itself: one ticket number after the other. The gevent app sends it, and so does Django in blocking.ini."""
 
 import json
-import sys
 import time
 from itertools import count
 
 from sse import Sse
 
+from offload_lab.stages.site.arguments import argument
+
 LAST = 999_999_999  # ticket; number 1 follows, so that last_ticket takes every number that was handed out
 # seconds: between two tickets, between two heartbeats, and until the client has to ask Django again
-TICK_S, HEARTBEAT_S, LIFETIME_S = (float(word) for word in sys.argv[-3:])
+TICK_S, HEARTBEAT_S, LIFETIME_S = (float(argument(name)) for name in ("tick_s", "heartbeat_s", "lifetime_s"))
 # a line, without the blank one that would end an event: strict clients would see an event without data
 HEARTBEAT = ": ♥\n".encode()
 

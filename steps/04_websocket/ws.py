@@ -5,7 +5,6 @@ the socket, so no frame is ever cut in two by another one.
 """
 
 import signal
-import sys
 from contextlib import suppress
 from functools import lru_cache
 from io import StringIO
@@ -22,15 +21,17 @@ from wsproto.connection import Connection, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Event, Ping, TextMessage
 from wsproto.frame_protocol import CloseReason
 
+from offload_lab.stages.site.arguments import argument
+
 MESSAGE_LIMIT = 64 * 1024  # characters in one message, however many frames carry it
 OUTBOX_LIMIT = 64  # frames that wait for one visitor; whoever lets more pile up does not read
 READ_BYTES = 64 * 1024
 PONG = b""  # stands in an outbox for the pong that waits
 GOING_AWAY = Connection(ConnectionType.SERVER).send(CloseConnection(CloseReason.GOING_AWAY, "the board stops"))
 
-PING_S = float(sys.argv[3])  # silence after which we ask "are you there?"; as long again without a word is the end
-CLOSE_S = float(sys.argv[4])  # for our Close frame to leave, and for the client's to come
-BOARD = Board(tick_s=float(sys.argv[2]))
+PING_S = float(argument("ping_s"))  # silence until a ping; as long again in silence ends the connection
+CLOSE_S = float(argument("close_s"))  # for our Close frame to leave, and for the client's to come
+BOARD = Board(tick_s=float(argument("tick_s")))
 
 
 class Visitor:

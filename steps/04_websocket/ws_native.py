@@ -1,6 +1,5 @@
 """The board over uWSGI's own WebSocket functions, the short way. What it lacks stands in README.md: do not copy it."""
 
-import sys
 from collections import deque
 from urllib.parse import unquote
 
@@ -11,8 +10,10 @@ from gevent.event import Event
 from gevent.socket import wait_read
 from upgrade import switch_protocols
 
+from offload_lab.stages.site.arguments import argument
+
 UNFINISHED = b"\0"  # how uWSGI says that a fragment came and more will follow
-BOARD = Board(tick_s=float(sys.argv[2]))
+BOARD = Board(tick_s=float(argument("tick_s")))
 
 
 class Visitor:

@@ -1,13 +1,14 @@
 """The clock as server-sent events, for whoever Django sent here."""
 
 import json
-import sys
 import time
 from urllib.parse import unquote
 
 import gevent
 
-TICK_S = float(sys.argv[2])
+from offload_lab.stages.site.arguments import argument
+
+TICK_S = float(argument("tick_s"))
 
 
 def application(environ, start_response):

@@ -1,14 +1,15 @@
 """The gevent app behind redis.ini and cache.ini: takes the parcel for the key it is given, once, and reads it out."""
 
 import json
-import sys
 
 import feed
 import gevent
 import uwsgi
 from parcels import KEY
 
-KIND, ADDRESS, TICK_S = sys.argv[2], sys.argv[3], float(sys.argv[4])
+from offload_lab.stages.site.arguments import argument
+
+STORE, ADDRESS, TICK_S = argument("store"), argument("address"), float(argument("tick_s"))
 HEADERS = [
     ("Content-Type", "text/event-stream"),
     ("Cache-Control", "no-store"),
@@ -18,7 +19,7 @@ HEADERS = [
 # The status tells a browser not to come back, the event tells a person why. One answer for all three cases: more would
 # tell somebody who guesses how near he is
 REFUSAL = b"event: refused\ndata: this key was used before, has expired, or never was\n\n"
-redis = feed.connect(ADDRESS, at_most=8) if KIND == "redis" else None
+redis = feed.connect(ADDRESS, at_most=8) if STORE == "redis" else None
 
 
 def take_from_redis(key):
@@ -34,7 +35,7 @@ def take_from_cache(key):
     return parcel if parcel and uwsgi.cache_del(key, ADDRESS) else None
 
 
-take = {"redis": take_from_redis, "cache": take_from_cache}[KIND]
+take = {"redis": take_from_redis, "cache": take_from_cache}[STORE]
 
 
 def application(environ, start_response):

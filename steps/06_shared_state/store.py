@@ -1,11 +1,12 @@
 """The store's own worker: waits until Redis answers, then tells whoever asks what is in it."""
 
-import sys
 import time
 
 import feed
 
-client = feed.connect(sys.argv[2])
+from offload_lab.stages.site.arguments import argument
+
+client = feed.connect(argument("redis"))
 
 
 def wait_for_redis(seconds):

@@ -4,7 +4,6 @@ It trusts its environ, since only our own front can open its socket.
 """
 
 import os
-import sys
 import time
 from urllib.parse import unquote
 
@@ -12,8 +11,11 @@ import feed
 import gevent
 from hub import Hub
 
-NAME, URL = sys.argv[2:4]
-HEARTBEAT_S, LIFETIME_S, RETRY_MS, QUEUE_LIMIT = (float(word) for word in sys.argv[4:8])
+from offload_lab.stages.site.arguments import argument
+
+NAME, REDIS_URL = argument("name"), argument("redis")
+HEARTBEAT_S, LIFETIME_S, RETRY_MS = (float(argument(name)) for name in ("heartbeat_s", "lifetime_s", "retry_ms"))
+QUEUE_LIMIT = int(argument("queue_limit"))
 HEADERS = [
     ("Content-Type", "text/event-stream"),
     ("Cache-Control", "no-store"),
@@ -29,8 +31,8 @@ WHY = {
     "lifetime": "time to ask Django again whether you still may",
 }
 # for the past only, and few: thousands who come back at once share them
-history = feed.connect(URL, at_most=4)
-hub = Hub(feed.connect(URL), int(QUEUE_LIMIT))
+history = feed.connect(REDIS_URL, at_most=4)
+hub = Hub(feed.connect(REDIS_URL), QUEUE_LIMIT)
 # In the worker, which loads this by itself (lazy-apps). Without its reader it would be silent for ever: a new one then
 gevent.spawn(hub.run).link_exception(lambda _: os._exit(1))
 

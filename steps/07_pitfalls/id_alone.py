@@ -1,19 +1,19 @@
 """Tickets with ids, made with `sse` 1.2: as the package writes them, and each in one block."""
 
-import sys
 import time
 from itertools import count
 
 from sse import Sse
 
 from offload_lab.stages.site import with_ping
+from offload_lab.stages.site.arguments import argument
 
-TICK_S = float(sys.argv[2])
+TICK_S = float(argument("tick_s"))
 HEADERS = [("Content-Type", "text/event-stream"), ("Cache-Control", "no-store")]
 
 
 def tickets(environ):
-    """A session for each ticket, from the one behind the client's last."""
+    """A session for each ticket, from the one after the client's last."""
     last = environ.get("HTTP_LAST_EVENT_ID", "")
     session = Sse(default_retry=1000)
     for number in count(int(last) + 1 if last.isascii() and last.isdigit() and len(last) < 10 else 1):

@@ -1,14 +1,14 @@
-"""Tickets, one after the other, made with `sse` 1.2: sent as the article does it, and as the library means it."""
+"""Tickets, one after the other, made with `sse` 1.2: sent as the article does it, and as the library intends it."""
 
-import sys
 import time
 from itertools import count
 
 from sse import Sse
 
 from offload_lab.stages.site import with_ping
+from offload_lab.stages.site.arguments import argument
 
-TICK_S = float(sys.argv[2])
+TICK_S = float(argument("tick_s"))
 HEADERS = [("Content-Type", "text/event-stream"), ("Cache-Control", "no-store")]
 
 

@@ -256,7 +256,7 @@ def test_a_body_without_end_is_not_waited_for_for_ever(monkeypatch):
     monkeypatch.setattr(http, "TIMEOUT_S", 0.3)
     with serving(b"HTTP/1.1 200 OK\r\n\r\n", then=dribbles(b"x")) as port:
         with pytest.raises(TimeoutError, match="the whole answer"):
-            fetch(port, "/")
+            fetch(port, "/", timeout_s=0.3)
         with pytest.raises(TimeoutError, match="the whole answer"):
             http.fetch_raw(port, b"GET / HTTP/1.1\r\n\r\n")
 

@@ -17,8 +17,8 @@ from offload_lab import programs
 from offload_lab.clients import ping
 from offload_lab.measure.model import Recording
 from offload_lab.paths import ROOT
+from offload_lab.process.server_process import free_port
 from offload_lab.timeouts import scaled
-from offload_lab.uwsgi.server import free_port
 
 LAB = [sys.executable, "-m", "offload_lab"]
 BARE = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "60"}
@@ -135,7 +135,7 @@ def test_stages_run_at_a_path_with_spaces(elsewhere):
 def test_by_hand_a_run_folder_with_a_space_is_named(tmp_path, monkeypatch):
     from offload_lab.stages.site import run_folder
 
-    monkeypatch.setattr(sys, "argv", ["uwsgi", *f"{tmp_path}/my folder/.run 64".split()])
+    monkeypatch.setattr(sys, "argv", ["uwsgi", *f"run={tmp_path}/my folder/.run mib=64".split()])
     with pytest.raises(RuntimeError, match=r"my: uWSGI cuts pyargv at spaces.*--set-placeholder run="):
         run_folder()
 

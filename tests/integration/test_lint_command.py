@@ -19,7 +19,7 @@ from offload_lab.uwsgi import binary
 from offload_lab.uwsgi.config.options import known, nearest
 
 BLOCKING = "steps/02_xsendfile/blocking.ini"
-PAGE = "steps/07_pitfalls/no_offload_threads.md"
+PAGE = "docs/lint.md#hand-over-in-worker"
 
 
 def run(*words, cwd=ROOT, program=(sys.executable, "-m", "offload_lab", "lint"), **environ):

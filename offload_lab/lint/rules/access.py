@@ -23,8 +23,6 @@ from .model import Found, Match, rule
     effect="a program that reaches it can claim any user and any address: the front's checks are not asked",
     cure="a UNIX socket or 127.0.0.1; between hosts or containers, admit only the front (firewall, private network) "
     "and write above the line: ; lint: ignore public-backend REASON",
-    pitfall="content_type_bypass",
-    seen="tests/integration/test_lint_seen.py::test_a_backend_believes_any_variable",
 )
 def public_backend(config: Config) -> Found:
     for option in backend_sockets(config):
@@ -37,7 +35,6 @@ def public_backend(config: Config) -> Found:
     "warning",
     effect="it shows the running requests with their cookies: enough to take over a session",
     cure="a UNIX socket in a folder of your own, or 127.0.0.1",
-    seen="tests/integration/test_lint_seen.py::test_the_stats_socket_shows_cookies_and_is_opened_by_chmod_socket",
 )
 def public_stats(config: Config) -> Found:
     for option in config.all(*STATS):
@@ -50,8 +47,6 @@ def public_stats(config: Config) -> Found:
     "warning",
     effect="chmod-socket opens the stats socket too: each user of the machine reads the cookies of running requests",
     cure="chmod-socket = 660 with a group that you share with the front, or stats on 127.0.0.1",
-    pitfall="open_stats",
-    seen="steps/07_pitfalls/open_stats_broken.ini",
 )
 def open_stats(config: Config) -> Found:
     stats = [option for option in config.all(*STATS) if option.value and not is_tcp(option.value)]
@@ -65,7 +60,6 @@ def open_stats(config: Config) -> Found:
     "warning",
     effect="each user of the machine can connect, and then claim any user and any address",
     cure="chmod-socket = 660 and a group that you share with the front, or no chmod-socket at all",
-    seen="tests/integration/test_lint_seen.py::test_a_backend_believes_any_variable",
 )
 def open_socket(config: Config) -> Found:
     paths = [
@@ -85,7 +79,6 @@ def opens_to_all(mode: str) -> bool:
     "warning",
     effect="another user of the machine can make it first, and receives what clients send, cookies included",
     cure="a folder that only your user can enter: umask = 077, and below /run or beside the project",
-    seen="tests/integration/test_lint_seen.py::test_a_socket_in_a_shared_folder_can_be_made_by_another_user",
 )
 def predictable_socket(config: Config) -> Found:
     named = [(option, option.value) for option in [*listens(config), *config.all(*STATS)]]

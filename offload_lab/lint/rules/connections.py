@@ -32,8 +32,6 @@ CARRY_NOTHING = ("break", "log", "donotlog")  # a route that refuses a request, 
     "error",
     effect="the worker carries all bytes itself: one open stream or slow download occupies one worker",
     cure="offload-threads = 2",
-    pitfall="no_offload_threads",
-    seen="steps/07_pitfalls/no_offload_threads_broken.ini",
 )
 def hand_over_in_worker(config: Config) -> Found:
     """An error where a response route does it because of what the app answered; any other is a proxy or a file."""
@@ -51,8 +49,6 @@ def hand_over_in_worker(config: Config) -> Found:
     "hygiene",
     effect="workers send every byte themselves: slow downloads and open streams occupy them",
     cure="offload-threads = 2",
-    pitfall="no_offload_threads",
-    seen="steps/01_file_wrapper/naive.ini",
 )
 def no_offload_threads(config: Config) -> Found:
     if not offloads(config) and not any(hand_over_in_worker(config)):
@@ -65,8 +61,6 @@ def no_offload_threads(config: Config) -> Found:
     "note",
     effect="a stream that Django (or another blocking app) sends occupies a worker while the page is open",
     cure="let the app authorise in a header, collect it, hand over: response-route-if-not = empty:${…} uwsgi:…",
-    pitfall="no_offload_threads",
-    seen="steps/03_sse_offload/blocking.ini",
 )
 def nothing_handed_over(config: Config) -> Found:
     app, option = may_be_django(config), config.last(*OFFLOAD)
@@ -82,8 +76,6 @@ def nothing_handed_over(config: Config) -> Found:
     "warning",
     effect="when many clients reconnect at once, a busy thread refuses, and the worker proxies that connection itself",
     cure="more threads make it rarer, harakiri frees the worker; a view that refuses in time prevents it",
-    pitfall="queue_full",
-    seen="steps/07_pitfalls/queue_full_broken.ini",
 )
 def one_offload_thread(config: Config) -> Found:
     option = config.last(*OFFLOAD)
@@ -96,7 +88,6 @@ def one_offload_thread(config: Config) -> Found:
     "warning",
     effect="the router passes no WebSocket frames on, and ends a stream that is quiet for http-timeout (60 s)",
     cure="http-websockets = true and an http-timeout above the heartbeat's interval, or http-socket instead",
-    seen="tests/integration/test_lint_seen.py::test_the_http_router_drops_frames_without_http_websockets",
     issue="unbit/uwsgi #1184, #2183",
 )
 def router_websockets(config: Config) -> Found:
@@ -114,7 +105,6 @@ def router_websockets(config: Config) -> Found:
     "error",
     effect="uWSGI does not start: invalid route syntax",
     cure="uwsgi:ADDRESS,MODIFIER1,MODIFIER2, as in uwsgi:/run/app/sse.sock,0,0",
-    seen="tests/integration/test_lint_seen.py::test_uwsgi_refuses_it_at_start[target-syntax]",
 )
 def target_syntax(config: Config) -> Found:
     for route in routes(config, *TABLES):
@@ -127,7 +117,6 @@ def target_syntax(config: Config) -> Found:
     "error",
     effect="the connection fails and the client gets an empty reply: uWSGI does not look up names there",
     cure="a UNIX socket or an IP address: uwsgi:127.0.0.1:3031,0,0",
-    seen="tests/integration/test_lint_seen.py::test_a_host_name_as_a_target_is_never_reached",
 )
 def target_name(config: Config) -> Found:
     for route, target in targets(config):
@@ -141,7 +130,6 @@ def target_name(config: Config) -> Found:
     "error",
     effect=f"uWSGI does not start (invalid socket name); a target is cut off after {LONGEST_PATH} bytes",
     cure="a shorter folder",
-    seen="tests/integration/test_lint_seen.py::test_uwsgi_refuses_it_at_start[path-too-long]",
 )
 def path_too_long(config: Config) -> Found:
     paths = [(option, option.value) for option in config.all(*SOCKETS, *HTTP_SOCKETS, *STATS)]
@@ -162,7 +150,6 @@ def targets(config: Config) -> list[tuple[Route, str]]:
     "error",
     effect="uWSGI does not start: it knows no such action or condition",
     cure="an action that uWSGI has, written CONDITION ACTION:ARGUMENT",
-    seen="tests/integration/test_lint_seen.py::test_uwsgi_refuses_it_at_start[unknown-action]",
 )
 def unknown_action(config: Config) -> Found:
     for route in routes(config, *TABLES):

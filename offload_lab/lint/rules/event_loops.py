@@ -16,7 +16,6 @@ DRIVER = re.compile(r"psycopg|postgres|mysql|mariadb|DATABASE_URL|PGHOST", re.IG
     "error",
     effect="uWSGI makes room for as many requests as there are threads, and gevent takes more: workers crash or hang",
     cure="leave threads out: gevent alone serves the requests",
-    seen="tests/integration/test_lint_seen.py::test_threads_take_the_place_of_gevents_cores",
     issue="jrief/django-websocket-redis #34",
 )
 def gevent_threads(config: Config) -> Found:
@@ -31,7 +30,6 @@ def gevent_threads(config: Config) -> Found:
     "warning",
     effect="one request that takes longer kills the worker, and all connections that it holds end with it",
     cure="leave harakiri out of the process that streams; limit single requests in the app (gevent.Timeout)",
-    seen="tests/integration/test_lint_seen.py::test_harakiri_under_gevent_ends_all_streams",
     issue="unbit/uwsgi #68",
 )
 def gevent_harakiri(config: Config) -> Found:
@@ -45,7 +43,6 @@ def gevent_harakiri(config: Config) -> Found:
     "warning",
     effect="the worker stops to accept, waits for its last open request, and only then a new one starts",
     cure="leave it out of the process that streams",
-    seen="tests/integration/test_lint_seen.py::test_recycling_under_gevent_waits_for_the_last_stream",
 )
 def gevent_recycling(config: Config) -> Found:
     gevent = config.positive("gevent")
@@ -59,8 +56,6 @@ def gevent_recycling(config: Config) -> Found:
     "warning",
     effect="a driver that was imported before the patch blocks: one query, and all clients of the process wait for it",
     cure="gevent-early-monkey-patch = true, and a driver that cooperates",
-    pitfall="orm_in_gevent",
-    seen="steps/07_pitfalls/orm_in_gevent_late_broken.ini",
 )
 def late_monkey_patch(config: Config) -> Found:
     option = config.last("gevent-monkey-patch")
@@ -76,8 +71,6 @@ def late_monkey_patch(config: Config) -> Found:
     "warning",
     effect="all clients of the process share one thread: a query, lock or call that blocks it stops them all",
     cure="Django in plain processes; only what streams in a gevent app of its own, on a private socket",
-    pitfall="gevent_django",
-    seen="steps/07_pitfalls/gevent_django_broken.ini",
 )
 def gevent_django(config: Config) -> Found:
     """A note where only the app's name makes one think of Django."""

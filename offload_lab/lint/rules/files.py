@@ -12,8 +12,6 @@ from .model import Found, Match, rule
     "warning",
     effect="a path that slips through the app is served, /etc/passwd too: static: takes the path itself as its root",
     cure="check the name in the app, and do not rely on static-safe here",
-    pitfall="static_safe",
-    seen="steps/07_pitfalls/static_safe_broken.ini",
 )
 def static_safe(config: Config) -> Found:
     option = config.last("static-safe")
@@ -28,7 +26,6 @@ def static_safe(config: Config) -> Found:
     "error",
     effect="an offload thread sends from the range's start to the file's end: resumed downloads break",
     cure="leave honour-range out",
-    seen="tests/integration/test_lint_seen.py::test_a_range_is_sent_to_the_files_end_by_an_offload_thread",
     issue="unbit/uwsgi #1884",
 )
 def honour_range(config: Config) -> Found:
@@ -42,7 +39,6 @@ def honour_range(config: Config) -> Found:
     "error",
     effect="an offload thread may send a cached body before the worker has sent the headers: some answers have none",
     cure="no_offload=true in the cache action",
-    seen="tests/integration/test_lint_seen.py::test_cached_answers_lose_their_headers_on_an_offload_thread",
     issue="unbit/uwsgi #925, #2215",
 )
 def cache_offload(config: Config) -> Found:
@@ -56,7 +52,6 @@ def cache_offload(config: Config) -> Found:
     "warning",
     effect="the app is not offered wsgi.file_wrapper: the worker itself sends the files that the app returns",
     cure="leave wsgi-disable-file-wrapper out",
-    seen="tests/integration/test_lint_seen.py::test_without_a_file_wrapper_no_file_is_offloaded",
 )
 def file_wrapper_disabled(config: Config) -> Found:
     option = config.last("wsgi-disable-file-wrapper")

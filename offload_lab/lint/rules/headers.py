@@ -20,8 +20,6 @@ SETTERS = ("addvar", "cachevar", "rpcvar", "access")
     "error",
     effect="a second set of response headers arrives as part of the stream, and a WebSocket handshake fails",
     cure="before it, under the same condition: disableheaders: (or send:, where the backend sends no headers)",
-    pitfall="headers_twice",
-    seen="steps/07_pitfalls/headers_twice_broken.ini",
 )
 def headers_twice(config: Config) -> Found:
     """A line above that stops the headers counts if it holds wherever the hand-over does: by its conditions, or because
@@ -47,8 +45,6 @@ def by_app(route: Route) -> set[str]:
     "error",
     effect="a client that is refused or redirected gets an answer without status and headers",
     cure="ask first: response-route-if-not = empty:${…} disableheaders:",
-    pitfall="headers_lost",
-    seen="steps/07_pitfalls/headers_lost_broken.ini",
 )
 def headers_lost(config: Config) -> Found:
     for route in routes(config, "response"):
@@ -61,8 +57,6 @@ def headers_lost(config: Config) -> Found:
     "error",
     effect="where the response lacks that header (a 304 does) the request's own value decides, not Django",
     cure="collect it under a name that no request can set: collect-header = Content-Type OFFLOAD_TYPE",
-    pitfall="content_type_bypass",
-    seen="steps/07_pitfalls/content_type_bypass_broken.ini",
 )
 def request_variable(config: Config) -> Found:
     for variable, option in collected(config).items():
@@ -77,8 +71,6 @@ def request_variable(config: Config) -> Found:
     "error",
     effect="Django's refusal does not count: anonymous clients get the stream",
     cure="hand over only if the app says so: response-route-if-not = empty:${…} …, from a header that you collect",
-    pitfall="content_type_bypass",
-    seen="steps/07_pitfalls/content_type_bypass_broken.ini",
 )
 def refusal_ignored(config: Config) -> Found:
     for route in routes(config, "response"):
@@ -91,8 +83,6 @@ def refusal_ignored(config: Config) -> Found:
     "error",
     effect="clients read any file that the worker can read, or reach any server that it can reach",
     cure="take the target from a header that the app sets, collected under a name that no request can set",
-    pitfall="static_safe",
-    seen="steps/07_pitfalls/static_safe_broken.ini",
 )
 def client_names_target(config: Config) -> Found:
     for route in routes(config, "", "response"):
@@ -113,7 +103,6 @@ def client_names_target(config: Config) -> Found:
     "error",
     effect="the app's header decides nothing: no connection is handed over because of it",
     cure="ask for the variable that the header is collected in",
-    seen="tests/integration/test_lint_seen.py::test_a_header_that_is_collected_under_another_name_decides_nothing",
 )
 def collected_never_asked(config: Config) -> Found:
     """Only beside a name that a line asks for in vain: what is collected also reaches the backend, and a header may be
@@ -134,8 +123,7 @@ def collected_never_asked(config: Config) -> Found:
     "asked-never-collected",
     "note",
     effect="the variable is always empty, so the condition has the same result for each response",
-    cure="pull-header = X-Offload NAME, or uwsgi.add_var('NAME', …) in the app",
-    seen="tests/integration/test_lint_seen.py::test_a_header_that_is_collected_under_another_name_decides_nothing",
+    cure="pull-header = HEADER NAME, or uwsgi.add_var('NAME', …) in the app",
 )
 def asked_never_collected(config: Config) -> Found:
     asked = {name: option for name, option in asked_for(config).items() if option.name.startswith("response-")}
@@ -178,7 +166,6 @@ def is_missing(name: str, config: Config) -> bool:
     "error",
     effect="the condition compares two constants: it is true for each request, or for none",
     cure="a variable is written ${NAME}",
-    seen="tests/integration/test_lint_seen.py::test_a_variable_without_braces_is_text",
 )
 def condition_constant(config: Config) -> Found:
     for route in routes(config, *TABLES):

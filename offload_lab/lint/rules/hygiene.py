@@ -12,7 +12,6 @@ from .values import as_placeholder, is_asked_for, own_keys
     "hygiene",
     effect="an app that cannot be imported does not keep uWSGI from starting: each request gets a 500",
     cure="need-app = true",
-    seen="tests/integration/test_lint_seen.py::test_without_need_app_a_broken_app_answers_500",
 )
 def no_need_app(config: Config) -> Found:
     app = config.last(*APPS)
@@ -25,7 +24,6 @@ def no_need_app(config: Config) -> Found:
     "hygiene",
     effect="a misspelt option (offload-treads) does nothing and says nothing",
     cure="strict = true",
-    seen="tests/integration/test_lint_seen.py::test_an_unknown_option_is_silent_and_strict_refuses_it",
 )
 def no_strict(config: Config) -> Found:
     """`strict` refuses names of one's own: they are placeholders first, each with its value as it was expanded."""

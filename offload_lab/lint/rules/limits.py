@@ -16,8 +16,6 @@ CONTENT = re.compile(r"message|payload|content\b|data|body|json|context|profile|
     "warning",
     effect="a request with many cookies, or a longer message of the app's, gets no answer at all",
     cure="buffer-size = 16384 in the front and more in the backend; 65535 is the end",
-    pitfall="buffer_size",
-    seen="steps/07_pitfalls/buffer_size_broken.ini",
 )
 def small_buffer(config: Config) -> Found:
     """Cookies can fill the default as well, but that is the clients' doing; here the app says that it sends more."""

@@ -29,9 +29,9 @@ Found = Iterator[Match]
 
 @dataclass(frozen=True)
 class Rule:
-    """`effect`: what happens. `seen`: the test in which the real uWSGI does it. `issue`: where it was reported.
+    """`effect`: what uWSGI then does, `issue`: where it was reported. The rule's `page` names the test that proves it.
 
-    `check` takes one configuration, or two where `sides` says so: the front's and the backend's.
+    `check` takes one configuration, or two if `sides` is 2: the front's and the backend's.
     """
 
     id: str
@@ -39,10 +39,12 @@ class Rule:
     check: Callable[..., Found]
     effect: str
     cure: str
-    page: str
-    seen: str
     issue: str = ""
     sides: int = 1
+
+    @property
+    def page(self) -> str:
+        return f"{PAGE}#{self.id}"
 
 
 @dataclass(frozen=True)
@@ -82,16 +84,13 @@ def rule(
     *,
     effect: str,
     cure: str,
-    seen: str,
-    pitfall: str = "",
     issue: str = "",
     sides: int = 1,
 ) -> Callable[[Callable[..., Found]], Callable[..., Found]]:
-    """Register the function below as the check of a rule. `pitfall`: its page in steps/07_pitfalls, if it has one."""
-    page = f"steps/07_pitfalls/{pitfall}.md" if pitfall else f"{PAGE}#{id}"
+    """Register the function below as the check of a rule."""
 
     def register(check: Callable[..., Found]) -> Callable[..., Found]:
-        RULES.append(Rule(id, level, check, effect, cure, page, seen, issue, sides))
+        RULES.append(Rule(id, level, check, effect, cure, issue, sides))
         return check
 
     return register

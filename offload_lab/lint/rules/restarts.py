@@ -16,8 +16,6 @@ RELOADS = (
     "warning",
     effect="what a worker's offload threads carry is cut when it is replaced: streams end, downloads break off",
     cure="leave it out of the front, and let clients continue where they were (Last-Event-ID, Range)",
-    pitfall="recycle_cuts",
-    seen="steps/07_pitfalls/recycle_cuts_broken.ini",
     issue="unbit/uwsgi #1893",
 )
 def recycling_cuts(config: Config) -> Found:
@@ -32,7 +30,6 @@ def recycling_cuts(config: Config) -> Found:
     "note",
     effect="one stuck request ends its worker, and all streams and downloads that its offload threads carry",
     cure="keep it where it must free stuck workers; clients continue where they were (Last-Event-ID, Range)",
-    seen="tests/integration/test_lint_seen.py::test_harakiri_in_a_front_ends_what_it_offloads",
 )
 def harakiri_ends_streams(config: Config) -> Found:
     harakiri, carried = config.positive("harakiri"), offloaded(config)
@@ -45,8 +42,6 @@ def harakiri_ends_streams(config: Config) -> Found:
     "warning",
     effect="a stop by systemd, Docker or a supervisor reloads instead: streams are cut, a kill follows",
     cure="die-on-term = true",
-    pitfall="sigterm_reloads",
-    seen="steps/07_pitfalls/sigterm_reloads_broken.ini",
 )
 def sigterm_reloads(config: Config) -> Found:
     master = config.last("master")
@@ -59,8 +54,6 @@ def sigterm_reloads(config: Config) -> Found:
     "hygiene",
     effect="SIGTERM reloads instead of ending: a stop by systemd, Docker or a supervisor takes until its timeout",
     cure="die-on-term = true",
-    pitfall="sigterm_reloads",
-    seen="steps/07_pitfalls/sigterm_reloads_broken.ini",
 )
 def no_die_on_term(config: Config) -> Found:
     master = config.last("master")
@@ -79,7 +72,6 @@ def ends_on_sigterm(config: Config) -> bool:
     "note",
     effect="the pyuwsgi wheel in a virtual environment does not survive this reload: No module named 'pyuwsgi'",
     cure="binary-path = /path/to/the/venv/bin/python3",
-    seen="tests/integration/test_lint_seen.py::test_the_wheel_survives_a_reload_only_with_binary_path",
 )
 def wheel_reload(config: Config) -> Found:
     found = [option for option in config.all(*RELOADS) if option.on]

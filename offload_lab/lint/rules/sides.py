@@ -40,7 +40,6 @@ def protocol_of(option: Option, config: Config) -> str:
     "error",
     effect="the backend reads one protocol and gets the other: the client gets an empty reply",
     cure="uwsgi: to a socket, http: to a http-socket",
-    seen="tests/integration/test_lint_seen.py::test_http_spoken_to_a_uwsgi_socket_gets_no_answer",
     sides=2,
 )
 def protocol_mismatch(front: Config, backend: Config) -> Found:
@@ -56,8 +55,6 @@ def protocol_mismatch(front: Config, backend: Config) -> Found:
     "warning",
     effect="a request that fits into the front's buffer may not fit into the backend's: an empty reply",
     cure="a buffer-size in the backend that is larger than the front's",
-    pitfall="buffer_size",
-    seen="steps/07_pitfalls/buffer_size_broken.ini",
     sides=2,
 )
 def buffer_mismatch(front: Config, backend: Config) -> Found:
@@ -77,7 +74,6 @@ def buffer_mismatch(front: Config, backend: Config) -> Found:
     "error",
     effect="the front may not connect to the backend's socket: Permission denied, and the client gets an empty reply",
     cure="the same uid, or chmod-socket = 660 and a group of both (gid, chown-socket)",
-    seen="tests/integration/test_lint_seen.py::test_a_socket_of_another_user_cannot_be_reached",
     sides=2,
 )
 def permission_mismatch(front: Config, backend: Config) -> Found:
@@ -122,8 +118,6 @@ def socket_mode(config: Config) -> int | None:
     "warning",
     effect="the front connects to a socket that is not there: the client gets an empty reply, and the log says 200",
     cure="the same address in both files",
-    pitfall="backend_down",
-    seen="steps/07_pitfalls/backend_down_broken.ini",
     sides=2,
 )
 def socket_mismatch(front: Config, backend: Config) -> Found:

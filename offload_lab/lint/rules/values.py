@@ -25,7 +25,6 @@ WORDS = {
     "error",
     effect="only a whole line can be a comment: uWSGI takes the rest of this one as part of the value",
     cure="move the comment to a line of its own",
-    seen="tests/integration/test_lint_seen.py::test_a_comment_behind_a_value_is_part_of_it",
 )
 def comment_in_value(config: Config) -> Found:
     """Only where it does harm: of a number uWSGI reads the digits, of a port as well, and yes with a comment is yes."""
@@ -55,7 +54,6 @@ def takes_the_comment(option: Option, value: str, config: Config) -> bool:
     "warning",
     effect="uWSGI takes an unknown name for a placeholder of yours and says nothing: the line does nothing",
     cure="take the line out, or write the option that you mean",
-    seen="tests/integration/test_lint_seen.py::test_an_unknown_option_is_silent_and_strict_refuses_it",
 )
 def unknown_option(config: Config) -> Found:
     """Own names that a value, or another line, asks for are none of these; under `strict` uWSGI does not start."""
@@ -88,7 +86,6 @@ def write(guess: str | None, option: Option) -> str:
     "error",
     effect="uWSGI does not start: [strict-mode] unknown config directive",
     cure="make it a placeholder: set-placeholder = NAME=VALUE",
-    seen="tests/integration/test_lint_seen.py::test_an_unknown_option_is_silent_and_strict_refuses_it",
 )
 def strict_refuses(config: Config) -> Found:
     strict = config.last("strict")
@@ -153,7 +150,6 @@ def names(config: Config) -> set[str]:
     "error",
     effect="uWSGI does not start: you cannot use it as a placeholder, it is already available as an option",
     cure="set = NAME=VALUE sets the option; a placeholder wants a name of its own",
-    seen="tests/integration/test_lint_seen.py::test_uwsgi_refuses_it_at_start[placeholder-is-option]",
 )
 def placeholder_is_option(config: Config) -> Found:
     for option in config.all("set-placeholder", "set-ph"):
@@ -167,7 +163,6 @@ def placeholder_is_option(config: Config) -> Found:
     "error",
     effect="uWSGI reads it to the letter: a socket or a folder with a strange name",
     cure="write it out where it is used: a placeholder's own value is not expanded, and what begins with one stays so",
-    seen="tests/integration/test_lint_parser.py::test_it_reads_what_uwsgi_reads",
 )
 def placeholder_kept(config: Config) -> Found:
     for option in config.options:
@@ -183,7 +178,6 @@ def placeholder_kept(config: Config) -> Found:
     "error",
     effect="uWSGI does not start: invalid placeholder/--set value",
     cure="set-placeholder = NAME=VALUE",
-    seen="tests/integration/test_lint_seen.py::test_uwsgi_refuses_it_at_start[invalid-placeholder]",
 )
 def invalid_placeholder(config: Config) -> Found:
     return from_problems(config, "invalid-placeholder")
@@ -194,7 +188,6 @@ def invalid_placeholder(config: Config) -> Found:
     "error",
     effect="uWSGI never starts: it puts the value into itself until memory ends",
     cure="give the two names of their own",
-    seen="tests/integration/test_lint_seen.py::test_what_refers_to_itself_never_starts",
 )
 def endless_value(config: Config) -> Found:
     return from_problems(config, "endless-value")
@@ -208,7 +201,6 @@ def endless_value(config: Config) -> Found:
     "error",
     effect="uWSGI never starts: it reads the files in a circle",
     cure="take one of the imports out",
-    seen="tests/integration/test_lint_seen.py::test_what_refers_to_itself_never_starts",
 )
 def import_circle(config: Config) -> Found:
     return from_problems(config, "import-circle")
@@ -219,7 +211,6 @@ def import_circle(config: Config) -> Found:
     "error",
     effect="uWSGI does not start where the outer condition holds: recursive logic in options is not supported",
     cure="one condition at a time, each with its end",
-    seen="tests/integration/test_lint_seen.py::test_uwsgi_refuses_it_at_start[nested-condition]",
 )
 def nested_condition(config: Config) -> Found:
     return from_problems(config, "nested-condition")
@@ -230,7 +221,6 @@ def nested_condition(config: Config) -> Found:
     "note",
     effect="what stands there was not judged; where uWSGI comes to the line and finds no file, it does not start",
     cure="lint on the machine on which the file is, or name the files together",
-    seen="tests/integration/test_lint_seen.py::test_uwsgi_refuses_it_at_start[unread-import]",
 )
 def unread_import(config: Config) -> Found:
     return from_problems(config, "unread-import")
@@ -241,7 +231,6 @@ def unread_import(config: Config) -> Found:
     "warning",
     effect="uWSGI without libyaml (the pyuwsgi wheel is one) reads nothing of what stands below",
     cure="an INI file, or move what has several lines to the end",
-    seen="tests/integration/test_lint_seen.py::test_the_wheel_stops_reading_yaml_at_a_list",
 )
 def yaml_stops(config: Config) -> Found:
     return from_problems(config, "yaml-stops")

@@ -2,25 +2,20 @@
 
 import os
 import secrets
-import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from .arguments import argument
 from .refusals import WSGIApplication, with_refusals
 
 MIB = 2**20
 
 
 def run_folder() -> Path:
-    """The stage's run folder: the first word of the INI's ``pyargv``.
-
-    Not from the environment: on the wheel Python runs before uWSGI reads its options, so ``env =`` does not arrive.
-    """
-    if len(sys.argv) < 2:
-        raise RuntimeError("no run folder: the INI needs `pyargv = %(run)`")
-    folder = Path(sys.argv[1])
+    """The stage's run folder: ``run`` in the INI's ``pyargv``."""
+    folder = Path(argument("run"))
     if not folder.is_dir():
         raise RuntimeError(
             f"no run folder {folder}: uWSGI cuts pyargv at spaces, so it has to be somewhere without; put this before"

@@ -2,18 +2,18 @@
 
 import parcels
 import uwsgi
-from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.urls import path
 from django.views.generic import TemplateView
 
+from offload_lab.stages.site.arguments import argument
 from offload_lab.stages.site.backend import is_ready
 
 from .answers import hand_over, members_only, not_now
 
-DESK, *NUMBERS = settings.HALL_ARGUMENTS
-LIFE_S, DEPARTURES, BLOCK_BYTES = map(int, NUMBERS)
+BACKEND = argument("backend")
+LIFE_S, DEPARTURES, BLOCK_BYTES = (int(argument(name)) for name in ("life_s", "departures", "block_bytes"))
 
 
 @members_only
@@ -23,7 +23,7 @@ def subscribe(request):
     if len(parcel) > BLOCK_BYTES:
         text = f"{len(parcel)} bytes do not fit into a block of {BLOCK_BYTES}: raise blocksize in cache.ini\n"
         return HttpResponse(text, status=507, content_type="text/plain")
-    if not is_ready(DESK):
+    if not is_ready(BACKEND):
         return not_now("the backend does not answer")
     if not uwsgi.cache_set(key, parcel, LIFE_S, "parcels"):  # None, and no reason: it also is what a full cache says
         return not_now("the cache is full, until something in it expires")

@@ -3,28 +3,29 @@
 import random
 
 import feed
-from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.urls import path
 from django.views.decorators.http import require_POST
 from django.views.generic import TemplateView
 
+from offload_lab.stages.site.arguments import argument
 from offload_lab.stages.site.backend import is_ready
 
 from .answers import hand_over, members_only, not_now
 
-REDIS, *BACKENDS, TICK_S, HISTORY = settings.HALL_ARGUMENTS
+BACKENDS = {letter: argument(f"backend_{letter}") for letter in "ab"}
+HISTORY = int(argument("history"))
 TEXT_LIMIT = 200  # characters; what one visitor writes, all others have to take
-redis = feed.connect(REDIS, timeout_s=1)
+redis = feed.connect(argument("redis"), timeout_s=1)
 
 
 @members_only
 def subscribe(request):
     """Any backend will do, since each can serve any visitor from any place in the feed."""
-    for number in random.sample(range(len(BACKENDS)), len(BACKENDS)):
-        if is_ready(BACKENDS[number]):
-            return hand_over(request, Backend="ab"[number])
+    for letter in random.sample(sorted(BACKENDS), len(BACKENDS)):
+        if is_ready(BACKENDS[letter]):
+            return hand_over(request, Backend=letter)
     return not_now("no backend answers")
 
 
@@ -36,7 +37,7 @@ def announce(request):
     if not text or len(text) > TEXT_LIMIT or len(token) != 36:
         return HttpResponse(f"1 to {TEXT_LIMIT} characters, and a token\n", status=400, content_type="text/plain")
     who = request.user.get_username()
-    how = {"token": f"{request.user.pk}:{token}", "patience_s": 1, "history": int(HISTORY)}
+    how = {"token": f"{request.user.pk}:{token}", "patience_s": 1, "history": HISTORY}
     try:
         id = feed.publish(redis, "notice", who=who, text=text, **how)
     except feed.PASSING:

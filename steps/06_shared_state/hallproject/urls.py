@@ -1,5 +1,6 @@
-from django.conf import settings
 from django.urls import include, path
 from django.utils.module_loading import import_module
 
-urlpatterns = [*import_module(settings.HALL_VIEWS).urlpatterns, path("", include("offload_lab.stages.site.urls"))]
+from offload_lab.stages.site.arguments import argument
+
+urlpatterns = [*import_module(argument("views")).urlpatterns, path("", include("offload_lab.stages.site.urls"))]
