@@ -32,7 +32,7 @@ PREPARE_S = 120.0
 class Loopback:
     """What step.toml says under ``[loopback]``."""
 
-    replace: dict[str, str]
+    replace: tuple[tuple[str, str], ...]
     environment: str = ""
     options: tuple[str, ...] = ()
     prepare: tuple[str, ...] = ()
@@ -61,7 +61,7 @@ class Copies:
 
     def replaced(self, text: str) -> str:
         """`text` with all replacements made in one pass, the longest first."""
-        pairs = {old: self.fill(new) for old, new in self.settings.replace.items()}
+        pairs = {old: self.fill(new) for old, new in self.settings.replace}
         longest_first = sorted(pairs, key=len, reverse=True)
         return re.sub("|".join(map(re.escape, longest_first)), lambda match: pairs[match[0]], text)
 

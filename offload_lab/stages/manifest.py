@@ -213,7 +213,7 @@ def parse_variant(name: str, row: dict[str, Any]) -> Variant:
 
 def parse_loopback(row: dict[str, Any]) -> Loopback:
     lists = {key: tuple(row.pop(key, ())) for key in ("options", "prepare")}
-    return Loopback(**{**row, **lists})
+    return Loopback(**{**row, **lists, "replace": tuple(row["replace"].items())})
 
 
 def parse_task(row: dict[str, Any]) -> Task:
