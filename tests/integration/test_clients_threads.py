@@ -12,7 +12,8 @@ import pytest
 from offload_lab.clients import Probes, SlowReader, fetch, http, ping
 from offload_lab.clients.event_source import AT_ONCE, EventSourcePool
 from offload_lab.clients.event_stream import EventStreamParser
-from offload_lab.clients.sse import EventStreamPool, SseClient
+from offload_lab.clients.event_stream_pool import EventStreamPool
+from offload_lab.clients.sse import SseClient
 from offload_lab.clients.websocket import PING, TEXT, Frames, HandshakeError, WebSocketClient, WebSocketPool
 from offload_lab.measure.streams import noting
 from offload_lab.process.background import Background

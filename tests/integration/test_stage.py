@@ -238,8 +238,12 @@ def test_a_wrong_process_name_gets_the_nearest_and_the_list():
 def test_a_backend_that_ends_while_the_front_starts_is_reported_and_nothing_is_left(tmp_path):
     step = a_step(tmp_path, GOOD + "master = true\nstats = %(run)/front-stats.sock\nmodule = backend_ends\n")
     (tmp_path / "backend_ends.py").write_text(
-        "import os, pathlib, signal\n"
-        f"os.kill(int(pathlib.Path({str(tmp_path / 'pid')!r}).read_text()), signal.SIGKILL)\n"
+        "import pathlib, psutil, time\n"
+        f"backend = psutil.Process(int(pathlib.Path({str(tmp_path / 'pid')!r}).read_text()))\n"
+        "supervisor = backend.parent()\n"
+        "backend.kill()\n"
+        "while supervisor.is_running() and supervisor.status() != psutil.STATUS_ZOMBIE:\n"
+        "    time.sleep(0.01)\n"
         "def application(environ, start_response):\n"
         "    start_response('200 OK', [])\n"
         "    return []\n"

@@ -6,7 +6,8 @@ import signal
 import pytest
 
 from offload_lab.clients import fetch, ping
-from offload_lab.clients.sse import EventStreamPool, SseClient
+from offload_lab.clients.event_stream_pool import EventStreamPool
+from offload_lab.clients.sse import SseClient
 from offload_lab.errors import MissingDependencyError
 from offload_lab.process.polling import wait_for
 from offload_lab.process.server_process import port_in_use

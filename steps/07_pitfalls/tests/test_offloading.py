@@ -10,7 +10,8 @@ import psutil
 import pytest
 
 from offload_lab.clients import fetch, ping
-from offload_lab.clients.sse import EventStreamPool, SseClient, request_bytes
+from offload_lab.clients.event_stream_pool import EventStreamPool
+from offload_lab.clients.sse import SseClient, request_bytes
 from offload_lab.process.deadlines import Deadline
 from offload_lab.process.polling import wait_for
 from offload_lab.testing import idle_workers

@@ -9,7 +9,8 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from offload_lab.clients import ping
-from offload_lab.clients.sse import EventStreamPool, SseClient, request_bytes
+from offload_lab.clients.event_stream_pool import EventStreamPool
+from offload_lab.clients.sse import SseClient, request_bytes
 from offload_lab.process.polling import wait_for
 from offload_lab.stages.stage import Stage
 from offload_lab.testing import require
