@@ -97,7 +97,7 @@ class Step:
     sections: tuple[Section, ...] = field(default=())
     tasks: tuple[Task, ...] = field(default=())
     loopback: Loopback | None = None  # where its files are what one deploys, and run here as copies
-    live: Live | None = None
+    live: Live | None = field(default=None, hash=False)  # its paths are a dict
 
     @property
     def name(self) -> str:
