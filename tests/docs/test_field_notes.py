@@ -32,9 +32,9 @@ def test_every_listing_is_there_once_and_in_its_order():
 
 def test_the_table_says_what_the_sections_say():
     rows = re.findall(r"^\| ([a-z ]+) \| ([\d ]+) \|$", TEXT, re.MULTILINE)
-    told = [(int(number), verdict) for verdict, numbers in rows for number in numbers.split()]
-    assert sorted(told) == [(number, verdict) for number, verdict, _ in sections()]
-    assert {verdict for _, verdict in told} == VERDICTS
+    listed = [(int(number), verdict) for verdict, numbers in rows for number in numbers.split()]
+    assert sorted(listed) == [(number, verdict) for number, verdict, _ in sections()]
+    assert {verdict for _, verdict in listed} == VERDICTS
 
 
 @every_section

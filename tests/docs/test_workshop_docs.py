@@ -1,4 +1,4 @@
-"""A stranger can teach from docs/workshop: every answer has its witness, every step its part of the guide."""
+"""docs/workshop is complete: every answer names what measured it, every step has its part of the guide."""
 
 import json
 import re
@@ -73,7 +73,7 @@ def test_every_step_has_sections_with_something_to_have_seen(step):
     assert all(section.landmark and section.minutes > 0 and section.cut >= 0 for section in step.sections)
 
 
-def test_the_checklist_begins_with_what_everybody_needs():
+def test_the_checklist_begins_with_what_every_teacher_needs():
     part = PAGES["README.md"].partition("## The day before")[2].partition("\n## ")[0]
     commands = re.findall(r"`\./lab (\w+)", part)
     assert commands.index("demo") < commands.index("doctor") < commands.index("notebook") < commands.index("timetable")
