@@ -6,17 +6,18 @@ from io import TextIOWrapper
 import click
 
 from offload_lab.errors import LabError, UnknownNameError
-from offload_lab.stages.manifest import nearest
 
 from .bench import bench
 from .console import WIDEST, err
 from .demo import demo
+from .dev import dev
 from .doctor import doctor
 from .exercises import check, reset, start, watch
 from .explain import explain
 from .hints import hint, show_progress, solution
 from .lint import lint
 from .listing import list_steps
+from .live import live
 from .needs import install
 from .publish import book, slides
 from .run import run
@@ -43,7 +44,7 @@ class GroupedCommands(click.Group):
         """Raises Unknown for an unknown command."""
         known = self.list_commands(ctx)
         if args and not args[0].startswith("-") and args[0] not in known:
-            raise UnknownNameError("command", args[0], known, nearest(args[0], known))
+            raise UnknownNameError("command", args[0], known)
         return super().resolve_command(ctx, args)
 
 
@@ -58,10 +59,10 @@ def lab() -> None:
 
 
 GROUPS: dict[str, tuple[click.Command, ...]] = {
-    "Start": (demo, list_steps, run, explain, doctor),
+    "Start": (demo, list_steps, run, live, explain, doctor),
     "Learn": (notebook, start, check, hint, watch, solution, reset, show_progress),
     "Teach": (timetable, pack, book, slides),
-    "Measure and maintain": (test, lint, engine, bench, install),
+    "Measure and maintain": (test, lint, engine, bench, install, dev),
 }
 for commands in GROUPS.values():
     for command in commands:

@@ -1,7 +1,7 @@
-"""Run some of a step's task tests and write down what each said.
+"""Run tests of a step's tasks, and write their results to a file.
 
-``python -m offload_lab.exercises.pytest_runner RESULT TIMEOUT_S TEST…`` is a process of its own, since ``LAB_STEPS``
-says there whose steps are tested, and so that it can be ended with all that it started.
+``python -m offload_lab.exercises.pytest_runner RESULT TIMEOUT_S TEST…`` is a process of its own: its ``LAB_STEPS``
+names the steps that are tested, and it can be ended together with the processes of its tests.
 """
 
 import json
@@ -21,12 +21,12 @@ from .check import PREFIX, UNENDED
 from .expectation import UnexpectedResultError
 
 QUIET = ("-q", "--no-header", "--tb=short", "-p", "no:cacheprovider", "-p", "pytest_timeout")
-# a test that its timeout ends may leave a socket that nobody closed, which is no answer to what was asked
+# a test that times out may leave an open socket, which is not what the learner asked about
 UNCLOSED = ("-p", "no:unraisableexception")
 
 
 class Recorder:
-    """Per task: its outcome, and for a failure what was called, got and expected, or the error in its own words."""
+    """Collects the outcome of each task; for a failure also what was called, got and expected, or the error's text."""
 
     def __init__(self) -> None:
         self.verdicts: dict[str, dict[str, Any]] = {}
@@ -39,9 +39,9 @@ class Recorder:
         name = item.name.removeprefix(PREFIX)
         if call.excinfo and self.verdicts.get(name, {}).get("outcome") not in ("failed", UNENDED):
             outcome = UNENDED if is_timeout(call.excinfo.value) else report.outcome
-            self.verdicts[name] = {"outcome": outcome, "said": said(call.excinfo.value)}
+            self.verdicts[name] = {"outcome": outcome, "lines": lines(call.excinfo.value)}
         elif report.when == "call":
-            self.verdicts.setdefault(name, {"outcome": report.outcome, "said": []})
+            self.verdicts.setdefault(name, {"outcome": report.outcome, "lines": []})
         return report
 
 
@@ -49,7 +49,7 @@ def is_timeout(error: BaseException) -> bool:
     return isinstance(error, pytest.fail.Exception) and "pytest-timeout" in str(error)
 
 
-def said(error: BaseException) -> list[str]:
+def lines(error: BaseException) -> list[str]:
     match error:
         case UnexpectedResultError():
             return [f"called {error.called}", f"got {error.got}", f"expected {error.expected}"]

@@ -1,4 +1,4 @@
-"""What is linted: files, sections of them, folders of an Emperor; and which files belong together."""
+"""The files to lint: sections, folders of an Emperor, and files that belong together."""
 
 import glob
 import os

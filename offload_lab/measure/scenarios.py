@@ -13,8 +13,8 @@ from typing import Self
 import psutil
 
 from offload_lab.clients import Probe, Probes, SlowReader
+from offload_lab.clients.event_stream_pool import EventStreamPool
 from offload_lab.clients.session import Session
-from offload_lab.clients.sse import EventStreamPool
 from offload_lab.errors import LabError
 from offload_lab.inspect.socket_owners import find_socket_owners
 from offload_lab.process.background import Background

@@ -1,4 +1,4 @@
-"""What the notebooks about open streams need beside `offload_lab.notebook`: many recordings at once, and two tables."""
+"""For the notebooks about open streams: many recordings at once, and two tables."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -11,7 +11,7 @@ from offload_lab.measure import load as crowds
 from offload_lab.measure import scenarios
 from offload_lab.measure.load import LoadResult
 from offload_lab.measure.model import Recording
-from offload_lab.measure.streams import Held, held_sockets
+from offload_lab.measure.streams import HeldSocket, held_sockets
 from offload_lab.stages.stage import Stage
 
 from .display import progress, show_table
@@ -22,7 +22,7 @@ def record_side_by_side(
 ) -> dict[tuple[str, int], Recording]:
     """`measure.record_streams` for each number of streams, one after the other, on all variants at the same time.
 
-    Where Django streams, only a next event notices that the visitor left: so `placeholders` need a short ``tick_s``.
+    Where Django streams, only the next event notices that the client left: so `placeholders` need a short ``tick_s``.
     """
     shares = dict.fromkeys(variants, 0.0)
 
@@ -49,7 +49,7 @@ def record_load(step: str, variant: str, streams: int, **how: Any) -> LoadResult
         return crowds.record_load(stage, streams, progress=done, **how)
 
 
-def who_holds_what(stage: Stage, before: Sequence[Held] = ()) -> None:
+def who_holds_what(stage: Stage, before: Sequence[HeldSocket] = ()) -> None:
     """Every socket of the stage's workers that was not among `before`, by the thread that waits on it."""
     known = {(one.pid, one.fd) for one in before}
     held = [one for one in held_sockets(stage) if (one.pid, one.fd) not in known]
@@ -58,7 +58,11 @@ def who_holds_what(stage: Stage, before: Sequence[Held] = ()) -> None:
         sorted(held, key=by_thread), lambda one: (one.process, one.pid, one.tid)
     ):
         thread = (
-            "none, or not told here" if tid is None else "the main thread" if tid == pid else f"offload thread {tid}"
+            "none, or unknown on this system"
+            if tid is None
+            else "the main thread"
+            if tid == pid
+            else f"offload thread {tid}"
         )
         for what, same in groupby(sockets, lambda one: one.what):
             descriptors = [str(one.fd) for one in same]
@@ -66,12 +70,12 @@ def who_holds_what(stage: Stage, before: Sequence[Held] = ()) -> None:
     show_table(rows)
 
 
-def by_thread(one: Held) -> tuple[str, int, int, str, int]:
+def by_thread(one: HeldSocket) -> tuple[str, int, int, str, int]:
     return one.process, one.pid, one.tid or 0, one.what, one.fd
 
 
 def crowd_table(crowd: LoadResult) -> None:
-    """What each of the streams cost, process by process."""
+    """What each stream cost, by process."""
     rows = Table(
         "worker of", "MiB before", "MiB beside them", "KiB a stream", "descriptors a stream", "CPU beside them"
     )

@@ -1,7 +1,6 @@
 """step.toml, read and checked: what a step is called, which variants it has, what the demo does with it, and what a
 class does in it: sections with their minutes, tasks with their hints, mistakes with their diagnoses."""
 
-import difflib
 import os
 import tomllib
 from dataclasses import dataclass, field, replace
@@ -12,7 +11,10 @@ from offload_lab.errors import ManifestError, UnknownNameError
 from offload_lab.paths import ROOT
 from offload_lab.programs import PROGRAMS
 
-KEYS = ("title", "minutes", "path", "scenario", "try", "variants", "sections", "tasks")
+from .loopback import Loopback
+
+KEYS = ("title", "minutes", "path", "scenario", "try", "live", "variants", "sections", "tasks", "loopback")
+LIVE_KEYS = ("download", "stream", "websocket", "variants")
 TASK_KINDS = ("config", "fix", "code")  # fill in a line, mend a wrong one, write the view or the app
 
 
@@ -73,6 +75,14 @@ class Task:
 
 
 @dataclass(frozen=True)
+class Live:
+    """What the live view opens, paths by kind of client, and which variants it shows where none is named."""
+
+    paths: dict[str, str]
+    variants: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Step:
     """One folder of `steps/`. `minutes` is the time a class needs for it: the sum of its sections, where it has any."""
 
@@ -85,6 +95,8 @@ class Step:
     try_it: tuple[str, ...] = field(default=())
     sections: tuple[Section, ...] = field(default=())
     tasks: tuple[Task, ...] = field(default=())
+    loopback: Loopback | None = None  # where its files are what one deploys, and run here as copies
+    live: Live | None = field(default=None, hash=False)  # its paths are a dict
 
     @property
     def name(self) -> str:
@@ -99,6 +111,13 @@ class Step:
         """The variant that is meant where none is named: the one the others are compared with, else the last."""
         return next((variant for variant in self.variants if variant.reference), self.variants[-1])
 
+    @property
+    def pitfalls(self) -> list[str]:
+        """Each NAME of which there are the variants NAME_broken and NAME_fixed."""
+        names = [variant.name for variant in self.variants]
+        broken = [name.removesuffix("_broken") for name in names if name.endswith("_broken")]
+        return [name for name in broken if f"{name}_fixed" in names]
+
     def variant(self, word: str | None) -> Variant:
         """The variant that `word` names, the default for None.
 
@@ -108,7 +127,7 @@ class Step:
             return self.default
         known = [variant.name for variant in self.variants]
         if word not in known:
-            raise UnknownNameError("variant", word, known, nearest(word, known), owner=self.name)
+            raise UnknownNameError("variant", word, known, owner=self.name)
         return self.variants[known.index(word)]
 
     def task(self, word: str) -> Task:
@@ -120,12 +139,8 @@ class Step:
         if word.isdecimal() and 1 <= int(word) <= len(known):
             return self.tasks[int(word) - 1]
         if word not in known:
-            raise UnknownNameError("task", word, known, nearest(word, known), owner=self.name)
+            raise UnknownNameError("task", word, known, owner=self.name)
         return self.tasks[known.index(word)]
-
-
-def nearest(word: str, known: list[str]) -> str | None:
-    return next(iter(difflib.get_close_matches(word, known, n=1, cutoff=0.4)), None)
 
 
 def steps_folder() -> Path:
@@ -151,7 +166,7 @@ def find(word: str, folder: Path | None = None) -> Step:
         if word in (step.name, step.number, step.number.lstrip("0"), step.name.partition("_")[2]):
             return step
     known = [step.name for step in available]
-    raise UnknownNameError("step", word, known, nearest(word, known))
+    raise UnknownNameError("step", word, known)
 
 
 def load(path: Path) -> Step:
@@ -189,6 +204,9 @@ def parse(folder: Path, data: dict[str, Any]) -> Step:
                 f"{folder / 'step.toml'}: task {task.name}: needs an existing file (has {task.file}), "
                 f"one of the kinds {', '.join(TASK_KINDS)} (has {task.kind}) and hints"
             )
+    live = data.get("live", {})
+    if strange := live.keys() - LIVE_KEYS:
+        raise ManifestError(f"{folder / 'step.toml'}: unknown in live: {', '.join(sorted(strange))}")
     return Step(
         folder=folder,
         title=data["title"],
@@ -199,12 +217,24 @@ def parse(folder: Path, data: dict[str, Any]) -> Step:
         try_it=tuple(data.get("try", ())),
         sections=sections,
         tasks=tasks,
+        loopback=parse_loopback(data["loopback"]) if "loopback" in data else None,
+        live=parse_live(live) if live else None,
     )
+
+
+def parse_live(row: dict[str, Any]) -> Live:
+    paths = {kind: path for kind, path in row.items() if kind != "variants"}
+    return Live(paths, tuple(row["variants"]))
 
 
 def parse_variant(name: str, row: dict[str, Any]) -> Variant:
     lists = {key: tuple(row.pop(key, ())) for key in ("needs", "programs")}
     return Variant(name=name, inis=tuple(row.pop("inis")), **{**lists, **row})
+
+
+def parse_loopback(row: dict[str, Any]) -> Loopback:
+    lists = {key: tuple(row.pop(key, ())) for key in ("options", "prepare")}
+    return Loopback(**{**row, **lists, "replace": tuple(row["replace"].items())})
 
 
 def parse_task(row: dict[str, Any]) -> Task:

@@ -19,7 +19,8 @@ from offload_lab.uwsgi.server import SOCKET_PATH_LIMIT, Uwsgi
 from offload_lab.uwsgi.stats import WorkerStats
 
 from . import manifest
-from .manifest import Step, Variant, nearest
+from .loopback import Copies
+from .manifest import Step, Variant
 from .nginx import Nginx
 
 READY_S = 30.0  # for each process; Django's first start runs its migrations
@@ -85,23 +86,27 @@ class Stage:
             self.run = short_private_folder()
             exits.callback(shutil.rmtree, self.run, ignore_errors=True)
             self.port = self._port or free_port()
+            copies = Copies(self.step.loopback, self.step.folder, self.run, self.port) if self.step.loopback else None
             for ini in self.variant.inis:
                 is_front = ini == self.variant.inis[-1]
+                if copies and is_front:
+                    copies.prepare()
                 process = Uwsgi(
-                    self.step.folder / ini,
+                    copies.copy(ini) if copies else self.step.folder / ini,
                     self.run,
                     port=self.port if is_front else None,
                     engine=self._engine,
                     placeholders=self._placeholders,
-                    options=self._options if is_front else (),
+                    options=[*self._options, *(copies.options() if copies else ())] if is_front else (),
                     path=folders,
+                    environ=copies.environment() if copies else {},
                     grace_s=self._grace_s,
                 )
                 exits.enter_context(process)
                 self.processes.append(process)
                 process.wait_ready(self._ready or Deadline(READY_S))
             if self.variant.proxy:
-                conf = self.step.folder / self.variant.proxy
+                conf = copies.copy(self.variant.proxy) if copies else self.step.folder / self.variant.proxy
                 self.proxy = exits.enter_context(Nginx(conf, self.run, port=free_port(), front_port=self.port))
                 self.proxy.wait_ready(self._ready or Deadline(READY_S))
             for running in self.everything:
@@ -145,8 +150,7 @@ class Stage:
         """
         by_name = {process.name: process for process in self.processes}
         if name not in by_name:
-            kind = f"process in {self.step.name} {self.variant.name}"
-            raise UnknownNameError(kind, name, list(by_name), nearest(name, list(by_name)))
+            raise UnknownNameError("process", name, by_name, owner=f"{self.step.name} {self.variant.name}")
         return by_name[name]
 
     def workers(self) -> list[WorkerStats]:

@@ -19,7 +19,7 @@ from offload_lab.uwsgi import binary
 from offload_lab.uwsgi.config.options import known, nearest
 
 BLOCKING = "steps/02_xsendfile/blocking.ini"
-PAGE = "docs/lint.md#hand-over-in-worker"
+PAGE = "docs/lint.md#proxied-by-worker"
 
 
 def run(*words, cwd=ROOT, program=(sys.executable, "-m", "offload_lab", "lint"), **environ):
@@ -55,7 +55,7 @@ def test_findings_are_readable_in_80_columns_and_without_colour():
     assert "\x1b" not in answer.stdout
     assert max(map(len, answer.stdout.splitlines())) <= 80
     shown = answer.stdout[answer.stdout.index(BLOCKING) :].splitlines()
-    assert shown[0].endswith("  warning  hand-over-in-worker")
+    assert shown[0].endswith("  warning  proxied-by-worker")
     assert shown[1] == "    response-route-if-not = empty:${X_SENDFILE} static-next:${X_SENDFILE}"
     assert shown[2].strip() == "^" * len("static-next:")
     assert shown[1][shown[2].index("^") :].startswith("static-next:$")
@@ -70,7 +70,7 @@ def test_the_caret_stands_below_a_value_that_was_expanded(tmp_path):
     assert shown[1:3] == ["    socket = %(host):3031", "             ^^^^^^^^^^^^"]
 
 
-def test_colour_where_it_is_wanted():
+def test_colour_is_used_where_it_is_wanted():
     assert "\x1b[33mwarning" in run(BLOCKING, FORCE_COLOR="1", TERM="xterm").stdout
 
 
@@ -99,7 +99,7 @@ def test_json_has_the_line_itself():
     line = Path(BLOCKING).read_text().splitlines()[finding["line"] - 1]
     assert finding["source"] == line
     assert line[finding["column"] - 1 : finding["end_column"] - 1] == "static-next:"
-    assert (finding["rule"], finding["level"], finding["page"]) == ("hand-over-in-worker", "warning", PAGE)
+    assert (finding["rule"], finding["level"], finding["page"]) == ("proxied-by-worker", "warning", PAGE)
     assert document["unusable"] == [{"file": "nowhere.ini", "why": "cannot be read: No such file or directory"}]
 
 
@@ -110,7 +110,7 @@ def test_sarif_has_what_code_scanning_reads():
     [log] = document["runs"]
     assert (document["version"], log["tool"]["driver"]["name"]) == ("2.1.0", "offload-lint")
     result = next(one for one in log["results"] if one["level"] == "warning")
-    assert log["tool"]["driver"]["rules"][result["ruleIndex"]]["id"] == result["ruleId"] == "hand-over-in-worker"
+    assert log["tool"]["driver"]["rules"][result["ruleIndex"]]["id"] == result["ruleId"] == "proxied-by-worker"
     place = result["locations"][0]["physicalLocation"]
     assert place["artifactLocation"]["uri"] == BLOCKING
     assert place["region"]["startLine"] > 1
@@ -140,7 +140,7 @@ def test_no_file_is_a_usage_error():
 # --- what is read
 
 
-def test_what_cannot_be_used_is_named_with_its_reason_and_the_rest_is_linted(tmp_path):
+def test_an_unusable_file_is_named_and_the_others_are_linted(tmp_path):
     (tmp_path / "binary.ini").write_bytes(b"\x89PNG\r\n\0\0[uwsgi]\n")
     (tmp_path / "other.ini").write_text("[tool:pytest]\n")
     (tmp_path / "huge.ini").write_bytes(b"[uwsgi]\n" + b";" * 2**20)
@@ -273,7 +273,7 @@ def test_a_folder_is_read_as_an_emperor_reads_it(tmp_path):
     assert rules(as_json("emperor.ini", cwd=tmp_path)) == found
 
 
-def test_a_file_found_twice_is_told_once():
+def test_a_file_found_twice_is_reported_once():
     again = f"{ROOT}/steps/02_xsendfile/../02_xsendfile/blocking.ini"
     assert len(as_json(BLOCKING, again)["findings"]) == 1
 
@@ -311,7 +311,7 @@ def re_options(text):
         ("project", None),
     ],
 )
-def test_the_nearest_name(name, meant):
+def test_the_nearest_name_is_found(name, meant):
     assert nearest(name, known().likely) == meant
 
 
@@ -337,7 +337,7 @@ def test_it_installs_alone(tmp_path):
     assert size(tmp_path / "own") - before < 5 * 2**20
     answer = run("--json", ROOT / BLOCKING, program=(python.with_name("offload-lint"),), PYTHONPATH="")
     assert (answer.returncode, answer.stderr) == (1, "")
-    assert [one["rule"] for one in json.loads(answer.stdout)["findings"]] == ["hand-over-in-worker"]
+    assert [one["rule"] for one in json.loads(answer.stdout)["findings"]] == ["proxied-by-worker"]
 
 
 def size(folder):

@@ -408,7 +408,7 @@ def test_a_backend_believes_any_variable(folder, backend):
         assert b"".join(iter(lambda: connection.recv(4096), b"")).endswith(b"backend admin")
 
 
-def test_the_stats_socket_shows_cookies_and_is_opened_by_chmod_socket(folder):
+def test_chmod_socket_opens_the_stats_socket_which_shows_cookies(folder):
     port = free_port()
     with running(folder, "front", FRONT + "processes = 2\nchmod-socket = 666\n", port) as server:
         assert server.stats_socket.stat().st_mode & 0o777 == 0o666

@@ -1,4 +1,4 @@
-"""Numbers: what uWSGI reads of them, and what has to fit."""
+"""Numbers: what uWSGI reads of them, and buffers that requests and headers have to fit into."""
 
 import re
 
@@ -23,8 +23,9 @@ def small_buffer(config: Config) -> Found:
     """Cookies can fill the default as well, but that is the clients' doing; here the app says that it sends more."""
     size = config.number("buffer-size", default=DEFAULT_BUFFER)
     if hand_overs(config) and size is not None and size <= DEFAULT_BUFFER:
-        for option in [*config.all("buffer-size"), *config.all(*COLLECTS)]:
-            if option.name == "buffer-size" or CONTENT.search(option.value):
+        own = config.last("buffer-size")  # an earlier one, of an included file, is overridden
+        for option in [*([own] if own else []), *config.all(*COLLECTS)]:
+            if option is own or CONTENT.search(option.value):
                 yield Match(option, f"all that the client sent and the app adds has to fit into {size} bytes")
 
 

@@ -8,7 +8,7 @@ from offload_lab.clients.raw import IN, RawClient, Received
 from offload_lab.clients.session import login_cookie
 from offload_lab.clients.websocket import TEXT, frame, upgrade_request
 from offload_lab.exercises.logs import NOT_REACHED, last_error
-from offload_lab.exercises.stuck import stuck
+from offload_lab.exercises.stuck_workers import stuck_workers
 from offload_lab.inspect import Snapshot, Worker, take_snapshot
 from offload_lab.stages.stage import Stage
 
@@ -61,7 +61,7 @@ def observe(stage: Stage) -> Seen:
         if ada.heads == [IN]:
             grace = exits.enter_context(come(stage, graces))
             if grace.heads == [IN]:
-                grace.say(frame(TEXT, b"hello"))
+                grace.send(frame(TEXT, b"hello"))
                 grace.read_until(lambda: HELLO in texts(grace))
                 ada.send_and_wait()  # by then she has heard it as well, if she can
         snapshot = take_snapshot(stage.step, stage.variant, stage.run)
@@ -75,7 +75,7 @@ def observe(stage: Stage) -> Seen:
 def come(stage: Stage, cookie: str, **headers: str | None) -> RawClient:
     """Somebody who asks for the board, and has waited for the answer."""
     caller = RawClient(stage.port, upgrade_request(stage.port, stage.step.path, {"Cookie": cookie or None, **headers}))
-    caller.read_until(lambda: IN in caller.heads, lambda: stuck(stage))
+    caller.read_until(lambda: IN in caller.heads, lambda: stuck_workers(stage))
     return caller
 
 

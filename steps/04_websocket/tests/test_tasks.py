@@ -8,8 +8,8 @@ from offload_lab.clients.session import login_cookie
 from offload_lab.clients.websocket import TEXT, frame, upgrade_request
 from offload_lab.exercises.expectation import expect
 from offload_lab.exercises.hints import answer_in
-from offload_lab.exercises.sandbox import scratch
-from offload_lab.exercises.stuck import stuck
+from offload_lab.exercises.sandbox import sandbox
+from offload_lab.exercises.stuck_workers import stuck_workers
 from offload_lab.stages import manifest
 from offload_lab.stages.stage import Stage
 
@@ -41,7 +41,7 @@ def application(environ, start_response):
 def hall(task, stand_in=True):
     """The stage with an answer to `task` alone in it: the other tasks have those of their last hints."""
     others = {one.name: answer_in(one.hints[-1]) for one in STEP.tasks if one.name != task}
-    with scratch(STEP, answers=others) as copy:
+    with sandbox(STEP, answers=others) as copy:
         if stand_in:
             (copy.folder / DJANGO).write_text(STAND_IN)
         with (copy.folder / "boardproject/settings.py").open("a") as settings:
@@ -53,7 +53,7 @@ def hall(task, stand_in=True):
 def come(stage, target, **headers):
     """Ask for the board, until there is an answer, or somebody is seen who has no time for it."""
     visitor = RawClient(stage.port, upgrade_request(stage.port, target, headers))
-    visitor.read_until(lambda: IN in visitor.heads, lambda: stuck(stage))
+    visitor.read_until(lambda: IN in visitor.heads, lambda: stuck_workers(stage))
     return visitor
 
 
@@ -61,7 +61,7 @@ def answer(stage, visitor):
     """In words: what the visitor got, and who is to blame where that is nothing."""
     if visitor.raw or visitor.closed:
         return " and then ".join(visitor.heads) or "an empty reply"
-    busy = [f"the worker of {server.name}.ini {does(worker)}" for server, worker in stuck(stage)]
+    busy = [f"the worker of {server.name}.ini {does(worker)}" for server, worker in stuck_workers(stage)]
     return "; ".join(["no answer", *busy])
 
 
@@ -87,7 +87,7 @@ def test_task_one_board():
             others = " and ".join(one for one in guests if one != guest)
             called = f"GET /ws as {guest}, beside {others}" if others else f"GET /ws as {guest}"
             expect(called, answer(stage, guests[guest]), IN)
-        guests["grace"].say(frame(TEXT, b"hello"))
+        guests["grace"].send(frame(TEXT, b"hello"))
         guests["grace"].read_until(lambda: ("grace", "hello") in texts(guests["grace"]))
         for one in guests.values():
             one.send_and_wait()

@@ -12,7 +12,7 @@ from offload_lab.clients.session import login_cookie
 from offload_lab.clients.sse import request_bytes
 from offload_lab.clients.websocket import upgrade_request
 from offload_lab.exercises.logs import NOT_REACHED, last_error
-from offload_lab.exercises.stuck import stuck
+from offload_lab.exercises.stuck_workers import stuck_workers
 from offload_lab.inspect import Snapshot, take_snapshot
 from offload_lab.process.deadlines import LOOPBACK, readable
 from offload_lab.stages.stage import Stage
@@ -64,7 +64,7 @@ def observe(stage: Stage) -> Seen:
             board = exits.enter_context(
                 RawClient(stage.port, upgrade_request(stage.port, "/ws", {"Cookie": ada_cookie}))
             )
-            board.read_until(lambda: IN in board.heads or user(board) is not None, lambda: stuck(stage))
+            board.read_until(lambda: IN in board.heads or user(board) is not None, lambda: stuck_workers(stage))
         ada.read_available()
         told = listen(door) if is_called(door) else None
         logs = [process.log.read_text(errors="replace") for process in (stage.front, stage.process("sse"))]
@@ -83,7 +83,7 @@ def subscribe(stage: Stage, cookie: str = "", door: socket.socket | None = None)
     target = f"/subscribe?server={address}" if door else "/subscribe"
     headers = [(name, address) for name in ASKING] if door else []
     caller = RawClient(stage.port, request_bytes(stage.port, target, cookie, headers))
-    caller.read_until(lambda: user(caller) is not None, lambda: stuck(stage) or (door and is_called(door)))
+    caller.read_until(lambda: user(caller) is not None, lambda: stuck_workers(stage) or (door and is_called(door)))
     return caller
 
 
