@@ -11,6 +11,7 @@ from .model import Found, Match, rule
 
 STOPPERS = ("disableheaders", "send", "send-crnl")
 TABLES = ("", "response", "error", "final")
+EQUALS_TEXT = re.compile(r"if (?:equal|isequal|eq):(\$\{[^}]+\});[^$]+")
 SETTERS = ("addvar", "cachevar", "rpcvar", "access")
 
 
@@ -34,8 +35,9 @@ def headers_twice(config: Config) -> Found:
 
 
 def by_app(route: Route) -> set[str]:
-    """The conditions that are about more than path and host."""
-    return {one for one in route.conditions if one.removeprefix("else ").startswith(("if", "status"))}
+    """The conditions that are about more than path and host. A variable that equals a text is not empty."""
+    own = {one for one in route.conditions if one.removeprefix("else ").startswith(("if", "status"))}
+    return own | {f"if-not empty:{match[1]}" for one in own if (match := EQUALS_TEXT.fullmatch(one))}
 
 
 @rule(
