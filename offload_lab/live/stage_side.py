@@ -64,6 +64,10 @@ class StageSide(Side):
     def submit(self, number: int, action: str) -> None:
         self._jobs.put(partial(self._act, number, action))
 
+    def pause(self, paused: bool) -> None:
+        if self.hub:
+            self.hub.probing = not paused
+
     def close(self) -> None:
         self._thread.end()
         self._exits.close()

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http.client import HTTPException, RemoteDisconnected
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ class Uwsgi(ServerProcess):
 
     With a `port` it is a front: ready once ``GET /ping`` answers 200. Without, it is a backend: ready once its stats
     server lists a worker that accepts, which with ``need-app`` means that the app is loaded. `path`: folders of the
-    programs that the INI starts.
+    programs that the INI starts. `environ`: variables for its processes, beside this process's environment.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class Uwsgi(ServerProcess):
         placeholders: dict[str, str] | None = None,
         options: Sequence[str] = (),
         path: Sequence[str] = (),
+        environ: Mapping[str, str] | None = None,
         grace_s: float | None = None,
     ) -> None:
         self.ini, self.run, self.port = ini, run, port
@@ -61,7 +62,7 @@ class Uwsgi(ServerProcess):
             [*self.engine.command, *overrides, *options, "--ini", str(ini)],  # overrides count only before the file
             log=run / f"{ini.stem}.log",
             scratch=run,
-            env=environment(path),
+            env={**environment(path), **(environ or {})},
             grace_s=grace_s,
         )
 

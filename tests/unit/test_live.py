@@ -219,6 +219,7 @@ def served():
         frame=lambda start: {"text": "all is well"},
         about=dict,
         submit=lambda number, action: None,
+        pause=lambda paused: None,
         close=lambda: None,
     )
     assert set(vars(side)) <= set(dir(Side))

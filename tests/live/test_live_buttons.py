@@ -1,7 +1,6 @@
 """The live view in Chromium: what it shows is what `./lab explain` says, whatever button was pressed before."""
 
 import random
-from importlib.util import find_spec
 
 import psutil
 import pytest
@@ -9,30 +8,14 @@ import pytest
 from offload_lab.errors import MissingDependencyError
 from offload_lab.process.polling import wait_for
 from offload_lab.stages import manifest
-from offload_lab.testing import require, require_linux, require_program
+from offload_lab.testing import require_program
 from offload_lab.timeouts import scaled
 from offload_lab.uwsgi import binary
 
-from .live_page import ARGUMENTS, WITHIN_S, live_page
+from .live_page import WITHIN_S, live_page
 
 STEPS = ["01_file_wrapper", "03_sse_offload", "04_websocket", "05_uwsgi_api", "06_shared_state"]
 SEQUENCES, PRESSES = 4, 10  # of each step: 20 sequences in all
-
-
-@pytest.fixture(scope="module")
-def browser():
-    require_linux("which thread holds a connection")
-    require(find_spec("playwright") is not None, "Playwright", "./lab install test")
-    chromium = require_program("chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        context = browser.new_context()
-        context.set_default_timeout(scaled(WITHIN_S) * 1000)
-        yield context
-        context.close()
-        browser.close()
 
 
 @pytest.fixture
