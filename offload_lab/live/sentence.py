@@ -15,10 +15,11 @@ State = Literal["good", "bad", "unknown"]
 
 @dataclass(frozen=True)
 class Held:
-    """`kinds` of the clients at one place: what they asked for, "" where that is not known."""
+    """`kinds` of the clients at one place: what they asked for, "" where that is not known. `how` ends the sentence."""
 
     place: str
     kinds: Sequence[str]
+    how: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def say_stuck(stuck: Sequence[Worker], front: Server, busy_s: dict[int, float]) 
     worker = max(stuck, key=lambda one: busy_s[one.pid])
     others = f" (and {len(stuck) - 1} more)" if len(stuck) > 1 else ""
     what = "busy" if worker.unseen else doing(worker.wait)
-    may_still_offload = what == OWN_CODE and worker.offload_tids and front.hands_over
+    may_still_offload = what == OWN_CODE and worker.offload_tids and front.routes_offload
     reason = "" if worker.unseen or may_still_offload else why(worker, front)
     return f"Worker {worker.pid}{others} has been {what} for {busy_s[worker.pid]:.0f} s{reason.partition(':')[0]}."
 
@@ -73,7 +74,7 @@ def say_lanes(lanes: Sequence[Held]) -> list[str]:
     """Each by its name; several offload threads together."""
     threads = [lane for lane in lanes if lane.place.startswith("Offload")]
     if len(threads) < 2:
-        return [f"{lane.place} {serves(lane.kinds)}." for lane in lanes]
+        return [f"{lane.place} {serves(lane.kinds)}{lane.how}." for lane in lanes]
     together = serves([kind for lane in threads for kind in lane.kinds]).replace("serves", "serve", 1)
     rest = [lane for lane in lanes if lane not in threads]
     return [f"{len(threads)} offload threads {together}.", *say_lanes(rest)]

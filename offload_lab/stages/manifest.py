@@ -1,7 +1,6 @@
 """step.toml, read and checked: what a step is called, which variants it has, what the demo does with it, and what a
 class does in it: sections with their minutes, tasks with their hints, mistakes with their diagnoses."""
 
-import difflib
 import os
 import tomllib
 from dataclasses import dataclass, field, replace
@@ -12,7 +11,9 @@ from offload_lab.errors import ManifestError, UnknownNameError
 from offload_lab.paths import ROOT
 from offload_lab.programs import PROGRAMS
 
-KEYS = ("title", "minutes", "path", "scenario", "try", "live", "variants", "sections", "tasks")
+from .loopback import Loopback
+
+KEYS = ("title", "minutes", "path", "scenario", "try", "live", "variants", "sections", "tasks", "loopback")
 LIVE_KEYS = ("download", "stream", "websocket", "variants")
 TASK_KINDS = ("config", "fix", "code")  # fill in a line, mend a wrong one, write the view or the app
 
@@ -77,7 +78,7 @@ class Task:
 class Live:
     """What the live view opens, paths by kind of client, and which variants it shows where none is named."""
 
-    paths: dict[str, str]
+    paths: dict[str, str] = field(hash=False)  # a step is hashed, a dict cannot be
     variants: tuple[str, ...]
 
 
@@ -94,7 +95,8 @@ class Step:
     try_it: tuple[str, ...] = field(default=())
     sections: tuple[Section, ...] = field(default=())
     tasks: tuple[Task, ...] = field(default=())
-    live: Live | None = None
+    loopback: Loopback | None = None  # where its files are what one deploys, and run here as copies
+    live: Live | None = field(default=None, hash=False)  # its paths are a dict
 
     @property
     def name(self) -> str:
@@ -125,7 +127,7 @@ class Step:
             return self.default
         known = [variant.name for variant in self.variants]
         if word not in known:
-            raise UnknownNameError("variant", word, known, nearest(word, known), owner=self.name)
+            raise UnknownNameError("variant", word, known, owner=self.name)
         return self.variants[known.index(word)]
 
     def task(self, word: str) -> Task:
@@ -137,12 +139,8 @@ class Step:
         if word.isdecimal() and 1 <= int(word) <= len(known):
             return self.tasks[int(word) - 1]
         if word not in known:
-            raise UnknownNameError("task", word, known, nearest(word, known), owner=self.name)
+            raise UnknownNameError("task", word, known, owner=self.name)
         return self.tasks[known.index(word)]
-
-
-def nearest(word: str, known: list[str]) -> str | None:
-    return next(iter(difflib.get_close_matches(word, known, n=1, cutoff=0.4)), None)
 
 
 def steps_folder() -> Path:
@@ -168,7 +166,7 @@ def find(word: str, folder: Path | None = None) -> Step:
         if word in (step.name, step.number, step.number.lstrip("0"), step.name.partition("_")[2]):
             return step
     known = [step.name for step in available]
-    raise UnknownNameError("step", word, known, nearest(word, known))
+    raise UnknownNameError("step", word, known)
 
 
 def load(path: Path) -> Step:
@@ -219,6 +217,7 @@ def parse(folder: Path, data: dict[str, Any]) -> Step:
         try_it=tuple(data.get("try", ())),
         sections=sections,
         tasks=tasks,
+        loopback=parse_loopback(data["loopback"]) if "loopback" in data else None,
         live=parse_live(live) if live else None,
     )
 
@@ -231,6 +230,11 @@ def parse_live(row: dict[str, Any]) -> Live:
 def parse_variant(name: str, row: dict[str, Any]) -> Variant:
     lists = {key: tuple(row.pop(key, ())) for key in ("needs", "programs")}
     return Variant(name=name, inis=tuple(row.pop("inis")), **{**lists, **row})
+
+
+def parse_loopback(row: dict[str, Any]) -> Loopback:
+    lists = {key: tuple(row.pop(key, ())) for key in ("options", "prepare")}
+    return Loopback(**{**row, **lists, "replace": tuple(row["replace"].items())})
 
 
 def parse_task(row: dict[str, Any]) -> Task:

@@ -19,7 +19,8 @@ from offload_lab.uwsgi.server import SOCKET_PATH_LIMIT, Uwsgi
 from offload_lab.uwsgi.stats import WorkerStats
 
 from . import manifest
-from .manifest import Step, Variant, nearest
+from .loopback import Copies
+from .manifest import Step, Variant
 from .nginx import Nginx
 
 READY_S = 30.0  # for each process; Django's first start runs its migrations
@@ -27,7 +28,7 @@ LONGEST_NAME = 40  # bytes that a stage may need for a socket's name below its r
 
 
 def short_private_folder() -> Path:
-    """A new folder that only we can enter, with a path short enough for the sockets in it."""
+    """A new folder that only this user can enter, with a path short enough for UNIX sockets in it."""
     preferred = tempfile.gettempdir()
     too_long = len(os.fsencode(preferred)) + LONGEST_NAME > SOCKET_PATH_LIMIT
     return Path(tempfile.mkdtemp(prefix="lab-", dir="/tmp" if too_long else preferred))  # noqa: S108 (mkdtemp)
@@ -72,7 +73,7 @@ class Stage:
             try:
                 self._start()
                 break
-            except PortInUseError:  # the kernel's free port was somebody's a moment later
+            except PortInUseError:  # another program took the free port a moment later
                 if self._port or last_try:
                     raise
         return self
@@ -85,23 +86,27 @@ class Stage:
             self.run = short_private_folder()
             exits.callback(shutil.rmtree, self.run, ignore_errors=True)
             self.port = self._port or free_port()
+            copies = Copies(self.step.loopback, self.step.folder, self.run, self.port) if self.step.loopback else None
             for ini in self.variant.inis:
                 is_front = ini == self.variant.inis[-1]
+                if copies and is_front:
+                    copies.prepare()
                 process = Uwsgi(
-                    self.step.folder / ini,
+                    copies.copy(ini) if copies else self.step.folder / ini,
                     self.run,
                     port=self.port if is_front else None,
                     engine=self._engine,
                     placeholders=self._placeholders,
-                    options=self._options if is_front else (),
+                    options=[*self._options, *(copies.options() if copies else ())] if is_front else (),
                     path=folders,
+                    environ=copies.environment() if copies else {},
                     grace_s=self._grace_s,
                 )
                 exits.enter_context(process)
                 self.processes.append(process)
                 process.wait_ready(self._ready or Deadline(READY_S))
             if self.variant.proxy:
-                conf = self.step.folder / self.variant.proxy
+                conf = copies.copy(self.variant.proxy) if copies else self.step.folder / self.variant.proxy
                 self.proxy = exits.enter_context(Nginx(conf, self.run, port=free_port(), front_port=self.port))
                 self.proxy.wait_ready(self._ready or Deadline(READY_S))
             for running in self.everything:
@@ -110,13 +115,13 @@ class Stage:
             self._exits = exits.pop_all()
 
     def prepare(self) -> None:
-        """For subclasses: what they need of a stage that answers. If it raises, nothing of the stage is left."""
+        """For subclasses: called once the stage answers. If it raises, the stage is stopped."""
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         for process in self.everything:
-            process.ask_to_stop()  # all at once: some wait for others that they started
+            process.ask_to_stop()  # all at once: some wait for others to end
         self._exits.close()
 
     @property
@@ -139,14 +144,13 @@ class Stage:
         return self.proxy.url if self.proxy else self.url
 
     def process(self, name: str) -> Uwsgi:
-        """The process whose INI is called `name`, without its ending.
+        """The process of the INI file `name`, without its ending.
 
         Raises: UnknownNameError with the nearest match.
         """
         by_name = {process.name: process for process in self.processes}
         if name not in by_name:
-            kind = f"process in {self.step.name} {self.variant.name}"
-            raise UnknownNameError(kind, name, list(by_name), nearest(name, list(by_name)))
+            raise UnknownNameError("process", name, by_name, owner=f"{self.step.name} {self.variant.name}")
         return by_name[name]
 
     def workers(self) -> list[WorkerStats]:
@@ -154,5 +158,5 @@ class Stage:
         return self.front.workers()
 
     def logs(self) -> str:
-        """The end of every process's log, one after the other."""
+        """The last lines of every process's log."""
         return "\n".join(f"--- {process.name}\n{process.log_tail(40)}" for process in self.everything)

@@ -15,7 +15,7 @@ from .conftest import OFFLOADING, STEP, TIMEOUT_S, altered, side_by_side, wanted
 from .test_sse_refusals import IMITATIONS, QUERY
 
 each_front = pytest.mark.parametrize("front", OFFLOADING, indirect=True)
-PLAIN = ("sseproject/wsgi.py", "answers_for_tests.py")
+PLAIN = ("sseproject/wsgi.py", "tests/stand_in_answers.py")
 
 
 @pytest.fixture(scope="session")

@@ -46,7 +46,7 @@ def touched(request, tmp_path_factory):
         (folder / "touching.py").write_text(SETTINGS)
         (folder / "wsgi.py").write_text(WSGI)
         lines = f"pythonpath = {folder}\nwsgi-file = {folder}/wsgi.py"
-        step = altered(front, folder, (f"wsgi-file = {request.path.parent}/sseproject/wsgi.py", lines))
+        step = altered(front, folder, (f"wsgi-file = {request.path.parents[1]}/sseproject/wsgi.py", lines))
         return Hall(step, "altered", placeholders=FAST)
 
     with side_by_side({front: stage(front) for front in wanted(request, "front")}) as stages:

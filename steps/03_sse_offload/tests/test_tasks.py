@@ -58,7 +58,7 @@ def test_task_belt(tmp_path):
 
                 def somebody_waits_for_the_app_behind():
                     carriers[:] = [one for one in held_sockets(stage) if one.fd not in before and one.tid]
-                    return [one for one in carriers if one.what == "the app behind"]
+                    return [one for one in carriers if one.what == "the backend"]
 
                 if is_linux():
                     wait_for(somebody_waits_for_the_app_behind, TIMEOUT_S, "who carries the stream")

@@ -61,7 +61,7 @@ def observe(stage: Stage) -> Seen:
         if ada.heads == [IN]:
             grace = exits.enter_context(come(stage, graces))
             if grace.heads == [IN]:
-                grace.say(frame(TEXT, b"hello"))
+                grace.send(frame(TEXT, b"hello"))
                 grace.read_until(lambda: HELLO in texts(grace))
                 ada.send_and_wait()  # by then she has heard it as well, if she can
         snapshot = take_snapshot(stage.step, stage.variant, stage.run)

@@ -69,7 +69,7 @@ def test_while_the_clock_is_away_an_eventsource_gets_200_and_a_time_to_retry(sta
 @pytest.mark.core
 def test_a_visitor_of_the_board_hears_herself(stage):
     with WebSocketClient(stage.port, headers={"Cookie": stage.ada}) as ada:
-        ada.say("hello")
+        ada.send_text("hello")
         while "text" not in (news := json.loads(ada.receive().payload)):
             pass
         assert news == {"user": "ada", "text": "hello"}
