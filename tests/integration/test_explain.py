@@ -391,6 +391,29 @@ def test_running_stages_are_found_and_told_apart_by_command_line(tmp_path):
             assert f"--run {other.run}" in str(caught.value)
 
 
+def test_a_front_that_does_not_answer_is_not_said_to_be_down(tmp_path):
+    step = copy_of(manifest.find("01"), tmp_path)
+    with Stage(step, "offload") as stage:
+        stage.front.stats_socket.rename(stage.run / "moved.sock")
+        with pytest.raises(LabError) as caught:
+            find_run(step, step.variant("offload"))
+    said = str(caught.value)
+    assert re.search(r"process \d+ is the front of 01_file_wrapper offload, but its stats socket does not answer", said)
+    assert f"{stage.front.stats_socket}: no such socket" in said
+
+
+def test_of_a_front_that_ended_its_backend_is_named(tmp_path):
+    step = manifest.find("03")
+    folder = shutil.copytree(step.folder, tmp_path / step.name)
+    for ini in folder.glob("*.ini"):
+        ini.write_text(ini.read_text().replace("%d../..", str(ROOT)))
+    step = dataclasses.replace(step, folder=folder)
+    with Stage(step, "header") as stage:
+        stage.front.stop()
+        with pytest.raises(LabError, match=r"is not running; its backend sse\.ini is, as process \d+; start it"):
+            find_run(step, step.variant("header"))
+
+
 def test_the_command_says_it_and_a_wrong_folder_is_named(tmp_path):
     def explain(*words):
         code = "from offload_lab.cli.explain import explain; explain()"
