@@ -35,4 +35,4 @@ class Board:
     def _tell_all(self, **news) -> None:
         text = json.dumps(news, ensure_ascii=False)
         for visitor in list(self.visitors):  # a copy: telling one may end their visit
-            visitor.tell(text)
+            visitor.send_text(text)

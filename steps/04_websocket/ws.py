@@ -29,14 +29,12 @@ READ_BYTES = 64 * 1024
 PONG = b""  # stands in an outbox for the pong that waits
 GOING_AWAY = Connection(ConnectionType.SERVER).send(CloseConnection(CloseReason.GOING_AWAY, "the board stops"))
 
-PING_S = float(
-    argument("ping_s")
-)  # silence until a ping; as long again in silence ends the connection
+PING_S = float(argument("ping_s"))  # silence until a ping; as long again in silence ends the connection
 CLOSE_S = float(argument("close_s"))  # for our Close frame to leave, and for the client's to come
 BOARD = Board(tick_s=float(argument("tick_s")))
 
 
-class Visitor:
+class Client:
     """One open connection. Its fragments, its outbox and its limits are its own."""
 
     def __init__(self, sock: socket.socket, user: str) -> None:
@@ -49,7 +47,7 @@ class Visitor:
         self.is_sending = False
         sock.settimeout(PING_S)
 
-    def stay(self) -> None:
+    def serve(self) -> None:
         """Until the visitor leaves, breaks a rule, stops reading or is gone."""
         writer = gevent.spawn(self.write)
         BOARD.visitors.add(self)
@@ -57,12 +55,12 @@ class Visitor:
             farewell = self.read()
             BOARD.visitors.discard(self)  # no news after the last frame
             if farewell:
-                self.say_goodbye(farewell, writer)
+                self.close(farewell, writer)
         finally:
             BOARD.visitors.discard(self)
             writer.kill()
 
-    def say_goodbye(self, farewell: CloseConnection, writer: gevent.Greenlet) -> None:
+    def close(self, farewell: CloseConnection, writer: gevent.Greenlet) -> None:
         with gevent.Timeout(CLOSE_S, False):
             self.outbox.put(self.ws.send(farewell))
             self.outbox.put(None)
@@ -117,7 +115,7 @@ class Visitor:
                 return event
         return None
 
-    def tell(self, text: str) -> None:
+    def send_text(self, text: str) -> None:
         self.send(text_frame(text))
 
     def send(self, frame: bytes) -> None:
@@ -127,7 +125,7 @@ class Visitor:
             self.outbox.put(frame)
         else:
             print(f"{self.user}: dropped, does not read")
-            self.hang_up()
+            self.disconnect()
 
     def write(self) -> None:
         try:
@@ -138,7 +136,7 @@ class Visitor:
                 self.sock.sendall(frame)
                 self.is_sending = False
         except OSError:  # gone, or PING_S went by and the frame did not
-            self.hang_up()
+            self.disconnect()
 
     def go_away(self) -> None:
         """Without waiting for anything; without the 1001 where it would stand inside a frame that is half sent."""
@@ -146,9 +144,9 @@ class Visitor:
             self.sock.settimeout(0)
             with suppress(OSError):
                 self.sock.send(GOING_AWAY)
-        self.hang_up()
+        self.disconnect()
 
-    def hang_up(self) -> None:
+    def disconnect(self) -> None:
         """Both greenlets of this visit find the connection closed."""
         BOARD.visitors.discard(self)
         with suppress(OSError):  # it was closed already
@@ -185,7 +183,7 @@ def application(environ, start_response):
         return []
     sock = socket.socket(fileno=uwsgi.connection_fd())
     try:
-        Visitor(sock, user=unquote(environ["OFFLOAD_VISITOR"])).stay()
+        Client(sock, user=unquote(environ["OFFLOAD_VISITOR"])).serve()
     finally:
         sock.detach()  # uWSGI opened the descriptor and will close it
     return []

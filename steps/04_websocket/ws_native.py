@@ -16,13 +16,13 @@ UNFINISHED = b"\0"  # how uWSGI says that a fragment came and more will follow
 BOARD = Board(tick_s=float(argument("tick_s")))
 
 
-class Visitor:
+class Client:
     def __init__(self, fd: int) -> None:
         self.fd = fd
         self.news = deque(maxlen=64)  # a slow reader misses the oldest; uWSGI's socket-timeout ends a stalled one
         self.stirred = Event()  # something to send or to receive
 
-    def tell(self, text: str) -> None:
+    def send_text(self, text: str) -> None:
         self.news.append(text)
         self.stirred.set()
 
@@ -37,7 +37,7 @@ def application(environ, start_response):
         shake_hands(environ, start_response)
     except OSError:  # the client has left
         return []
-    visitor, user = Visitor(uwsgi.connection_fd()), unquote(environ["OFFLOAD_VISITOR"])
+    visitor, user = Client(uwsgi.connection_fd()), unquote(environ["OFFLOAD_VISITOR"])
     BOARD.visitors.add(visitor)
     listener = gevent.spawn(visitor.listen)
     try:

@@ -101,7 +101,7 @@ def event(type, id, *, retry_ms=None, **data):
     # <<<
 
 
-def spread(about):
+def jitter(about):
     """Half to one and a half times `about`, each time another: what many do, they do not do all at once."""
     return about * random.uniform(0.5, 1.5)  # noqa: S311 (no secret)
 

@@ -47,7 +47,7 @@ def application(environ, start_response):
 
 def follow(who, last_event_id):
     """The stream for `who`, behind `last_event_id` if there is one, else from now on."""
-    ends = time.monotonic() + feed.spread(LIFETIME_S)
+    ends = time.monotonic() + feed.jitter(LIFETIME_S)
     while not hub.ready.wait(HEARTBEAT_S):
         yield NO_REDIS
     hello = {"retry_ms": retry_ms(), "for": who, "backend": NAME, "pid": os.getpid()}
@@ -57,21 +57,21 @@ def follow(who, last_event_id):
     with hub.client() as client:
         last = client.start
         if last_event_id:
-            last = yield from past(last_event_id, hello, client.start)
+            last = yield from replay(last_event_id, hello, client.start)
         else:
             yield feed.event("hello", last, **hello)
-        reason = yield from present(client, last, ends)
+        reason = yield from follow_live(client, last, ends)
     # <<<
     yield feed.event("bye", reason[1], why=reason[0], text=WHY[reason[0]])
 
 
-def past(last, hello, start):
+def replay(last, hello, start):
     """What came behind `last`; returns where it ends. A `reset`, and on from `start`, where there is no `last`."""
     greeted = False
     while True:
         page = []
         if feed.position(last):
-            page = yield from patiently(feed.page_from, history, last)
+            page = yield from retry_until_available(feed.page_from, history, last)
         if not page:
             start = max(start, last if greeted else start, key=feed.position)
             yield feed.event("reset", start, text="you missed something, load the page again", **hello)
@@ -85,7 +85,7 @@ def past(last, hello, start):
             return last
 
 
-def present(client, last, ends):
+def follow_live(client, last, ends):
     """What comes from now on; returns why it ends, and where."""
     while time.monotonic() < ends:
         entries = client.take(HEARTBEAT_S)
@@ -97,16 +97,16 @@ def present(client, last, ends):
     return "lifetime", last
 
 
-def patiently(ask, *what):
+def retry_until_available(ask, *what):
     """The answer of ``ask(*what)``, as soon as there is a Redis to give it."""
     while True:
         try:
             return ask(*what)
         except feed.PASSING:
             yield NO_REDIS
-            gevent.sleep(feed.spread(0.35))
+            gevent.sleep(feed.jitter(0.35))
 
 
 def retry_ms():
     """How long this browser is to wait before it comes back: each another time, so that a restart is no storm."""
-    return round(feed.spread(RETRY_MS))
+    return round(feed.jitter(RETRY_MS))

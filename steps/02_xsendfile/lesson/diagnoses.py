@@ -54,7 +54,7 @@ def observe(stage: Stage) -> Seen:
     shown = [name for name, value in headers.items() if value.startswith(str(served)) and name != TOLD]
     return Seen(
         **vars(seen),
-        said=on_the_slip(stage),
+        said=header_value(stage),
         kept=headers.get(TOLD, ""),
         shown=tuple(shown),
         outside=ask_outside(stage),
@@ -67,7 +67,7 @@ def probe(stage: Stage) -> dict[str, str]:
     return {}
 
 
-def on_the_slip(stage: Stage) -> str:
+def header_value(stage: Stage) -> str:
     """What the app says, whatever the INI makes of it: another stage takes the slip before the INI's lines do."""
     first = ("--pull-header", f"{SLIP} LAB_SAID", *routes_off("LAB_SAID"))
     with Stage(stage.step, stage.variant.name, options=first, placeholders={"mib": "1"}) as other:
@@ -105,7 +105,7 @@ def status_and_body(stage: Stage, target: str, method: str) -> tuple[int, bytes]
 # --- rules: words where they match
 
 
-def slip_ignored(seen: Seen) -> str | None:
+def header_not_collected(seen: Seen) -> str | None:
     if seen.kept or SLIP not in seen.shown:
         return None
     return (
@@ -114,7 +114,7 @@ def slip_ignored(seen: Seen) -> str | None:
     )
 
 
-def slip_under_another_name(seen: Seen) -> str | None:
+def variable_name_differs(seen: Seen) -> str | None:
     if seen.kept or seen.shown or not seen.said:
         return None
     return (
@@ -123,7 +123,7 @@ def slip_under_another_name(seen: Seen) -> str | None:
     )
 
 
-def slip_shown(seen: Seen) -> str | None:
+def header_reaches_client(seen: Seen) -> str | None:
     if not seen.kept or SLIP not in seen.shown:
         return None
     return (
@@ -133,7 +133,7 @@ def slip_shown(seen: Seen) -> str | None:
     )
 
 
-def no_slip(seen: Seen) -> str | None:
+def no_sendfile_header(seen: Seen) -> str | None:
     if seen.said or seen.shown or seen.arrived or seen.raised:
         return None
     return (
@@ -174,7 +174,7 @@ def route_sends_something_else(seen: Seen) -> str | None:
     )
 
 
-def slip_names_no_file(seen: Seen) -> str | None:
+def header_names_no_file(seen: Seen) -> str | None:
     if not seen.kept or seen.kept.startswith("/") or seen.arrived:
         return None
     return (
@@ -216,14 +216,14 @@ def uwsgi_has_to_refuse(seen: Seen) -> str | None:
 
 RULES = (
     *slow_download.RULES,
-    slip_ignored,
-    slip_under_another_name,
-    slip_shown,
-    no_slip,
+    header_not_collected,
+    variable_name_differs,
+    header_reaches_client,
+    no_sendfile_header,
     another_header,
     route_never_matches,
     route_sends_something_else,
-    slip_names_no_file,
+    header_names_no_file,
     leads_outside,
     neighbour_served,
     uwsgi_has_to_refuse,

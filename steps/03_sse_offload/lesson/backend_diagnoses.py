@@ -9,7 +9,7 @@ from .observe import ADA, Seen
 # --- what it says
 
 
-def no_head(seen: Seen) -> str | None:
+def no_response_headers(seen: Seen) -> str | None:
     if not seen.ada.asked or seen.ada.heads or not seen.ada.raw:
         return None
     return (
@@ -19,7 +19,7 @@ def no_head(seen: Seen) -> str | None:
 
 
 def name_still_encoded(seen: Seen) -> str | None:
-    slip = seen.told.get("X_OFFLOAD", "")
+    slip = seen.backend_received.get("X_OFFLOAD", "")
     if unquote(slip) != ADA or not seen.ada.heads or seen.ada.called == ADA:
         return None
     return (
@@ -28,12 +28,12 @@ def name_still_encoded(seen: Seen) -> str | None:
     )
 
 
-def app_behind_raises(seen: Seen) -> str | None:
-    if not seen.raised_behind:
+def backend_raises(seen: Seen) -> str | None:
+    if not seen.backend_error:
         return None
     return (
         f"ada was handed over and got {seen.ada.status or 'no status line'!r} and {len(seen.ada.events)} tickets. The"
-        f" log of the app behind ({seen.app}) ends with: {seen.raised_behind}"
+        f" log of the app behind ({seen.app}) ends with: {seen.backend_error}"
     )
 
 
@@ -59,7 +59,7 @@ def thread_per_stream(seen: Seen) -> str | None:
     )
 
 
-def sleeps_with_everybody(seen: Seen) -> str | None:
+def sleep_blocks_all_streams(seen: Seen) -> str | None:
     if seen.behind.cores <= len(seen.threads) or seen.threads.get(seen.behind.pid) != Blocked():
         return None
     return (
@@ -69,7 +69,7 @@ def sleeps_with_everybody(seen: Seen) -> str | None:
     )
 
 
-def worker_behind_dies(seen: Seen) -> str | None:
+def backend_worker_dies(seen: Seen) -> str | None:
     if not seen.deaths:
         return None
     return (
@@ -79,11 +79,11 @@ def worker_behind_dies(seen: Seen) -> str | None:
 
 
 RULES = (
-    no_head,
+    no_response_headers,
     name_still_encoded,
-    app_behind_raises,
+    backend_raises,
     one_at_a_time,
     thread_per_stream,
-    sleeps_with_everybody,
-    worker_behind_dies,
+    sleep_blocks_all_streams,
+    backend_worker_dies,
 )

@@ -9,7 +9,7 @@ from .observe import observe as observe
 # --- the front's worker, which should be free
 
 
-def worker_carries(seen: Seen) -> str | None:
+def worker_proxies(seen: Seen) -> str | None:
     worker = seen.busy
     if not worker or worker.may_offload or worker.cores > 1:
         return None
@@ -52,7 +52,7 @@ def django_raises(seen: Seen) -> str | None:
 # --- strangers, whom Django should refuse, and the front should believe it
 
 
-def strangers_get_in(seen: Seen) -> str | None:
+def anonymous_gets_stream(seen: Seen) -> str | None:
     if not (seen.stranger.asked and seen.stranger.events):
         return None
     return (
@@ -61,7 +61,7 @@ def strangers_get_in(seen: Seen) -> str | None:
     )
 
 
-def strangers_handed_over(seen: Seen) -> str | None:
+def anonymous_is_offloaded(seen: Seen) -> str | None:
     if not seen.stranger.asked or seen.stranger.events:
         return None
     return (
@@ -71,7 +71,7 @@ def strangers_handed_over(seen: Seen) -> str | None:
     )
 
 
-def strangers_header_hands_over(seen: Seen) -> str | None:
+def request_header_offloads(seen: Seen) -> str | None:
     if seen.stranger.asked or not seen.forger.asked:
         return None
     return (
@@ -81,7 +81,7 @@ def strangers_header_hands_over(seen: Seen) -> str | None:
     )
 
 
-def stranger_is_sent_elsewhere(seen: Seen) -> str | None:
+def anonymous_is_redirected(seen: Seen) -> str | None:
     if not seen.stranger.status.startswith("30"):
         return None
     where = next((line for line in seen.stranger.head.split("\r\n") if line.lower().startswith("location:")), "")
@@ -103,7 +103,7 @@ def refusal_without_headers(seen: Seen) -> str | None:
 # --- ada, whom Django lets in, and who does not get to the app behind
 
 
-def slip_is_left(seen: Seen) -> str | None:
+def offload_header_is_left(seen: Seen) -> str | None:
     if seen.ada.asked or not seen.ada.slip:
         return None
     return (
@@ -112,8 +112,8 @@ def slip_is_left(seen: Seen) -> str | None:
     )
 
 
-def no_slip(seen: Seen) -> str | None:
-    if seen.busy or seen.raised or not seen.ada.heads or seen.ada.asked or seen.ada.slip or seen.slip_taken:
+def no_offload_header(seen: Seen) -> str | None:
+    if seen.busy or seen.raised or not seen.ada.heads or seen.ada.asked or seen.ada.slip or seen.offload_header_taken:
         return None
     return (
         f"Django answered ada with {seen.ada.status!r} and wrote no {SLIP}: it is not in what she got, and the front"
@@ -123,7 +123,7 @@ def no_slip(seen: Seen) -> str | None:
 
 def no_route_acts(seen: Seen) -> str | None:
     somebody_was_asked = seen.ada.asked or seen.stranger.asked or seen.forger.asked
-    if not seen.ada.ended or not seen.slip_taken or somebody_was_asked or seen.not_reached:
+    if not seen.ada.ended or not seen.offload_header_taken or somebody_was_asked or seen.not_reached:
         return None
     return (
         "the slip was taken out of Django's answer: the front's log counts one variable more than ada's request had."
@@ -132,7 +132,7 @@ def no_route_acts(seen: Seen) -> str | None:
     )
 
 
-def nobody_listens_there(seen: Seen) -> str | None:
+def socket_has_no_listener(seen: Seen) -> str | None:
     if not seen.not_reached or seen.ada.asked:
         return None
     return (
@@ -149,7 +149,7 @@ def never_asked(seen: Seen) -> str:
 # --- ada, handed over, and what the front gives her and says of her
 
 
-def two_heads(seen: Seen) -> str | None:
+def two_sets_of_headers(seen: Seen) -> str | None:
     if not seen.ada.asked or seen.ada.heads < 2 or seen.ada.slip or seen.stranger.asked:
         return None
     return (
@@ -158,7 +158,7 @@ def two_heads(seen: Seen) -> str | None:
     )
 
 
-def slip_reaches_the_visitor(seen: Seen) -> str | None:
+def offload_header_reaches_client(seen: Seen) -> str | None:
     if not seen.ada.asked or not seen.ada.slip:
         return None
     return (
@@ -177,8 +177,10 @@ def name_not_found(seen: Seen) -> str | None:
 
 
 def variable_of_the_request(seen: Seen) -> str | None:
-    settable = [name for name in seen.told if name == "CONTENT_TYPE" or name.startswith("HTTP_")]
-    name = next((one for one in settable if seen.told[one] == "text/event-stream" and one != "HTTP_ACCEPT"), None)
+    settable = [name for name in seen.backend_received if name == "CONTENT_TYPE" or name.startswith("HTTP_")]
+    name = next(
+        (one for one in settable if seen.backend_received[one] == "text/event-stream" and one != "HTTP_ACCEPT"), None
+    )
     if not name:
         return None
     return (
@@ -189,7 +191,7 @@ def variable_of_the_request(seen: Seen) -> str | None:
 
 
 def name_spoilt(seen: Seen) -> str | None:
-    name = seen.told.get("X_OFFLOAD")
+    name = seen.backend_received.get("X_OFFLOAD")
     if not name or unquote(name) in (ADA, seen.ada_id) or seen.stranger.asked:
         return None
     by_django = ", which is how Django writes a value that no header can hold" if name.startswith("=?") else ""
@@ -200,7 +202,7 @@ def name_spoilt(seen: Seen) -> str | None:
 
 
 def id_sent(seen: Seen) -> str | None:
-    name = seen.told.get("X_OFFLOAD")
+    name = seen.backend_received.get("X_OFFLOAD")
     if not name or name != seen.ada_id:
         return None
     return (
@@ -210,21 +212,21 @@ def id_sent(seen: Seen) -> str | None:
 
 
 RULES = (
-    worker_carries,
+    worker_proxies,
     another_python_thread,
     django_streams,
     django_raises,
-    strangers_get_in,
-    strangers_handed_over,
-    strangers_header_hands_over,
-    stranger_is_sent_elsewhere,
+    anonymous_gets_stream,
+    anonymous_is_offloaded,
+    request_header_offloads,
+    anonymous_is_redirected,
     refusal_without_headers,
-    slip_is_left,
-    no_slip,
+    offload_header_is_left,
+    no_offload_header,
     no_route_acts,
-    nobody_listens_there,
-    two_heads,
-    slip_reaches_the_visitor,
+    socket_has_no_listener,
+    two_sets_of_headers,
+    offload_header_reaches_client,
     name_not_found,
     variable_of_the_request,
     name_spoilt,

@@ -78,10 +78,11 @@ class Answer:
 class Seen:
     """`ada` is the first of the crowd, `heard` tells of each of them whether a ticket came.
 
-    `told` are the variables with which one of them reached the app behind, `threads` is what the threads of that app's
-    worker wait for. `slip_taken`: the front had one variable more when Django had answered ada. `not_reached` is an
-    address that a route knocked at in vain. `raised` and `raised_behind` are the last lines of tracebacks in the two
-    logs, `deaths` what workers of the app behind said before they died. `ada_id` is her primary key in the database.
+    `backend_received` are the variables with which one of them reached the backend, `threads` is what the threads of
+    the backend's worker wait for. `offload_header_taken`: the front had one variable more when Django had answered ada.
+    `not_reached` is an address that refused a route's connection. `raised` and `backend_error` are the last lines of
+    tracebacks in the two logs, `deaths` the last log lines of the backend's workers before they died. `ada_id` is her
+    primary key in the database.
     """
 
     snapshot: Snapshot
@@ -90,12 +91,12 @@ class Seen:
     forger: Answer
     ada: Answer
     heard: tuple[bool, ...]
-    told: dict[str, str]
+    backend_received: dict[str, str]
     threads: dict[int, Blocked]
-    slip_taken: bool
+    offload_header_taken: bool
     not_reached: str
     raised: str
-    raised_behind: str
+    backend_error: str
     deaths: tuple[str, ...]
     ada_id: str
 
@@ -151,7 +152,7 @@ def observe(stage: Stage) -> Seen:
         rename(stage.run, ADA)
     stranger = ask(stage)
     forger = ask(stage, [("Content-Type", "text/event-stream")])
-    asked = requests_behind(stage)
+    asked = backend_requests(stage)
     with ExitStack() as hall:
         crowd = [hall.enter_context(Listener(stage, visitor.cookie)) for _ in range(CROWD)]
         with suppress(TimeoutError):
@@ -159,8 +160,8 @@ def observe(stage: Stage) -> Seen:
         with suppress(LabError):
             snapshot = take_snapshot(stage.step, stage.variant, stage.run)
         threads = {tid: at for one in snapshot.servers[0].workers for tid, at in blocked_threads(one.pid).items()}
-        told = variables_behind(stage)
-        asked = requests_behind(stage) - asked
+        told = backend_variables(stage)
+        asked = backend_requests(stage) - asked
     front, behind = log_of(stage.front), log_of(stage.processes[0])
     ask_backend_without_name(stage)
     return Seen(
@@ -170,12 +171,12 @@ def observe(stage: Stage) -> Seen:
         forger=forger,
         ada=Answer(crowd[0].raw, crowd[0].ended, asked),
         heard=tuple(one.tickets() > 0 for one in crowd),
-        told=told,
+        backend_received=told,
         threads=threads,
-        slip_taken=slip_taken(front, stage.step.path),
+        offload_header_taken=offload_header_taken(front, stage.step.path),
         not_reached="".join(NOT_REACHED.findall(front)[-1:]),
         raised=last_error(front),
-        raised_behind=last_error(behind),
+        backend_error=last_error(behind),
         deaths=tuple(DIED.findall(behind)),
         ada_id=id_of(stage.run, ADA),
     )
@@ -201,11 +202,11 @@ def id_of(run: Path, name: str) -> str:
 
 def ask(stage: Stage, headers: Iterable[tuple[str, str]] = ()) -> Answer:
     """A stranger's answer: to its end, or to the first ticket."""
-    before = requests_behind(stage)
+    before = backend_requests(stage)
     with Listener(stage, headers=headers) as one:
         with suppress(TimeoutError):
             wait_for(lambda: one.tickets() > 0 or one.ended, SETTLED_S, "an answer")
-    return Answer(one.raw, one.ended, requests_behind(stage) - before)
+    return Answer(one.raw, one.ended, backend_requests(stage) - before)
 
 
 def settled(stage: Stage, crowd: list[Listener], asked: int) -> bool:
@@ -216,7 +217,7 @@ def settled(stage: Stage, crowd: list[Listener], asked: int) -> bool:
         return True
     if all(number or one.ended for number, one in zip(tickets, crowd, strict=True)):
         return not any(worker.busy for worker in stage.workers())
-    if requests_behind(stage) == asked:
+    if backend_requests(stage) == asked:
         return False
     return any(
         one.busy and not one.may_offload for one in take_snapshot(stage.step, stage.variant, stage.run).front.workers
@@ -227,21 +228,21 @@ def log_of(process: Process) -> str:
     return process.log.read_text(errors="replace")
 
 
-def cores_behind(stage: Stage) -> list[dict[str, list[str]]]:
+def backend_cores(stage: Stage) -> list[dict[str, list[str]]]:
     return [core for worker in stage.processes[0].stats()["workers"] for core in worker["cores"] if core["in_request"]]
 
 
-def requests_behind(stage: Stage) -> int:
+def backend_requests(stage: Stage) -> int:
     """How many have reached the app behind, those under way included."""
-    return sum(worker.requests for worker in stage.processes[0].workers()) + len(cores_behind(stage))
+    return sum(worker.requests for worker in stage.processes[0].workers()) + len(backend_cores(stage))
 
 
-def variables_behind(stage: Stage) -> dict[str, str]:
+def backend_variables(stage: Stage) -> dict[str, str]:
     """Those of one request that is under way there."""
-    return next((dict(one.split("=", 1) for one in core["vars"] if "=" in one) for core in cores_behind(stage)), {})
+    return next((dict(one.split("=", 1) for one in core["vars"] if "=" in one) for core in backend_cores(stage)), {})
 
 
-def slip_taken(log: str, path: str) -> bool:
+def offload_header_taken(log: str, path: str) -> bool:
     """uWSGI's log counts variables, name and value as two. Ada's request has one more than a stranger's, her cookie;
     one more than that can only have come out of Django's answer."""
     numbers = [int(number) for number, asked in LOGGED.findall(log) if asked == path]

@@ -3,7 +3,7 @@
 from django.http import StreamingHttpResponse
 from events import last_ticket, tickets
 
-from .gate import members_only
+from .decorators import members_only
 
 
 @members_only

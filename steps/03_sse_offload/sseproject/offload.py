@@ -4,7 +4,7 @@ from urllib.parse import quote
 
 from django.http import HttpResponse
 
-from .gate import members_only
+from .decorators import members_only
 
 
 # >>> say_yes

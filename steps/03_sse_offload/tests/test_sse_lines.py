@@ -15,7 +15,7 @@ from .conftest import OFFLOADING, STEP, TIMEOUT_S, altered, side_by_side, wanted
 from .test_sse_refusals import IMITATIONS, QUERY
 
 each_front = pytest.mark.parametrize("front", OFFLOADING, indirect=True)
-PLAIN = ("sseproject/wsgi.py", "answers_for_tests.py")
+PLAIN = ("sseproject/wsgi.py", "tests/stand_in_answers.py")
 
 
 @pytest.fixture(scope="session")
@@ -105,7 +105,7 @@ def test_what_a_visitor_sends_arrives_under_another_name_than_what_django_says(f
 def test_the_line_that_names_the_visitor_stands_before_all_that_the_visitor_sent(front):
     received = handed_over(front, raw(front, "/yes" + QUERY, IMITATIONS) + b"GET /next HTTP/1.1\r\n\r\n")
     first, _, rest = received.partition(b"\r\n")
-    assert first == b"GET /subscribe?user=ada&hall=north HTTP/1.0"
+    assert first == b"GET /subscribe?user=ada&region=north HTTP/1.0"
     # why the name is not in a header, and why the app behind must not keep connections alive: all of this gets through
     assert b"X-Offload: grace" in rest
     assert b"\nX_OFFLOAD: grace" in rest

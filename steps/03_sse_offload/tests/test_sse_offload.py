@@ -14,9 +14,9 @@ from .conftest import ALL, OFFLOADING, TIMEOUT_S
 
 each_front = pytest.mark.parametrize("hall", OFFLOADING, indirect=True)
 ADDED = {
-    "addvar": {"hall": "north", "front": "addvar"},
-    "goto": {"hall": "north", "front": "goto"},
-    "http_proxy": {"hall": "north"},
+    "addvar": {"region": "north", "front": "addvar"},
+    "goto": {"region": "north", "front": "goto"},
+    "http_proxy": {"region": "north"},
 }
 BACKENDS_HEADERS = ["Content-Type", "Cache-Control", "X-Accel-Buffering", "X-Content-Type-Options"]
 NAMES = [

@@ -22,7 +22,7 @@ DJANGOS = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 SPELLINGS = ["X-Offload", "x-offload", "X_OFFLOAD", "HTTP_X_OFFLOAD", "X-Offload-to-SSE", "X_Offload_To_SSE"]
-SPELLINGS += ["OFFLOAD-TYPE", "OFFLOAD_TYPE", "OFFLOAD-SERVER", "SSE-Hall", "SSE_HALL", "Remote-User", "user"]
+SPELLINGS += ["OFFLOAD-TYPE", "OFFLOAD_TYPE", "OFFLOAD-SERVER", "SSE-Region", "SSE_REGION", "Remote-User", "user"]
 IMITATIONS = [(spelling, "grace") for spelling in SPELLINGS] + [
     ("Content-Type", "text/event-stream"),
     ("Content_Type", "text/event-stream"),
@@ -30,7 +30,9 @@ IMITATIONS = [(spelling, "grace") for spelling in SPELLINGS] + [
     ("X", "${X_OFFLOAD} X_OFFLOAD=grace"),
     ("X\nX_OFFLOAD", "grace"),
 ]
-QUERY = "?X_OFFLOAD=grace&OFFLOAD_TYPE=text/event-stream&user=grace&hall=south&SSE_HALL=south,0,0%0d%0aX-Offload:+grace"
+QUERY = (
+    "?X_OFFLOAD=grace&OFFLOAD_TYPE=text/event-stream&user=grace&region=south&SSE_REGION=south,0,0%0d%0aX-Offload:+grace"
+)
 CONNECT = """
 import os, socket, sys
 os.setgroups([]); os.setgid(65534); os.setuid(65534)  # nobody

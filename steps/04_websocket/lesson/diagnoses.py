@@ -82,7 +82,7 @@ def come(stage: Stage, cookie: str, **headers: str | None) -> RawClient:
 # --- rules: words where they match. Who carries ada?
 
 
-def worker_carries(seen: Seen) -> str | None:
+def worker_proxies(seen: Seen) -> str | None:
     worker, front = seen.carrier, seen.snapshot.front
     if not worker or worker.may_offload or worker.cores > 1:
         return None
@@ -105,7 +105,7 @@ def another_python_thread(seen: Seen) -> str | None:
     )
 
 
-def greenlets_carry(seen: Seen) -> str | None:
+def greenlets_proxy(seen: Seen) -> str | None:
     worker = seen.carrier
     if not worker or worker.may_offload or not seen.snapshot.front.in_greenlets:
         return None
@@ -128,7 +128,7 @@ def one_at_a_time(seen: Seen) -> str | None:
     )
 
 
-def belt_behind(seen: Seen) -> str | None:
+def offload_threads_on_backend(seen: Seen) -> str | None:
     threads = len(seen.board.offload_tids)
     if not seen.grace_waits or not threads:
         return None
@@ -138,7 +138,7 @@ def belt_behind(seen: Seen) -> str | None:
     )
 
 
-def no_loop_behind(seen: Seen) -> str | None:
+def backend_has_no_loop(seen: Seen) -> str | None:
     if not seen.grace_waits or seen.board.cores == 1:
         return None
     warned = NO_LOOP.search(seen.board_log)
@@ -162,7 +162,7 @@ def a_board_each(seen: Seen) -> str | None:
 # --- where does the front's yes lead?
 
 
-def nobody_hands_over(seen: Seen) -> str | None:
+def nothing_offloads(seen: Seen) -> str | None:
     if not seen.nothing_came or NOT_REACHED.search(seen.front_log) or NOT_UNDERSTOOD.search(seen.board_log):
         return None
     got = "Django's own empty 200" if seen.ada.heads else "an empty reply, without even Django's headers"
@@ -173,7 +173,7 @@ def nobody_hands_over(seen: Seen) -> str | None:
     )
 
 
-def nobody_listens(seen: Seen) -> str | None:
+def socket_has_no_listener(seen: Seen) -> str | None:
     tried = NOT_REACHED.search(seen.front_log)
     if not seen.nothing_came or not tried:
         return None
@@ -183,7 +183,7 @@ def nobody_listens(seen: Seen) -> str | None:
     )
 
 
-def another_language(seen: Seen) -> str | None:
+def wrong_modifier(seen: Seen) -> str | None:
     said = NOT_UNDERSTOOD.search(seen.board_log)
     if not seen.nothing_came or not said:
         return None
@@ -193,7 +193,7 @@ def another_language(seen: Seen) -> str | None:
     )
 
 
-def two_heads(seen: Seen) -> str | None:
+def two_sets_of_headers(seen: Seen) -> str | None:
     if sorted(seen.ada.heads) != [IN, "200 OK"]:
         return None
     return (
@@ -203,7 +203,7 @@ def two_heads(seen: Seen) -> str | None:
     )
 
 
-def strangers_let_in(seen: Seen) -> str | None:
+def anonymous_is_offloaded(seen: Seen) -> str | None:
     if not seen.stranger or IN not in seen.stranger.heads:
         return None
     error = last_error(seen.board_log)
@@ -215,16 +215,16 @@ def strangers_let_in(seen: Seen) -> str | None:
 
 
 RULES = (
-    worker_carries,
+    worker_proxies,
     another_python_thread,
-    greenlets_carry,
+    greenlets_proxy,
     one_at_a_time,
-    belt_behind,
-    no_loop_behind,
+    offload_threads_on_backend,
+    backend_has_no_loop,
     a_board_each,
-    nobody_hands_over,
-    nobody_listens,
-    another_language,
-    two_heads,
-    strangers_let_in,
+    nothing_offloads,
+    socket_has_no_listener,
+    wrong_modifier,
+    two_sets_of_headers,
+    anonymous_is_offloaded,
 )

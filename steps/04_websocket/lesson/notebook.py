@@ -124,7 +124,7 @@ def load(board: Board, visitors: int, watch_s: float = 1.5) -> Load:
         return Load(board.variant.name, visitors, wrote / took_s, heard / took_s, crowd.lost, in_ms(bystanders))
 
 
-def load_without_belt(board: Board, watch_s: float = 1.0) -> Load:
+def load_without_offload_threads(board: Board, watch_s: float = 1.0) -> Load:
     """One visitor, where nobody is sure to be answered: no handshake is waited for."""
     with socket.create_connection((LOOPBACK, board.port), CONNECT_S) as visitor:
         visitor.sendall(upgrade_request(board.port, "/ws", {"Cookie": board.cookie()}))
@@ -141,7 +141,7 @@ def in_ms(bystanders: Probes) -> list[float]:
 def fill(sizes: Sequence[int], done: Callable[[float], None]) -> list[Load]:
     """`blocking` with one visitor, then `offload` with each number of them. `done` gets the share done, 0 to 1."""
     with Board("blocking") as board:
-        loads = [load_without_belt(board)]
+        loads = [load_without_offload_threads(board)]
     with Board("offload") as board:
         for visitors in sizes:
             done(len(loads) / (len(sizes) + 1))

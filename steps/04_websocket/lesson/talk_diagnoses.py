@@ -67,7 +67,7 @@ def talk(ada: RawClient, grace: RawClient) -> str:
 # --- rules: words where they match
 
 
-def each_piece_by_itself(seen: Seen) -> str | None:
+def fragments_posted_separately(seen: Seen) -> str | None:
     if ("grace", PIECES[0]) not in seen.heard:
         return None
     return (
@@ -76,7 +76,7 @@ def each_piece_by_itself(seen: Seen) -> str | None:
     )
 
 
-def another_ones_piece(seen: Seen) -> str | None:
+def fragment_of_another_client(seen: Seen) -> str | None:
     mixed = next((text for user, text in seen.heard if user == "ada" and PIECES[0] in text), None)
     if mixed is None:
         return None
@@ -86,11 +86,11 @@ def another_ones_piece(seen: Seen) -> str | None:
     )
 
 
-def says_it_again(seen: Seen) -> str | None:
+def posted_again(seen: Seen) -> str | None:
     again = next(
         (text for user, text in seen.heard if user == "grace" and text.endswith(AFTER) and text != AFTER), None
     )
-    if again is None or another_ones_piece(seen):
+    if again is None or fragment_of_another_client(seen):
         return None
     return (
         f"grace said {AFTER!r} as a message of its own, and ada heard {again!r}: what had been published before was"
@@ -138,9 +138,9 @@ def board_raises(seen: Seen) -> str | None:
 
 
 RULES = (
-    each_piece_by_itself,
-    another_ones_piece,
-    says_it_again,
+    fragments_posted_separately,
+    fragment_of_another_client,
+    posted_again,
     never_published,
     no_limit,
     limit_too_late,

@@ -107,7 +107,7 @@ def listen(door: socket.socket) -> bytes:
 # --- rules: words where they match. Between the view and the INI
 
 
-def yes_unheard(seen: Seen) -> str | None:
+def flag_not_read(seen: Seen) -> str | None:
     if seen.ada.heads != ["200 OK"] or user(seen.ada) or not seen.ada.closed:
         return None
     return (
@@ -116,7 +116,7 @@ def yes_unheard(seen: Seen) -> str | None:
     )
 
 
-def nobody_acts(seen: Seen) -> str | None:
+def nothing_acts(seen: Seen) -> str | None:
     if not seen.empty or seen.tried is not None or last_error(seen.clock_log):
         return None
     return (
@@ -135,7 +135,7 @@ def no_address(seen: Seen) -> str | None:
     )
 
 
-def nobody_listens(seen: Seen) -> str | None:
+def socket_has_no_listener(seen: Seen) -> str | None:
     if not seen.empty or not seen.tried:
         return None
     return (
@@ -144,7 +144,7 @@ def nobody_listens(seen: Seen) -> str | None:
     )
 
 
-def visitor_names_server(seen: Seen) -> str | None:
+def client_names_server(seen: Seen) -> str | None:
     if seen.door is None:
         return None
     with_cookie = ", her session's cookie included" if b"HTTP_COOKIE" in seen.door else ""
@@ -176,7 +176,7 @@ def refusal_stripped(seen: Seen) -> str | None:
     )
 
 
-def strangers_too(seen: Seen) -> str | None:
+def anonymous_is_offloaded(seen: Seen) -> str | None:
     if seen.stranger.heads != ["403 Forbidden"] or seen.stranger.body:
         return None
     return (
@@ -186,7 +186,7 @@ def strangers_too(seen: Seen) -> str | None:
     )
 
 
-def two_heads(seen: Seen) -> str | None:
+def two_sets_of_headers(seen: Seen) -> str | None:
     if len(seen.ada.heads) < 2:
         return None
     return (
@@ -239,15 +239,15 @@ def worker_died(seen: Seen) -> str | None:
 
 
 RULES = (
-    yes_unheard,
-    nobody_acts,
+    flag_not_read,
+    nothing_acts,
     no_address,
-    nobody_listens,
-    visitor_names_server,
+    socket_has_no_listener,
+    client_names_server,
     one_server_for_all,
     refusal_stripped,
-    strangers_too,
-    two_heads,
+    anonymous_is_offloaded,
+    two_sets_of_headers,
     view_raises,
     clock_raises,
     name_garbled,

@@ -12,7 +12,7 @@ from offload_lab.plots.timeline import FREE, INK, STUCK
 from .notebook import Visits
 
 
-def visitors_in_a_row(cases: Mapping[str, Visits], guess: float | None, guess_at: str) -> Figure:
+def clients_in_a_row(cases: Mapping[str, Visits], guess: float | None, guess_at: str) -> Figure:
     """A row for each case: a dot for who got an event, a cross for who got an empty reply, and below it the worker.
 
     A worker's line ends where it died. The guess stands in the row `guess_at`, beside the number that was served.

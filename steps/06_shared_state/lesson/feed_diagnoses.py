@@ -97,7 +97,7 @@ def silent(answers: Iterable[Answer]) -> list[Answer]:
     return [one for one in answers if not (one.backend or one.offloaded or one.refused)]
 
 
-def nobody_takes_over(seen: Seen) -> str | None:
+def no_route(seen: Seen) -> str | None:
     if len(silent(seen.answers)) < len(BACKENDS):
         return None
     return (
@@ -119,7 +119,7 @@ def one_letter_without_a_route(seen: Seen) -> str | None:
     )
 
 
-def knocks_where_nobody_is(seen: Seen) -> str | None:
+def socket_has_no_listener(seen: Seen) -> str | None:
     refused = [one for one in seen.answers if one.refused]
     if not refused:
         return None
@@ -150,7 +150,7 @@ def lost_in_between(seen: Seen) -> str | None:
     )
 
 
-def told_twice(seen: Seen) -> str | None:
+def sent_twice(seen: Seen) -> str | None:
     if not seen.heard.twice:
         return None
     return (
@@ -212,12 +212,12 @@ def backend_of(seen: Seen, letter: str) -> str:
 
 
 RULES = (
-    nobody_takes_over,
+    no_route,
     one_letter_without_a_route,
-    knocks_where_nobody_is,
+    socket_has_no_listener,
     past_is_missing,
     lost_in_between,
-    told_twice,
+    sent_twice,
     no_place_named,
     no_place_in_the_feed,
     place_before_its_event,

@@ -154,7 +154,7 @@ def lane_name(victim: bool) -> str:
 # --- the desk
 
 
-def parcel_on_its_way(stage: Stage, cookie: str) -> tuple[list[str], Event]:
+def claim_commands(stage: Stage, cookie: str) -> tuple[list[str], Event]:
     """What Redis is told while somebody subscribes, command by command, and the visitor's first event."""
     import redis  # not everybody has it: need_redis
 
@@ -167,23 +167,23 @@ def parcel_on_its_way(stage: Stage, cookie: str) -> tuple[list[str], Event]:
             if not deadline.left():
                 raise LabError(f"Redis was told no GETDEL within {WAIT_S:g} s, but: {commands}")
             command: str = monitor.next_command()["command"]
-            if "parcel:" in command:
+            if "claim:" in command:
                 commands.append(command)
     return commands, first
 
 
-def ask_desk(stage: Stage, key: str) -> str:
+def try_claim(stage: Stage, key: str) -> str:
     """The status and the first event for somebody whom the front hands over with this key."""
-    with BackendClient(stage.run / f"{stage.variant.name}_desk.sock", timeout_s=WAIT_S, X_PARCEL=key) as visitor:
+    with BackendClient(stage.run / f"{stage.variant.name}_claims.sock", timeout_s=WAIT_S, X_PARCEL=key) as visitor:
         first = visitor.next()
     return f"{visitor.head.version} {visitor.head.status}: event: {first.type} data: {first.data}"[:120]
 
 
-def leave_in_cache(stage: Stage, key: str, life_s: int = 60) -> None:
-    """A small parcel under `key`, through the socket where uWSGI's cache answers. Raises LabError where it says no."""
-    parcel = json.dumps({"for": "ada", "departures": [{"train": 1}]}).encode()
-    command = {"cmd": "set", "cache": "parcels", "key": key, "size": str(len(parcel)), "expires": str(life_s)}
+def store_in_cache(stage: Stage, key: str, life_s: int = 60) -> None:
+    """A small payload under `key`, through the socket where uWSGI's cache answers. Raises LabError where it says no."""
+    payload = json.dumps({"for": "ada", "departures": [{"train": 1}]}).encode()
+    command = {"cmd": "set", "cache": "payloads", "key": key, "size": str(len(payload)), "expires": str(life_s)}
     with connect(stage.run / "cache.sock", WAIT_S) as connection:
-        connection.sendall(packet(command, CACHE) + parcel)
+        connection.sendall(packet(command, CACHE) + payload)
         if b"ok" not in (answer := connection.recv(100)):
             raise LabError(f"the cache said {answer!r}")

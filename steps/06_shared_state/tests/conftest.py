@@ -143,7 +143,7 @@ def started():
 @pytest.fixture(scope="session")
 def quiet(started):
     """A feed without trains: only what a test publishes."""
-    return started("stream", tick_s=3600, retry_ms=200, heartbeat_s=0.2, waiting=20, history=200)
+    return started("stream", tick_s=3600, retry_ms=200, heartbeat_s=0.2, queue_limit=20, history=200)
 
 
 @pytest.fixture

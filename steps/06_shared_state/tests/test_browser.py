@@ -61,5 +61,5 @@ def test_two_browsers_miss_nothing_while_both_backends_are_killed(browser, quiet
 def test_the_parcel_arrives_on_the_page(browser, started):
     page = log_in(browser, started("cache", tick_s=0.05), "ada", "lovelace")
     page.wait_for_function("document.querySelectorAll('#events li').length == 8")
-    assert page.locator("#state").inner_text().startswith("a parcel for ada: 125128 characters, 2000 departures")
+    assert page.locator("#state").inner_text().startswith("a payload for ada: 125128 characters, 2000 departures")
     page.context.close()

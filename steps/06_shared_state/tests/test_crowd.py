@@ -17,7 +17,7 @@ TIMEOUT_S = 40
 @pytest.fixture(scope="module")
 def crowd(hall, relay):
     """500 visitors behind a network that can be cut. Trains leave five times a second."""
-    with hall("stream", tick_s=0.2, retry_ms=400, history=HISTORY, waiting=2000, heartbeat_s=1) as stage:
+    with hall("stream", tick_s=0.2, retry_ms=400, history=HISTORY, queue_limit=2000, heartbeat_s=1) as stage:
         with (
             relay(stage.port) as stage.network,
             EventSourcePool(stage.network.port, COUNT, cookie=stage.ada.cookie) as stage.visitors,

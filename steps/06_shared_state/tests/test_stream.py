@@ -235,11 +235,11 @@ def test_a_visit_ends_now_and_then_so_that_django_is_asked_again(hall):
 def ticker_is_replaced_and_goes_on(stage):
     """Here, since this stage has trains."""
     [worker] = stage.workers()
-    [ticker] = set(stage.front.pids()) - {stage.front.pid, worker.pid}
-    os.kill(ticker, signal.SIGKILL)
-    wait_for(lambda: ticker not in stage.front.pids(), TIMEOUT_S, "the ticker gone")
+    [publisher] = set(stage.front.pids()) - {stage.front.pid, worker.pid}
+    os.kill(publisher, signal.SIGKILL)
+    wait_for(lambda: publisher not in stage.front.pids(), TIMEOUT_S, "the publisher gone")
     before = stage.redis.xlen("feed")
-    wait_for(lambda: stage.redis.xlen("feed") > before + 3, TIMEOUT_S, "trains of another ticker")
+    wait_for(lambda: stage.redis.xlen("feed") > before + 3, TIMEOUT_S, "trains of another publisher")
 
 
 def test_without_any_backend_a_browser_comes_again_and_again_until_there_is_one(quiet, say):

@@ -7,18 +7,18 @@ from contextlib import suppress
 
 from offload_lab.exercises.expectation import expect
 
-from ..lesson import claim_diagnoses as parcel
+from ..lesson import claim_diagnoses as claims
 from ..lesson import feed_diagnoses as feed
 from ..lesson import observe as listening
 
 
 def test_task_locker(started):
     hall = started("cache", tick_s=0.05)
-    got = parcel.Fetched()
-    with suppress(OSError), hall.subscribe(timeout_s=parcel.PATIENCE_S) as ada:
-        got = parcel.fetch(ada)
+    got = claims.Fetched()
+    with suppress(OSError), hall.subscribe(timeout_s=claims.PATIENCE_S) as ada:
+        got = claims.fetch(ada)
     words = f"event: {got.event}" if got.event else f"no event, and the comment: {got.comment or 'none'}"
-    expect("GET /subscribe, as ada", f"{got.status or 'no status'}, {words}", "200, event: parcel")
+    expect("GET /subscribe, as ada", f"{got.status or 'no status'}, {words}", "200, event: payload")
 
 
 def test_task_letters(quiet):
@@ -31,12 +31,12 @@ def test_task_letters(quiet):
 
 def test_task_take(started):
     hall = started("redis", tick_s=0.05)
-    had, again = parcel.with_one_key(hall, hall.redis)
-    called = f"the desk with one key: {parcel.AT_ONCE} visitors at once, and one who comes later"
+    had, again = claims.with_one_key(hall, hall.redis)
+    called = f"the desk with one key: {claims.AT_ONCE} visitors at once, and one who comes later"
     expect(
         called,
-        f"{had} with the parcel, then {'one more' if again else 'a refusal'}",
-        "1 with the parcel, then a refusal",
+        f"{had} with the payload, then {'one more' if again else 'a refusal'}",
+        "1 with the payload, then a refusal",
     )
 
 

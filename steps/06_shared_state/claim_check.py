@@ -9,7 +9,7 @@ KEY = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 def new_key():
-    """256 random bits. Whoever has the key has the parcel, so nobody must be able to guess one."""
+    """256 random bits. Whoever has the key has the payload, so nobody must be able to guess one."""
     return secrets.token_urlsafe(32)
 
 

@@ -24,7 +24,7 @@ def members_only(view):
     return gate
 
 
-def hand_over(request, **headers):
+def authorise(request, **headers):
     """Yes: the front takes the headers away, reads them, and hands the connection over."""
     response = HttpResponse(content_type="text/event-stream")  # empty: no middleware finds anything to compress
     response["X-Offload-to-SSE"] = quote(request.user.get_username(), safe="")
@@ -33,6 +33,6 @@ def hand_over(request, **headers):
     return response
 
 
-def not_now(why):
+def retry_later(why):
     """A stream that ends at once. A browser comes back to it by itself; to a 503 it never would."""
     return HttpResponse(again(why), headers=AGAIN_HEADERS)

@@ -15,5 +15,5 @@ for train in itertools.cycle(TRAINS):
     try:
         feed.publish(redis, "train", patience_s=3600, history=history, text=train)
     except feed.PASSING as error:
-        print(f"ticker: gave {train} up, {error}", flush=True)
+        print(f"publisher: gave {train} up, {error}", flush=True)
     time.sleep(tick_s)

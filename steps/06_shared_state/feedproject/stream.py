@@ -12,7 +12,7 @@ from django.views.generic import TemplateView
 from offload_lab.stages.site.arguments import argument
 from offload_lab.stages.site.backend import is_ready
 
-from .answers import hand_over, members_only, not_now
+from .responses import authorise, members_only, retry_later
 
 BACKENDS = {letter: argument(f"backend_{letter}") for letter in "ab"}
 HISTORY = int(argument("history"))
@@ -25,8 +25,8 @@ def subscribe(request):
     """Any backend will do, since each can serve any visitor from any place in the feed."""
     for letter in random.sample(sorted(BACKENDS), len(BACKENDS)):
         if is_ready(BACKENDS[letter]):
-            return hand_over(request, Backend=letter)
-    return not_now("no backend answers")
+            return authorise(request, Backend=letter)
+    return retry_later("no backend answers")
 
 
 @login_required
