@@ -1,4 +1,4 @@
-"""The store's own worker: waits until Redis answers, then tells whoever asks what is in it."""
+"""The store's own worker: waits until Redis answers, then reports what is in it."""
 
 import time
 

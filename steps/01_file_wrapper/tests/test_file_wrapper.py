@@ -1,4 +1,4 @@
-"""Who waits while one visitor downloads slowly, which thread carries the download, and how much memory that takes."""
+"""Who waits while one client downloads slowly, which thread carries the download, and how much memory that takes."""
 
 import socket
 import sys
@@ -86,7 +86,7 @@ def test_the_file_arrives_whole(stages, variant):
 
 
 def mib_in_mid_download(stage):
-    """The worker's memory while a visitor downloads, in MiB."""
+    """The worker's memory while a client downloads, in MiB."""
     with SlowReader(stage.port, "/file", rate_mib_s=1) as reader:
         holder_of(stage, reader)
         return memory_mib(stage.workers()[0].pid)
@@ -108,7 +108,7 @@ def test_the_others_take_no_memory_for_the_file(stages, variant):
 
 
 def test_offload_threads_alone_do_nothing_for_the_naive_app():
-    """The app must hand over something that uWSGI can send by itself: bytes that Python yields are not."""
+    """The app must offload something that uWSGI can send by itself: bytes that Python yields are not."""
     with Stage(STEP, "naive", options=["--offload-threads", "1"]) as stage:
         with SlowReader(stage.port, "/file", rate_mib_s=4) as reader:
             holder = holder_of(stage, reader)
@@ -126,12 +126,12 @@ def test_a_small_file_shows_nothing_since_the_kernel_takes_it_whole():
 
 
 def take_nothing(stage):
-    """A visitor who asks for the file and never reads."""
-    visitor = socket.socket()
-    visitor.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    visitor.connect(("127.0.0.1", stage.port))
-    visitor.sendall(b"GET /file HTTP/1.0\r\n\r\n")
-    return visitor
+    """A client who asks for the file and never reads."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.connect(("127.0.0.1", stage.port))
+    client.sendall(b"GET /file HTTP/1.0\r\n\r\n")
+    return client
 
 
 def test_a_visitor_who_takes_nothing_is_cut_off_by_a_worker_and_held_by_an_offload_thread():
@@ -139,7 +139,7 @@ def test_a_visitor_who_takes_nothing_is_cut_off_by_a_worker_and_held_by_an_offlo
     short = ["--socket-timeout", "1"]
     with Stage(STEP, "offload", options=short) as offload, Stage(STEP, "file_wrapper", options=short) as blocking:
         with take_nothing(offload) as held, take_nothing(blocking):
-            wait_for(lambda: offload.workers()[0].offloaded == 1, 10, "the hand-over")
+            wait_for(lambda: offload.workers()[0].offloaded == 1, 10, "the offload")
             wait_for(lambda: blocking.workers()[0].busy, 10, "the worker busy with its visitor")
             wait_for(lambda: not blocking.workers()[0].busy, 30, "the worker free of its visitor")
             assert find_socket_owners(offload.port, held.getsockname()[1], offload.front.pids())
@@ -157,8 +157,8 @@ def test_a_visitor_who_reads_steadily_but_too_slowly_gets_a_broken_file_from_a_w
 
 LIMITED = """
     import os, uwsgi
-    with socket.socket(fileno=os.dup(uwsgi.connection_fd())) as visitor:
-        visitor.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1000)
+    with socket.socket(fileno=os.dup(uwsgi.connection_fd())) as client:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1000)
 """
 
 
@@ -171,9 +171,9 @@ def test_the_kernel_ends_an_offloaded_visitor_who_takes_nothing_where_the_app_as
     (tmp_path / "file_wrapper.py").write_text("import socket\n" + app.replace(returns, LIMITED + returns))
     ini = (step.folder / "offload.ini").read_text().replace("%d../..", str(step.folder.parents[1]))
     (tmp_path / "offload.ini").write_text(ini)
-    with Stage(replace(step, folder=tmp_path), "offload") as stage, take_nothing(stage) as visitor:
-        port = visitor.getsockname()[1]
-        wait_for(lambda: stage.workers()[0].offloaded == 1, 10, "the hand-over")
+    with Stage(replace(step, folder=tmp_path), "offload") as stage, take_nothing(stage) as client:
+        port = client.getsockname()[1]
+        wait_for(lambda: stage.workers()[0].offloaded == 1, 10, "the offload")
         wait_for(
             lambda: not find_socket_owners(stage.port, port, stage.front.pids()), 30, "the offload thread letting go"
         )

@@ -14,7 +14,7 @@ SLOW_MIB_S = 1
 
 
 def who_sends(stage, path):
-    """In words: who sends `path` to a slow visitor. If it is an offload thread, a bystander must be answered too."""
+    """In words: who sends `path` to a slow client. If it is an offload thread, a bystander must be answered too."""
     with SlowReader(stage.port, path, rate_mib_s=SLOW_MIB_S) as reader:
         sender = carried_by(*look_for_carrier(stage, reader))
         if sender == "an offload thread":

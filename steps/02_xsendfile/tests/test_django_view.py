@@ -69,7 +69,7 @@ def test_an_anonymous_client_is_sent_to_the_login(stage):
 
 @pytest.mark.parametrize("name", ["../secret.txt", "/etc/passwd", "none", "%00", "a" * 3_000])
 def test_what_is_no_file_of_ours_is_404(stage, ada, name):
-    (stage.run / "secret.txt").write_text("not for visitors\n")
+    (stage.run / "secret.txt").write_text("not for clients\n")
     assert fetch(stage.port, f"/files/{name}", headers=ada).status == 404
 
 

@@ -15,7 +15,7 @@ from offload_lab.stages.stage import Stage
 STEP = manifest.find("02_xsendfile")
 HELLO = b"the clerk is free\n"
 BEFORE_THE_INI = ["--pull-header", "X-Sendfile X_SENDFILE"]  # so that the INI's own line for it does not matter
-# the routes end before a file is sent, and tell the visitor what they knew
+# the routes end before a file is sent, and tell the client what they knew
 ROUTES_OFF = ["--response-route", "^/file addheader:X-Told: ${X_SENDFILE}", "--response-route", "^/file last:"]
 
 NAMES_WHAT_IT_IS_TOLD = """
@@ -34,7 +34,7 @@ def application(environ, start_response):
 def stage_of(step=STEP, *, mib=1, options=()):
     with Stage(step, "xsendfile", placeholders={"mib": str(mib)}, options=options) as stage:
         (stage.run / "served" / "hello.txt").write_bytes(HELLO)
-        (stage.run / "secret.txt").write_text("not for visitors\n")
+        (stage.run / "secret.txt").write_text("not for clients\n")
         yield stage
 
 
@@ -64,7 +64,7 @@ def test_task_slip(other_app):
         kept, shown = (path_is(stage, answer.headers[name]) for name in ("X-Told", "X-Sendfile"))
         called = "GET /file, and stopped the routes before the file is sent"
         expect(f"{called}: the value of ${{X_SENDFILE}}", kept, "served/hello.txt")
-        expect(f"{called}: the header X-Sendfile that the visitor sees", shown, "nothing")
+        expect(f"{called}: the header X-Sendfile that the client sees", shown, "nothing")
 
 
 def test_task_belt(parcel):
@@ -101,7 +101,7 @@ def test_task_gate():
         served = stage.run / "served"
         (served / "link").symlink_to(stage.run / "secret.txt")
         (stage.run / "served-not").mkdir()
-        (stage.run / "served-not" / "secret.txt").write_text("not for visitors\n")
+        (stage.run / "served-not" / "secret.txt").write_text("not for clients\n")
         outside = ["../secret.txt", f"{stage.run}/secret.txt", "link", "../served-not/secret.txt"]
         for name, status in [("hello.txt", 200), *((name, 404) for name in (*outside, ".", "nothing", "%00"))]:
             shown = name.replace(str(stage.run), "/…")

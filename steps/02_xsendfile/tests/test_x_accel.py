@@ -36,7 +36,7 @@ def nginx_here():
 def stage(nginx_here):
     with Stage(STEP, "x_accel", placeholders={"mib": "1"}) as stage:
         (stage.run / "served" / "hello.txt").write_bytes(HELLO)
-        (stage.run / "secret.txt").write_text("not for visitors\n")
+        (stage.run / "secret.txt").write_text("not for clients\n")
         yield stage
 
 
@@ -121,10 +121,10 @@ def test_nginx_stays_in_the_folder_whatever_the_app_names(nginx_here, tmp_path, 
     with Stage(step, "x_accel") as stage:
         (stage.run / "served").mkdir()
         (stage.run / "served" / "hello.txt").write_bytes(HELLO)
-        (stage.run / "secret.txt").write_text("not for visitors\n")
+        (stage.run / "secret.txt").write_text("not for clients\n")
         (stage.run / "served" / "link").symlink_to(stage.run / "secret.txt")
         answer = fetch(stage.proxy.port, f"/file?{name}")
-        assert (answer.status, b"not for visitors" in answer.body) == (status, False)
+        assert (answer.status, b"not for clients" in answer.body) == (status, False)
 
 
 # --- the price of a proxy that buffers
@@ -173,7 +173,7 @@ def test_an_nginx_that_buffers_keeps_the_file_on_its_disk_for_a_client_who_stall
 def test_an_nginx_without_a_temporary_file_leaves_the_client_to_the_offload_thread(nginx_here, tmp_path):
     location = BUFFERING.replace("9090;", "9090;\n            proxy_max_temp_file_size 0;")
     with behind_nginx(tmp_path, location) as stage, stalled_client(stage.proxy.port):
-        wait_for(lambda: stage.workers()[0].offloaded == 1, 30, "the hand-over")
+        wait_for(lambda: stage.workers()[0].offloaded == 1, 30, "the offload")
         assert ping(stage.port, timeout_s=30).status == 200
         [held] = [
             one for one in psutil.Process(stage.workers()[0].pid).net_connections() if one.status == "ESTABLISHED"

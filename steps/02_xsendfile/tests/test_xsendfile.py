@@ -25,7 +25,7 @@ PLAIN = {*string.ascii_letters, *string.digits, *string.punctuation, " "} - {*'"
 def stage():
     with Stage(STEP, "xsendfile") as stage:
         (stage.run / "served" / "hello.txt").write_bytes(HELLO)
-        (stage.run / "secret.txt").write_text("not for visitors\n")
+        (stage.run / "secret.txt").write_text("not for clients\n")
         yield stage
 
 
@@ -206,7 +206,7 @@ def test_a_hard_link_is_the_file_that_it_links_to(stage):
     """Whoever may write in the served folder may publish; no check of a path can tell."""
     os.link(stage.run / "secret.txt", stage.run / "served" / "hard")
     answer = fetch(stage.port, "/file?name=hard")
-    assert (answer.status, answer.body) == (200, b"not for visitors\n")
+    assert (answer.status, answer.body) == (200, b"not for clients\n")
 
 
 def test_a_request_header_cannot_name_a_file(stage):

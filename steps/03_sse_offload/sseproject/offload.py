@@ -1,4 +1,4 @@
-"""Django says yes or no, and is free again after some milliseconds."""
+"""Django authorises or refuses, and is free again after some milliseconds."""
 
 from urllib.parse import quote
 
@@ -14,7 +14,7 @@ def subscribe(request):
     response = HttpResponse(content_type="text/event-stream")
     response["Cache-Control"] = "no-store"
     response["X-Accel-Buffering"] = "no"
-    # the front takes this header away and reads it: hand the connection over, and this is the visitor's name
+    # the front takes this header away and reads it: hand the connection over, and this is the client's name
     response["X-Offload-to-SSE"] = quote(request.user.get_username(), safe="")
     return response
 

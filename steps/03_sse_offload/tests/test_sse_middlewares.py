@@ -2,7 +2,7 @@
 
 import pytest
 
-from .conftest import FAST, OFFLOADING, Hall, altered, side_by_side, wanted
+from .conftest import FAST, OFFLOADING, STEP, LoggedInStage, altered, side_by_side, wanted
 
 SETTINGS = """
 from sseproject.settings import *
@@ -46,8 +46,8 @@ def touched(request, tmp_path_factory):
         (folder / "touching.py").write_text(SETTINGS)
         (folder / "wsgi.py").write_text(WSGI)
         lines = f"pythonpath = {folder}\nwsgi-file = {folder}/wsgi.py"
-        step = altered(front, folder, (f"wsgi-file = {request.path.parent}/sseproject/wsgi.py", lines))
-        return Hall(step, "altered", placeholders=FAST)
+        step = altered(front, folder, (f"wsgi-file = {STEP.folder}/sseproject/wsgi.py", lines))
+        return LoggedInStage(step, "altered", placeholders=FAST)
 
     with side_by_side({front: stage(front) for front in wanted(request, "front")}) as stages:
         yield stages

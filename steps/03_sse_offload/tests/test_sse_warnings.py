@@ -38,8 +38,8 @@ def test_collecting_into_content_type_lets_a_client_walk_past_django(fronts):
     front = fronts["the request's own type"]
     with trap(front) as listener:
         fetch = raw(front, "/304", [("Content-Type", "text/event-stream")])
-        with closing(create_connection(("127.0.0.1", front.port), scaled(TIMEOUT_S))) as stranger:
-            stranger.sendall(fetch)
+        with closing(create_connection(("127.0.0.1", front.port), scaled(TIMEOUT_S))) as anonymous:
+            anonymous.sendall(fetch)
             with accepted(listener) as connection:
                 assert b"HTTP_HOST" in connection.recv(65536)
 
@@ -64,10 +64,10 @@ def test_while_the_backend_is_down_visitors_get_an_empty_reply_and_the_log_says_
 def test_a_worker_that_carries_a_stream_alone_is_lost_until_harakiri(fronts):
     front = fronts["alone"]
     [lost] = front.workers()
-    with trap(front) as listener, closing(create_connection(("127.0.0.1", front.port), scaled(TIMEOUT_S))) as visitor:
-        visitor.sendall(raw(front, "/yes"))
+    with trap(front) as listener, closing(create_connection(("127.0.0.1", front.port), scaled(TIMEOUT_S))) as client:
+        client.sendall(raw(front, "/yes"))
         with accepted(listener) as backend:
             backend.sendall(b"retry: 1000\n\n")
             wait_for(lambda: front.workers()[0].busy, TIMEOUT_S, "the worker busy")
             assert ping(front.port, TIMEOUT_S).pid not in (0, lost.pid)
-        assert visitor.recv(1) == b""  # of what the backend sent, the visitor never saw a byte
+        assert client.recv(1) == b""  # of what the backend sent, the client never saw a byte

@@ -12,9 +12,9 @@ from offload_lab.uwsgi import binary
 
 def logged_in(port: int, name: str, password: str) -> str:
     """The Cookie header of somebody who has just logged in."""
-    visitor = Session(port)
-    visitor.log_in(name, password)
-    return visitor.cookie
+    client = Session(port)
+    client.log_in(name, password)
+    return client.cookie
 
 
 class Board(Stage):
@@ -35,7 +35,7 @@ class Board(Stage):
 
 
 def next_news(client, key) -> dict:
-    """The next message that holds `key`: "text" for what somebody said, "visitors" for a tick of the clock."""
+    """The next message that holds `key`: "text" for what somebody said, "clients" for a tick of the clock."""
     while (said := client.receive()) is not None:
         if said.opcode == TEXT and key in (news := json.loads(said.payload)):
             return news

@@ -1,4 +1,4 @@
-"""The board as its visitors know it, on the backend to copy."""
+"""The board as its clients know it, on the backend to copy."""
 
 import http.client
 import json
@@ -45,7 +45,7 @@ def test_everybody_hears_what_one_says_and_who_says_it(offload):
 
 def test_everybody_hears_the_clock(offload):
     with offload.visit(offload.ada) as ada:
-        wait_for(lambda: next_news(ada, "visitors")["visitors"] == 1, 30, "the stalled visitor gone")
+        wait_for(lambda: next_news(ada, "clients")["clients"] == 1, 30, "the stalled client gone")
 
 
 @pytest.mark.core
@@ -60,7 +60,7 @@ def test_open_sockets_leave_the_one_worker_free(offload):
 
 def test_an_offload_thread_holds_the_visitor(offload):
     with offload.visit(offload.ada) as ada:
-        next_news(ada, "visitors")  # it is carried by now
+        next_news(ada, "clients")  # it is carried by now
         [holder] = find_socket_owners(offload.port, ada.socket.getsockname()[1], offload.front.pids())
         assert (holder.pid, holder.is_main_thread) == (offload.workers()[0].pid, False)
 
@@ -78,12 +78,12 @@ def test_fragments_of_200_clients_in_any_order_never_cross(offload):
 
 def test_a_visitor_who_stops_reading_is_closed_and_the_rest_go_on(offload):
     with offload.visit(offload.grace, receive_buffer_bytes=4096) as stalled, offload.visit(offload.ada) as ada:
-        wait_for(lambda: next_news(ada, "visitors")["visitors"] == 2, 30, "both visitors")
+        wait_for(lambda: next_news(ada, "clients")["clients"] == 2, 30, "both clients")
         while "dropped, does not read" not in offload.process("ws").log_tail(5):
             for _ in range(20):
                 ada.say(BIG)
                 assert next_news(ada, "text")["text"] == BIG
-        wait_for(lambda: next_news(ada, "visitors")["visitors"] == 1, 30, "the stalled visitor gone")
+        wait_for(lambda: next_news(ada, "clients")["clients"] == 1, 30, "the stalled client gone")
         # the front does not notice: an offload thread that waits to write watches nothing else
         assert find_socket_owners(offload.port, stalled.socket.getsockname()[1], offload.front.pids())
         while (last := stalled.receive()) is not None:
@@ -238,7 +238,7 @@ def test_origins_in_the_settings_are_allowed_besides_our_own():
 def test_lists_and_capitals_in_the_upgrade_headers_are_fine(offload):
     headers = {"Cookie": offload.ada, "Connection": "keep-alive, UPGRADE", "Upgrade": "WebSocket, h2c"}
     with WebSocketClient(offload.port, headers=headers) as ada:
-        assert next_news(ada, "visitors")
+        assert next_news(ada, "clients")
 
 
 def test_a_post_is_not_handed_over(offload):

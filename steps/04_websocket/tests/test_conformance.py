@@ -166,14 +166,14 @@ def lawful(data: bytes) -> tuple[list[str], bool]:
 
 
 def until_visitors(witness: WebSocketClient, count: int) -> list[str]:
-    """All that ada says until the board counts `count` visitors."""
+    """All that ada says until the board counts `count` clients."""
     heard = []
     while (came := witness.receive()) is not None:
         if came.opcode == PING:
             witness.send(frame(PONG, came.payload))
         if came.opcode == TEXT:
             news = json.loads(came.payload)
-            if news.get("visitors") == count:
+            if news.get("clients") == count:
                 return heard
             if news.get("user") == "ada":
                 heard.append(news["text"])
@@ -183,7 +183,7 @@ def until_visitors(witness: WebSocketClient, count: int) -> list[str]:
 def heard_by_another(stage: Board, data: bytes, wait: bool) -> list[str]:
     """Send `data` as ada and hang up, at once or when the server has closed. Returns what grace heard of it by then.
 
-    The board's own count of its visitors says when it has begun and ended with ada, so nothing of one call can reach
+    The board's own count of its clients says when it has begun and ended with ada, so nothing of one call can reach
     into the next one.
     """
     with stage.visit(stage.grace) as witness:

@@ -38,7 +38,7 @@ def application(environ, start_response):
 
 
 @contextmanager
-def hall(task, stand_in=True):
+def stage_for(task, stand_in=True):
     """The stage with an answer to `task` alone in it: the other tasks have those of their last hints."""
     others = {one.name: answer_in(one.hints[-1]) for one in STEP.tasks if one.name != task}
     with scratch(STEP, answers=others) as copy:
@@ -52,15 +52,15 @@ def hall(task, stand_in=True):
 
 def come(stage, target, **headers):
     """Ask for the board, until there is an answer, or somebody is seen who has no time for it."""
-    visitor = RawClient(stage.port, upgrade_request(stage.port, target, headers))
-    visitor.read_until(lambda: IN in visitor.heads, lambda: stuck(stage))
-    return visitor
+    client = RawClient(stage.port, upgrade_request(stage.port, target, headers))
+    client.read_until(lambda: IN in client.heads, lambda: stuck(stage))
+    return client
 
 
-def answer(stage, visitor):
-    """In words: what the visitor got, and who is to blame where that is nothing."""
-    if visitor.raw or visitor.closed:
-        return " and then ".join(visitor.heads) or "an empty reply"
+def answer(stage, client):
+    """In words: what the client got, and who is to blame where that is nothing."""
+    if client.raw or client.closed:
+        return " and then ".join(client.heads) or "an empty reply"
     busy = [f"the worker of {server.name}.ini {does(worker)}" for server, worker in stuck(stage)]
     return "; ".join(["no answer", *busy])
 
@@ -71,16 +71,16 @@ def does(worker):
 
 
 def test_task_belt():
-    with hall("belt") as stage, come(stage, "/ws?ada") as ada:
+    with stage_for("belt") as stage, come(stage, "/ws?ada") as ada:
         expect("GET /ws as ada", answer(stage, ada), IN)
         expect("GET /ping as somebody else", ping(stage.port, timeout_s=30).status, 200)
         offloaded = sum(worker.offloaded for worker in stage.workers())
-        expect("the front's stats: how many visitors are with an offload thread", offloaded, 1)
+        expect("the front's stats: how many clients are with an offload thread", offloaded, 1)
 
 
 def test_task_one_board():
     with ExitStack() as exits:
-        stage = exits.enter_context(hall("one_board"))
+        stage = exits.enter_context(stage_for("one_board"))
         guests = {}
         for guest in ("ada", "grace", "joan"):
             guests[guest] = exits.enter_context(come(stage, f"/ws?{guest}"))
@@ -96,14 +96,14 @@ def test_task_one_board():
 
 
 def test_task_door():
-    with hall("door") as stage, come(stage, "/ws?ada") as ada, come(stage, "/ws") as stranger:
+    with stage_for("door") as stage, come(stage, "/ws?ada") as ada, come(stage, "/ws") as anonymous:
         ada.read_available()
-        expect("GET /ws as ada, who has Django's yes", answer(stage, ada), IN)
-        expect("GET /ws without a login", answer(stage, stranger), "403 Forbidden")
+        expect("GET /ws as ada, who has Django's authorisation", answer(stage, ada), IN)
+        expect("GET /ws without a login", answer(stage, anonymous), "403 Forbidden")
 
 
 def test_task_origin():
-    with hall("origin", stand_in=False) as stage:
+    with stage_for("origin", stand_in=False) as stage:
         ada, host = login_cookie(stage.port, "ada", "lovelace"), f"127.0.0.1:{stage.port}"
         pages = {f"http://{host}": IN, f"HTTP://{host}": IN, FRIEND: IN}
         pages |= dict.fromkeys([*OTHERS, f"https://{host}", f"http://{host}.evil.example", None], "403 Forbidden")
@@ -117,7 +117,7 @@ def says(origin):
 
 
 def test_task_pieces():
-    with hall("pieces") as stage, come(stage, "/ws?ada") as ada, come(stage, "/ws?grace") as grace:
+    with stage_for("pieces") as stage, come(stage, "/ws?ada") as ada, come(stage, "/ws?grace") as grace:
         cut_off = talk.talk(ada, grace)
         pieces = " + ".join(map(repr, talk.PIECES))
         called = f"grace's {pieces} in two pieces, ada's {talk.BETWEEN!r} between them, and grace's {talk.AFTER!r}"

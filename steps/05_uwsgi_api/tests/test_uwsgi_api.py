@@ -1,4 +1,4 @@
-"""Both calls hand over SSE and WebSocket alike, refusals keep their headers, an unfixed route() kills the worker."""
+"""Both calls offload SSE and WebSocket alike, refusals keep their headers, an unfixed route() kills the worker."""
 
 import http.client
 import json

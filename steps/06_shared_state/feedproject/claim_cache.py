@@ -1,4 +1,4 @@
-"""The view of cache.ini: the payload into uWSGI's own cache, the key to the desk."""
+"""The view of cache.ini: the payload into uWSGI's own cache, the key to the backend."""
 
 import claim_check
 import uwsgi
@@ -25,7 +25,7 @@ def subscribe(request):
         return HttpResponse(text, status=507, content_type="text/plain")
     if not is_ready(BACKEND):
         return retry_later("the backend does not answer")
-    if not uwsgi.cache_set(key, payload, LIFE_S, "payloads"):  # None, and no reason: it also is what a full cache says
+    if not uwsgi.cache_set(key, payload, LIFE_S, "payloads"):  # None, without a reason: a full cache returns it too
         return retry_later("the cache is full, until something in it expires")
     return authorise(request, Parcel=key)
 

@@ -1,4 +1,4 @@
-"""The view of redis.ini: the payload into Redis, the key to the desk."""
+"""The view of redis.ini: the payload into Redis, the key to the backend."""
 
 import claim_check
 import feed

@@ -41,7 +41,7 @@ def at_once(act, things):
         list(pool.map(act, things))
 
 
-class Hall(Stage):
+class SharedStateStage(Stage):
     """A stage of this step, `without` some of its INIs if need be. `redis` is its store's client where it has one."""
 
     def __init__(self, variant, without=(), **placeholders):
@@ -115,9 +115,9 @@ def feed():
 
 
 @pytest.fixture(scope="session")
-def hall():
+def make_stage():
     """``hall(variant, **placeholders)`` is a stage that is not started yet."""
-    return Hall
+    return SharedStateStage
 
 
 @pytest.fixture(scope="session")
@@ -133,7 +133,7 @@ def started():
 
     @cache
     def start(variant, **placeholders):
-        stages.append(Hall(variant, **placeholders).__enter__())
+        stages.append(SharedStateStage(variant, **placeholders).__enter__())
         return stages[-1]
 
     yield start

@@ -1,4 +1,4 @@
-"""The proof: 500 visitors who come back as browsers do, while one part after the other is torn away under them."""
+"""The proof: 500 clients who come back as browsers do, while one part after the other is torn away under them."""
 
 import os
 import signal
@@ -15,29 +15,29 @@ TIMEOUT_S = 40
 
 
 @pytest.fixture(scope="module")
-def crowd(hall, relay):
-    """500 visitors behind a network that can be cut. Trains leave five times a second."""
-    with hall("stream", tick_s=0.2, retry_ms=400, history=HISTORY, queue_limit=2000, heartbeat_s=1) as stage:
+def crowd(make_stage, relay):
+    """500 clients behind a network that can be cut. Trains leave five times a second."""
+    with make_stage("stream", tick_s=0.2, retry_ms=400, history=HISTORY, queue_limit=2000, heartbeat_s=1) as stage:
         with (
             relay(stage.port) as stage.network,
-            EventSourcePool(stage.network.port, COUNT, cookie=stage.ada.cookie) as stage.visitors,
+            EventSourcePool(stage.network.port, COUNT, cookie=stage.ada.cookie) as stage.clients,
         ):
-            stage.visitors.wait_until_all(lambda one: len(one.events) >= 3, TIMEOUT_S, "a hello and two trains")
+            stage.clients.wait_until_all(lambda one: len(one.events) >= 3, TIMEOUT_S, "a hello and two trains")
             yield stage
 
 
 @pytest.fixture(autouse=True)
 def nobody_misses_anything(crowd, feed):
     """Around a test that breaks something: afterwards everybody has everything, once, in order."""
-    before = [one.connections for one in crowd.visitors.all]
-    crowd.came_back = lambda: sum(one.connections > n for one, n in zip(crowd.visitors.all, before, strict=True))
+    before = [one.connections for one in crowd.clients.all]
+    crowd.came_back = lambda: sum(one.connections > n for one, n in zip(crowd.clients.all, before, strict=True))
     yield
     last = feed.position(
         feed.publish(crowd.redis, "notice", history=HISTORY, patience_s=scaled(TIMEOUT_S), text="all clear")
     )
     have_it = lambda one: feed.position(one.last_event_id) >= last  # noqa: E731
-    crowd.visitors.wait_until_all(have_it, TIMEOUT_S, f"everything up to {last}")
-    all_events = [list(one.events) for one in crowd.visitors.all]  # before the question to Redis: more come meanwhile
+    crowd.clients.wait_until_all(have_it, TIMEOUT_S, f"everything up to {last}")
+    all_events = [list(one.events) for one in crowd.clients.all]  # before the question to Redis: more come meanwhile
     written = [entry_id for entry_id, _ in crowd.redis.xrange(feed.FEED)]
     place = {entry_id: number for number, entry_id in enumerate(written)}
     for hello, *events in all_events:
@@ -60,7 +60,7 @@ def talk(crowd, feed):
 
 
 def test_all_streams_are_open_and_both_backends_have_a_share(crowd):
-    assert crowd.visitors.open == COUNT
+    assert crowd.clients.open == COUNT
     a, b = crowd.busy("stream_a"), crowd.busy("stream_b")
     assert a + b == COUNT
     assert min(a, b) > COUNT / 5
@@ -72,14 +72,14 @@ def test_kill_9_of_a_worker(crowd, talk, whose):
     killed = crowd.kill_worker(name)
     talk()
     crowd.other_worker(name, killed)
-    wait_for(lambda: crowd.came_back() > COUNT / 5, TIMEOUT_S, "its visitors coming back")
+    wait_for(lambda: crowd.came_back() > COUNT / 5, TIMEOUT_S, "its clients coming back")
 
 
 @pytest.mark.parametrize("whose", ["a backend's", "Django's"])
 def test_a_graceful_reload(crowd, talk, whose):
     crowd.reload(busier(crowd) if whose == "a backend's" else "stream")
     talk()
-    wait_for(lambda: crowd.came_back() > COUNT / 5, TIMEOUT_S, "its visitors coming back")
+    wait_for(lambda: crowd.came_back() > COUNT / 5, TIMEOUT_S, "its clients coming back")
 
 
 def test_kill_9_of_a_whole_backend_which_stays_away(crowd, talk):
@@ -87,7 +87,7 @@ def test_kill_9_of_a_whole_backend_which_stays_away(crowd, talk):
     for pid in crowd.process(killed).pids():
         os.kill(pid, signal.SIGKILL)
     talk()
-    wait_for(lambda: crowd.visitors.open == crowd.busy(other) == COUNT, TIMEOUT_S, "everybody at the other backend")
+    wait_for(lambda: crowd.clients.open == crowd.busy(other) == COUNT, TIMEOUT_S, "everybody at the other backend")
     crowd.restart(killed)
 
 
@@ -126,7 +126,7 @@ def test_all_of_it_at_once(crowd, talk):
 
 
 def busier(crowd):
-    """The backend that has more of the visitors."""
+    """The backend that has more of the clients."""
     return max("stream_a", "stream_b", key=crowd.busy)
 
 

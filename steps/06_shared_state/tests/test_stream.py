@@ -1,4 +1,4 @@
-"""One visitor of the feed, or a few: what every line of the stream is for, and what happens at its edges."""
+"""One client of the feed, or a few: what every line of the stream is for, and what happens at its edges."""
 
 import json
 import os
@@ -158,13 +158,13 @@ def test_redis_that_comes_back_with_nothing_is_a_reset(quiet, say, feed):
 
 
 def test_those_who_are_there_when_redis_loses_everything_are_reset_too(quiet, say):
-    with EventSourcePool(quiet.port, 4, cookie=quiet.ada.cookie) as visitors:
-        visitors.wait_until_all(lambda one: one.events, TIMEOUT_S, "a hello")
+    with EventSourcePool(quiet.port, 4, cookie=quiet.ada.cookie) as clients:
+        clients.wait_until_all(lambda one: one.events, TIMEOUT_S, "a hello")
         quiet.redis.flushall()
         say(2)
-        visitors.wait_until_all(lambda one: one.events[-1].type == "reset", TIMEOUT_S, "a reset")
+        clients.wait_until_all(lambda one: one.events[-1].type == "reset", TIMEOUT_S, "a reset")
         [now] = say()
-        visitors.wait_until_all(lambda one: one.last_event_id == now, TIMEOUT_S, "the feed going on")
+        clients.wait_until_all(lambda one: one.last_event_id == now, TIMEOUT_S, "the feed going on")
 
 
 def test_every_browser_is_told_another_time_to_wait(quiet):
@@ -209,24 +209,24 @@ def test_fifty_visitors_cost_redis_no_connection(quiet, say):
         with come_back(quiet, say()[0]) as ada:
             ada.next()
     before = quiet.redis.info("clients")["connected_clients"]
-    with EventStreamPool(quiet.port, 50, cookie=quiet.ada.cookie) as visitors:
-        visitors.wait_for_events(each=1, timeout_s=TIMEOUT_S)
+    with EventStreamPool(quiet.port, 50, cookie=quiet.ada.cookie) as clients:
+        clients.wait_for_events(each=1, timeout_s=TIMEOUT_S)
         say()
-        visitors.wait_for_events(each=2, timeout_s=TIMEOUT_S)
+        clients.wait_for_events(each=2, timeout_s=TIMEOUT_S)
         assert quiet.redis.info("clients")["connected_clients"] <= before + 2 * 4
 
 
-def test_a_visit_ends_now_and_then_so_that_django_is_asked_again(hall):
-    with hall("stream", without=["stream_b.ini"], lifetime_s=0.2, tick_s=0.05, retry_ms=50) as stage:
+def test_a_visit_ends_now_and_then_so_that_django_is_asked_again(make_stage):
+    with make_stage("stream", without=["stream_b.ini"], lifetime_s=0.2, tick_s=0.05, retry_ms=50) as stage:
         with stage.subscribe() as ada:
             while (event := ada.next()).type != "bye":
                 last = event.last_event_id
             assert (json.loads(event.data)["why"], event.last_event_id) == ("lifetime", last)
-        with EventSourcePool(stage.port, 5, cookie=stage.ada.cookie) as visitors:
-            visitors.wait_until_all(lambda one: one.connections > 3, TIMEOUT_S, "four visits")
+        with EventSourcePool(stage.port, 5, cookie=stage.ada.cookie) as clients:
+            clients.wait_until_all(lambda one: one.connections > 3, TIMEOUT_S, "four visits")
             stage.ada.log_out()
-            visitors.wait_until_all(lambda one: one.given_up.startswith("403"), TIMEOUT_S, "Django's no")
-        for one in visitors.all:
+            clients.wait_until_all(lambda one: one.given_up.startswith("403"), TIMEOUT_S, "Django's no")
+        for one in clients.all:
             numbers = [json.loads(event.data)["number"] for event in one.events if event.type == "train"]
             assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
         ticker_is_replaced_and_goes_on(stage)
@@ -243,20 +243,20 @@ def ticker_is_replaced_and_goes_on(stage):
 
 
 def test_without_any_backend_a_browser_comes_again_and_again_until_there_is_one(quiet, say):
-    with EventSourcePool(quiet.port, 5, cookie=quiet.ada.cookie) as visitors:
-        visitors.wait_until_all(lambda one: one.events, TIMEOUT_S, "a hello")
+    with EventSourcePool(quiet.port, 5, cookie=quiet.ada.cookie) as clients:
+        clients.wait_until_all(lambda one: one.events, TIMEOUT_S, "a hello")
         quiet.stop("stream_a", "stream_b")
-        before = [one.connections for one in visitors.all]
+        before = [one.connections for one in clients.all]
         [missed] = say()
         with quiet.subscribe() as ada:
             assert (ada.head.status, ada.head.get("Content-Type")) == (200, ["text/event-stream; charset=utf-8"])
             assert ada.read_all().startswith(b"retry: ")
             assert b"\n\n" not in ada.body
         wait_for(
-            lambda: all(one.connections > n for one, n in zip(visitors.all, before, strict=True)), TIMEOUT_S, "a try"
+            lambda: all(one.connections > n for one, n in zip(clients.all, before, strict=True)), TIMEOUT_S, "a try"
         )
         quiet.restart("stream_a", "stream_b")
-        visitors.wait_until_all(lambda one: one.last_event_id == missed, TIMEOUT_S, "what they missed")
+        clients.wait_until_all(lambda one: one.last_event_id == missed, TIMEOUT_S, "what they missed")
 
 
 def test_while_redis_is_away_streams_stay_open_and_new_ones_wait(quiet, say):
@@ -303,9 +303,9 @@ def test_an_announcement_that_is_none(quiet, form):
 
 @pytest.mark.core
 def test_a_stranger_neither_hears_nor_says_anything(quiet):
-    with SseClient(quiet.port) as stranger:
-        assert (stranger.head.status, stranger.read_all()) == (403, b"log in first\n")
-        assert stranger.head.get("X-Frame-Options") == ["DENY"]
+    with SseClient(quiet.port) as anonymous:
+        assert (anonymous.head.status, anonymous.read_all()) == (403, b"log in first\n")
+        assert anonymous.head.get("X-Frame-Options") == ["DENY"]
     with SseClient(
         quiet.port, headers=[("X_OFFLOAD", "ada"), ("X-Backend", "a"), ("X-Offload-Backend", "a")]
     ) as forger:

@@ -13,9 +13,9 @@ from ..lesson import observe as listening
 
 
 def test_task_locker(started):
-    hall = started("cache", tick_s=0.05)
+    stage = started("cache", tick_s=0.05)
     got = claims.Fetched()
-    with suppress(OSError), hall.subscribe(timeout_s=claims.PATIENCE_S) as ada:
+    with suppress(OSError), stage.subscribe(timeout_s=claims.PATIENCE_S) as ada:
         got = claims.fetch(ada)
     words = f"event: {got.event}" if got.event else f"no event, and the comment: {got.comment or 'none'}"
     expect("GET /subscribe, as ada", f"{got.status or 'no status'}, {words}", "200, event: payload")
@@ -30,9 +30,9 @@ def test_task_letters(quiet):
 
 
 def test_task_take(started):
-    hall = started("redis", tick_s=0.05)
-    had, again = claims.with_one_key(hall, hall.redis)
-    called = f"the desk with one key: {claims.AT_ONCE} visitors at once, and one who comes later"
+    stage = started("redis", tick_s=0.05)
+    had, again = claims.with_one_key(stage, stage.redis)
+    called = f"the desk with one key: {claims.AT_ONCE} clients at once, and one who comes later"
     expect(
         called,
         f"{had} with the payload, then {'one more' if again else 'a refusal'}",
@@ -47,7 +47,7 @@ def test_task_place(quiet):
 
 
 def test_task_resume(quiet):
-    heard = listening.come_back(quiet, quiet.redis)
-    called = f"GET /subscribe with Last-Event-ID: {heard.behind}, while the feed goes on"
-    came = f"{heard.said - heard.missing} of {heard.said} events, {heard.twice} twice"
-    expect(called, came, f"{heard.said} of {heard.said} events, 0 twice")
+    replayed = listening.reconnect(quiet, quiet.redis)
+    called = f"GET /subscribe with Last-Event-ID: {replayed.behind}, while the feed goes on"
+    came = f"{replayed.published - replayed.missing} of {replayed.published} events, {replayed.twice} twice"
+    expect(called, came, f"{replayed.published} of {replayed.published} events, 0 twice")
