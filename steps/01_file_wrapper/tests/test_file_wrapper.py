@@ -42,7 +42,7 @@ def stages():
 
 @pytest.mark.core
 @pytest.mark.parametrize("variant", ["naive", "file_wrapper"])
-def test_a_bystander_is_answered_only_after_the_download_lets_the_worker_go(stages, variant):
+def test_a_bystander_is_answered_only_after_the_download_ends(stages, variant):
     stage = stages(variant)
     with SlowReader(stage.port, "/file", rate_mib_s=4) as reader:
         holder = holder_of(stage, reader)
@@ -63,7 +63,7 @@ def test_a_bystander_is_answered_only_after_the_download_lets_the_worker_go(stag
 
 
 @pytest.mark.core
-def test_bystanders_are_answered_while_an_offload_thread_carries_the_download(stages):
+def test_bystanders_are_answered_while_an_offload_thread_sends_the_file(stages):
     stage = stages("offload")
     [before] = stage.workers()
     with SlowReader(stage.port, "/file", rate_mib_s=4) as reader:
@@ -134,7 +134,7 @@ def take_nothing(stage):
     return client
 
 
-def test_a_visitor_who_takes_nothing_is_cut_off_by_a_worker_and_held_by_an_offload_thread():
+def test_a_worker_drops_a_stalled_client_and_an_offload_thread_does_not():
     """uWSGI's socket-timeout, 4 s unless set, counts while a worker waits; nothing like it ends an offloaded one."""
     short = ["--socket-timeout", "1"]
     with Stage(STEP, "offload", options=short) as offload, Stage(STEP, "file_wrapper", options=short) as blocking:
@@ -145,7 +145,7 @@ def test_a_visitor_who_takes_nothing_is_cut_off_by_a_worker_and_held_by_an_offlo
             assert find_socket_owners(offload.port, held.getsockname()[1], offload.front.pids())
 
 
-def test_a_visitor_who_reads_steadily_but_too_slowly_gets_a_broken_file_from_a_worker():
+def test_a_steady_client_that_is_too_slow_gets_a_broken_file_from_a_worker():
     """socket-timeout asks for room in the send buffer, and the kernel reports room only when much of it is empty."""
     with Stage(STEP, "file_wrapper", options=["--socket-timeout", "1"]) as stage:
         with SlowReader(stage.port, "/file", rate_mib_s=0.1) as reader:
@@ -163,7 +163,7 @@ LIMITED = """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="TCP_USER_TIMEOUT, tcp(7), is Linux's")
-def test_the_kernel_ends_an_offloaded_visitor_who_takes_nothing_where_the_app_asked_it_to(tmp_path):
+def test_the_kernel_drops_a_stalled_offloaded_client_if_the_app_asks(tmp_path):
     step = manifest.find(STEP)
     app = (step.folder / "file_wrapper.py").read_text()
     returns = '    return environ["wsgi.file_wrapper"]'

@@ -49,7 +49,7 @@ def ada(stage):
 
 
 @pytest.mark.parametrize("name", ["größe.txt", "价目表.pdf", 'two "words" 100%.txt'], ids=ascii)
-def test_a_member_gets_the_file_from_an_offload_thread_with_the_views_headers(stage, ada, name):
+def test_a_user_gets_the_file_from_an_offload_thread_with_djangos_headers(stage, ada, name):
     (stage.run / "served" / name).write_bytes(HELLO)
     before = idle_workers(stage)[0].offloaded
     answer = fetch(stage.port, f"/files/{quote(os.fsencode(name))}", headers=ada)

@@ -30,7 +30,7 @@ def stage():
 
 
 @pytest.mark.core
-def test_blocking_keeps_a_bystander_waiting_until_the_download_lets_go():
+def test_blocking_delays_a_bystander_until_the_download_ends():
     with Stage(STEP, "blocking") as stage, SlowReader(stage.port, "/file", rate_mib_s=4) as reader:
         wait_for(lambda: stage.workers()[0].busy, 10, "the worker busy with the download")
         with socket.create_connection(("127.0.0.1", stage.port)) as bystander:
@@ -48,7 +48,7 @@ def test_blocking_keeps_a_bystander_waiting_until_the_download_lets_go():
 
 
 @pytest.mark.core
-def test_xsendfile_answers_a_bystander_while_an_offload_thread_sends_the_file(stage):
+def test_xsendfile_answers_a_bystander_while_a_thread_sends_the_file(stage):
     before = stage.workers()[0].offloaded
     with SlowReader(stage.port, "/file", rate_mib_s=4) as reader:
         pong = ping(stage.port, timeout_s=30)
@@ -214,7 +214,7 @@ def test_a_request_header_cannot_name_a_file(stage):
     assert (answer.status, answer.body) == (404, b"404 Not Found\n")
 
 
-def test_head_says_what_get_would_and_sends_nothing(stage):
+def test_head_has_the_headers_of_get_and_no_body(stage):
     got = fetch(stage.port, "/file?name=hello.txt")
     answer = fetch(stage.port, "/file?name=hello.txt", method="HEAD")
     assert (answer.status, answer.body) == (200, b"")
@@ -227,7 +227,7 @@ def test_another_method_gets_405(stage):
     assert answer.body == b"405 Method Not Allowed\n"
 
 
-def test_range_is_ignored_and_the_whole_file_comes(stage):
+def test_range_is_ignored_and_the_whole_file_is_sent(stage):
     answer = fetch(stage.port, "/file?name=hello.txt", headers={"Range": "bytes=4-8"})
     assert (answer.status, answer.headers["Content-Range"], answer.body) == (200, None, HELLO)
 

@@ -57,7 +57,7 @@ def is_offloaded(stage):
 
 @each_front
 @pytest.mark.parametrize("away", [stopped, stuck])
-def test_while_the_backend_is_away_an_eventsource_gets_200_and_a_time_to_retry(stage, away):
+def test_without_a_backend_an_eventsource_gets_200_and_a_time_to_retry(stage, away):
     [before] = stage.workers()
     with away(stage.backend):
         for _ in range(2):
@@ -69,7 +69,7 @@ def test_while_the_backend_is_away_an_eventsource_gets_200_and_a_time_to_retry(s
 
 
 @each_front
-def test_an_anonymous_client_is_refused_whether_the_backend_is_there_or_not(stage):
+def test_an_anonymous_client_is_refused_with_and_without_a_backend(stage):
     with stuck(stage.backend), SseClient(stage.port) as anonymous:
         assert (anonymous.head.status, anonymous.read_all()) == (403, b"log in first\n")
     wait_for(lambda: is_offloaded(stage), TIMEOUT_S, "a stream offloaded again")

@@ -68,7 +68,7 @@ def restart(backend):
 
 
 @pytest.mark.parametrize("stage", ["header"], indirect=True)
-def test_the_whole_visit(stage, browser, page):
+def test_a_whole_session_in_chromium_works(stage, browser, page):
     errors = []
     page.on("pageerror", lambda error: errors.append(error))
     log_in(page, stage.url)
@@ -138,7 +138,7 @@ def answers_of_nginx(stage):
     return [line.split('"')[2].split()[0] for line in lines if '"GET /subscribe HTTP/2.0"' in line]
 
 
-def test_behind_nginx_only_a_get_is_told_to_come_back(proxied):
+def test_behind_nginx_only_a_get_is_told_to_retry(proxied):
     front = proxied.process("header")
     front.stop()
     try:
@@ -156,7 +156,7 @@ def test_behind_nginx_only_a_get_is_told_to_come_back(proxied):
 
 
 @pytest.mark.parametrize("name", ["sse", "header"])
-def test_behind_nginx_a_stream_comes_back_whatever_restarts(proxied, page, name):
+def test_behind_nginx_a_stream_survives_every_restart(proxied, page, name):
     log_in(page, proxied.proxy.url)
     page.wait_for_function(f"{NEWEST} >= 2")
     last, ended = page.evaluate(NEWEST), len(answers_of_nginx(proxied))

@@ -81,7 +81,7 @@ def variables(packet):
 
 @each_front
 @pytest.mark.parametrize("status", [200, 204, 304, 403, 500])
-def test_whatever_the_answer_no_request_header_hands_it_over(front, status):
+def test_no_request_header_offloads_whatever_django_answers(front, status):
     plain = fetch_raw(front.port, raw(front, f"/{status}"))
     assert plain.startswith(b"HTTP/1.1 %d As Asked\r\n" % status)
     with trap(front) as listener:
@@ -92,7 +92,7 @@ def test_whatever_the_answer_no_request_header_hands_it_over(front, status):
 
 
 @pytest.mark.parametrize("front", ["header", "no_start_response", "content_type", "addvar", "goto"], indirect=True)
-def test_what_a_visitor_sends_arrives_under_another_name_than_what_django_says(front):
+def test_a_clients_header_arrives_under_another_name_than_djangos(front):
     pairs = variables(handed_over(front, raw(front, "/yes" + QUERY, IMITATIONS)))
     names = Counter(name for name, _ in pairs)
     assert (names["X_OFFLOAD"], dict(pairs)["X_OFFLOAD"]) == (1, "ada")
@@ -102,7 +102,7 @@ def test_what_a_visitor_sends_arrives_under_another_name_than_what_django_says(f
 
 
 @pytest.mark.parametrize("front", ["http_proxy"], indirect=True)
-def test_the_line_that_names_the_visitor_stands_before_all_that_the_visitor_sent(front):
+def test_the_line_that_names_the_user_precedes_all_that_the_client_sent(front):
     received = handed_over(front, raw(front, "/yes" + QUERY, IMITATIONS) + b"GET /next HTTP/1.1\r\n\r\n")
     first, _, rest = received.partition(b"\r\n")
     assert first == b"GET /subscribe?user=ada&region=north HTTP/1.0"
@@ -121,7 +121,7 @@ def test_the_line_that_names_the_visitor_stands_before_all_that_the_visitor_sent
     ],
     ids=["bytes", "headers"],
 )
-def test_a_request_that_fills_the_buffer_is_handed_over_whole_or_not_at_all(front, fillings, says):
+def test_a_request_that_fills_the_buffer_is_offloaded_whole_or_not_at_all(front, fillings, says):
     added = b"north" if front.front.name in ("addvar", "goto", "http_proxy") else b"ada"
     with trap(front) as listener:
         for filling in fillings:

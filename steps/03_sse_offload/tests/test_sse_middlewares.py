@@ -69,7 +69,7 @@ def test_no_middleware_touches_the_stream(front):
 
 
 @pytest.mark.parametrize("front", ["header", "no_start_response"], indirect=True)
-def test_no_middleware_touches_the_answer_meanwhile(front):
+def test_no_middleware_touches_the_response_without_a_backend(front):
     front.backend.stop()
     with front.subscribe(headers=ACCEPTS) as ada:
         body = ada.read_all()

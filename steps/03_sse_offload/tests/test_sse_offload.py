@@ -53,7 +53,7 @@ def test_strict_clients_see_each_event_with_its_id_and_no_other(stage, client):
 
 
 @each_front
-def test_there_is_one_set_of_headers_and_it_does_not_show_the_handover(stage):
+def test_there_is_one_set_of_headers_without_the_offload_header(stage):
     with stage.subscribe() as ada:
         ada.next()
     names = [name for name, _ in ada.head.headers]
@@ -70,7 +70,7 @@ def test_there_is_one_set_of_headers_and_it_does_not_show_the_handover(stage):
 
 @pytest.mark.core
 @each_front
-def test_fifty_streams_are_open_and_a_bystander_is_answered_by_the_same_worker(stage):
+def test_beside_fifty_streams_the_same_worker_answers_a_bystander(stage):
     [before] = stage.workers()
     with EventStreamPool(stage.port, 50, cookie=stage.ada.cookie) as streams:
         streams.wait_for_events(each=2, timeout_s=TIMEOUT_S)
@@ -81,7 +81,7 @@ def test_fifty_streams_are_open_and_a_bystander_is_answered_by_the_same_worker(s
 
 
 @each_front
-def test_the_visitors_socket_stays_with_the_worker_which_is_idle(stage):
+def test_the_idle_worker_keeps_the_clients_socket(stage):
     with stage.subscribe() as ada:
         ada.next()
         [worker] = stage.workers()
@@ -91,7 +91,7 @@ def test_the_visitors_socket_stays_with_the_worker_which_is_idle(stage):
 
 
 @each_front
-def test_a_visitor_who_leaves_frees_the_greenlet_and_both_descriptors(stage):
+def test_a_client_that_leaves_frees_the_greenlet_and_both_descriptors(stage):
     wait_for(lambda: not stage.open_streams(), TIMEOUT_S, "the streams of earlier tests gone")
     before = stage.descriptors()
     with EventStreamPool(stage.port, 5, cookie=stage.ada.cookie) as streams:
@@ -103,7 +103,7 @@ def test_a_visitor_who_leaves_frees_the_greenlet_and_both_descriptors(stage):
 
 
 @each_front
-def test_every_name_arrives_whole_and_does_nothing(stage):
+def test_every_name_arrives_whole_and_has_no_effect(stage):
     for name in NAMES:
         with stage.changed("auth_user", "username", name), stage.subscribe() as client:
             ticket = json.loads(client.next().data)
@@ -111,13 +111,13 @@ def test_every_name_arrives_whole_and_does_nothing(stage):
 
 
 @each_front
-def test_a_visitor_who_comes_back_goes_on_after_the_last_ticket(stage):
+def test_a_client_that_reconnects_goes_on_after_the_last_ticket(stage):
     with stage.subscribe(headers=[("Last-Event-ID", "41")]) as ada:
         assert ada.next().last_event_id == "42"
 
 
 @each_front
-def test_every_ticket_that_was_handed_out_is_known_again(stage):
+def test_every_ticket_that_was_sent_is_recognised(stage):
     with stage.subscribe(headers=[("Last-Event-ID", "999999998")]) as ada:
         last = [ada.next().last_event_id for _ in range(2)]
     assert last == ["999999999", "1"]
@@ -126,7 +126,7 @@ def test_every_ticket_that_was_handed_out_is_known_again(stage):
 
 
 @each_front
-def test_a_forged_last_ticket_counts_for_nothing(stage):
+def test_a_forged_last_ticket_is_ignored(stage):
     for forged in ("-1", "1e9", "¹²", "9" * 5000, "1\n2", "../../etc"):
         with stage.subscribe(headers=[("Last-Event-ID", forged)]) as ada:
             assert ada.next().last_event_id == "1"

@@ -56,30 +56,30 @@ def is_refused(stage, **how):
 
 @pytest.mark.core
 @every_front
-def test_a_stranger(stage):
+def test_an_anonymous_client_is_refused(stage):
     is_refused(stage, cookie="")
 
 
 @every_front
-def test_a_made_up_session(stage):
+def test_a_made_up_session_is_refused(stage):
     for cookie in ("sessionid=0123456789abcdef0123456789abcdef", "sessionid=", "sessionid='; --"):
         is_refused(stage, cookie=cookie)
 
 
 @every_front
-def test_an_expired_session(stage):
+def test_an_expired_session_is_refused(stage):
     with stage.changed("django_session", "expire_date", "2001-01-01 00:00:00"):
         is_refused(stage)
 
 
 @every_front
-def test_an_inactive_user(stage):
+def test_an_inactive_user_is_refused(stage):
     with stage.changed("auth_user", "is_active", 0):
         is_refused(stage)
 
 
 @every_front
-def test_another_method(stage):
+def test_another_method_is_refused(stage):
     for method in ("HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "SUBSCRIBE"):
         answer = stage.ada.ask(method, "/subscribe")
         assert answer.status == 405
@@ -89,7 +89,7 @@ def test_another_method(stage):
 
 
 @every_front
-def test_a_stranger_who_sends_what_django_would(stage):
+def test_an_anonymous_client_with_djangos_headers_is_refused(stage):
     [before] = stage.workers()
     for headers in [*([header] for header in IMITATIONS), IMITATIONS]:
         is_refused(stage, cookie="", path="/subscribe" + QUERY, headers=headers)

@@ -52,7 +52,7 @@ def all_are_back(streams, *, after):
 
 
 @pytest.mark.parametrize("name", ["header", "sse"])
-def test_four_reloads_under_load_refuse_nobody_and_lose_no_stream(stage, name):
+def test_four_reloads_under_load_refuse_no_client_and_lose_no_stream(stage, name):
     process = stage.process(name)
     with EventSourcePool(stage.port, STREAMS, cookie=stage.ada.cookie) as streams:
         streams.wait_until_all(lambda one: one.events, PATIENCE_S, "a first event")

@@ -30,7 +30,7 @@ def stages(tmp_path_factory):
         yield stages
 
 
-def test_a_comment_now_and_then_shows_who_has_left(stages):
+def test_a_regular_comment_shows_which_client_has_left(stages):
     stage = stages["quiet"]
     with stage.subscribe() as ada:
         ada.next()
@@ -41,7 +41,7 @@ def test_a_comment_now_and_then_shows_who_has_left(stages):
     wait_for(lambda: not stage.open_streams(), TIMEOUT_S, "the greenlet gone, long before the next ticket")
 
 
-def test_without_it_the_front_lets_go_and_the_backend_does_not_know(stages):
+def test_without_a_heartbeat_the_backend_misses_a_disconnect(stages):
     stage = stages["silent"]
     with stage.subscribe() as stays:
         stays.next()  # whatever a first stream makes the processes open once is open now

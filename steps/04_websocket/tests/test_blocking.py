@@ -27,7 +27,7 @@ def state(stage, client_port: int) -> str:
 
 
 @pytest.mark.core
-def test_django_is_gone_with_one_visitor_and_stays_gone_after_the_visitor_until_the_board_ends():
+def test_one_client_blocks_django_until_the_backend_ends():
     with Board("blocking") as stage:
         client = ask(stage, upgrade_request(stage.port, "/ws", {"Cookie": stage.ada}))
         port = client.getsockname()[1]

@@ -111,7 +111,7 @@ def recorded(engine_name: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("engine_name", ["wheel", "built"])
-def test_the_native_backend_keeps_no_rule_but_those_it_kept_before(engine_name, request):
+def test_the_native_backend_breaks_exactly_the_recorded_rules(engine_name, request):
     uwsgi = binary.find("wheel") if engine_name == "wheel" else request.getfixturevalue("built")
     owed = {case.number: in_short(case.hears, case.fails or case.closes) for case in CASES}
     with Board("native", tick_s=0.02, engine=uwsgi) as native:
@@ -197,7 +197,7 @@ def heard_by_another(stage: Board, data: bytes, wait: bool) -> list[str]:
         return until_visitors(witness, 1)
 
 
-def test_whatever_one_client_throws_at_it_the_others_hear_only_its_lawful_messages():
+def test_others_get_only_the_valid_messages_of_a_client_that_breaks_rules():
     @FUZZ
     @given(st.lists(frames(OFTEN + list(range(16))) | GARBAGE, max_size=8), CUT)
     def attack(pieces, cut):
@@ -220,7 +220,7 @@ def half_a_message(client, data: bytes) -> None:
 
 
 @pytest.mark.core
-def test_a_fragment_belongs_to_one_client_and_another_one_cannot_continue_it(offload):
+def test_a_fragment_belongs_to_one_client_and_no_other_can_continue_it(offload):
     with offload.visit(offload.ada) as ada, offload.visit(offload.grace) as grace:
         half_a_message(ada, b"my password is ")
         grace.send(frame(CONTINUATION, b"whatever she said"))
@@ -232,14 +232,14 @@ def test_a_fragment_belongs_to_one_client_and_another_one_cannot_continue_it(off
 
 
 @pytest.mark.core
-def test_on_the_native_backend_another_client_publishes_what_one_left_unfinished(native_stock):
+def test_the_native_backend_posts_a_fragment_in_another_clients_name(native_stock):
     with native_stock.visit(native_stock.ada) as ada, native_stock.visit(native_stock.grace) as grace:
         half_a_message(ada, b"my password is ")
         grace.send(frame(CONTINUATION, b"whatever she said"))
         assert next_news(grace, "text") == {"user": "grace", "text": "my password is whatever she said"}
 
 
-def test_on_the_native_backend_seven_bytes_kill_the_worker_and_everybodys_connection(native_stock):
+def test_seven_bytes_kill_the_native_backend_with_all_connections(native_stock):
     [before] = native_stock.process("ws_native").workers()
     with native_stock.visit(native_stock.ada) as bystander, native_stock.visit(native_stock.grace) as grace:
         grace.send(frame(CONTINUATION, b"x"))

@@ -58,7 +58,7 @@ def test_two_browsers_miss_nothing_while_both_backends_are_killed(browser, quiet
         page.context.close()
 
 
-def test_the_parcel_arrives_on_the_page(browser, started):
+def test_the_payload_arrives_on_the_page(browser, started):
     page = log_in(browser, started("cache", tick_s=0.05), "ada", "lovelace")
     page.wait_for_function("document.querySelectorAll('#events li').length == 8")
     assert page.locator("#state").inner_text().startswith("a payload for ada: 125128 characters, 2000 departures")

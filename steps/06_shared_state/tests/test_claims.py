@@ -96,7 +96,7 @@ PAYLOAD = json.dumps({"for": "ada", "departures": [{"train": 1}] * 100})
 
 
 @pytest.mark.core
-def test_what_arrives_is_more_than_variables_can_carry_and_django_is_free(claims):
+def test_the_payload_exceeds_all_variables_and_django_is_free(claims):
     [before] = claims.stage.workers()
     with claims.stage.subscribe() as ada:
         payload = json.loads(ada.next().data)
@@ -108,7 +108,7 @@ def test_what_arrives_is_more_than_variables_can_carry_and_django_is_free(claims
         assert after.offloaded == before.offloaded + 1
 
 
-def test_everybody_gets_their_own_and_nobody_sees_a_key(claims):
+def test_every_user_gets_her_own_payload_and_sees_no_key(claims):
     grace = Session(claims.stage.port)
     grace.log_in("grace", "hopper")
     for cookie, name in ((claims.stage.ada.cookie, "ada"), (grace.cookie, "grace")):
@@ -117,7 +117,7 @@ def test_everybody_gets_their_own_and_nobody_sees_a_key(claims):
             assert not [name for name, _ in client.head.headers if "offload" in name.lower()]
 
 
-def test_a_stranger_leaves_no_parcel_behind(claims):
+def test_an_anonymous_client_leaves_no_payload(claims):
     [before] = claims.stage.workers()
     with SseClient(claims.stage.port, headers=[("X-Parcel", "A" * 43), ("X_PARCEL", "A" * 43)]) as anonymous:
         assert (anonymous.head.status, anonymous.read_all()) == (403, b"log in first\n")
@@ -135,7 +135,7 @@ def test_a_key_works_once(claims, key):
     assert claims.is_refused(key)
 
 
-def test_of_twenty_who_claim_at_once_with_one_key_one_gets_the_parcel(claims, key):
+def test_of_twenty_claims_at_once_with_one_key_one_gets_the_payload(claims, key):
     claims.put(key, PAYLOAD)
     asked = [claims.ask(key) for _ in range(20)]
     statuses = sorted(head_of(connection)[0].status for connection in asked)
@@ -144,18 +144,18 @@ def test_of_twenty_who_claim_at_once_with_one_key_one_gets_the_parcel(claims, ke
     assert statuses == [200] + [410] * 19
 
 
-def test_an_expired_key(claims, key):
+def test_an_expired_key_is_refused(claims, key):
     claims.put(key, PAYLOAD, life_s=1)
     wait_for(lambda: not claims.has(key), TIMEOUT_S, "the payload gone")
     assert claims.is_refused(key)
 
 
 @pytest.mark.parametrize("forged", MALFORMED, ids=ascii)
-def test_a_malformed_key(claims, forged):
+def test_a_malformed_key_is_refused(claims, forged):
     assert claims.is_refused(forged)
 
 
-def test_an_invented_key(claims, key):
+def test_an_invented_key_is_refused(claims, key):
     assert claims.is_refused(key)
 
 
@@ -175,7 +175,7 @@ def is_asked_to_come_again(answer, start):
     return True
 
 
-def test_while_the_desk_stands_still_a_client_is_asked_to_come_again_and_leaves_no_parcel(claims):
+def test_a_client_of_a_stopped_backend_retries_and_leaves_no_payload(claims):
     stage = claims.stage
     name = f"{stage.front.name}_claims"
     pid = stage.kill_worker(name, signal.SIGSTOP)
@@ -190,7 +190,7 @@ def test_while_the_desk_stands_still_a_client_is_asked_to_come_again_and_leaves_
 
 
 @with_redis
-def test_without_redis_a_browser_is_asked_to_come_again_and_then_gets_its_parcel(claims, key):
+def test_without_redis_a_browser_retries_and_then_gets_its_payload(claims, key):
     stage = claims.stage
     os.kill(stage.process("store").pid, signal.SIGSTOP)  # or it would start another
     try:
@@ -205,7 +205,7 @@ def test_without_redis_a_browser_is_asked_to_come_again_and_then_gets_its_parcel
 
 
 @with_cache
-def test_a_full_cache_makes_visitors_wait_until_there_is_room(claims):
+def test_a_full_cache_makes_clients_retry_until_there_is_room(claims):
     keys = [secrets.token_urlsafe(32) for _ in range(CACHE_ITEMS - 1)]  # the first place is uWSGI's own
     for key in keys:
         claims.put(key, PAYLOAD)
@@ -219,7 +219,7 @@ def test_a_full_cache_makes_visitors_wait_until_there_is_room(claims):
 
 
 @with_cache
-def test_while_django_is_busy_its_cache_is_too_but_the_desk_goes_on_reading_out(claims, key):
+def test_a_busy_django_delays_its_cache_but_not_the_open_streams(claims, key):
     claims.put(key, PAYLOAD)
     with claims.ask(key) as lucky:
         assert head_of(lucky)[0].status == 200
@@ -239,7 +239,7 @@ def test_while_django_is_busy_its_cache_is_too_but_the_desk_goes_on_reading_out(
 
 
 @with_cache
-def test_a_new_worker_finds_the_parcels_again_a_new_master_does_not(claims, key):
+def test_a_new_worker_finds_the_payloads_and_a_new_master_does_not(claims, key):
     claims.put(key, PAYLOAD)
     claims.stage.other_worker("cache", claims.stage.kill_worker("cache"))
     assert claims.has(key)
@@ -247,7 +247,7 @@ def test_a_new_worker_finds_the_parcels_again_a_new_master_does_not(claims, key)
     assert not claims.has(key)
 
 
-def test_a_parcel_larger_than_a_block_is_a_mistake_and_said_to_be_one(make_stage):
+def test_a_payload_larger_than_a_block_is_reported_as_an_error(make_stage):
     with make_stage("cache", without=["cache_claims.ini"], block_bytes=4096) as stage, stage.subscribe() as ada:
         assert ada.head.status == 507
         assert b"do not fit into a block of 4096" in ada.read_all()

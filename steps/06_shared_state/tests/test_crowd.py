@@ -67,7 +67,7 @@ def test_all_streams_are_open_and_both_backends_have_a_share(crowd):
 
 
 @pytest.mark.parametrize("whose", ["a backend's", "Django's"])
-def test_kill_9_of_a_worker(crowd, talk, whose):
+def test_kill_9_of_a_worker_loses_no_event(crowd, talk, whose):
     name = busier(crowd) if whose == "a backend's" else "stream"
     killed = crowd.kill_worker(name)
     talk()
@@ -76,13 +76,13 @@ def test_kill_9_of_a_worker(crowd, talk, whose):
 
 
 @pytest.mark.parametrize("whose", ["a backend's", "Django's"])
-def test_a_graceful_reload(crowd, talk, whose):
+def test_a_graceful_reload_loses_no_event(crowd, talk, whose):
     crowd.reload(busier(crowd) if whose == "a backend's" else "stream")
     talk()
     wait_for(lambda: crowd.came_back() > COUNT / 5, TIMEOUT_S, "its clients coming back")
 
 
-def test_kill_9_of_a_whole_backend_which_stays_away(crowd, talk):
+def test_kill_9_of_a_backend_that_stays_down_loses_no_event(crowd, talk):
     killed, other = ("stream_a", "stream_b") if busier(crowd) == "stream_a" else ("stream_b", "stream_a")
     for pid in crowd.process(killed).pids():
         os.kill(pid, signal.SIGKILL)
@@ -92,7 +92,7 @@ def test_kill_9_of_a_whole_backend_which_stays_away(crowd, talk):
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_redis_restarted_with_its_file(crowd, talk, how):
+def test_redis_restarted_with_its_file_loses_no_event(crowd, talk, how):
     before = crowd.redis_pid()
     talk()
     os.kill(before, how)
@@ -101,7 +101,7 @@ def test_redis_restarted_with_its_file(crowd, talk, how):
     assert crowd.came_back() == 0, "the streams stay open meanwhile"
 
 
-def test_a_backend_that_stands_still(crowd, talk):
+def test_a_stopped_backend_loses_no_event(crowd, talk):
     pid = crowd.kill_worker(busier(crowd), signal.SIGSTOP)
     try:
         talk()
@@ -110,7 +110,7 @@ def test_a_backend_that_stands_still(crowd, talk):
     assert crowd.came_back() == 0, "nobody lost the connection"
 
 
-def test_a_network_that_is_cut_for_15_trains(crowd, talk, feed):
+def test_a_network_that_is_cut_for_15_events_loses_none(crowd, talk, feed):
     crowd.network.cut()
     trains(crowd, feed, 15)  # 3 seconds
     crowd.network.restore()
@@ -118,7 +118,7 @@ def test_a_network_that_is_cut_for_15_trains(crowd, talk, feed):
     wait_for(lambda: crowd.came_back() >= COUNT / 2, TIMEOUT_S, "half of them coming back")
 
 
-def test_all_of_it_at_once(crowd, talk):
+def test_all_failures_at_once_lose_no_event(crowd, talk):
     for pid in [*(crowd.worker(name) for name in ("stream_a", "stream_b", "stream")), crowd.redis_pid()]:
         os.kill(pid, signal.SIGKILL)
     talk()

@@ -95,7 +95,7 @@ def inside(name, act):
         raise raised[0]
 
 
-def test_a_host_is_cut_off_for_a_while_and_nobody_misses_anything(hosts, feed, tmp_path):
+def test_no_client_misses_an_event_while_a_host_is_cut_off(hosts, feed, tmp_path):
     inside(hosts["middle"], lambda: cut_off_a_host(hosts, feed, tmp_path))
 
 

@@ -35,7 +35,7 @@ def ids(client, count):
 
 
 @pytest.mark.core
-def test_a_new_visitor_is_told_the_place_and_gets_what_comes_behind_it(quiet, say):
+def test_a_new_client_gets_an_id_and_the_events_after_it(quiet, say):
     with quiet.subscribe() as ada:
         hello = ada.next()
         assert (hello.type, json.loads(hello.data)["for"]) == ("hello", "ada")
@@ -77,7 +77,7 @@ def served_by(stage):
 
 
 @pytest.mark.parametrize(("name", "other"), [("stream_a", "stream_b"), ("stream_b", "stream_a")])
-def test_a_backend_that_stands_still_is_passed_over(quiet, name, other):
+def test_a_stopped_backend_is_passed_over(quiet, name, other):
     [worker] = quiet.process(name).workers()
     os.kill(worker.pid, signal.SIGSTOP)
     try:
@@ -100,7 +100,7 @@ def test_a_stream_cut_anywhere_loses_nothing_and_repeats_nothing(quiet, say):
 
 
 @pytest.mark.core
-def test_whoever_comes_back_goes_on_where_they_were_at_either_backend(quiet, say):
+def test_a_client_reconnects_to_either_backend_without_a_gap(quiet, say):
     first, *rest = say(10)
     seen = set()
     while len(seen) < 2:
@@ -114,14 +114,14 @@ def test_whoever_comes_back_goes_on_where_they_were_at_either_backend(quiet, say
                 pass
 
 
-def test_a_past_of_many_pages_arrives_whole(quiet, feed):
+def test_a_history_of_many_pages_arrives_whole(quiet, feed):
     first, *rest = [feed.publish(quiet.redis, "notice", history=1000, text="all change") for _ in range(350)]
     with come_back(quiet, first) as ada:
         assert ada.next().type == "hello"
         assert ids(ada, 349) == rest
 
 
-def test_whoever_was_away_for_longer_than_the_history_is_told_so_and_goes_on_from_there(quiet, say, feed):
+def test_a_client_away_longer_than_the_history_gets_a_reset_and_goes_on(quiet, say, feed):
     [long_ago] = say()
     say(400)  # more than what is kept: Redis throws away a hundred at a time
     oldest = quiet.redis.xrange(feed.FEED, count=1)[0][0]
@@ -140,7 +140,7 @@ def test_whoever_was_away_for_longer_than_the_history_is_told_so_and_goes_on_fro
 
 
 @pytest.mark.parametrize("forged", FORGED, ids=ascii)
-def test_a_place_that_never_was_in_the_feed_is_a_reset(quiet, say, forged):
+def test_an_id_that_never_was_in_the_feed_causes_a_reset(quiet, say, forged):
     say()
     with come_back(quiet, forged.encode().decode("latin-1")) as ada:
         reset = ada.next()
@@ -149,7 +149,7 @@ def test_a_place_that_never_was_in_the_feed_is_a_reset(quiet, say, forged):
         assert goes_on(quiet, ada, reset.last_event_id)
 
 
-def test_redis_that_comes_back_with_nothing_is_a_reset(quiet, say, feed):
+def test_redis_restarted_without_its_data_causes_a_reset(quiet, say, feed):
     before, *_ = say(20)  # so many that its id, which tells the millisecond, is not made once more
     quiet.redis.flushall()
     say()
@@ -157,7 +157,7 @@ def test_redis_that_comes_back_with_nothing_is_a_reset(quiet, say, feed):
         assert ada.next().type == "reset"
 
 
-def test_those_who_are_there_when_redis_loses_everything_are_reset_too(quiet, say):
+def test_connected_clients_are_reset_when_redis_loses_its_data(quiet, say):
     with EventSourcePool(quiet.port, 4, cookie=quiet.ada.cookie) as clients:
         clients.wait_until_all(lambda one: one.events, TIMEOUT_S, "a hello")
         quiet.redis.flushall()
@@ -167,7 +167,7 @@ def test_those_who_are_there_when_redis_loses_everything_are_reset_too(quiet, sa
         clients.wait_until_all(lambda one: one.last_event_id == now, TIMEOUT_S, "the feed going on")
 
 
-def test_every_browser_is_told_another_time_to_wait(quiet):
+def test_every_browser_gets_a_different_retry_time(quiet):
     told = []
     for _ in range(10):
         with quiet.subscribe() as ada:
@@ -178,7 +178,7 @@ def test_every_browser_is_told_another_time_to_wait(quiet):
     assert len(set(told)) > 1
 
 
-def test_whoever_takes_nothing_is_sent_away_with_a_word_and_gets_the_rest_on_return(quiet, say):
+def test_a_stalled_client_gets_a_bye_and_the_rest_when_it_reconnects(quiet, say):
     big = "x" * 200_000
     with socket.socket() as lazy:
         lazy.settimeout(scaled(TIMEOUT_S))
@@ -204,7 +204,7 @@ def test_whoever_takes_nothing_is_sent_away_with_a_word_and_gets_the_rest_on_ret
         assert ids(back, 80 - len(had)) == said[len(had) :]
 
 
-def test_fifty_visitors_cost_redis_no_connection(quiet, say):
+def test_fifty_clients_need_no_further_connection_to_redis(quiet, say):
     for _ in range(2):  # each backend has its reader by now, and one for the past
         with come_back(quiet, say()[0]) as ada:
             ada.next()
@@ -216,7 +216,7 @@ def test_fifty_visitors_cost_redis_no_connection(quiet, say):
         assert quiet.redis.info("clients")["connected_clients"] <= before + 2 * 4
 
 
-def test_a_visit_ends_now_and_then_so_that_django_is_asked_again(make_stage):
+def test_a_stream_ends_regularly_so_that_django_is_asked_again(make_stage):
     with make_stage("stream", without=["stream_b.ini"], lifetime_s=0.2, tick_s=0.05, retry_ms=50) as stage:
         with stage.subscribe() as ada:
             while (event := ada.next()).type != "bye":
@@ -242,7 +242,7 @@ def ticker_is_replaced_and_goes_on(stage):
     wait_for(lambda: stage.redis.xlen("feed") > before + 3, TIMEOUT_S, "trains of another publisher")
 
 
-def test_without_any_backend_a_browser_comes_again_and_again_until_there_is_one(quiet, say):
+def test_without_any_backend_a_browser_retries_until_there_is_one(quiet, say):
     with EventSourcePool(quiet.port, 5, cookie=quiet.ada.cookie) as clients:
         clients.wait_until_all(lambda one: one.events, TIMEOUT_S, "a hello")
         quiet.stop("stream_a", "stream_b")
@@ -282,7 +282,7 @@ def announce(stage, text, token=None, **form):
     return stage.ada.ask("POST", "/announce", form=form)
 
 
-def test_an_announcement_that_is_sent_again_is_made_once(quiet):
+def test_an_announcement_that_is_sent_again_is_published_once(quiet):
     token = str(uuid.uuid4())
     with quiet.subscribe() as grace:
         grace.next()
@@ -297,12 +297,12 @@ def test_an_announcement_that_is_sent_again_is_made_once(quiet):
 
 
 @pytest.mark.parametrize("form", [{"text": ""}, {"text": "x" * 201}, {"token": "short"}], ids=str)
-def test_an_announcement_that_is_none(quiet, form):
+def test_an_invalid_announcement_is_refused(quiet, form):
     assert announce(quiet, **{"text": "fine", **form}).status == 400
 
 
 @pytest.mark.core
-def test_a_stranger_neither_hears_nor_says_anything(quiet):
+def test_an_anonymous_client_gets_no_event_and_publishes_none(quiet):
     with SseClient(quiet.port) as anonymous:
         assert (anonymous.head.status, anonymous.read_all()) == (403, b"log in first\n")
         assert anonymous.head.get("X-Frame-Options") == ["DENY"]
