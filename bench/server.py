@@ -15,9 +15,9 @@ from offload_lab.clients import ping
 from offload_lab.paths import ROOT
 from offload_lab.process.deadlines import Deadline
 from offload_lab.process.process import Process
+from offload_lab.process.server_process import free_port
 from offload_lab.stages.stage import short_private_folder
 from offload_lab.uwsgi import binary
-from offload_lab.uwsgi.server import free_port
 
 from . import tree
 from .contestants import Contestant

@@ -4,11 +4,12 @@ import os
 from itertools import islice
 
 from offload_lab.system import is_linux
+from offload_lab.uwsgi.stats import WorkerStats
 
 from . import programs
 from .process.polling import wait_for
 from .stages.stage import Stage
-from .uwsgi.server import Uwsgi, Worker
+from .uwsgi.server import Uwsgi
 
 IDLE_S = 30.0
 
@@ -40,9 +41,9 @@ def require_program(name: str) -> str:
     return str(found)
 
 
-def idle_workers(server: Stage | Uwsgi) -> list[Worker]:
+def idle_workers(server: Stage | Uwsgi) -> list[WorkerStats]:
     """The workers of `server` once none is busy: a client has its answer before uWSGI has counted the request."""
-    found: list[Worker] = []
+    found: list[WorkerStats] = []
 
     def idle() -> bool:
         found[:] = server.workers()

@@ -12,9 +12,9 @@ import click
 from offload_lab.errors import LabError
 from offload_lab.exercises import check as checks
 from offload_lab.exercises import progress, workspace
+from offload_lab.process.deadlines import Deadline
 from offload_lab.stages import manifest
 from offload_lab.stages.manifest import Step, Task
-from offload_lab.timeouts import adapt_to_load
 
 from .console import out, say
 from .needs import needs
@@ -88,7 +88,6 @@ def check(step: str, task: str | None) -> None:
     chosen = found.task(task) if task else None
     workspace.folder(found)
     needs("check")
-    adapt_to_load()
     if not show_check(found, chosen):
         sys.exit(1)
 
@@ -102,7 +101,6 @@ def watch(step: str, task: str | None) -> None:
     chosen = found.task(task) if task else None
     workspace.folder(found)
     needs("watch")
-    adapt_to_load()
     while True:
         before = saved(found)
         out.print(f"\n{datetime.now():%H:%M:%S}", style="dim")
@@ -136,7 +134,7 @@ def show_check(step: Step, only: Task | None) -> bool:
             note(step, task, verdict)
             if verdict.outcome == "failed":
                 if all_passed and verdict.started:
-                    show_diagnosis(step, task, verdict.left_s)
+                    show_diagnosis(step, task, verdict.deadline)
                 out.print(f"  next: [cyan]./lab hint {step.number} {task.name}[/]", soft_wrap=True)
         all_passed = all_passed and verdict.passed
     if all_passed:
@@ -161,9 +159,9 @@ def show_verdict(verdict: checks.Verdict) -> None:
         say(line, indent="    ")
 
 
-def show_diagnosis(step: Step, task: Task, within_s: float) -> None:
+def show_diagnosis(step: Step, task: Task, deadline: Deadline | None) -> None:
     with out.status("looking at the processes"):
-        diagnosis = checks.diagnose_answer(step, task, within_s)
+        diagnosis = checks.diagnose_answer(step, task, deadline)
     seen = [finding.words for finding in diagnosis.findings] or diagnosis.errors
     if seen:
         out.print("  what the processes do:")

@@ -9,7 +9,7 @@ from typing import Self
 
 from offload_lab.process.background import Background
 
-from .http import exchange
+from .http import fetch
 
 ROOM_S = 30.0  # for a busy machine
 
@@ -28,7 +28,7 @@ def ping(port: int, timeout_s: float) -> Pong:
     Raises: OSError, TimeoutError included.
     """
     try:
-        answer = exchange(port, "/ping", "GET", {}, None, timeout_s)
+        answer = fetch(port, "/ping", timeout_s=timeout_s)
         return Pong(answer.status, int(answer.headers.get("X-Worker-Pid", 0)))
     except (http.client.HTTPException, ValueError) as error:
         raise ConnectionError(f"no HTTP answer to /ping: {error!r}") from error

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from offload_lab.stages.site.users import DEMO_USER, DEMO_USERS
 
-from .http import Answer, exchange
+from .http import Answer, fetch
 
 LOGIN = "/accounts/login/"
 LOGOUT = "/accounts/logout/"
@@ -39,7 +39,7 @@ class Session:
         sent = {**({"Cookie": self.cookie} if self.cookies else {}), **(headers or {})}
         if form is not None:
             sent["Content-Type"] = "application/x-www-form-urlencoded"
-        answer = exchange(self._port, path, method, sent, body, self._timeout_s)
+        answer = fetch(self._port, path, method, sent, body, self._timeout_s)
         self._keep(answer.headers)
         return answer
 

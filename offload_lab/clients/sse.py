@@ -1,17 +1,11 @@
-"""Readers of server-sent events: one stream, or thousands in one thread."""
+"""One subscriber to server-sent events."""
 
-import errno
-import os
-import selectors
 import socket
-import threading
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from offload_lab.process.background import Background
 from offload_lab.process.deadlines import LOOPBACK, READ_BYTES, Deadline, receive, receive_head
 
 from .event_stream import Event, EventStreamParser
@@ -21,14 +15,10 @@ __all__ = [
     "READ_BYTES",
     "Event",
     "EventStreamParser",
-    "EventStreamPool",
     "Head",
     "SseClient",
-    "Stream",
     "request_bytes",
 ]
-
-CONNECT_AT_ONCE = 50  # new connections between two looks at those that are open
 
 
 @dataclass
@@ -143,172 +133,3 @@ class SseClient:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-@dataclass
-class Stream:
-    """One of many: `status` is 0 until the server has answered, `closed` says that the connection has ended, `error`
-    why, if the server did not just end it. `port` is the client's end, 0 before it is made."""
-
-    status: int = 0
-    events: int = 0
-    closed: bool = False
-    error: str = ""
-    port: int = 0
-    parser: EventStreamParser = field(default_factory=EventStreamParser)
-    raw: bytes = b""  # the head, while it is incomplete
-    unsent: bytes = b""  # of the request
-
-
-class EventStreamPool:
-    """`count` subscribers at once, held by one thread until the block is left.
-
-    They connect `at_once` at a time: the next one follows as soon as one is answered. Connecting never blocks the
-    thread, and what it does at each wake-up does not grow with `count`. Needs `count` file descriptors beside those in
-    use; epoll has no limit of its own.
-    """
-
-    def __init__(
-        self,
-        port: int,
-        count: int,
-        path: str = "/subscribe",
-        *,
-        cookie: str = "",
-        headers: Mapping[str, str] | None = None,
-        at_once: int = 50,
-    ) -> None:
-        self.all: list[Stream] = []
-        self.open = 0  # how many were answered with 200 and still stand
-        self._answered = self._ended = self._ended_unanswered = 0
-        self._had: Counter[int] = Counter()  # how many streams had so many events, or more
-        self._ended_with: Counter[int] = Counter()  # how many ended with so many events
-        self._errors: Counter[str] = Counter()
-        self._port, self._count, self._at_once = port, count, at_once
-        self._request = request_bytes(port, path, cookie, (headers or {}).items())
-        self._selector = selectors.DefaultSelector()
-        self._stop = threading.Event()
-        self._thread = Background(f"the reader of {count} streams", self._hold, self._stop.set)
-
-    def wait_for_first(self, timeout_s: float) -> None:
-        """Until one subscriber is answered.
-
-        Raises: TimeoutError; ConnectionError once none can be.
-        """
-        self._wait(
-            lambda: self._answered > 0,
-            lambda: self._ended == self._count,
-            timeout_s,
-            lambda: f"none of {self._count} streams was answered",
-        )
-
-    @property
-    def first_port(self) -> int | None:
-        """Our end of the first stream's connection; None before it is made."""
-        return (self.all[0].port or None) if self.all else None
-
-    def wait_for_events(self, each: int, timeout_s: float) -> None:
-        """Until every subscriber has had `each` events. Both say why streams ended.
-
-        Raises: TimeoutError with the number that has not, and ConnectionError as soon as one of them has ended.
-        """
-        self._wait(
-            lambda: self._had[each] == self._count,
-            lambda: any(events < each for events in list(self._ended_with)),
-            timeout_s,
-            lambda: f"{self._count - self._had[each]} of {self._count} streams had fewer than {each} events",
-        )
-
-    def _wait(
-        self, holds: Callable[[], bool], in_vain: Callable[[], bool], timeout_s: float, say: Callable[[], str]
-    ) -> None:
-        def said() -> str:
-            why = "".join(f"; {count} ended: {error}" for error, count in self._errors.most_common(3))
-            return f"{say()} within {timeout_s:g} s; {self.open} are open, {self._ended} ended{why}"
-
-        self._thread.wait_until(lambda: holds() or in_vain(), timeout_s, said)
-        if not holds():
-            raise ConnectionError(said())
-
-    # --- in the thread
-
-    def _hold(self) -> None:
-        while not self._stop.is_set():
-            waiting = len(self.all) - self._answered - self._ended_unanswered
-            for _ in range(min(self._count - len(self.all), self._at_once - waiting, CONNECT_AT_ONCE)):
-                self._connect()
-            for key, _ in self._selector.select(timeout=0.05):
-                assert isinstance(key.fileobj, socket.socket)
-                self._go_on(key.fileobj, key.data, key.events)
-
-    def _connect(self) -> None:
-        stream = Stream(unsent=self._request)
-        self.all.append(stream)
-        connection = None
-        try:
-            connection = socket.socket()
-            connection.setblocking(False)
-            if (number := connection.connect_ex((LOOPBACK, self._port))) not in (0, errno.EINPROGRESS):
-                raise OSError(number, os.strerror(number))
-            stream.port = connection.getsockname()[1]
-            self._selector.register(connection, selectors.EVENT_WRITE, stream)
-        except OSError as error:
-            self._end(stream, connection, error)
-
-    def _go_on(self, connection: socket.socket, stream: Stream, waited_for: int) -> None:
-        try:
-            if waited_for == selectors.EVENT_WRITE:
-                stream.unsent = stream.unsent[connection.send(stream.unsent) :]  # raises if it is not connected
-                if not stream.unsent:
-                    self._selector.modify(connection, selectors.EVENT_READ, stream)
-            elif chunk := connection.recv(READ_BYTES):
-                self._take(stream, chunk)
-            else:
-                self._end(stream, connection)
-        except BlockingIOError:
-            pass  # woken for nothing
-        except OSError as error:
-            self._end(stream, connection, error)
-
-    def _take(self, stream: Stream, chunk: bytes) -> None:
-        """Raises: ConnectionError where it is no HTTP answer."""
-        if not stream.status:
-            stream.raw += chunk
-            head, ended, chunk = stream.raw.partition(b"\r\n\r\n")
-            if not ended:
-                return
-            stream.status, stream.raw = Head.parse(head).status, b""
-            self._answered += 1
-            self.open += stream.status == 200
-        for _ in stream.parser.feed(chunk):
-            stream.events += 1
-            self._had[stream.events] += 1
-
-    def _end(self, stream: Stream, connection: socket.socket | None, error: OSError | None = None) -> None:
-        if connection is not None:
-            if connection in self._selector.get_map():
-                self._selector.unregister(connection)
-            connection.close()
-        stream.closed = True
-        if error:
-            stream.error = error.strerror or str(error)
-            self._errors[stream.error] += 1
-        self.open -= stream.status == 200
-        self._ended_unanswered += not stream.status
-        self._ended_with[stream.events] += 1
-        self._ended += 1  # last: who sees it sees the rest too
-
-    def __enter__(self) -> Self:
-        self._thread.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            self._thread.__exit__(kind, value, trace)
-        finally:
-            for key in list(self._selector.get_map().values()):
-                assert isinstance(key.fileobj, socket.socket)
-                key.fileobj.close()
-            self._selector.close()

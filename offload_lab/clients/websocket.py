@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from offload_lab.process.background import Background
-from offload_lab.process.deadlines import LOOPBACK, READ_BYTES, Deadline, receive, receive_head
+from offload_lab.process.deadlines import LOOPBACK, Deadline, receive, receive_head
 
+from .pool import Link, Pool
 from .sse import Head
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
@@ -195,24 +195,21 @@ class WebSocketClient:
         self.socket.close()
 
 
-class WebSocketPool:
-    """`size` visitors who listen, read by one thread; pings are answered. Leaving the block hangs up for all.
+class WebSocketPool(Pool[WebSocketClient]):
+    """`size` clients that listen and answer pings. Leaving the block closes their connections.
 
-    `messages` counts text frames, `lost` those whose connection ended, `losses` why. Any other error of the thread is
-    raised by `wait_for` and where the block is left.
+    `messages` counts text frames, `lost` the connections that ended, `losses` why they did.
     """
 
     def __init__(self, port: int, size: int, headers: Mapping[str, str | None], path: str = "/ws") -> None:
+        super().__init__(port, f"the reader of {size} WebSockets")
+        self.clients: list[WebSocketClient] = []
         self.messages = self.lost = 0
         self.losses: Counter[str] = Counter()
-        self._port, self._size, self._headers, self._path = port, size, headers, path
-        self._selector = selectors.DefaultSelector()  # not select(): it ends at descriptor 1023
-        self._wake, self._woken = socket.socketpair()
-        self._thread = Background("the listener of a crowd", self._listen, lambda: self._wake.send(b"x"))
-        self._clients: list[WebSocketClient] = []
+        self._size, self._headers, self._path = size, headers, path
 
     def wait_for(self, messages: int, timeout_s: float) -> None:
-        """Until that many text frames came, all visitors together.
+        """Returns once that many text frames have come, of all clients together.
 
         Raises: TimeoutError.
         """
@@ -222,50 +219,24 @@ class WebSocketPool:
             lambda: f"{self.messages} of {messages} messages after {timeout_s:g} s; lost: {dict(self.losses) or 0}",
         )
 
-    def _listen(self) -> None:
-        while True:
-            for key, _ in self._selector.select():
-                if key.fileobj is self._woken:
-                    return
-                self._read(key.data)
+    def _take(self, client: WebSocketClient, chunk: bytes) -> None:
+        came_with_the_handshake, client._ready = client._ready, []
+        for received in came_with_the_handshake + client._frames.feed(chunk):
+            if received.opcode == TEXT:
+                self.messages += 1
+            elif received.opcode == PING:
+                client.send(frame(PONG, received.payload))
 
-    def _read(self, client: WebSocketClient) -> None:
-        try:
-            data = client.socket.recv(READ_BYTES)
-            came_with_the_answer, client._ready = client._ready, []
-            for one in came_with_the_answer + client._frames.feed(data):
-                if one.opcode == TEXT:
-                    self.messages += 1
-                elif one.opcode == PING:
-                    client.send(frame(PONG, one.payload))
-            why = "" if data else "closed by the server"
-        except OSError as error:
-            why = error.strerror or str(error)
-        if why:
-            self._selector.unregister(client.socket)
-            self.losses[why] += 1
-            self.lost += 1
+    def _closed(self, client: WebSocketClient, error: OSError | None) -> None:
+        self.losses[error.strerror or str(error) if error else "closed by the server"] += 1
+        self.lost += 1
 
     def __enter__(self) -> Self:
-        self._selector.register(self._woken, selectors.EVENT_READ)
         with ExitStack() as exits:
-            exits.callback(self._close)
-            exits.enter_context(self._thread)  # now: whoever is in must not wait unread for those still coming
+            exits.push(super().__exit__)
+            super().__enter__()  # first: a client is read while the next ones connect
             for _ in range(self._size):
-                client = WebSocketClient(self._port, self._path, self._headers)
-                self._clients.append(client)
-                self._selector.register(client.socket, selectors.EVENT_READ, client)
-            self._exits = exits.pop_all()
+                self.clients.append(client := WebSocketClient(self._port, self._path, self._headers))
+                self._selector.register(client.socket, selectors.EVENT_READ, Link(client))
+            exits.pop_all()
         return self
-
-    def _close(self) -> None:
-        for client in self._clients:
-            client.socket.close()
-        self._selector.close()
-        self._wake.close()
-        self._woken.close()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._exits.__exit__(kind, value, trace)

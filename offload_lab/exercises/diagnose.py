@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 
 from offload_lab.errors import LabError, NotReadyError, ProcessDiedError, WrongPingError
+from offload_lab.process.deadlines import Deadline
 from offload_lab.stages.lesson import load_lesson
 from offload_lab.stages.manifest import Step, Task
 from offload_lab.stages.stage import Stage
@@ -27,7 +28,8 @@ PING_LOST = "ping_lost"
 TELLING = ("strict-mode", "Error", "error", "invalid", "unable", "failed", "unknown", "bind()", "no such")
 REQUEST = "[pid: "  # begins a line about a request, in which any word may stand
 LAST_WORDS = 3
-LEAST_S = 1.0  # for the requests, however long the processes took to start
+LEAST_S = 0.01  # 0 would be no limit
+TELLS_S = 2.0  # a server that does not answer for so long
 
 Rule = Callable[[Any], str | None]
 
@@ -44,17 +46,18 @@ class OutOfTimeError(BaseException):
     """Not an Exception: a scenario goes on after many of those."""
 
 
-def diagnose(step: Step, task: Task, within_s: float = math.inf) -> Diagnosis:
+def diagnose(step: Step, task: Task, deadline: Deadline | None = None) -> Diagnosis:
     """What the text of the task's INI says; else start its variant of `step`, send the requests of its scenario, and
-    apply the rules to what was seen. After `within_s` the scenario is left: then what is busy, and the logs."""
-    ends = time.monotonic() + within_s
+    apply the rules to what was seen. At the `deadline` the scenario is left: then what is busy, and the logs. The
+    processes are killed at the end."""
+    began = time.monotonic()
     if facts := ini_facts(step, task):
         return Diagnosis(tuple(facts))
     lesson = load_lesson(step, task.diagnoses)
     try:
-        with Stage(step, task.variant, options=getattr(lesson, "OPTIONS", ())) as stage:
+        with Stage(step, task.variant, options=getattr(lesson, "OPTIONS", ()), ready=deadline, grace_s=0) as stage:
             try:
-                with limited(ends - time.monotonic()):
+                with limited(deadline.left() if deadline else math.inf):
                     seen = lesson.observe(stage)
             except OutOfTimeError:
                 return Diagnosis((*of_logs(stage), *busy(stage)), tuple(last_errors(stage)))
@@ -67,7 +70,9 @@ def diagnose(step: Step, task: Task, within_s: float = math.inf) -> Diagnosis:
     except WrongPingError as error:
         return Diagnosis((Finding(PING_LOST, ping_lost(error)),))
     except (ProcessDiedError, NotReadyError) as error:
-        return Diagnosis((Finding(WILL_NOT_START, will_not_start(error)),))
+        waited_s = time.monotonic() - began
+        tells = isinstance(error, ProcessDiedError) or waited_s > TELLS_S
+        return Diagnosis((Finding(WILL_NOT_START, will_not_start(error, waited_s)),) if tells else ())
 
 
 @contextmanager
@@ -129,7 +134,10 @@ def ping_lost(error: WrongPingError) -> str:
     return f"GET /ping, the lab's own first request, got {error.answer}: {error.name}.ini answered it"
 
 
-def will_not_start(error: ProcessDiedError | NotReadyError) -> str:
-    what = "ended before it answered" if isinstance(error, ProcessDiedError) else "lives, but does not answer"
+def will_not_start(error: ProcessDiedError | NotReadyError, waited_s: float) -> str:
+    if isinstance(error, ProcessDiedError):
+        what = "ended before it answered"
+    else:
+        what = f"lives, and did not answer within {waited_s:.0f} s"
     lines = telling(error.log_tail)[-LAST_WORDS:]
     return f"{error.name}.ini {what}" + (f". Its log says: {' / '.join(lines)}" if lines else "")

@@ -15,9 +15,10 @@ import pytest
 
 from offload_lab.errors import NotReadyError, ProcessDiedError, WrongPingError, ending
 from offload_lab.paths import ROOT
+from offload_lab.process.process import Process
 from offload_lab.timeouts import scaled
 
-from .check import PREFIX, TIMEOUT_S
+from .check import PREFIX, TIMEOUT_S, no_end_within
 from .expectation import UnexpectedResultError
 
 QUIET = ("-q", "--no-header", "--tb=short", "-p", "no:cacheprovider", "-p", "pytest_timeout")
@@ -28,7 +29,8 @@ UNCLOSED = ("-p", "no:unraisableexception")
 class Recorder:
     """Per task: its outcome, and for a failure what was called, got and expected, or the error in its own words."""
 
-    def __init__(self) -> None:
+    def __init__(self, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
         self.verdicts: dict[str, dict[str, Any]] = {}
 
     @pytest.hookimpl(wrapper=True)
@@ -38,18 +40,21 @@ class Recorder:
         report = yield
         name = item.name.removeprefix(PREFIX)
         if call.excinfo and self.verdicts.get(name, {}).get("outcome") != "failed":
-            self.verdicts[name] = {"outcome": report.outcome, "said": said(call.excinfo.value)}
+            self.verdicts[name] = {"outcome": report.outcome, "said": self._said(call.excinfo.value)}
         elif report.when == "call":
             self.verdicts.setdefault(name, {"outcome": report.outcome, "said": []})
         return report
+
+    def _said(self, error: BaseException) -> list[str]:
+        if isinstance(error, pytest.fail.Exception) and "pytest-timeout" in str(error):
+            return no_end_within(self._timeout_s)
+        return said(error)
 
 
 def said(error: BaseException) -> list[str]:
     match error:
         case UnexpectedResultError():
             return [f"called {error.called}", f"got {error.got}", f"expected {error.expected}"]
-        case pytest.fail.Exception() if "pytest-timeout" in str(error):
-            return ["called the task's test", f"got no end of it within {scaled(TIMEOUT_S):g} s", "expected an answer"]
         case WrongPingError():
             offloaded = ", offloaded" if error.offloaded else ""
             return [f"called GET /ping at {error.name}.ini", f"got {error.answer}{offloaded}", "expected 200"]
@@ -61,9 +66,11 @@ def said(error: BaseException) -> list[str]:
 
 def main(result: str, tests: list[str]) -> None:
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # loading them takes longer than the tests do
-    recorder = Recorder()
+    Process.default_grace_s = 0  # a learner waits, and nothing here has anything to save
+    timeout_s = scaled(TIMEOUT_S)  # before pytest adapts the factor to the machine's load: a learner waits no longer
+    recorder = Recorder(timeout_s)
     where = ("--rootdir", str(ROOT), "-c", str(ROOT / "pyproject.toml"), "--basetemp", f"{result}.tmp")
-    pytest.main([*QUIET, *UNCLOSED, *where, f"--timeout={scaled(TIMEOUT_S)}", *tests], plugins=[recorder])
+    pytest.main([*QUIET, *UNCLOSED, *where, f"--timeout={timeout_s}", *tests], plugins=[recorder])
     Path(result).write_text(json.dumps(recorder.verdicts))
 
 

@@ -46,6 +46,11 @@ class Socket:
     def accepted(self) -> bool:
         return self.inode != 0
 
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """The local port and the remote one of a TCP connection; 0 for a listener's remote one."""
+        return tuple(int(end.rpartition(":")[2] or 0) for end in (self.local, self.remote))
+
 
 def sockets(pids: Sequence[int]) -> list[Socket]:
     """Every socket in the network namespace of these processes; on other systems their own, if they may be read."""
@@ -71,6 +76,14 @@ def open_sockets(pid: int) -> dict[int, int] | None:
             if match := IN_FD.match(os.readlink(f"/proc/{pid}/fd/{name}")):
                 found[int(name)] = int(match[1])
     return found
+
+
+def sockets_of(pid: int) -> dict[int, Socket]:
+    """The sockets that `pid` has open, by descriptor; empty where it is gone or may not be read."""
+    if not is_linux():
+        return dict(from_psutil(pid))
+    by_inode = {socket.inode: socket for socket in sockets([pid])}
+    return {fd: by_inode[inode] for fd, inode in (open_sockets(pid) or {}).items() if inode in by_inode}
 
 
 def lines_of(path: Path) -> list[str]:

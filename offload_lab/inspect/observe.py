@@ -16,14 +16,13 @@ from offload_lab.system import NOT_TOLD, is_linux
 from offload_lab.uwsgi.config.model import Config
 from offload_lab.uwsgi.config.routes import routes
 from offload_lab.uwsgi.config.servers import LOOPS, offload_threads
-from offload_lab.uwsgi.server import read_stats
-from offload_lab.uwsgi.stats import HTTP, is_path, read
+from offload_lab.uwsgi.stats import HTTP, StatsError, is_path, read_stats
 
 from .configuration import configuration
 from .kernel_sockets import Socket, is_at, open_sockets, sockets
 from .runs import stats_socket
 from .snapshot import Connection, End, Listener, Request, Server, Snapshot, Wait, Worker
-from .syscalls import Blocked, blocked_threads, thread_ids
+from .threads import Blocked, blocked_threads, thread_ids
 
 CAN_OFFLOAD = {"http", "uwsgi"}  # the protocols whose sockets tell of it
 OTHER_MACHINE = "its processes are not here: another machine, or a container"
@@ -41,9 +40,8 @@ def take_snapshot(step: Step, variant: Variant, run: Path, front_only: bool = Fa
         ini = step.folder / name
         try:
             stats = read_stats(stats_socket(run, ini))
-        except OSError as error:
-            reason = getattr(error, "strerror", None) or error
-            raise LabError(f"{name} of {step.name} {variant.name} does not answer in {run}: {reason}") from error
+        except StatsError as error:
+            raise LabError(f"{name} of {step.name} {variant.name} does not answer in {run}: {error.why}") from error
         server, connections = look_at(stats, ini.stem)  # the last is the front
         servers.append(server)
     return Snapshot(step.name, variant.name, tuple(servers), tuple(connections))
@@ -54,7 +52,7 @@ def take_snapshot_at(address: str) -> Snapshot:
 
     Raises: StatsError.
     """
-    stats = read(address)
+    stats = read_stats(address)
     server, connections = look_at(stats, f"uWSGI {stats.get('version', '?')} at {address}", is_local(address))
     return Snapshot("", "", (server,), tuple(connections))
 

@@ -11,7 +11,7 @@ import psutil
 from offload_lab.errors import LabError
 from offload_lab.stages import manifest
 from offload_lab.stages.manifest import Step, Variant
-from offload_lab.uwsgi.server import read_stats
+from offload_lab.uwsgi.stats import read_stats
 
 
 class Run(NamedTuple):

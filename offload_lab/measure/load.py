@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import psutil
 
 from offload_lab.clients import Probes
+from offload_lab.clients.event_stream_pool import EventStreamPool
 from offload_lab.clients.session import Session
-from offload_lab.clients.sse import EventStreamPool
 from offload_lab.errors import LabError
 from offload_lab.stages.stage import Stage
 from offload_lab.uwsgi.server import Uwsgi

@@ -13,13 +13,14 @@ from typing import Self
 import psutil
 
 from offload_lab.clients import Probe, Probes, SlowReader
+from offload_lab.clients.event_stream_pool import EventStreamPool
 from offload_lab.clients.session import Session
-from offload_lab.clients.sse import EventStreamPool
 from offload_lab.errors import LabError
 from offload_lab.inspect.socket_owners import find_socket_owners
 from offload_lab.process.background import Background
 from offload_lab.stages.stage import Stage
 from offload_lab.timeouts import scaled
+from offload_lab.uwsgi.stats import StatsError
 
 from .model import Recording, Sample, Transfer
 
@@ -93,8 +94,8 @@ class Sampler:
             at = self._clock()
             try:
                 sample = take_sample(self._stage, self.client_port, at)
-            except OSError as error:
-                sample = Sample(at, [], {}, None, gap=str(error) or type(error).__name__)
+            except StatsError as error:
+                sample = Sample(at, [], {}, None, gap=f"the stats server: {error.why}")
             self.samples.append(sample)
             self._closed.wait(EVERY_S)
 

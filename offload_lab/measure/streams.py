@@ -16,9 +16,10 @@ from typing import Any
 import psutil
 
 from offload_lab.clients import ping
+from offload_lab.clients.event_stream_pool import EventStreamPool
 from offload_lab.clients.session import Session
-from offload_lab.clients.sse import EventStreamParser, EventStreamPool, request_bytes
-from offload_lab.inspect.socket_owners import waiting_thread
+from offload_lab.clients.sse import EventStreamParser, request_bytes
+from offload_lab.inspect.threads import waiting_thread
 from offload_lab.process.background import Background
 from offload_lab.process.deadlines import LOOPBACK
 from offload_lab.stages.stage import Stage

@@ -5,9 +5,10 @@ import textwrap
 
 from offload_lab.errors import CheckError, LabError
 from offload_lab.exercises import hints, progress, regions, workspace
-from offload_lab.exercises.check import Verdict, try_out
+from offload_lab.exercises.check import LIMIT_S, Verdict, try_out
 from offload_lab.exercises.diagnose import diagnose
 from offload_lab.exercises.sandbox import scratch, solutions
+from offload_lab.process.deadlines import Deadline
 from offload_lab.stages import manifest
 from offload_lab.stages.manifest import Step, Task
 
@@ -64,9 +65,10 @@ def your_turn(step: str, task: str, lines: str) -> None:
     with bar(f"your {chosen.name}") as done, scratch(found, answers={chosen.name: lines}) as copy:
         see_that_python_reads(copy, chosen)
         done(BEGUN)
+        deadline = Deadline(LIMIT_S)
         [verdict] = try_out(copy, [chosen.name])
         done(TESTED)
-        said = what_processes_do(copy, chosen) if verdict.outcome == "failed" else []
+        said = what_processes_do(copy, chosen, deadline) if verdict.outcome == "failed" else []
     known = progress.note_check(found, chosen, passed=verdict.passed, tried=True)
     if verdict.passed:
         say_passed(found, chosen, lines)
@@ -88,8 +90,8 @@ def see_that_python_reads(copy: Step, task: Task) -> None:
         raise CheckError(f"line {number} of yours: Python cannot read it: {error.msg}; mend that first") from None
 
 
-def what_processes_do(copy: Step, task: Task) -> list[str]:
-    diagnosis = diagnose(copy, copy.task(task.name))
+def what_processes_do(copy: Step, task: Task, deadline: Deadline) -> list[str]:
+    diagnosis = diagnose(copy, copy.task(task.name), deadline)
     return [finding.words for finding in diagnosis.findings] or list(diagnosis.errors)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 from offload_lab.errors import NotReadyError, NotStoppedError, ProcessDiedError, StartError, StillRunningError
 from offload_lab.text import printable
@@ -29,6 +29,8 @@ class Process:
     `scratch` is removed if the owner dies. As a context manager it starts on entry and stops on exit.
     """
 
+    default_grace_s: ClassVar[float] = GRACE_S  # of those that are given none
+
     def __init__(
         self,
         name: str,
@@ -37,11 +39,12 @@ class Process:
         *,
         scratch: Path | None = None,
         env: Mapping[str, str] | None = None,
-        grace_s: float = GRACE_S,
+        grace_s: float | None = None,
     ) -> None:
         self.name, self.command, self.log = name, list(command), log
         self.pid = 0
-        self._scratch, self._env, self._grace_s = scratch, env, grace_s
+        self._scratch, self._env = scratch, env
+        self._grace_s = self.default_grace_s if grace_s is None else grace_s
         self._supervisor: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:

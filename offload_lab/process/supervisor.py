@@ -81,22 +81,24 @@ def nudge(leader: subprocess.Popen[bytes]) -> None:
 
 
 def end(leader: subprocess.Popen[bytes], grace_s: float) -> None:
-    """SIGTERM, and SIGKILL to all that is left after `grace_s`; returns when all are reaped, or KILL_S later.
+    """SIGTERM, and SIGKILL to all that is left after `grace_s`; returns when all are reaped, or KILL_S later. Without a
+    grace: SIGKILL at once.
 
     The leader is asked first and alone: a master knows best how to end its workers, and some hang if asked twice.
     """
     deadline = time.monotonic() + grace_s
-    with suppress(ProcessLookupError):
-        leader.send_signal(signal.SIGTERM)
-    while leader.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.02)
-        nudge(leader)
-    signal_all(leader.pid, signal.SIGTERM)
+    if grace_s:
+        with suppress(ProcessLookupError):
+            leader.send_signal(signal.SIGTERM)
+        while leader.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+            nudge(leader)
+        signal_all(leader.pid, signal.SIGTERM)
     while not reap(leader):
         if time.monotonic() > deadline + KILL_S:
             print(f"the supervisor gave up on {children()}: they survived SIGKILL", file=sys.stderr, flush=True)
             return
-        if time.monotonic() > deadline:
+        if time.monotonic() >= deadline:
             signal_all(leader.pid, signal.SIGKILL)  # again and again: each death hands us the orphans it leaves
         time.sleep(0.01)
 

@@ -13,19 +13,17 @@ import os
 import pwd
 import re
 import signal
-import ssl
 import subprocess
-from contextlib import closing
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from http.client import HTTPException
 from pathlib import Path
 
 import psutil
 
 from offload_lab import programs
-from offload_lab.errors import MissingDependencyError, PortInUseError, ProcessDiedError, StartError
+from offload_lab.errors import MissingDependencyError, StartError
 from offload_lab.process.deadlines import LOOPBACK, Deadline
-from offload_lab.process.process import Process
-from offload_lab.uwsgi.server import port_is_busy
+from offload_lab.process.http import fetch
+from offload_lab.process.server_process import ServerProcess
 
 OLDEST = (1, 19, 5)  # the first that knows -e
 LISTEN = re.compile(r"(?m)^(\s*listen\s+)127\.0\.0\.1:\d+(.*;)")
@@ -34,6 +32,7 @@ RUN = re.compile(r"(?<![\w/.])\.run/")
 TLS = re.compile(r"(?m)^\s*ssl_certificate\s")
 CERTIFICATE, KEY = "cert.pem", "key.pem"
 DAYS = 7
+PING_S = 2.0
 
 
 def find() -> str:
@@ -82,12 +81,13 @@ def make_certificate(folder: Path) -> None:
         raise StartError(f"openssl made no certificate: {done.stderr.strip()}")
 
 
-class Nginx(Process):
+class Nginx(ServerProcess):
     """An nginx started from a copy of `conf` in `run`, in front of `front_port`: ready once ``GET /ping`` through it
     answers 200. Where `conf` names a certificate, `certificate` is the file that a client has to trust."""
 
     def __init__(self, conf: Path, run: Path, *, port: int, front_port: int) -> None:
-        self.conf, self.run, self.port = conf, run, port
+        self.conf, self.run = conf, run
+        self.port: int = port
         text = render(conf.read_text(), run, port, front_port)
         self._rendered = run / conf.name
         self._rendered.write_text(text)
@@ -101,33 +101,16 @@ class Nginx(Process):
         return f"{'https' if self.certificate else 'http'}://{LOOPBACK}:{self.port}"
 
     def start(self) -> None:
-        """Raises: PortInUseError before anything is started, MissingDependencyError where a certificate is needed and
-        cannot be made.
+        """Raises: PortInUseError before anything is started; MissingDependencyError where a certificate is needed and
+        openssl is missing; StartError.
         """
-        if port_is_busy(self.port):
-            raise PortInUseError(self.port)
         if self.certificate and not self.certificate.exists():
             make_certificate(self.run)
         super().start()
 
-    def wait_ready(self, deadline: Deadline) -> None:
-        """Raises: ProcessDiedError, NotReadyError, or PortInUseError where another program took the port in between."""
-        try:
-            self.wait_until(self.is_ready, deadline)
-        except ProcessDiedError:
-            if port_is_busy(self.port):
-                raise PortInUseError(self.port) from None
-            raise
-
     def is_ready(self) -> bool:
         try:
-            connection = HTTPConnection(LOOPBACK, self.port, timeout=2)
-            if self.certificate:
-                trust = ssl.create_default_context(cafile=str(self.certificate))
-                connection = HTTPSConnection(LOOPBACK, self.port, timeout=2, context=trust)
-            with closing(connection):
-                connection.request("GET", "/ping")
-                return connection.getresponse().status == 200
+            return fetch(self.port, "/ping", timeout_s=PING_S, certificate=self.certificate).status == 200
         except (OSError, HTTPException):
             return False
 

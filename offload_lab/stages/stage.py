@@ -13,8 +13,10 @@ from offload_lab import programs
 from offload_lab.errors import PortInUseError, UnknownNameError
 from offload_lab.process.deadlines import LOOPBACK, Deadline
 from offload_lab.process.process import Process
+from offload_lab.process.server_process import free_port
 from offload_lab.uwsgi.binary import Engine
-from offload_lab.uwsgi.server import SOCKET_PATH_LIMIT, Uwsgi, Worker, free_port
+from offload_lab.uwsgi.server import SOCKET_PATH_LIMIT, Uwsgi
+from offload_lab.uwsgi.stats import WorkerStats
 
 from . import manifest
 from .manifest import Step, Variant, nearest
@@ -38,7 +40,8 @@ class Stage:
     A variant with an nginx.conf has an nginx before its front, as `proxy`, which starts after it.
 
     `port` is chosen by the kernel unless given. `placeholders` reach every INI of the stage, `options` are
-    further words of the front's command line.
+    further words of the front's command line. `ready`: the deadline for all processes together, READY_S for each unless
+    given. `grace_s`: between SIGTERM and SIGKILL of a uWSGI, 0 to kill it at once.
 
     Raises: UnknownNameError for a wrong name, MissingDependencyError where a program of the variant is,
         ProcessDiedError, NotReadyError or PortInUseError when a process does not come up.
@@ -53,12 +56,15 @@ class Stage:
         engine: Engine | None = None,
         placeholders: dict[str, str] | None = None,
         options: Sequence[str] = (),
+        ready: Deadline | None = None,
+        grace_s: float | None = None,
     ) -> None:
         self.step = manifest.find(step) if isinstance(step, str) else step
         self.variant: Variant = self.step.variant(variant)
         self.processes: list[Uwsgi] = []
         self.proxy: Nginx | None = None
         self._port, self._engine, self._placeholders, self._options = port, engine, placeholders, options
+        self._ready, self._grace_s = ready, grace_s
         self._exits = ExitStack()
 
     def __enter__(self) -> Self:
@@ -89,14 +95,15 @@ class Stage:
                     placeholders=self._placeholders,
                     options=self._options if is_front else (),
                     path=folders,
+                    grace_s=self._grace_s,
                 )
                 exits.enter_context(process)
                 self.processes.append(process)
-                process.wait_ready(Deadline(READY_S))
+                process.wait_ready(self._ready or Deadline(READY_S))
             if self.variant.proxy:
                 conf = self.step.folder / self.variant.proxy
                 self.proxy = exits.enter_context(Nginx(conf, self.run, port=free_port(), front_port=self.port))
-                self.proxy.wait_ready(Deadline(READY_S))
+                self.proxy.wait_ready(self._ready or Deadline(READY_S))
             for running in self.everything:
                 running.check_lives()  # a backend may have ended while the front was started
             self.prepare()
@@ -142,7 +149,7 @@ class Stage:
             raise UnknownNameError(kind, name, list(by_name), nearest(name, list(by_name)))
         return by_name[name]
 
-    def workers(self) -> list[Worker]:
+    def workers(self) -> list[WorkerStats]:
         """The front's workers."""
         return self.front.workers()
 

@@ -1,72 +1,24 @@
 """One INI file as a running uWSGI: placeholders, port, stats server, readiness."""
 
-import json
 import os
-import socket
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException, RemoteDisconnected
+from http.client import HTTPException, RemoteDisconnected
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from offload_lab.errors import PathTooLongError, PortInUseError, ProcessDiedError, WrongPingError
-from offload_lab.process.deadlines import LOOPBACK, Deadline, DeadlineSocket, readable
-from offload_lab.process.process import Process
+from offload_lab.errors import PathTooLongError, WrongPingError
+from offload_lab.process.http import fetch
+from offload_lab.process.server_process import ServerProcess
 
 from . import binary as engines
 from .binary import Engine
+from .stats import WorkerStats, parse_workers, read_stats
 
 SOCKET_PATH_LIMIT = 107  # sockaddr_un.sun_path less its closing NUL, unix(7)
 PING_S = 2.0
-
-
-@dataclass(frozen=True)
-class Worker:
-    """One worker as the stats server tells it. `requests` and `offloaded` count since this worker was spawned."""
-
-    pid: int
-    status: str
-    requests: int
-    offloaded: int
-
-    @property
-    def busy(self) -> bool:
-        return self.status == "busy"
-
-
-def free_port() -> int:
-    """A TCP port on 127.0.0.1 that the kernel had free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def port_is_busy(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as uWSGI binds
-        try:
-            probe.bind((LOOPBACK, port))
-        except OSError:
-            return True
-    return False
-
-
-def parse_workers(stats: dict[str, Any]) -> list[Worker]:
-    """The live workers in a stats server's answer; a worker that is being respawned has pid 0 and is left out."""
-    return [
-        Worker(
-            pid=worker["pid"],
-            status=worker["status"],
-            requests=worker["requests"],
-            offloaded=sum(core["offloaded_requests"] for core in worker["cores"]),
-        )
-        for worker in stats["workers"]
-        if worker["pid"]
-    ]
 
 
 def environment(path: Sequence[str]) -> dict[str, str]:
@@ -77,31 +29,7 @@ def environment(path: Sequence[str]) -> dict[str, str]:
     return {**kept, "PATH": os.pathsep.join(dict.fromkeys(folders))}
 
 
-def read_stats(path: Path, within_s: float = 5.0) -> dict[str, Any]:
-    """The answer of the stats server at the UNIX socket `path`, whole.
-
-    Raises: OSError where nothing listens there or nothing whole comes: TimeoutError after `within_s`, ConnectionError
-        for an answer that is empty, cut, or no JSON.
-    """
-    deadline = Deadline(within_s)
-    answer = b""
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(deadline.seconds)
-        connection.connect(str(path))
-        while True:
-            if not readable(connection, deadline.left()):
-                raise TimeoutError(f"the stats server at {path} did not end its answer within {within_s:g} s")
-            if not (chunk := connection.recv(65536)):
-                break
-            answer += chunk
-    try:
-        stats: dict[str, Any] = json.loads(answer)
-    except ValueError:
-        raise ConnectionError(f"the stats server at {path} answered {answer[:80]!r}, which is not whole") from None
-    return stats
-
-
-class Uwsgi(Process):
+class Uwsgi(ServerProcess):
     """A uWSGI started from `ini`, with its sockets and log in `run`.
 
     With a `port` it is a front: ready once ``GET /ping`` answers 200. Without, a backend: ready once its stats server
@@ -119,6 +47,7 @@ class Uwsgi(Process):
         placeholders: dict[str, str] | None = None,
         options: Sequence[str] = (),
         path: Sequence[str] = (),
+        grace_s: float | None = None,
     ) -> None:
         self.ini, self.run, self.port = ini, run, port
         self.engine = engine or engines.find()
@@ -131,24 +60,14 @@ class Uwsgi(Process):
             log=run / f"{ini.stem}.log",
             scratch=run,
             env=environment(path),
+            grace_s=grace_s,
         )
 
     def start(self) -> None:
-        """Raises: PathTooLongError or PortInUseError before anything is started."""
+        """Raises: PathTooLongError or PortInUseError before anything is started; StartError."""
         if len(os.fsencode(self.stats_socket)) > SOCKET_PATH_LIMIT:
             raise PathTooLongError(str(self.stats_socket), SOCKET_PATH_LIMIT)
-        if self.port and port_is_busy(self.port):
-            raise PortInUseError(self.port)
         super().start()
-
-    def wait_ready(self, deadline: Deadline) -> None:
-        """Raises: ProcessDiedError, NotReadyError, WrongPingError; PortInUseError if another program took the port."""
-        try:
-            self.wait_until(self.is_ready_or_wrong, deadline)
-        except ProcessDiedError:
-            if self.port and port_is_busy(self.port):
-                raise PortInUseError(self.port) from None
-            raise
 
     def is_ready(self) -> bool:
         try:
@@ -159,10 +78,8 @@ class Uwsgi(Process):
         except OSError:
             return False
 
-    def is_ready_or_wrong(self) -> bool:
-        """Raises: WrongPingError where a worker took the ping, and its answer is no 200: the next one will not be,
-        either.
-        """
+    def probe(self) -> bool:
+        """Raises: WrongPingError where a worker answered the ping, but not with 200: it would do so again."""
         if self.is_ready():
             return True
         try:
@@ -181,28 +98,22 @@ class Uwsgi(Process):
         Raises: OSError if nothing came in time.
         """
         assert self.port is not None
-        connection = HTTPConnection(LOOPBACK, self.port)
-        connection.sock = DeadlineSocket(self.port, PING_S)
         try:
-            connection.request("GET", "/ping", headers={"Connection": "close"})
-            with connection.getresponse() as response:
-                response.read()
-                return str(response.status)
+            return str(fetch(self.port, "/ping", timeout_s=PING_S).status)
         except RemoteDisconnected:
             return "an empty reply"
         except HTTPException:
             return "no status line"
-        finally:
-            connection.close()
 
     def stats(self) -> dict[str, Any]:
-        """The stats server's answer, whole.
+        """The stats server's answer.
 
-        Raises: OSError where there is none.
+        Raises: StatsError where there is none.
         """
         return read_stats(self.stats_socket)
 
-    def workers(self) -> list[Worker]:
+    def workers(self) -> list[WorkerStats]:
+        """Raises: StatsError where the stats server does not answer."""
         return parse_workers(self.stats())
 
     def pids(self) -> list[int]:

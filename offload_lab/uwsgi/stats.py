@@ -1,8 +1,10 @@
-"""A stats server's answer, from an address that a person names."""
+"""What a uWSGI's stats server answers: the one reader of it, and the counters of its workers."""
 
 import json
 import os
 import socket
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from offload_lab.errors import LabError
@@ -20,23 +22,49 @@ OTHERS = {
 }
 
 
-class StatsError(LabError):
-    """No usable answer from the stats server at `address`: why, and what to do."""
+class StatsError(LabError, OSError):
+    """No usable answer from the stats server at `address`: why, and what to do. An OSError: the connection failed."""
 
     def __init__(self, address: str, why: str, advice: str) -> None:
-        super().__init__(address, why, advice)
+        super().__init__(f"cannot read the stats server at {address}: {why}; {advice}")
         self.address, self.why, self.advice = address, why, advice
 
-    def __str__(self) -> str:
-        return f"cannot read the stats server at {self.address}: {self.why}; {self.advice}"
+
+@dataclass(frozen=True)
+class WorkerStats:
+    """One worker's counters. `requests` and `offloaded` count since this worker was spawned."""
+
+    pid: int
+    status: str
+    requests: int
+    offloaded: int
+
+    @property
+    def busy(self) -> bool:
+        return self.status == "busy"
 
 
-def read(address: str, within_s: float = WITHIN_S) -> dict[str, Any]:
-    """The answer of the stats server at a UNIX path, ``@abstract`` or ``HOST:PORT``; ``http://`` before it where that
-    uWSGI has `stats-http`.
+def parse_workers(stats: dict[str, Any]) -> list[WorkerStats]:
+    """The live workers in a stats server's answer; a worker that is being respawned has pid 0 and is left out."""
+    return [
+        WorkerStats(
+            pid=worker["pid"],
+            status=worker["status"],
+            requests=worker["requests"],
+            offloaded=sum(core["offloaded_requests"] for core in worker["cores"]),
+        )
+        for worker in stats["workers"]
+        if worker["pid"]
+    ]
+
+
+def read_stats(address: str | Path, within_s: float = WITHIN_S) -> dict[str, Any]:
+    """The whole answer of the stats server at a UNIX path, ``@abstract`` or ``HOST:PORT``; ``http://`` before it where
+    that uWSGI has `stats-http`. `within_s` is for all of it.
 
     Raises: StatsError.
     """
+    address = str(address)
     try:
         answer = ask(address, within_s)
     except FileNotFoundError:

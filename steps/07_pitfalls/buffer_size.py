@@ -1,10 +1,10 @@
-"""In front an app that passes on a message of `?bytes=`, careless or careful; behind it one that tells what arrived."""
+"""Front: passes on a message of `?bytes=`, careless or careful. Backend: answers with the length that arrived."""
 
 from urllib.parse import parse_qs
 
 from offload_lab.stages.site import with_ping
 
-LONGEST = 8192  # half of the front's buffer: the other half is for what the visitor sends
+LONGEST = 8192  # bytes: half of the front's buffer, the other half is for what the client sends
 
 
 def message_in(environ):
@@ -26,6 +26,6 @@ def careful(environ, start_response):
     return careless(environ, start_response)
 
 
-def belt(environ, start_response):
+def backend(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [f"{len(environ['MESSAGE'])} bytes arrived\n".encode()]

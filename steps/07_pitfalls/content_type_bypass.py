@@ -1,4 +1,4 @@
-"""A gevent app that checks nothing: whoever arrives here must have been let in by Django."""
+"""A gevent app that checks nothing: a client that reaches it must have been authorised by Django."""
 
 from events import tickets
 

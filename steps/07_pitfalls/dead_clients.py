@@ -1,4 +1,4 @@
-"""Behind: visitors wait for news, which may be hours away. A visitor asks for the path /news to make some."""
+"""Backend: clients wait for news, which may be hours away. A request for /news publishes some."""
 
 from gevent.event import Event
 
@@ -14,7 +14,7 @@ def silent(environ, start_response):
 
 
 def alive(environ, start_response):
-    """Writes a comment now and then, which every reader of events skips."""
+    """Writes a comment every so many seconds, which every reader of events skips."""
     return wait_for_news(environ, start_response, heartbeat_s=float(argument("heartbeat_s")))
 
 
@@ -26,5 +26,5 @@ def wait_for_news(environ, start_response, heartbeat_s):
         return
     start_response("200 OK", HEADERS)
     yield b": welcome\n"
-    while True:  # until a write fails, which is how uWSGI learns that the visitor has left
+    while True:  # until a write fails, which is how uWSGI learns that the client has left
         yield b"data: news\n\n" if news.wait(heartbeat_s) else b": still here\n"

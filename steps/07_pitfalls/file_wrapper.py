@@ -1,4 +1,4 @@
-"""What is no whole file on a disk, given to wsgi.file_wrapper; and what to return in its place. One path a kind."""
+"""Responses that are no whole file on a disk, given to wsgi.file_wrapper, and what to return instead. One path each."""
 
 import gzip
 import subprocess

@@ -1,6 +1,6 @@
-"""Behind: step 03's app with a doorkeeper, who has a greenlet to say no with as long as there are more than seats."""
+"""Backend: step 03's app with fewer seats than greenlets, so that a greenlet is always left to refuse with."""
 
-from not_now import not_now
+from reconnect_later import reconnect_later
 from sseapp import application as stream
 
 from offload_lab.stages.site.arguments import argument
@@ -10,13 +10,13 @@ taken = 0
 
 
 def application(environ, start_response):
-    """A generator, so that looking and sitting down happen in one go: no other greenlet comes in between."""
+    """A generator: checking and taking a seat happen in one go, with no other greenlet in between."""
     global taken
     if taken >= SEATS:
-        yield from not_now(start_response, "all seats are taken")
+        yield from reconnect_later(start_response, "all seats are taken")
         return
     taken += 1
     try:
         yield from stream(environ, start_response)
-    finally:  # uWSGI closes the generator when the visitor has left
+    finally:  # uWSGI closes the generator when the client has left
         taken -= 1

@@ -1,6 +1,6 @@
-"""The article's work-around for Django's headers: a start_response that swallows them, status and all."""
+"""The article's workaround for Django's headers: a start_response that drops them, and the status with them."""
 
-from hall.wsgi import application as django_application
+from pitfallproject.wsgi import application as django_application
 
 
 def fake_start_response(status, headers, exc_info=None):

@@ -13,7 +13,7 @@ HEADERS = [("Content-Type", "text/event-stream"), ("Cache-Control", "no-store")]
 
 
 def tickets(environ):
-    """A session for each ticket, from the one behind the client's last."""
+    """A session for each ticket, from the one after the client's last."""
     last = environ.get("HTTP_LAST_EVENT_ID", "")
     session = Sse(default_retry=1000)
     for number in count(int(last) + 1 if last.isascii() and last.isdigit() and len(last) < 10 else 1):

@@ -1,4 +1,4 @@
-"""A site with sessions, as far as the stats server is concerned: it takes its time over what a client sends."""
+"""A site with sessions, as far as the stats server is concerned: it reads all that a client sends."""
 
 from offload_lab.stages.site import with_ping
 

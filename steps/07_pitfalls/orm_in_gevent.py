@@ -1,4 +1,4 @@
-"""A gevent app that asks PostgreSQL through Django's ORM. Whether all others wait meanwhile is up to the driver."""
+"""A gevent app that queries PostgreSQL through Django's ORM. The driver decides whether all others wait meanwhile."""
 
 import sys
 from urllib.parse import parse_qs
@@ -25,7 +25,7 @@ django.setup()
 
 class Seat(models.Model):  # a model needs the database's limits, so the driver is imported now
     class Meta:
-        app_label = "hall"
+        app_label = "pitfalls"
 
 
 @with_ping

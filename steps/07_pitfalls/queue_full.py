@@ -1,7 +1,7 @@
-"""In front: nobody is handed over while the queue to an offload thread is half full, or the app behind out of reach.
+"""Front: authorises no client while the queue to an offload thread is half full, or while the backend does not answer.
 
-A worker hands over by writing into a pair of sockets, one pair for each of its threads. Nobody else writes there: what
-is found here still holds when uWSGI hands over. (With one thread per worker; the other half is for those with more.)
+A worker offloads by writing into a pair of sockets, one pair for each of its threads. Nothing else writes there: what
+is found here still holds when uWSGI offloads. (With one thread per worker; the other half is for workers with more.)
 """
 
 import fcntl
@@ -12,12 +12,12 @@ import termios
 from functools import cache
 
 from backend_down import BACKEND
-from not_now import not_now
+from reconnect_later import reconnect_later
 
 from offload_lab.stages.site import with_ping
 from offload_lab.stages.site.backend import is_ready
 
-FULL = 0.5  # at 1 the worker would carry the visitor by itself, and be lost
+FULL = 0.5  # at 1 the worker would proxy the stream by itself, and be lost
 
 
 @cache  # a worker has them before its first request
@@ -45,6 +45,6 @@ def load(end: socket.socket) -> float:
 @with_ping
 def application(environ, start_response):
     if max(map(load, queues()), default=1.0) > FULL or not is_ready(BACKEND):
-        return not_now(start_response, "too many at once")
+        return reconnect_later(start_response, "too many at once")
     start_response("200 OK", [("X-Offload-to-SSE", "ada")])
     return []

@@ -1,4 +1,4 @@
-"""Behind: the hall calls a number every now and then, the same for everybody; some visitors come back in between."""
+"""Backend: publishes a number every so many seconds, the same to all clients, some of which reconnect in between."""
 
 import time
 from itertools import count
@@ -7,28 +7,28 @@ from offload_lab.stages.site.arguments import argument
 
 TICK_S = float(argument("tick_s"))
 OPENED = time.time()
-KEPT = 1000  # numbers; whoever was away for longer has to take the next one that is called
+KEPT = 1000  # numbers; a client that was away for longer gets the next one
 
 
-def last_called() -> int:
+def last_published() -> int:
     return int((time.time() - OPENED) / TICK_S)
 
 
 def forgets(environ, start_response):
-    """Whoever comes hears the next number."""
+    """Sends what is published from now on."""
     start_response("200 OK", [("Content-Type", "text/event-stream"), ("Cache-Control", "no-store")])
-    return calls(after=last_called())
+    return numbers(after=last_published())
 
 
 def remembers(environ, start_response):
-    """Whoever comes back hears all that was called meanwhile: EventSource says by itself what it heard last."""
+    """Sends what was published meanwhile first: an EventSource names by itself the last id that it had."""
     start_response("200 OK", [("Content-Type", "text/event-stream"), ("Cache-Control", "no-store")])
-    heard, now = environ.get("HTTP_LAST_EVENT_ID", ""), last_called()
+    heard, now = environ.get("HTTP_LAST_EVENT_ID", ""), last_published()
     missed = now - int(heard) if heard.isascii() and heard.isdigit() and len(heard) < 10 else 0
-    return calls(after=now - missed if 0 <= missed <= KEPT else now)
+    return numbers(after=now - missed if 0 <= missed <= KEPT else now)
 
 
-def calls(after):
+def numbers(after):
     yield b"retry: 1000\n"  # a line of the first event: a blank one here would end an event without data
     for number in count(after + 1):
         time.sleep(max(0.0, OPENED + number * TICK_S - time.time()))

@@ -1,4 +1,4 @@
-"""Tickets, one after the other, made with `sse` 1.2: sent as the article does it, and as the library means it."""
+"""Tickets, one after the other, made with `sse` 1.2: sent as the article does it, and as the library intends it."""
 
 import time
 from itertools import count

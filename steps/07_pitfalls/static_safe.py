@@ -1,4 +1,4 @@
-"""Leaves the checking to static-safe, and sends whatever a visitor names."""
+"""Leaves the check to static-safe, and sends any file that a client names."""
 
 from urllib.parse import parse_qs
 

@@ -42,7 +42,7 @@ def test_a_recorded_run_is_whole(name, runs):
     assert all(has_numbers(result) or "missing" not in result for result in run.results.values())
 
 
-def test_who_was_spared_in_a_recorded_run_had_not_opened_all_of_fewer(runs):
+def test_a_recorded_run_skips_only_counts_above_a_failed_one(runs):
     for cell, result in runs["full"].results.items():
         if "more were not tried" in result.get("failed", ""):
             assert recorder.hopeless(runs["full"], cell, plan.PLANS["full"].timing.open_within_s)

@@ -190,7 +190,7 @@ def test_a_printed_table_becomes_one_with_its_wrapped_cells_whole():
     assert table.html.count('class="number"') == 3
 
 
-def test_what_is_long_becomes_several_pieces_that_fit_and_code_says_what_it_leaves_out():
+def test_long_cells_are_split_and_shortened_code_says_so():
     from offload_lab.course.slide_blocks import ROOM, code, table
 
     lines = [f"line {number}" for number in range(50)]
@@ -221,7 +221,7 @@ def test_headings_begin_slides_and_long_prose_is_for_the_speaker():
     assert "a belt" in shown
 
 
-def test_the_guess_stays_whole_and_a_diff_keeps_its_lines_but_not_its_comments():
+def test_the_guess_stays_whole_and_a_diff_loses_its_comments():
     from offload_lab.course.slides import deck
 
     question = "Somebody comes with a bad line, and takes what he ordered, piece by piece. " * 3 + "**How long?**"
@@ -255,7 +255,7 @@ TOO_HIGH_OR_SMALL = """() => {
 
 
 @pytest.mark.full
-def test_no_slide_overflows_or_is_written_small_and_nothing_is_loaded_from_elsewhere(tmp_path):
+def test_no_slide_overflows_shrinks_or_loads_from_elsewhere(tmp_path):
     require(find_spec("playwright") is not None, "Playwright", "./lab install test")
     chromium = require_program("chromium")
     from playwright.sync_api import sync_playwright

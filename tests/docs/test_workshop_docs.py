@@ -38,7 +38,7 @@ def test_every_question_has_an_answer_and_what_measured_it(question, answer, mea
     assert [line for line in lines if not any(kind.search(line) for kind in (WITNESS, NOTEBOOK, FIGURE))] == []
 
 
-def test_what_was_asked_in_public_is_answered_where_it_can_be_found_again():
+def test_every_public_question_links_to_its_answer():
     linked = set(re.findall(r"github\.com/([\w-]+/[\w-]+)/(?:issues|pull)/(\d+)\)", PAGES["questions.md"]))
     assert {(project, number) for project, numbers in ASKED_IN_PUBLIC.items() for number in numbers} <= linked
 
@@ -60,7 +60,7 @@ def test_every_part_of_a_notebook_that_is_named_stands_in_it(page):
 
 
 @pytest.mark.parametrize("step", manifest.steps(), ids=lambda step: step.name)
-def test_the_guide_says_for_each_step_what_to_ask_what_to_show_and_where_people_stumble(step):
+def test_the_guide_has_questions_pictures_and_problems_for_each_step(step):
     [part] = re.findall(rf"^## {step.number} · .+?(?=^## )", PAGES["guide.md"], re.MULTILINE | re.DOTALL)
     assert f"<!-- sections {step.number} -->" in part
     places = [part.index(f"**{word}**\n\n- ") for word in ("Ask", "Show", "Stumbling blocks")]

@@ -10,12 +10,13 @@ from offload_lab.clients.sse import request_bytes
 from offload_lab.clients.websocket import PING, PONG, TEXT, frame
 from offload_lab.errors import MissingDependencyError
 from offload_lab.process.deadlines import Deadline
+from offload_lab.process.server_process import free_port
 from offload_lab.stages import manifest
 from offload_lab.stages.stage import short_private_folder
 from offload_lab.testing import require
 from offload_lab.timeouts import scaled
 from offload_lab.uwsgi import binary
-from offload_lab.uwsgi.server import Uwsgi, free_port
+from offload_lab.uwsgi.server import Uwsgi
 
 TIMEOUT_S = 30
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"

@@ -16,9 +16,9 @@ from offload_lab.clients import ping
 from offload_lab.clients.http import fetch_raw
 from offload_lab.paths import ROOT
 from offload_lab.process.polling import wait_for
+from offload_lab.process.server_process import free_port
 from offload_lab.stages import manifest
 from offload_lab.timeouts import scaled
-from offload_lab.uwsgi.server import free_port
 
 LAB = [sys.executable, "-m", "offload_lab"]
 

@@ -10,7 +10,7 @@ import pytest
 
 from offload_lab.clients import Probes, SlowReader, fetch, fetch_raw, ping
 from offload_lab.process.polling import wait_for
-from offload_lab.uwsgi.server import free_port
+from offload_lab.process.server_process import free_port
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 8388608\r\n\r\n"
 BODY = b"one ticket, please. " * 2**16  # more than all the buffers on the way take

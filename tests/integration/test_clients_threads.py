@@ -12,7 +12,8 @@ import pytest
 from offload_lab.clients import Probes, SlowReader, fetch, http, ping
 from offload_lab.clients.event_source import AT_ONCE, EventSourcePool
 from offload_lab.clients.event_stream import EventStreamParser
-from offload_lab.clients.sse import EventStreamPool, SseClient
+from offload_lab.clients.event_stream_pool import EventStreamPool
+from offload_lab.clients.sse import SseClient
 from offload_lab.clients.websocket import PING, TEXT, Frames, HandshakeError, WebSocketClient, WebSocketPool
 from offload_lab.measure.streams import noting
 from offload_lab.process.background import Background
@@ -256,7 +257,7 @@ def test_a_body_without_end_is_not_waited_for_for_ever(monkeypatch):
     monkeypatch.setattr(http, "TIMEOUT_S", 0.3)
     with serving(b"HTTP/1.1 200 OK\r\n\r\n", then=dribbles(b"x")) as port:
         with pytest.raises(TimeoutError, match="the whole answer"):
-            fetch(port, "/")
+            fetch(port, "/", timeout_s=0.3)
         with pytest.raises(TimeoutError, match="the whole answer"):
             http.fetch_raw(port, b"GET / HTTP/1.1\r\n\r\n")
 

@@ -339,10 +339,10 @@ def test_expect_says_what_was_called_got_and_expected():
 
 def test_of_a_log_the_lines_that_tell_are_said():
     log = "*** Starting uWSGI ***\nunable to load app 0\nclosing all\n*** GAME OVER ***"
-    said = diagnose.will_not_start(ProcessDiedError("offload", 22, log))
+    said = diagnose.will_not_start(ProcessDiedError("offload", 22, log), 1)
     assert said == "offload.ini ended before it answered. Its log says: unable to load app 0"
-    said = diagnose.will_not_start(NotReadyError("offload", 30, "spawned uWSGI worker 1"))
-    assert said == "offload.ini lives, but does not answer"
+    said = diagnose.will_not_start(NotReadyError("offload", 30, "spawned uWSGI worker 1"), 5)
+    assert said == "offload.ini lives, and did not answer within 5 s"
 
 
 def test_of_a_line_about_a_request_nothing_is_an_error():

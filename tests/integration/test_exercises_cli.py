@@ -15,8 +15,8 @@ from offload_lab.clients import ping
 from offload_lab.exercises import regions
 from offload_lab.paths import ROOT
 from offload_lab.process.polling import wait_for
+from offload_lab.process.server_process import free_port
 from offload_lab.timeouts import scaled
-from offload_lab.uwsgi.server import free_port
 
 LAB = [sys.executable, "-m", "offload_lab"]
 TASKS = {"belt": "offload.ini", "app": "offload.ini", "handover": "file_wrapper.py"}

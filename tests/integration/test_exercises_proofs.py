@@ -7,13 +7,15 @@ the step whenever somebody starts it, and nothing generated is kept in the repos
 
 import ast
 
+import psutil
 import pytest
 
 from offload_lab.errors import MissingDependencyError
-from offload_lab.exercises.check import PREFIX, try_out
+from offload_lab.exercises.check import PREFIX, TIMEOUT_S, try_out
 from offload_lab.exercises.diagnose import Diagnosis, diagnose
 from offload_lab.exercises.hints import answer_in
 from offload_lab.exercises.sandbox import scratch
+from offload_lab.process.deadlines import Deadline
 from offload_lab.stages import manifest
 from offload_lab.testing import require
 from offload_lab.uwsgi import binary
@@ -107,6 +109,38 @@ def test_a_mistake_fails_and_is_recognised_as_itself_alone(step, task, mistake):
         diagnosis = diagnose(copy, copy.task(task.name))
     assert verdict.outcome == "failed", verdict.lines
     assert [finding.id for finding in diagnosis.findings] == [mistake.diagnosis], diagnosis
+
+
+NEVER_RETURNS = """
+import subprocess
+
+subprocess.Popen(["python3", "-c", {child!r}])
+while True:
+    pass
+"""
+ASKED = """
+import os, pathlib, signal
+signal.signal(signal.SIGTERM, lambda *_: pathlib.Path({folder!r}, "asked").touch())
+pathlib.Path({folder!r}, str(os.getpid())).touch()
+while True:
+    signal.pause()
+"""
+
+
+@pytest.mark.full
+def test_what_does_not_end_is_killed_at_the_limit_and_not_asked(tmp_path):
+    """Neither the test nor the diagnosis waits for the app, or for a child of it that answers no SIGTERM."""
+    step, _ = find("01_file_wrapper", "handover")
+    answer = NEVER_RETURNS.format(child=ASKED.format(folder=str(tmp_path)))
+    with scratch(step, answers={"handover": answer}) as copy:
+        [verdict] = try_out(copy, ["handover"])
+        diagnosis = diagnose(copy, copy.task("handover"), Deadline(TIMEOUT_S))
+    assert verdict.lines[1].startswith("got no end of it within")
+    assert [finding.id for finding in diagnosis.findings] == ["busy"]
+    started = {path.name for path in tmp_path.iterdir()}
+    assert "asked" not in started
+    assert len(started) >= 2, "one at least in the test, one in the diagnosis"
+    assert not [pid for pid in started if psutil.pid_exists(int(pid))]
 
 
 @pytest.mark.full

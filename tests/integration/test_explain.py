@@ -23,7 +23,7 @@ from offload_lab.inspect.kernel_sockets import address
 from offload_lab.inspect.observe import take_snapshot
 from offload_lab.inspect.runs import Run, named_in, only_run, runs
 from offload_lab.inspect.snapshot import Connection, Request, Server, Snapshot, Wait, Worker
-from offload_lab.inspect.syscalls import blocked_threads
+from offload_lab.inspect.threads import blocked_threads
 from offload_lab.paths import ROOT
 from offload_lab.process.polling import wait_for
 from offload_lab.stages import manifest

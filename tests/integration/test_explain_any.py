@@ -20,11 +20,11 @@ from offload_lab.inspect.metrics import HELP, PREFIX
 from offload_lab.inspect.observe import take_snapshot_at
 from offload_lab.paths import ROOT
 from offload_lab.process.polling import wait_for
+from offload_lab.process.server_process import free_port
 from offload_lab.system import is_linux
 from offload_lab.timeouts import scaled
 from offload_lab.uwsgi import binary
-from offload_lab.uwsgi.server import free_port
-from offload_lab.uwsgi.stats import StatsError, read
+from offload_lab.uwsgi.stats import StatsError, read_stats
 
 pytestmark = pytest.mark.skipif(not is_linux(), reason="only Linux tells what a thread waits for: proc(5)")
 WORKERS, STREAMS = 4, 3
@@ -121,7 +121,7 @@ def two_servers(folder, threads="2"):
 
 def ready(address):
     try:
-        rows = read(address)["workers"]
+        rows = read_stats(address)["workers"]
     except StatsError:
         return False
     return all(row["pid"] and row["accepting"] for row in rows)
@@ -302,7 +302,9 @@ def test_what_another_user_may_not_read_is_said_to_be_unknown(servers, held):
     if os.getuid() != 0:
         pytest.skip("only root can become another user")
     settled(servers.front, held)
-    with answering(f"\0{servers.folder}", json.dumps(read(servers.front)).encode()):  # who has no way into the folder
+    with answering(
+        f"\0{servers.folder}", json.dumps(read_stats(servers.front)).encode()
+    ):  # who has no way into the folder
         answer = subprocess.run(
             [sys.executable, "-c", AS_NOBODY, f"@{servers.folder}"],
             cwd=ROOT, capture_output=True, text=True, timeout=scaled(60),
@@ -343,7 +345,7 @@ def answering(path, text):
 
 
 def test_processes_of_another_machine_are_not_taken_for_those_here(tmp_path, servers):
-    told = read(servers.front)
+    told = read_stats(servers.front)
     told["pid"] = os.getpid()  # a master here, of which the workers are no children
     with answering(tmp_path / "s", json.dumps(told).encode()) as address:
         text = "\n".join(describe(take_snapshot_at(address)))
@@ -362,7 +364,7 @@ def test_processes_of_another_machine_are_not_taken_for_those_here(tmp_path, ser
 )
 def test_what_is_no_stats_server_is_named(tmp_path, says, why):
     with answering(tmp_path / "s", says) as address, pytest.raises(StatsError) as caught:
-        read(address)
+        read_stats(address)
     assert why in str(caught.value)
     assert address in str(caught.value)
 
@@ -377,7 +379,7 @@ def test_an_address_that_does_not_answer_is_named_with_the_next_step(tmp_path, s
         servers.backend.removeprefix("http://"): f"stats-http`: then write {servers.backend}",
     }.items():
         with pytest.raises(StatsError) as caught:
-            read(address, within_s=scaled(0.5))
+            read_stats(address, within_s=scaled(0.5))
         assert words in str(caught.value)
 
 

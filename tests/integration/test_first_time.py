@@ -17,8 +17,8 @@ from offload_lab import programs
 from offload_lab.clients import ping
 from offload_lab.measure.model import Recording
 from offload_lab.paths import ROOT
+from offload_lab.process.server_process import free_port
 from offload_lab.timeouts import scaled
-from offload_lab.uwsgi.server import free_port
 
 LAB = [sys.executable, "-m", "offload_lab"]
 BARE = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "60"}

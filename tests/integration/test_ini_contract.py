@@ -12,6 +12,7 @@ import socket
 import stat
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -20,17 +21,18 @@ from offload_lab.errors import MissingDependencyError, ProcessDiedError
 from offload_lab.process.deadlines import Deadline
 from offload_lab.process.polling import wait_for
 from offload_lab.process.process import Process
+from offload_lab.process.server_process import free_port
 from offload_lab.stages import manifest
 from offload_lab.stages.stage import short_private_folder
 from offload_lab.testing import require
 from offload_lab.timeouts import scaled
 from offload_lab.uwsgi import binary
-from offload_lab.uwsgi.server import free_port
+from offload_lab.uwsgi.config.reader import parse
 
 VARIANTS = {
     ini: [variant for variant in step.variants if ini.name in variant.inis]
     for step in manifest.steps()
-    for ini in sorted(step.folder.glob("*.ini"))
+    for ini in sorted(step.folder.glob("[!_]*.ini"))  # the others are included
 }
 INIS = list(VARIANTS)
 FRONTS = [ini for ini, variants in VARIANTS.items() if any(ini.name == variant.inis[-1] for variant in variants)]
@@ -59,14 +61,10 @@ def name(ini):
 
 
 def options(ini):
-    """(name, value) in the order in which uWSGI reads them; an included file stands in its place, with its own %n."""
-    read = []
-    for line in ini.read_text().splitlines():
-        line = line.strip()
-        if line and line[0] not in "[;#":
-            option, _, value = (part.strip() for part in line.replace("%n", ini.stem).partition("="))
-            read += options(ini.parent / value.removeprefix("%d")) if option == "ini" else [(option, value)]
-    return read
+    """(name, value) as they stand, in the order in which uWSGI reads them; an included file has its own %n."""
+    read = parse(str(ini), lambda path: Path(path).read_text()).options
+    lines = [option for option in read if option.plain and option.name != "ini"]
+    return [(line.name, line.text.partition("=")[2].strip().replace("%n", Path(line.file).stem)) for line in lines]
 
 
 def values(ini, option):

@@ -16,10 +16,11 @@ import pytest
 
 from offload_lab.process.deadlines import Deadline
 from offload_lab.process.polling import wait_for
+from offload_lab.process.server_process import free_port
 from offload_lab.testing import idle_workers
 from offload_lab.timeouts import scaled
 from offload_lab.uwsgi import binary
-from offload_lab.uwsgi.server import Uwsgi, free_port
+from offload_lab.uwsgi.server import Uwsgi
 
 pytestmark = pytest.mark.full  # each starts a uWSGI or two
 

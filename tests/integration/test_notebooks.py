@@ -279,10 +279,10 @@ HAND_OVER_07 = "response-route-if-not = empty:${X_OFFLOAD} uwsgi:%(run)/sse.sock
 @pytest.mark.full
 @pytest.mark.parametrize(
     ("lines", "verdict"),
-    [([HAND_OVER_07], "Not yet. Of two heads"), ([SILENCE, HAND_OVER_07], "Passed")],
-    ids=["two heads", "the cure"],
+    [([HAND_OVER_07], "Not yet. Of two sets"), ([SILENCE, HAND_OVER_07], "Passed")],
+    ids=["two sets of headers", "the fix"],
 )
-def test_your_turn_in_07_tells_the_cure_from_half_of_it(jupyter, lines, verdict):
+def test_your_turn_in_07_tells_the_fix_from_half_of_it(jupyter, lines, verdict):
     def solve(source):
         if not source.startswith("lines = ["):
             return source

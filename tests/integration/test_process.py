@@ -77,6 +77,16 @@ def test_a_child_that_ignores_sigterm_is_killed_after_the_grace(python):
     assert gone(process.pid)
 
 
+def test_without_a_grace_a_child_is_killed_and_not_asked(python):
+    code = (
+        "import signal; signal.signal(signal.SIGTERM, lambda *_: print('asked', flush=True)); print('up', flush=True);"
+    )
+    with python(code + FOREVER, grace_s=0) as process:
+        process.wait_until(lambda: says(process, "up"), Deadline(20))
+    assert gone(process.pid)
+    assert not says(process, "asked")
+
+
 def test_a_child_that_cleans_up_on_sigterm_gets_the_time_to(python, tmp_path):
     code = f"""
         import signal, sys, pathlib

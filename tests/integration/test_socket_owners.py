@@ -9,8 +9,8 @@ import threading
 import psutil
 import pytest
 
-from offload_lab.inspect import socket_owners
-from offload_lab.inspect.socket_owners import SocketOwner, find_socket_owners, waiting_thread
+from offload_lab.inspect.socket_owners import SocketOwner, find_socket_owners
+from offload_lab.inspect.threads import poll_list, read_syscall, waiting_thread
 from offload_lab.process.deadlines import Deadline
 from offload_lab.process.polling import wait_for
 from offload_lab.process.process import Process
@@ -150,7 +150,7 @@ def test_on_an_unknown_architecture_the_thread_is_not_told(helper, monkeypatch):
 @linux
 def test_a_thread_that_runs_waits_on_nothing(helper):
     pid, fd, tid, _ = helper("nothing, and runs")
-    wait_for(lambda: socket_owners.read_syscall(pid, tid) == [-1], 20, "the thread running")
+    wait_for(lambda: read_syscall(pid, tid) == [], 20, "the thread running")
     assert waiting_thread(pid, fd) is None
 
 
@@ -158,8 +158,8 @@ def test_a_thread_that_is_gone_waits_on_nothing():
     ended = threading.Thread(target=lambda: None)
     ended.start()
     ended.join()
-    assert socket_owners.read_syscall(os.getpid(), ended.native_id) == [-1]
+    assert read_syscall(os.getpid(), ended.native_id) == []
 
 
 def test_an_address_that_cannot_be_read_holds_no_descriptors():
-    assert socket_owners.polled(os.getpid(), 0, 3) == set()
+    assert poll_list(os.getpid(), 0, 3) == {}

@@ -10,10 +10,11 @@ import pytest
 from offload_lab.clients import ping
 from offload_lab.clients.session import Session
 from offload_lab.process.deadlines import Deadline
+from offload_lab.process.server_process import free_port
 from offload_lab.stages import manifest
 from offload_lab.stages.site import secret_key
 from offload_lab.stages.stage import short_private_folder
-from offload_lab.uwsgi.server import Uwsgi, free_port
+from offload_lab.uwsgi.server import Uwsgi
 
 STEP = manifest.find("03_sse_offload").folder
 

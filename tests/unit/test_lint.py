@@ -42,7 +42,7 @@ CODE = {
         "shared_fragments", "sse_never_flushes",
     )
 }  # fmt: skip
-INIS = {str(path.relative_to(STEPS).with_suffix("")): path for path in sorted(STEPS.glob("*/*.ini"))}
+INIS = {str(path.relative_to(STEPS).with_suffix("")): path for path in sorted(STEPS.glob("*/[!_]*.ini"))}
 
 
 GENERAL = {

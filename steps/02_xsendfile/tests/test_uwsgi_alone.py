@@ -8,9 +8,10 @@ import pytest
 
 from offload_lab.clients import fetch, fetch_raw
 from offload_lab.process.deadlines import Deadline
+from offload_lab.process.server_process import free_port
 from offload_lab.stages import manifest
 from offload_lab.stages.stage import short_private_folder
-from offload_lab.uwsgi.server import Uwsgi, free_port
+from offload_lab.uwsgi.server import Uwsgi
 
 FOLDER = manifest.find("02").folder
 

@@ -2,7 +2,7 @@
 
 from urllib.parse import unquote
 
-from offload_lab.inspect.syscalls import Blocked
+from offload_lab.inspect.threads import Blocked
 
 from .observe import ADA, Seen
 

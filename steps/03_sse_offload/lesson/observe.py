@@ -20,7 +20,7 @@ from offload_lab.clients.sse import request_bytes
 from offload_lab.errors import LabError
 from offload_lab.exercises.logs import NOT_REACHED, last_error
 from offload_lab.inspect import Snapshot, Worker, take_snapshot
-from offload_lab.inspect.syscalls import Blocked, blocked_threads
+from offload_lab.inspect.threads import Blocked, blocked_threads
 from offload_lab.process.deadlines import LOOPBACK
 from offload_lab.process.polling import wait_for
 from offload_lab.process.process import Process

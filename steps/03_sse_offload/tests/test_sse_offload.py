@@ -6,7 +6,7 @@ import psutil
 import pytest
 
 from offload_lab.clients import ping
-from offload_lab.clients.sse import EventStreamPool
+from offload_lab.clients.event_stream_pool import EventStreamPool
 from offload_lab.process.polling import wait_for
 from offload_lab.testing import events_by, idle_workers
 

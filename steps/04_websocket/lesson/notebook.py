@@ -93,7 +93,7 @@ class Talkers(WebSocketPool):
     """Many clients that also write."""
 
     def say(self, place: int, text: str) -> None:
-        self._clients[place].say(text)
+        self.clients[place].say(text)
 
 
 @dataclass

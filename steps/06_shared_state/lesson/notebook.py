@@ -54,9 +54,9 @@ def need_redis() -> None:
 class Forgetful(EventSourcePool):
     """Clients that reconnect without Last-Event-ID."""
 
-    def _connect(self, one: EventSource) -> None:
-        one.last_event_id = ""
-        super()._connect(one)
+    def _subscribe(self, source: EventSource) -> None:
+        source.last_event_id = ""
+        super()._subscribe(source)
 
 
 @dataclass

@@ -18,11 +18,12 @@ from offload_lab.clients.event_source import EventSourcePool
 from offload_lab.clients.session import Session
 from offload_lab.process.deadlines import Deadline
 from offload_lab.process.polling import wait_for
+from offload_lab.process.server_process import free_port
 from offload_lab.stages.stage import short_private_folder
 from offload_lab.testing import require, require_program
 from offload_lab.timeouts import scaled
 from offload_lab.uwsgi import binary
-from offload_lab.uwsgi.server import Uwsgi, free_port
+from offload_lab.uwsgi.server import Uwsgi
 
 from .conftest import at_once
 

@@ -10,8 +10,9 @@ import uuid
 import pytest
 
 from offload_lab.clients.event_source import EventSourcePool
+from offload_lab.clients.event_stream_pool import EventStreamPool
 from offload_lab.clients.session import TOKEN
-from offload_lab.clients.sse import EventStreamParser, EventStreamPool, SseClient, request_bytes
+from offload_lab.clients.sse import EventStreamParser, SseClient, request_bytes
 from offload_lab.process.polling import wait_for
 from offload_lab.testing import events_by
 from offload_lab.timeouts import scaled

@@ -1,5 +1,5 @@
-"""What the notebook about pitfalls needs beside `offload_lab.notebook`: each patient looked at from outside, broken and
-cured, by one visitor who asks and one who waits."""
+"""What the notebook about pitfalls needs beside `offload_lab.notebook`: each pitfall's broken and fixed variant,
+observed from outside by one client and one bystander."""
 
 import json
 import os
@@ -28,8 +28,8 @@ from offload_lab.stages.stage import Stage
 from offload_lab.system import NOT_TOLD, is_linux
 
 STEP = "07_pitfalls"
-# By number, since each name is a diagnosis: which pitfall it is, and which of the notebook's answers is its cause
-PATIENTS = {
+# By number, since each name is a diagnosis: the pitfall, and which of the notebook's answers is its cause
+CASES = {
     1: ("no_offload_threads", 3),
     2: ("headers_twice", 1),
     3: ("content_type_bypass", 4),
@@ -37,22 +37,22 @@ PATIENTS = {
     5: ("sse_never_flushes", 3),
     6: ("backend_down", 1),
 }
-LONGEST_LINE = 100  # characters of an answer's line that are shown
+LONGEST_LINE = 100  # characters shown of a line
 FIRST_LINES = 14
 STATUS = re.compile(r"msecs (?:(via \w+\(\)) )?\(HTTP/1\.\d (\d+)\)")  # of a request in uWSGI's log
 
 
 @dataclass(frozen=True)
-class Chart:
-    """What one visitor got of a variant within a while, and how the front was then, the visitor still there."""
+class Observation:
+    """What one client received from a variant, and the state of the front while the client was still connected."""
 
     variant: str
     raw: bytes
-    served: bool  # somebody else, at /ping
+    served: bool  # a bystander, at /ping
     busy: bool
     offloaded: int
-    carrier: str
-    log: list[str]  # the front's lines about the visitor
+    proxied_by: str
+    log: list[str]  # the front's lines about the client's request
 
     @property
     def events(self) -> list[str]:
@@ -60,55 +60,57 @@ class Chart:
 
     @property
     def noticed(self) -> bool:
-        """Whether a monitor would have: somebody else is not answered, or the log has a status of 500 or more."""
+        """Whether a monitor would have: a bystander gets no answer, or the log has a status of 500 or more."""
         return not self.served or any("HTTP/1.1 5" in line for line in self.log)
 
 
-def examine(patient: int, path: str = "/subscribe", **how: Any) -> tuple[Chart, Chart]:
-    """The patient and its cured twin, side by side; `how` is what `look` takes."""
-    pitfall, _ = PATIENTS[patient]
-    called = f"patient {patient}"
-    with progress(called) as done, ThreadPoolExecutor(2) as both:
-        charts = []
-        for chart in both.map(lambda which: look(f"{pitfall}_{which}", path, **how), ("broken", "fixed")):
-            charts.append(chart)
-            done(len(charts) / 2)
-    return replace(charts[0], variant=called), replace(charts[1], variant=f"{called}, cured")
+def observe_pair(case: int, path: str = "/subscribe", **options: Any) -> tuple[Observation, Observation]:
+    """The broken and the fixed variant of a case, side by side; `options` are those of `observe`."""
+    pitfall, _ = CASES[case]
+    name = f"case {case}"
+    with progress(name) as done, ThreadPoolExecutor(2) as pool:
+        pair = []
+        for observation in pool.map(lambda which: observe(f"{pitfall}_{which}", path, **options), ("broken", "fixed")):
+            pair.append(observation)
+            done(len(pair) / 2)
+    return replace(pair[0], variant=name), replace(pair[1], variant=f"{name}, fixed")
 
 
-def look(
+def observe(
     variant: str,
     path: str,
     *,
     step: str | manifest.Step = STEP,
-    member: bool = False,
+    logged_in: bool = False,
     headers: Mapping[str, str] | None = None,
     before: Callable[[Stage], object] = lambda stage: None,
     for_s: float = 1.0,
-) -> Chart:
-    """A visitor asks for `path`, logged in if a `member`, and takes what comes; `before` is done to the stage first."""
+) -> Observation:
+    """Start `variant`, call `before` with its stage, request `path` and read the answer for `for_s` seconds."""
     with Stage(step, variant, placeholders={"tick_s": "0.1"}) as stage:
-        ada = Session(stage.port)
-        if member:
-            ada.log_in()
+        session = Session(stage.port)
+        if logged_in:
+            session.log_in()
         before(stage)
         [worker] = stage.workers()
-        counted = worker.offloaded
-        with socket.create_connection((LOOPBACK, stage.port), timeout=for_s) as visitor:
-            visitor.sendall(request_bytes(stage.port, path, ada.cookie, (headers or {}).items()))
-            raw = received(visitor, time.monotonic() + for_s)
-            carrier = carried_by(stage, visitor.getsockname()[1])
+        offloaded_before = worker.offloaded
+        with socket.create_connection((LOOPBACK, stage.port), timeout=for_s) as client:
+            client.sendall(request_bytes(stage.port, path, session.cookie, (headers or {}).items()))
+            raw = received(client, time.monotonic() + for_s)
+            proxied_by = find_proxy(stage, client.getsockname()[1])
             served = is_served(stage)
             [worker] = stage.workers()
         log = [line for line in stage.front.log.read_text(errors="replace").splitlines() if f"GET {path} " in line]
-    return Chart(variant, raw, served, worker.busy, worker.offloaded - counted, carrier, log)
+    return Observation(variant, raw, served, worker.busy, worker.offloaded - offloaded_before, proxied_by, log)
 
 
-def stranger_and_member(variant: str, path: str, step: manifest.Step) -> tuple[Chart, Chart]:
-    """The same variant looked at as a stranger and as ada, side by side."""
-    with ThreadPoolExecutor(2) as both:
-        stranger, ada = both.map(lambda member: look(variant, path, step=step, member=member), (False, True))
-    return stranger, ada
+def observe_anonymous_and_user(variant: str, path: str, step: manifest.Step) -> tuple[Observation, Observation]:
+    """The same variant requested by an anonymous client and by a logged-in user, side by side."""
+    with ThreadPoolExecutor(2) as pool:
+        anonymous, user = pool.map(
+            lambda logged_in: observe(variant, path, step=step, logged_in=logged_in), (False, True)
+        )
+    return anonymous, user
 
 
 def is_served(stage: Stage, within_s: float = 1.0) -> bool:
@@ -118,65 +120,65 @@ def is_served(stage: Stage, within_s: float = 1.0) -> bool:
         return False
 
 
-def carried_by(stage: Stage, port: int) -> str:
-    holders = find_socket_owners(stage.port, port, stage.front.pids())
-    if not holders:
-        return "nobody, it is closed"
-    if holders[0].tid is None:
+def find_proxy(stage: Stage, port: int) -> str:
+    """Which thread of the front waits for the connection from `port`."""
+    owners = find_socket_owners(stage.port, port, stage.front.pids())
+    if not owners:
+        return "none, it is closed"
+    if owners[0].tid is None:
         return "no thread just now" if is_linux() else NOT_TOLD
-    return "the worker's main thread" if holders[0].is_main_thread else "an offload thread"
+    return "the worker's main thread" if owners[0].is_main_thread else "an offload thread"
 
 
-def symptom(chart: Chart, *, as_browser: bool = False) -> None:
-    """What the visitor got, and whether somebody else was served meanwhile.
+def show_answer(observation: Observation, *, as_browser: bool = False) -> None:
+    """What the client received, and whether a bystander was served meanwhile.
 
-    A browser believes the first head, so it takes no more of the body than that says.
+    A browser believes the first response headers, so it reads no more of the body than they announce.
     """
-    head, blank, body = chart.raw.partition(b"\r\n\r\n")
+    head, blank, body = observation.raw.partition(b"\r\n\r\n")
     if as_browser and (length := re.search(rb"Content-Length: (\d+)", head)):
         body = body[: int(length[1])]
     lines = (head + blank + body).decode(errors="replace").splitlines()
     print("\n".join(line[:LONGEST_LINE] for line in lines[:FIRST_LINES]) or "(not one byte)")
     if len(lines) > FIRST_LINES:
         print(f"… and {len(lines) - FIRST_LINES} lines more")
-    print(f"\nsomebody else at /ping: {'pong' if chart.served else 'no answer'}")
+    print(f"\na bystander at /ping: {'pong' if observation.served else 'no answer'}")
 
 
-def compare(cause: object, patient: int) -> None:
-    """What the learner took for the cause, beside what it is."""
-    _, right = PATIENTS[patient]
+def check_cause(cause: object, case: int) -> None:
+    """The learner's answer beside the cause."""
+    _, right = CASES[case]
     if cause is None:
         print(f"You named no cause; it is number {right}. Write one above and run it again: being wrong helps.")
+    elif cause == right:
+        print(f"Number {cause} is the cause.")
     else:
-        print(
-            f"You said {cause}. "
-            + ("So it is." if cause == right else f"It is {right}: the measurements tell them apart.")
-        )
+        print(f"You named number {cause}. It is number {right}: the measurements tell them apart.")
 
 
-def vitals(*charts: Chart) -> None:
+def show_measurements(*observations: Observation) -> None:
     """What can be measured from outside, a row for each."""
-    sizes = ("bytes", "heads", "events", "different")
-    rows = Table("variant", "worker", "offloaded", "visitor waited for by", *sizes, "/ping")
-    for one in charts:
+    counts = ("received, bytes", "sets of headers", "events", "distinct events")
+    rows = Table("variant", "worker", "offloaded", "proxied by", *counts, "/ping")
+    for one in observations:
         numbers = [len(one.raw), one.raw.count(b"HTTP/1."), len(one.events), len(set(one.events))]
-        front = ["busy" if one.busy else "idle", f"+{one.offloaded}", one.carrier]
+        front = ["busy" if one.busy else "idle", f"+{one.offloaded}", one.proxied_by]
         rows.add_row(one.variant, *front, *map(str, numbers), "pong" if one.served else "no answer")
     show_table(rows)
 
 
-def ward(charts: Sequence[Chart]) -> None:
-    """What the front's log says of each patient, and whether a monitor would have noticed anything."""
-    rows = Table("patient", "in the front's log", "a bystander's /ping", "noticed")
-    for one in charts:
-        said = STATUS.search(one.log[-1]) if one.log else None
-        words = f"{said[2]}, {said[1] or 'answered by the worker'}" if said else "nothing yet"
-        rows.add_row(one.variant, words, "pong" if one.served else "no answer", "yes" if one.noticed else "no")
+def show_monitoring(observations: Sequence[Observation]) -> None:
+    """What the front's log says of each case, and whether a monitor would have noticed it."""
+    rows = Table("case", "status in the front's log", "a bystander's /ping", "noticed")
+    for one in observations:
+        logged = STATUS.search(one.log[-1]) if one.log else None
+        status = f"{logged[2]}, {logged[1] or 'answered by the worker'}" if logged else "nothing yet"
+        rows.add_row(one.variant, status, "pong" if one.served else "no answer", "yes" if one.noticed else "no")
     show_table(rows)
 
 
 def lint(*files: str) -> None:
-    """What ``./lab lint`` says of these INIs: of the clinic's by their names, of others by their paths."""
+    """What ``./lab lint`` says of these INIs: of this step's by their names, of others by their paths."""
     folder = manifest.find(STEP).folder
     paths = [os.path.relpath(folder / file, ROOT) for file in files]
     command = [sys.executable, "-m", "offload_lab", "lint", *paths]
@@ -185,13 +187,13 @@ def lint(*files: str) -> None:
     print(f"exit status {answer.returncode}\n\n{answer.stdout}{answer.stderr}".rstrip())
 
 
-def discharge() -> None:
-    """Every pitfall of the step with its symptom and its page, as the step's own README lists them."""
+def show_pitfalls() -> None:
+    """Every pitfall of the step with its symptom and its page, as the step's README lists them."""
     text = (manifest.find(STEP).folder / "README.md").read_text()
     rows = [line.replace("](", f"](../steps/{STEP}/") for line in text.splitlines() if line.startswith("|")]
     show_bundle({"text/markdown": "\n".join(rows), "text/plain": text[text.index("|") :]})
 
 
-def names(chart: Chart) -> list[str]:
-    """For whom the events are, as they say themselves."""
-    return sorted({json.loads(data)["for"] for data in chart.events})
+def user_names(observation: Observation) -> list[str]:
+    """The names of the users that the events are for."""
+    return sorted({json.loads(data)["for"] for data in observation.events})

@@ -9,7 +9,7 @@ import pytest
 
 from offload_lab import programs
 from offload_lab.clients import fetch, ping
-from offload_lab.inspect.socket_owners import read_syscall
+from offload_lab.inspect.threads import read_syscall
 from offload_lab.process.polling import wait_for
 from offload_lab.timeouts import scaled
 
@@ -50,7 +50,7 @@ def queue(stage):
 
 def sleeps_in_c(pid):
     """Whether the process's main thread sleeps by itself; under gevent it should wait in epoll, for everybody."""
-    return read_syscall(pid, pid)[0] in SLEEPS
+    return bool(SLEEPS.intersection(read_syscall(pid, pid)[:1]))
 
 
 @contextmanager
@@ -65,7 +65,7 @@ def somebody_writes(stage):
 
 
 @pytest.mark.core
-def test_gevent_django_broken_stops_everybody_for_one_write(stage_of):
+def test_gevent_django_broken_blocks_all_clients_for_one_write(stage_of):
     stage = stage_of("gevent_django_broken")
     cookie = stage.log_in().cookie
     with ExitStack() as exits:
@@ -86,7 +86,7 @@ def test_gevent_django_broken_stops_everybody_for_one_write(stage_of):
 
 
 @pytest.mark.core
-def test_gevent_django_fixed_keeps_one_clerk_waiting(stage_of):
+def test_gevent_django_fixed_blocks_one_worker_only(stage_of):
     stage = stage_of("gevent_django_fixed")
     cookie = stage.log_in().cookie
     with stage.subscribe(cookie=cookie) as ada, ExitStack() as exits:
@@ -145,7 +145,7 @@ def wake(database):
 
 
 @pytest.mark.core
-def test_orm_in_gevent_broken_stops_everybody_for_one_query(database_of):
+def test_orm_in_gevent_broken_blocks_all_clients_for_one_query(database_of):
     stage, database = database_of("orm_in_gevent_broken")
     with asked(stage, "/?seconds=3600") as slow:
         wait_for(lambda: count(database, ASLEEP) == 1, TIMEOUT_S, "the query asleep in the database")
@@ -157,7 +157,7 @@ def test_orm_in_gevent_broken_stops_everybody_for_one_query(database_of):
 
 
 @pytest.mark.core
-def test_orm_in_gevent_late_broken_cannot_ask_at_all(database_of):
+def test_orm_in_gevent_late_broken_fails_every_query(database_of):
     """What gevent's patch replaces is in use by then: Django takes every greenlet for a thread that is not its own."""
     stage, _ = database_of("orm_in_gevent_late_broken")
     with pytest.raises(http.client.RemoteDisconnected):

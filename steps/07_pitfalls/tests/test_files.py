@@ -68,7 +68,7 @@ def mid_download(stage):
         assert not reader.done.is_set()
 
 
-def test_file_wrapper_broken_lets_the_worker_send_what_a_middleware_wrapped(stage_of):
+def test_file_wrapper_broken_sends_a_wrapped_response_in_the_worker(stage_of):
     stage = stage_of("file_wrapper_broken")
     with mid_download(stage) as offloaded:
         assert (stage.workers()[0].busy, offloaded()) == (True, 0)
@@ -83,7 +83,7 @@ def test_file_wrapper_fixed_offloads_the_file_through_a_middleware(stage_of):
 
 @pytest.mark.core
 @pytest.mark.parametrize("path", ["/text", "/pipe"])
-def test_file_wrapper_fixed_sends_what_was_meant(stage_of, path):
+def test_file_wrapper_fixed_sends_the_intended_bytes(stage_of, path):
     assert fetch(stage_of("file_wrapper_fixed").port, path).body == REPORT
 
 
@@ -92,7 +92,7 @@ def test_file_wrapper_fixed_sends_a_part_of_a_file(stage_of):
     assert fetch(stage.port, "/seek").body == whole_file(stage)[-8:]
 
 
-def test_file_wrapper_fixed_sends_a_packed_file_as_what_it_is(stage_of):
+def test_file_wrapper_fixed_sends_a_gzip_file_with_its_encoding(stage_of):
     answer = fetch(stage_of("file_wrapper_fixed").port, "/packed")
     assert answer.headers["Content-Encoding"] == "gzip"
     assert gzip.decompress(answer.body) == REPORT
@@ -103,7 +103,7 @@ def open_to_others(stage):
 
 
 @pytest.mark.core
-def test_open_stats_broken_shows_a_running_requests_cookie_to_everybody(stage_of):
+def test_open_stats_broken_shows_a_running_requests_cookie_to_all_users(stage_of):
     stage = stage_of("open_stats_broken")
     assert open_to_others(stage) == ["open_stats_broken-stats.sock", "proxy.sock"]
     with socket.create_connection(("127.0.0.1", stage.port), timeout=TIMEOUT_S) as client:

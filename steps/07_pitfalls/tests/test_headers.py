@@ -20,7 +20,7 @@ def everything(client):
 
 
 @pytest.mark.core
-def test_headers_twice_broken_puts_a_second_head_into_the_answer(stage_of):
+def test_headers_twice_broken_sends_two_sets_of_headers(stage_of):
     stage = stage_of("headers_twice_broken")
     with stage.subscribe(cookie=stage.log_in().cookie) as ada:
         while b"HTTP/1.1 200 OK\r\n" not in ada.body or b"Referrer-Policy" not in everything(ada):
@@ -50,7 +50,7 @@ def test_headers_lost_broken_refuses_without_a_status(stage_of, variant):
         fetch(stage.port, "/subscribe")
 
 
-def test_headers_lost_fake_broken_hands_nobody_over(stage_of):
+def test_headers_lost_fake_broken_offloads_nothing(stage_of):
     """uWSGI asks the response routes when it writes headers; Django's yes is one, and was thrown away."""
     stage = stage_of("headers_lost_fake_broken")
     with pytest.raises(http.client.RemoteDisconnected):
@@ -59,7 +59,7 @@ def test_headers_lost_fake_broken_hands_nobody_over(stage_of):
 
 
 @pytest.mark.parametrize("variant", ["headers_lost_broken", "headers_lost_fixed"])
-def test_headers_lost_is_not_seen_by_members(stage_of, variant):
+def test_headers_lost_is_not_seen_by_logged_in_users(stage_of, variant):
     """Why it goes unnoticed: whoever is logged in gets the stream, headers and all, either way."""
     stage = stage_of(variant)
     with stage.subscribe(cookie=stage.log_in().cookie) as ada:

@@ -23,7 +23,7 @@ def log_has(process, text):
 
 
 @pytest.mark.core
-def test_buffer_size_broken_answers_nothing_to_a_message_that_does_not_fit(stage_of):
+def test_buffer_size_broken_sends_no_answer_when_a_message_does_not_fit(stage_of):
     stage = stage_of("buffer_size_broken")
     assert said(stage, 3000) == "3000 bytes arrived\n"
     with pytest.raises(ConnectionResetError):  # an empty reply
@@ -31,7 +31,7 @@ def test_buffer_size_broken_answers_nothing_to_a_message_that_does_not_fit(stage
     log_has(stage.front, "not enough buffer space to add MESSAGE variable")
 
 
-def test_buffer_size_broken_answers_nothing_to_a_visitor_with_many_cookies(stage_of):
+def test_buffer_size_broken_sends_no_answer_to_a_client_with_many_cookies(stage_of):
     stage = stage_of("buffer_size_broken")
     with pytest.raises(ConnectionResetError):
         said(stage, 0, COOKIES)
@@ -51,8 +51,8 @@ def test_buffer_size_fixed_passes_both_and_refuses_what_never_fits(stage_of):
         assert fetch(stage.port, f"/?bytes={size}").status == 413
 
 
-def test_buffer_size_of_the_app_behind_must_hold_the_fronts_packet():
-    with Stage(STEP, "buffer_size_fixed", placeholders={"belt_bytes": "4096"}) as stage:
+def test_buffer_size_of_the_backend_must_hold_the_fronts_packet():
+    with Stage(STEP, "buffer_size_fixed", placeholders={"backend_bytes": "4096"}) as stage:
         assert said(stage, 3000) == "3000 bytes arrived\n"
         with pytest.raises(ConnectionResetError):
             said(stage, 8192)
@@ -60,8 +60,8 @@ def test_buffer_size_of_the_app_behind_must_hold_the_fronts_packet():
         assert idle_workers(stage)[0].offloaded == 2, "the front believes that all is well"
 
 
-def test_buffer_size_ends_at_64_kib_whatever_is_asked_for():
-    with Stage(STEP, "buffer_size_broken", options=["--buffer-size", "1000000"]) as stage:
+def test_buffer_size_ends_at_64_kib_whatever_is_set():
+    with Stage(STEP, "buffer_size_broken", placeholders={"front_bytes": "1000000"}) as stage:
         assert said(stage, 65_000) == "65000 bytes arrived\n"
         with pytest.raises(ConnectionResetError):
             said(stage, 65_535)
@@ -88,14 +88,14 @@ def test_sse_never_flushes_fixed_sends_each_once(stage_of):
 
 
 @pytest.mark.core
-def test_id_alone_broken_gives_strict_clients_events_without_data_or_without_ids(stage_of):
+def test_id_alone_broken_sends_events_without_data_or_without_ids(stage_of):
     stage = stage_of("id_alone_broken")
     retry, id_alone, event = events_by("httpx-sse", stage.url, 3)
     assert (retry, id_alone, event) == (("message", "", ""), ("message", "", "1"), ("ticket", "ticket 1", "1"))
     assert events_by("sseclient-py", stage.url, 2) == [("ticket", "ticket 1", None), ("ticket", "ticket 2", None)]
 
 
-def test_id_alone_broken_loses_an_event_where_the_connection_is_cut_behind_the_id(stage_of):
+def test_id_alone_broken_loses_an_event_when_cut_after_the_id(stage_of):
     assert lost_by_a_cut(stage_of("id_alone_broken")) == {"ticket 2", "ticket 3"}
 
 

@@ -13,7 +13,7 @@ FORGED = {**KNOWN, "Content-Type": "text/event-stream"}
 
 
 @pytest.mark.core
-def test_content_type_bypass_broken_lets_a_stranger_walk_past_django(stage_of):
+def test_content_type_bypass_broken_lets_anonymous_clients_bypass_django(stage_of):
     stage = stage_of("content_type_bypass_broken")
     assert fetch(stage.port, "/subscribe").status == 403
     assert fetch(stage.port, "/opening-hours", headers=KNOWN).status == 304
@@ -73,14 +73,14 @@ def test_static_safe_fixed_sends_what_is_served_and_nothing_else(static_safe):
 
 
 @pytest.mark.core
-def test_anonymous_user_broken_streams_to_a_stranger(stage_of):
+def test_anonymous_user_broken_streams_to_an_anonymous_client(stage_of):
     with stage_of("anonymous_user_broken").subscribe() as stranger:
         assert stranger.head.status == 200
         assert json.loads(stranger.next().data)["for"] == "AnonymousUser"
 
 
 @pytest.mark.core
-def test_anonymous_user_fixed_refuses_a_stranger_and_knows_ada(stage_of):
+def test_anonymous_user_fixed_refuses_anonymous_clients_and_names_users(stage_of):
     stage = stage_of("anonymous_user_fixed")
     assert fetch(stage.port, "/subscribe").status == 403
     assert stage.workers()[0].offloaded == 0

@@ -43,7 +43,7 @@ def test_cross_site_websocket_broken_lets_another_sites_page_talk_as_ada(stage_o
 
 
 @pytest.mark.core
-def test_cross_site_websocket_fixed_refuses_another_sites_page_and_not_its_own(stage_of):
+def test_cross_site_websocket_fixed_refuses_another_sites_page(stage_of):
     stage = stage_of("cross_site_websocket_fixed")
     with pytest.raises(HandshakeError) as refused:
         ada_visits(stage, Origin=EVIL)
@@ -71,7 +71,7 @@ def test_shared_fragments_broken_gives_adas_half_message_to_grace(stage_of):
 
 
 @pytest.mark.core
-def test_shared_fragments_fixed_keeps_every_visitors_half_message_apart(stage_of):
+def test_shared_fragments_fixed_keeps_each_clients_fragments_apart(stage_of):
     stage = stage_of("shared_fragments_fixed")
     with ada_visits(stage) as ada:
         leave_half_a_message(ada)

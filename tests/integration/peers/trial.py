@@ -13,11 +13,12 @@ import redis
 from offload_lab.clients.session import Session
 from offload_lab.process.deadlines import Deadline
 from offload_lab.process.polling import wait_for
+from offload_lab.process.server_process import free_port
 from offload_lab.stages.manifest import steps_folder
 from offload_lab.stages.nginx import CERTIFICATE, KEY, Nginx
 from offload_lab.stages.site import backend
 from offload_lab.stages.stage import Stage
-from offload_lab.uwsgi.server import Uwsgi, free_port
+from offload_lab.uwsgi.server import Uwsgi
 
 from .clients import EVENT_SOURCES, WEB_SOCKETS, Client, Driven
 

@@ -9,7 +9,8 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from offload_lab.clients import ping
-from offload_lab.clients.sse import EventStreamPool, SseClient, request_bytes
+from offload_lab.clients.event_stream_pool import EventStreamPool
+from offload_lab.clients.sse import SseClient, request_bytes
 from offload_lab.process.polling import wait_for
 from offload_lab.stages.stage import Stage
 from offload_lab.testing import require
@@ -41,7 +42,7 @@ def knock(stage, exits, path="/subscribe") -> socket.socket:
 
 
 @pytest.mark.core
-def test_greenlet_ceiling_broken_leaves_one_too_many_waiting_without_a_word_until_somebody_leaves(stage_of):
+def test_greenlet_ceiling_broken_leaves_one_client_too_many_unanswered(stage_of):
     stage = stage_of("greenlet_ceiling_broken")
     with ExitStack() as exits:
         with EventStreamPool(stage.port, SEATS) as streams:
@@ -56,7 +57,7 @@ def test_greenlet_ceiling_broken_leaves_one_too_many_waiting_without_a_word_unti
 
 
 @pytest.mark.core
-def test_greenlet_ceiling_fixed_says_come_back_and_has_a_seat_as_soon_as_one_leaves(stage_of):
+def test_greenlet_ceiling_fixed_refuses_with_retry_and_frees_seats(stage_of):
     stage = stage_of("greenlet_ceiling_fixed")
     with EventStreamPool(stage.port, SEATS) as streams:
         streams.wait_for_events(each=1, timeout_s=TIMEOUT_S)
@@ -66,7 +67,7 @@ def test_greenlet_ceiling_fixed_says_come_back_and_has_a_seat_as_soon_as_one_lea
     wait_for(lambda: not is_refused(stage), TIMEOUT_S, "a free seat")
 
 
-def test_greenlet_ceiling_fixed_never_carries_more_than_it_has_seats_however_many_come_at_once(stage_of):
+def test_greenlet_ceiling_fixed_never_serves_more_than_it_has_seats(stage_of):
     stage = stage_of("greenlet_ceiling_fixed")
     wait_for(lambda: serves(stage) == 0, TIMEOUT_S, "all seats free")
     with EventStreamPool(stage.port, 5 * SEATS) as streams:
@@ -134,7 +135,7 @@ def lose_the_worker(stage, exits) -> list[socket.socket]:
 
 
 @pytest.mark.core
-def test_queue_full_broken_loses_the_worker_for_good_to_a_moment_in_which_its_thread_falls_behind(stage_of):
+def test_queue_full_broken_loses_the_worker_when_its_thread_falls_behind(stage_of):
     stage = stage_of("queue_full_broken")
     with ExitStack() as exits:
         visitors = lose_the_worker(stage, exits)
@@ -153,7 +154,7 @@ def test_queue_full_broken_loses_the_worker_for_good_to_a_moment_in_which_its_th
         assert bystander.recv(100).startswith(b"HTTP/1.1 200 OK")
 
 
-def test_queue_full_broken_with_harakiri_gets_a_new_worker_and_cuts_off_all_whom_the_old_one_carried():
+def test_queue_full_broken_with_harakiri_ends_the_worker_and_its_streams():
     wheel = binary.find("wheel")
     with Stage(STEP, "queue_full_broken", options=["--harakiri", "2"], engine=wheel) as stage, ExitStack() as exits:
         [old] = stage.workers()
@@ -163,7 +164,7 @@ def test_queue_full_broken_with_harakiri_gets_a_new_worker_and_cuts_off_all_whom
 
 
 @pytest.mark.core
-def test_queue_full_fixed_refuses_before_the_queue_is_full_and_carries_all_others(stage_of):
+def test_queue_full_fixed_refuses_in_time_and_offloads_all_others(stage_of):
     stage = stage_of("queue_full_fixed")
     wait_for(lambda: not is_refused(stage), TIMEOUT_S, "the first visitor carried")
     with ExitStack() as exits:
@@ -180,7 +181,7 @@ def test_queue_full_fixed_refuses_before_the_queue_is_full_and_carries_all_other
         assert ping(stage.port, TIMEOUT_S).pid == worker.pid
 
 
-def test_queue_full_fixed_answers_everybody_in_a_storm(stage_of):
+def test_queue_full_fixed_answers_all_clients_in_a_storm(stage_of):
     stage = stage_of("queue_full_fixed")
     [worker] = stage.workers()
     with EventStreamPool(stage.port, CROWD, at_once=CROWD) as streams:

@@ -1,4 +1,4 @@
-"""Behind: whoever comes gets the whole timetable, and again every second: much for one offload thread to carry."""
+"""Backend: sends each client the whole timetable every second, which is much for one offload thread to proxy."""
 
 import time
 

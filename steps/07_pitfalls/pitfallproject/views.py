@@ -8,19 +8,19 @@ from django.views.decorators.http import last_modified
 from sseproject.decorators import members_only
 
 
-def anybody(request):
-    """anonymous_user: the article's view. A header is text, and a stranger's user object has one: "AnonymousUser"."""
+def unchecked(request):
+    """anonymous_user: the article's view. A header is text, and so is an anonymous client's user: "AnonymousUser"."""
     response = HttpResponse()
     response["X-Offload-to-SSE"] = request.user
     return response
 
 
-article = members_only(anybody)  # headers_twice: the same, for those who are logged in
+article = members_only(unchecked)  # headers_twice: the same, for users who are logged in
 
 
 @members_only
 def streaming(request):
-    """middleware_gzip: a streaming response, so that its headers promise no length. Others see a body to work on."""
+    """middleware_gzip: a streaming response, so that its headers promise no length. Middlewares see a body in it."""
     response = StreamingHttpResponse([b""], content_type="text/event-stream")
     response["X-Offload-to-SSE"] = request.user.get_username()
     return response
@@ -28,12 +28,12 @@ def streaming(request):
 
 @last_modified(lambda request: datetime(2026, 1, 1, tzinfo=UTC))
 def opening_hours(request):
-    """content_type_bypass: a page for everybody. Who has it already gets a 304, which carries no Content-Type."""
+    """content_type_bypass: a public page. A client that has it already gets a 304, which carries no Content-Type."""
     return HttpResponse("every day, 9 to 17\n", content_type="text/plain")
 
 
 @csrf_exempt  # so that curl can buy
 def buy(request):
-    """gevent_django: one small write to the database, which takes as long as somebody else is writing."""
+    """gevent_django: one small write to the database, which waits as long as another process is writing."""
     request.session["tickets"] = request.session.get("tickets", 0) + 1  # saved with the answer, by the middleware
     return HttpResponse("sold\n", content_type="text/plain")

@@ -1,4 +1,4 @@
-"""Step 04's Django without the question where a request comes from: what is left if one relies on uWSGI's handshake."""
+"""Step 04's Django without its check of the Origin header: what is left where one relies on uWSGI's handshake."""
 
 from boardproject import views
 

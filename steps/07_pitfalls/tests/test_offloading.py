@@ -10,7 +10,8 @@ import psutil
 import pytest
 
 from offload_lab.clients import fetch, ping
-from offload_lab.clients.sse import EventStreamPool, SseClient, request_bytes
+from offload_lab.clients.event_stream_pool import EventStreamPool
+from offload_lab.clients.sse import SseClient, request_bytes
 from offload_lab.process.deadlines import Deadline
 from offload_lab.process.polling import wait_for
 from offload_lab.testing import idle_workers
@@ -33,7 +34,7 @@ def has_left(stage, client_port: int) -> bool:
 
 
 @pytest.mark.core
-def test_no_offload_threads_broken_loses_django_to_the_first_visitor_until_the_app_behind_ends(stage_of):
+def test_no_offload_threads_broken_loses_the_worker_to_the_first_client(stage_of):
     stage = stage_of("no_offload_threads_broken")
     with knock(stage) as visitor:
         wait_for(lambda: stage.workers()[0].busy, TIMEOUT_S, "the worker carries the visitor")
@@ -48,7 +49,7 @@ def test_no_offload_threads_broken_loses_django_to_the_first_visitor_until_the_a
 
 
 @pytest.mark.core
-def test_no_offload_threads_fixed_carries_twenty_and_answers_a_bystander(stage_of):
+def test_no_offload_threads_fixed_proxies_twenty_and_answers_a_bystander(stage_of):
     stage = stage_of("no_offload_threads_fixed")
     with EventStreamPool(stage.port, 20) as streams:
         streams.wait_for_events(each=2, timeout_s=TIMEOUT_S)
@@ -102,12 +103,12 @@ def is_told_to_come_back(stage) -> bool:
 
 
 @pytest.mark.core
-def test_backend_down_fixed_says_200_and_retry_while_nobody_is_there(fixed):
+def test_backend_down_fixed_sends_retry_while_no_backend_runs(fixed):
     fixed.process("sse").stop()
     assert is_told_to_come_back(fixed)
 
 
-def test_backend_down_fixed_says_200_and_retry_while_a_dead_ones_socket_lies_around(fixed):
+def test_backend_down_fixed_sends_retry_while_only_a_dead_socket_is_left(fixed):
     behind = fixed.process("sse")
     os.kill(behind.pid, signal.SIGKILL)
     wait_for(lambda: behind.status() is not None, TIMEOUT_S, "its end")
@@ -115,7 +116,7 @@ def test_backend_down_fixed_says_200_and_retry_while_a_dead_ones_socket_lies_aro
     assert is_told_to_come_back(fixed)
 
 
-def test_backend_down_fixed_says_200_and_retry_while_nobody_answers_although_the_kernel_takes_connections(fixed):
+def test_backend_down_fixed_sends_retry_while_the_backend_is_stopped(fixed):
     [worker] = fixed.process("sse").workers()
     os.kill(worker.pid, signal.SIGSTOP)
     try:
@@ -124,7 +125,7 @@ def test_backend_down_fixed_says_200_and_retry_while_nobody_answers_although_the
         os.kill(worker.pid, signal.SIGCONT)
 
 
-def test_backend_down_fixed_says_200_and_retry_while_all_greenlets_are_taken(fixed):
+def test_backend_down_fixed_sends_retry_while_all_greenlets_are_taken(fixed):
     with EventStreamPool(fixed.port, 100) as streams:  # of sse.ini
         wait_for(lambda: is_told_to_come_back(fixed), TIMEOUT_S, "no greenlet free")
         assert streams.open > 90  # a ping of its own takes one for a moment

@@ -6,13 +6,14 @@ import signal
 import pytest
 
 from offload_lab.clients import fetch, ping
-from offload_lab.clients.sse import EventStreamPool, SseClient
+from offload_lab.clients.event_stream_pool import EventStreamPool
+from offload_lab.clients.sse import SseClient
 from offload_lab.errors import MissingDependencyError
 from offload_lab.process.polling import wait_for
+from offload_lab.process.server_process import port_in_use
 from offload_lab.stages.stage import Stage
 from offload_lab.testing import require
 from offload_lab.uwsgi import binary
-from offload_lab.uwsgi.server import port_is_busy
 
 from .conftest import STEP, TIMEOUT_S
 
@@ -40,7 +41,7 @@ def comes_back(stage, heard: int) -> tuple[int, int]:
 
 
 @pytest.mark.core
-def test_recycle_cuts_broken_cuts_off_a_visitor_when_others_have_asked_often_enough_and_numbers_are_lost(stage_of):
+def test_recycle_cuts_broken_ends_streams_and_loses_numbers(stage_of):
     stage = stage_of("recycle_cuts_broken")
     with SseClient(stage.port) as visitor:
         last_number(visitor)
@@ -54,7 +55,7 @@ def test_recycle_cuts_broken_cuts_off_a_visitor_when_others_have_asked_often_eno
 
 
 @pytest.mark.core
-def test_recycle_cuts_fixed_keeps_the_worker_however_many_ask(stage_of):
+def test_recycle_cuts_fixed_keeps_the_worker_after_many_requests(stage_of):
     stage = stage_of("recycle_cuts_fixed")
     with SseClient(stage.port) as visitor:
         before = last_number(visitor)
@@ -92,7 +93,7 @@ def carried(stage) -> int:
 
 
 @pytest.mark.core
-def test_dead_clients_broken_keeps_a_greenlet_and_a_descriptor_for_each_until_there_is_news(stage_of):
+def test_dead_clients_broken_keeps_greenlets_and_descriptors_until_news(stage_of):
     stage = stage_of("dead_clients_broken")
     desert(stage)
     held = descriptors(stage.processes[0])
@@ -103,7 +104,7 @@ def test_dead_clients_broken_keeps_a_greenlet_and_a_descriptor_for_each_until_th
 
 
 @pytest.mark.core
-def test_dead_clients_fixed_frees_them_without_any_news_and_keeps_those_who_are_still_there(stage_of):
+def test_dead_clients_fixed_frees_dead_clients_and_keeps_live_ones(stage_of):
     stage = stage_of("dead_clients_fixed")
     with SseClient(stage.port) as faithful:
         with EventStreamPool(stage.port, VISITORS) as streams:
@@ -122,7 +123,7 @@ def said_goodbye(process) -> bool:
 
 
 @pytest.mark.core
-def test_sigterm_reloads_broken_on_the_wheel_dies_in_the_middle_of_a_reload():
+def test_sigterm_reloads_broken_on_the_wheel_dies_during_a_reload():
     with Stage(STEP, "sigterm_reloads_broken", engine=binary.find("wheel")) as stage:
         os.kill(stage.front.pid, signal.SIGTERM)
         assert not said_goodbye(stage.front)
@@ -153,7 +154,7 @@ def other_worker(port: int, pid: int) -> bool:
 
 @pytest.mark.core
 @pytest.mark.parametrize("which", ["wheel", "built"])
-def test_sigterm_reloads_fixed_reloads_on_sighup_ends_on_sigterm_and_cleans_up(which):
+def test_sigterm_reloads_fixed_reloads_on_sighup_and_ends_on_sigterm(which):
     try:
         chosen = binary.find(which)
     except MissingDependencyError as missing:
@@ -165,4 +166,4 @@ def test_sigterm_reloads_fixed_reloads_on_sighup_ends_on_sigterm_and_cleans_up(w
         os.kill(stage.front.pid, signal.SIGTERM)
         assert said_goodbye(stage.front)
         assert not stage.front.stats_socket.exists()
-        assert not port_is_busy(stage.port)
+        assert not port_in_use(stage.port)

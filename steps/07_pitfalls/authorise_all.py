@@ -1,4 +1,4 @@
-"""In front: whoever asks for the stream may have it. In a real hall Django decides, and answers the same way."""
+"""Front: authorises every client. On a real site Django decides, and answers the same way."""
 
 from offload_lab.stages.site import with_ping
 
