@@ -1,1 +1,1 @@
-"""The same work for this project's offload and for its peers; see README.md beside this file."""
+"""The same work for offloading and for its peers; see README.md beside this file."""

@@ -1,4 +1,4 @@
-"""The pictures of a run: one message each, drawn from its file. Opaque white and colour-blind safe, as all here."""
+"""The pictures of a run, one question each. Opaque white and colour-blind safe."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -9,22 +9,22 @@ from matplotlib.figure import Figure
 from offload_lab.plots.streams import frameless
 from offload_lab.plots.timeline import FREE, INK, STUCK, TRANSFER
 
-from . import law
+from . import scaling
 from .numbers import CPU, CPU_GIB, LAST, LATE_WORST, MEMORY, WAIT_P99, Measure, Spread, rounds, values
 from .records import Run
-from .report import FLOOR, contestants, number, parts
+from .report import BASELINE, number, parts, servers
 
-COLOURS = {"ours": (FREE, ""), "python": (STUCK, "////"), "server": (TRANSFER, "...."), "floor": ("#999999", "")}
+COLOURS = {"offload": (FREE, ""), "python": (STUCK, "////"), "proxy": (TRANSFER, "...."), "baseline": ("#999999", "")}
 KINDS = {
-    "ours": "ours",
-    "python": "Django carries the streams",
-    "server": "a server in front does",
-    "floor": "the floor",
+    "offload": "offload threads",
+    "python": "Django holds the streams",
+    "proxy": "a server in front holds them",
+    "baseline": "baseline, no server",
 }
 NAME_HEIGHT = 0.05  # of a name at a line's end, as a part of the picture's height
 
-Wanted = tuple[str, str, Measure, str, str]  # file's name, workload, what, the question, the unit
-BARS: tuple[Wanted, ...] = (
+Bar = tuple[str, str, Measure, str, str]  # file's name, workload, what, the question, the unit
+BARS: tuple[Bar, ...] = (
     ("wait", "hold", WAIT_P99, "How long does a bystander wait beside {n} open streams?", "ms, 99 of 100 within"),
     ("cpu", "hold", CPU, "What does an event cost, with {n} streams open?", "ms of CPU for 1,000 events"),
     ("memory", "hold", MEMORY, "What does each of {n} open streams cost?", "KiB of memory"),
@@ -35,9 +35,9 @@ BARS: tuple[Wanted, ...] = (
 
 
 def of(run: Run) -> Iterator[tuple[str, Figure]]:
-    """Names and pictures of all that there are numbers for."""
-    if run.about["plan"] == "law":
-        yield from of_law(run)
+    """Names and pictures, as far as there are numbers."""
+    if run.about["plan"] == "scaling":
+        yield from of_scaling(run)
         return
     for name, workload, measure, question, unit in BARS:
         sizes = [streams for what, streams in parts(run) if what == workload]
@@ -54,12 +54,12 @@ def of(run: Run) -> Iterator[tuple[str, Figure]]:
 
 
 def bars(run: Run, workload: str, streams: int, measure: Measure) -> Figure | None:
-    """A bar for each contestant, the median of the rounds, and a line from the least to the most.
+    """A bar for each server, the median of the rounds, and a line from minimum to maximum.
 
-    The longest bar of those that end is the measure: whatever is longer, for ever included, reaches to the edge.
+    The longest finite bar sets the scale; an infinite one reaches to the edge.
     """
     rows = []
-    for name in contestants(run, workload, streams):
+    for name in servers(run, workload, streams):
         spread = values(rounds(run.results, name, workload, streams), measure)
         if not math.isnan(spread.middle):
             rows.append((name, run.about["settings"][name]["kind"], spread))
@@ -98,11 +98,11 @@ def heading(axes: Axes, text: str) -> None:
 
 
 def growth(run: Run, workload: str, sizes: Sequence[int], measure: Measure) -> Figure:
-    """A line for each contestant over the number of streams, named at its end."""
+    """A line for each server over the number of streams, named at its end."""
     figure = Figure(figsize=(9, 5), facecolor="white", layout="constrained")
     axes = figure.subplots()
     ends = []
-    for name in (name for name in run.about["contestants"] if name != FLOOR):
+    for name in (name for name in run.about["servers"] if name != BASELINE):
         spreads = [(size, values(rounds(run.results, name, workload, size), measure)) for size in sizes]
         seen = [(size, spread) for size, spread in spreads if math.isfinite(spread.middle) and spread.middle > 0]
         if seen:
@@ -116,13 +116,13 @@ def growth(run: Run, workload: str, sizes: Sequence[int], measure: Measure) -> F
 def draw_line(axes: Axes, kind: str, seen: Sequence[tuple[int, Spread]]) -> None:
     x, y = [size for size, _ in seen], [spread.middle for _, spread in seen]
     colour = COLOURS[kind][0]
-    axes.plot(x, y, color=colour, marker="o", linewidth=2.5 if kind == "ours" else 1.2)
-    least, most = [one.least for _, one in seen], [one.most for _, one in seen]
+    axes.plot(x, y, color=colour, marker="o", linewidth=2.5 if kind == "offload" else 1.2)
+    least, most = [spread.least for _, spread in seen], [spread.most for _, spread in seen]
     axes.fill_between(x, least, most, color=colour, alpha=0.15, linewidth=0)
 
 
 def name_ends(axes: Axes, ends: Sequence[tuple[str, float, float]]) -> None:
-    """(name, x, y): each name at the right edge, at the height of its line's end or next to it, none on another."""
+    """(name, x, y): each name at the right edge, near the height of its line's end, without overlap."""
     axes.autoscale_view()
     to_fraction = axes.transScale + axes.transLimits
     ends = sorted(ends, key=lambda end: end[2])
@@ -158,35 +158,35 @@ def both_logarithmic(axes: Axes, sizes: Sequence[int]) -> None:
     frameless(axes, "bottom")
 
 
-WHEEL, BUILT, PASSED = "ours", "ours_built", "ours_passed"
-LAW_COLOURS = {WHEEL: STUCK, BUILT: TRANSFER, PASSED: FREE}
-MARKERS = "osD^"  # within a contestant
-Law = tuple[str, Callable[[law.Point], float], str, str, tuple[law.Series, ...]]
-LAWS: tuple[Law, ...] = (
+WHEEL, BUILT, PASSED = "offload", "offload_patched", "passed"
+SCALING_COLOURS = {WHEEL: STUCK, BUILT: TRANSFER, PASSED: FREE}
+MARKERS = "osD^"  # the series of one server
+Line = tuple[str, Callable[[scaling.Point], float], str, str, tuple[scaling.Series, ...]]
+LINES: tuple[Line, ...] = (
     (
-        "law-cpu",
-        lambda one: one.event_us,
-        "What does an event cost, from the app to the visitor?",
-        "µs of CPU; dotted: the line that fits best",
+        "scaling-cpu",
+        lambda point: point.event_us,
+        "What does an event cost, from the backend to the client?",
+        "µs of CPU; dotted: least squares",
         ((WHEEL, 1, 1, 1), (BUILT, 1, 1, 1), (BUILT, 8, 1, 1), (PASSED, 1, 1, 1)),
     ),
     (
-        "law-last",
-        lambda one: one.last_ms,
+        "scaling-last",
+        lambda point: point.last_ms,
         "When does the last stream have the event?",
         "ms after it was due",
         ((WHEEL, 1, 1, 1), (BUILT, 1, 1, 1), (BUILT, 2, 1, 1), (PASSED, 1, 1, 1), (PASSED, 1, 1, 2)),
     ),
     (
-        "law-memory",
-        lambda one: one.kib_each,
+        "scaling-memory",
+        lambda point: point.kib_each,
         "What does each open stream cost?",
         "KiB of memory",
         ((WHEEL, 1, 1, 1), (BUILT, 1, 1, 1), (PASSED, 1, 1, 1)),
     ),
     (
-        "law-wait",
-        lambda one: one.wait_p99_ms,
+        "scaling-wait",
+        lambda point: point.wait_p99_ms,
         "More threads than cores: how long does a bystander wait?",
         "ms, 99 of 100 within",
         ((BUILT, 1, 1, 1), (BUILT, 2, 1, 1), (BUILT, 4, 1, 1), (BUILT, 8, 1, 1), (PASSED, 1, 1, 1)),
@@ -194,20 +194,20 @@ LAWS: tuple[Law, ...] = (
 )
 
 
-def of_law(run: Run) -> Iterator[tuple[str, Figure]]:
-    """Of the series those that make the point; the tables have all."""
-    found = law.points(run.results)
-    for name, measure, question, unit, pictured in LAWS:
-        some = {one: found[one] for one in pictured if one in found}
-        figure = lines(some, measure, logarithmic=name == "law-last", fitted=name == "law-cpu")
+def of_scaling(run: Run) -> Iterator[tuple[str, Figure]]:
+    """The series that answer the question; the tables have all of them."""
+    found = scaling.points(run.results)
+    for name, measure, question, unit, pictured in LINES:
+        shown = {series: found[series] for series in pictured if series in found}
+        figure = lines(shown, measure, logarithmic=name == "scaling-last", fitted=name == "scaling-cpu")
         heading(figure.axes[0], question)
         figure.axes[0].set_ylabel(unit, color=INK)
         yield name, figure
 
 
 def lines(
-    found: dict[law.Series, list[law.Point]],
-    measure: Callable[[law.Point], float],
+    found: dict[scaling.Series, list[scaling.Point]],
+    measure: Callable[[scaling.Point], float],
     *,
     logarithmic: bool,
     fitted: bool,
@@ -215,17 +215,17 @@ def lines(
     """A line for each series over the number of streams."""
     figure = Figure(figsize=(9, 5), facecolor="white", layout="constrained")
     axes = figure.subplots()
-    ends, markers = [], {name: iter(MARKERS) for name in LAW_COLOURS}
-    for name, some in found.items():
-        colour = LAW_COLOURS[name[0]]
-        x, y = [one.streams for one in some], [measure(one) for one in some]
+    ends, markers = [], {name: iter(MARKERS) for name in SCALING_COLOURS}
+    for name, points in found.items():
+        colour = SCALING_COLOURS[name[0]]
+        x, y = [point.streams for point in points], [measure(point) for point in points]
         axes.plot(x, y, color=colour, marker=next(markers[name[0]]), linewidth=0 if fitted else 1.5)
         if fitted and len(x) > 1:
-            a, b = law.line(list(zip(x, y, strict=True)))
+            a, b = scaling.line(list(zip(x, y, strict=True)))
             axes.plot([0, x[-1]], [a, a + b * x[-1]], color=colour, linestyle=":", linewidth=1.5)
-        ends.append((law.title(name), x[-1], y[-1]))
+        ends.append((scaling.title(name), x[-1], y[-1]))
     if logarithmic:
-        both_logarithmic(axes, sorted({one.streams for some in found.values() for one in some}))
+        both_logarithmic(axes, sorted({point.streams for points in found.values() for point in points}))
     else:
         axes.set_ylim(bottom=0)
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")

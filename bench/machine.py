@@ -1,4 +1,4 @@
-"""Where a run was made: machine, versions, limits. They stand in its file, since the numbers mean nothing without."""
+"""Machine, versions and limits of a run, recorded with it: the numbers mean nothing without."""
 
 import os
 import platform
@@ -17,7 +17,7 @@ from offload_lab import programs
 from offload_lab.errors import MissingDependencyError
 from offload_lab.uwsgi import binary
 
-from .contestants import Contestant
+from .specs import ServerSpec
 
 PACKAGES = ("Django", "gevent", "gunicorn", "uvicorn", "uvloop", "httptools", "granian", "daphne", "Twisted")
 PROGRAMS = {"nginx": ["-v"], "pushpin": ["--version"]}
@@ -25,16 +25,16 @@ DEBIAN = ("libnginx-mod-nchan",)
 LIMITS = ("net/core/somaxconn", "net/ipv4/tcp_max_syn_backlog", "net/ipv4/ip_local_port_range")
 
 
-def about(plan: str, contestants: Mapping[str, Contestant], taken: str) -> dict[str, Any]:
+def about(plan: str, specs: Mapping[str, ServerSpec], taken: str) -> dict[str, Any]:
     """The first line of a run's file."""
     return {
         "plan": plan,
         "taken": taken,
-        "contestants": list(contestants),
+        "servers": list(specs),
         "machine": machine(),
         "versions": versions(),
         "limits": limits(),
-        "settings": {name: settings(one) for name, one in contestants.items()},
+        "settings": {name: settings(spec) for name, spec in specs.items()},
     }
 
 
@@ -61,18 +61,19 @@ def versions() -> dict[str, str]:
             found[package] = version(package)
         except PackageNotFoundError:
             pass
-    for program, words in PROGRAMS.items():
+    for program, options in PROGRAMS.items():
         if path := programs.find(program):
-            found[program] = said([path, *words])
+            found[program] = version_of([path, *options])
     if shutil.which("dpkg-query"):
-        found |= {name: told for name in DEBIAN if (told := said(["dpkg-query", "-Wf", "${Version}", name]))}
+        packages = {name: version_of(["dpkg-query", "-Wf", "${Version}", name]) for name in DEBIAN}
+        found |= {name: known for name, known in packages.items() if known}
     return found
 
 
-def said(words: list[str]) -> str:
-    """What a program prints when asked for its version: the last word of its first line; empty where it says none."""
+def version_of(command: list[str]) -> str:
+    """The last word of the first line that `command` prints; empty where it fails."""
     try:
-        answer = subprocess.run(words, capture_output=True, text=True, errors="replace", timeout=10)
+        answer = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return ""
     lines = (answer.stdout + answer.stderr).split("\n") if answer.returncode == 0 else [""]
@@ -82,14 +83,14 @@ def said(words: list[str]) -> str:
 def limits() -> dict[str, str]:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     kernel = {name: (Path("/proc/sys") / name).read_text().split() for name in LIMITS}
-    return {"descriptors": f"{soft} (at most {hard})", **{name: " ".join(words) for name, words in kernel.items()}}
+    return {"descriptors": f"{soft} (at most {hard})", **{name: " ".join(numbers) for name, numbers in kernel.items()}}
 
 
-def settings(one: Contestant) -> dict[str, Any]:
+def settings(spec: ServerSpec) -> dict[str, Any]:
     return {
-        "title": one.title,
-        "kind": one.kind,
-        "shape": one.shape,
-        "advice": one.advice,
-        "commands": {process["name"]: " ".join(process["command"]) for process in one.process},
+        "title": spec.title,
+        "kind": spec.kind,
+        "shape": spec.shape,
+        "advice": spec.advice,
+        "commands": {process["name"]: " ".join(process["command"]) for process in spec.process},
     }

@@ -1,4 +1,4 @@
-"""Results → the numbers that people compare. All are better the smaller they are."""
+"""Results → the numbers that are compared. For all of them, less is better."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -15,26 +15,26 @@ NOTHING = math.nan
 
 @dataclass(frozen=True)
 class Measure:
-    """One number of a result, NaN where there is none. `heading` has two lines; LEGEND says what they mean."""
+    """One number of a result, NaN where there is none. `heading` has two lines; LEGEND explains them."""
 
     heading: str
     of: Callable[[Result], float]
 
 
 def plain(key: str) -> Callable[[Result], float]:
-    """The number under `key`; None is for ever where somebody waited for it."""
+    """The number under `key`; None is infinity."""
     return lambda result: math.inf if result[key] is None else float(result[key])
 
 
 def per(what: str, amount: str, unit: float) -> Callable[[Result], float]:
-    """The sum over all processes of `what`, for each `unit` of `amount`."""
+    """`what` of all processes together, for each `unit` of `amount`."""
     return lambda result: unit * sum(result[what].values()) / result[amount] if result[amount] else NOTHING
 
 
 def failures(result: Result) -> float:
-    """Streams that were not opened, or not kept open, and events that came more than a second late or never."""
+    """Streams that were not opened or were lost, and events more than a second late or never received."""
     not_opened = [*result["failures"].values(), *result.get("again_failures", {}).values()]
-    return sum(not_opened) + max(0, result.get("lost", 0)) + result.get("missed", 0)
+    return float(sum(not_opened) + max(0, result.get("lost", 0)) + result.get("missed", 0))
 
 
 OPENED = Measure("open\ns", lambda result: result["opened_s"] if not result["failures"] else NOTHING)
@@ -54,9 +54,9 @@ MEMORY = Measure("each\nKiB", lambda result: sum(result["kib_each"].values()) or
 FAILED = Measure("fail-\nures", failures)
 
 LEGEND = (
-    "open, again: s until the last was answered · idle, wait: ms that a bystander waits, with nothing else going on and"
-    " beside it · late, event: ms after an event was due · CPU: ms for 1,000 events, s for a GiB of files · each:"
-    " KiB of memory for a stream · failures: streams not opened or lost, events late by more than a second"
+    "open, again: s until the last was answered · idle, wait: ms that a bystander waits, before and during the workload"
+    " · late, event: ms after an event was due · CPU: ms for 1,000 events, s for a GiB of files · each: KiB of memory"
+    " for a stream · failures: streams not opened or lost, events late by more than a second"
 )
 MEASURES: dict[str, tuple[Measure, ...]] = {
     "hold": (OPENED, IDLE, WAIT_P50, WAIT_P99, WAIT_WORST, LATE_P50, LATE_P99, CPU, MEMORY, FAILED),
@@ -76,7 +76,7 @@ COMPARED: dict[str, tuple[Measure, ...]] = {
 
 @dataclass(frozen=True)
 class Spread:
-    """The median over the rounds, and the least and the most. NaN where there was nothing to measure."""
+    """Median, minimum and maximum over the rounds. NaN where there was nothing to measure."""
 
     middle: float
     least: float
@@ -88,12 +88,12 @@ class Spread:
         return cls(median(seen), min(seen), max(seen)) if seen else cls(NOTHING, NOTHING, NOTHING)
 
 
-def rounds(results: Mapping[Cell, Result], contestant: str, workload: str, streams: int) -> dict[int, Result]:
-    """By round, those that have numbers."""
+def rounds(results: Mapping[Cell, Result], server: str, workload: str, streams: int) -> dict[int, Result]:
+    """By round, the results that have numbers."""
     return {
         cell.round: result
         for cell, result in results.items()
-        if (cell.contestant, cell.workload, cell.streams) == (contestant, workload, streams) and has_numbers(result)
+        if (cell.server, cell.workload, cell.streams) == (server, workload, streams) and has_numbers(result)
     }
 
 
@@ -101,13 +101,12 @@ def values(by_round: Mapping[int, Result], measure: Measure) -> Spread:
     return Spread.of([measure.of(result) for result in by_round.values()])
 
 
-def ratios(by_round: Mapping[int, Result], ours: Mapping[int, Result], measure: Measure) -> Spread:
-    """How many times ours, each against the same round's."""
-    return Spread.of(
-        [ratio(measure.of(result), measure.of(ours[turn])) for turn, result in by_round.items() if turn in ours]
-    )
+def ratios(by_round: Mapping[int, Result], reference: Mapping[int, Result], measure: Measure) -> Spread:
+    """Multiples of the reference, round by round."""
+    both = [(result, reference[turn]) for turn, result in by_round.items() if turn in reference]
+    return Spread.of([ratio(measure.of(result), measure.of(base)) for result, base in both])
 
 
-def ratio(value: float, ours: float) -> float:
-    """NaN where either is not there, or where nothing can be a multiple of ours."""
-    return NOTHING if not ours > 0 or math.isinf(ours) else value / ours
+def ratio(value: float, reference: float) -> float:
+    """NaN where either is, or where the reference is 0 or infinite."""
+    return NOTHING if not reference > 0 or math.isinf(reference) else value / reference

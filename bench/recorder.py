@@ -1,4 +1,4 @@
-"""Takes a run: each cell of its plan in turn, each written down as soon as it is finished."""
+"""Records a run: the cells of its plan in turn, each written as soon as it is measured."""
 
 import time
 from collections.abc import Collection, Iterator, Mapping
@@ -9,49 +9,49 @@ from pathlib import Path
 from offload_lab.paths import ROOT
 
 from . import machine
-from .cells import measure, prepared, raise_limits
-from .contestants import Contestant
+from .aggregate import Result
 from .plan import PLANS, Cell
 from .records import Run, has_numbers
-from .tally import Result
+from .runner import measure, prepared, raise_limits
+from .specs import ServerSpec
 
 RESULTS = ROOT / "results" / "bench"
 
 
-def new(plan: str, contestants: Mapping[str, Contestant], names: Collection[str] = ()) -> Run:
-    """A new file in results/bench, named after the plan and the time. `names`: the only peers that are wanted."""
+def new(plan: str, specs: Mapping[str, ServerSpec], names: Collection[str] = ()) -> Run:
+    """A new file in results/bench, named after the plan and the time. `names`: only these peers, or all if empty."""
     raise_limits()
-    chosen = {name: one for name, one in contestants.items() if PLANS[plan].takes(one, names)}
+    chosen = {name: spec for name, spec in specs.items() if PLANS[plan].includes(spec, names)}
     now = datetime.now(UTC)
     path = RESULTS / f"{plan}-{now:%Y%m%d-%H%M%S}.jsonl"
     return Run.begin(path, machine.about(plan, chosen, now.isoformat(timespec="seconds")))
 
 
-def go_on(run: Run, contestants: Mapping[str, Contestant]) -> Iterator[tuple[int, int, Cell, Result | None]]:
-    """Measure what is left of `run`. Yields how many of how many cells are done, and a cell: as it begins without a
-    result, as it ends with it."""
+def resume(run: Run, specs: Mapping[str, ServerSpec]) -> Iterator[tuple[int, int, Cell, Result | None]]:
+    """Measure the cells that `run` lacks. Yields (done, all, cell, result): before each with no result, and after."""
     raise_limits()
     plan = PLANS[run.about["plan"]]
-    cells = list(plan.cells(contestants[name] for name in run.about["contestants"]))
+    cells = list(plan.cells(specs[name] for name in run.about["servers"]))
     left = run.left(cells)
     if not left:
         return
     with prepared() as folder:
         for done, cell in enumerate(left, len(cells) - len(left)):
             yield done, len(cells), cell, None
-            began = time.monotonic()
+            started = time.monotonic()
             result = hopeless(run, cell, plan.timing.open_within_s) or measure(
-                cell, contestants[cell.contestant], plan.timing, folder
+                cell, specs[cell.server], plan.timing, folder
             )
-            result["took_s"] = time.monotonic() - began
+            result["took_s"] = time.monotonic() - started
             run.add(cell, result)
             yield done + 1, len(cells), cell, result
 
 
 def hopeless(run: Run, cell: Cell, within_s: float) -> Result | None:
-    """Who did not open all of fewer streams in the same round, or would take too long for more, is not tried.
+    """The result of a cell that is not worth measuring, else None.
 
-    The most that were tried before decide.
+    Decided by the largest smaller size of the same round: not all of its streams were opened, or opening took so long
+    that more streams cannot be opened in time.
     """
     fewer = [it for it in run.results if it.streams < cell.streams and replace(it, streams=cell.streams) == cell]
     tried = [it for it in sorted(fewer, key=lambda it: it.streams) if has_numbers(run.results[it])]
@@ -66,7 +66,7 @@ def hopeless(run: Run, cell: Cell, within_s: float) -> Result | None:
 
 
 def draw(run: Run) -> Path:
-    """Draw the pictures into a folder beside the file and of its name; that folder."""
+    """Draw the pictures into the folder beside the file that has its name; that folder."""
     from offload_lab.plots.timeline import save  # matplotlib takes a second to import
 
     from . import figures

@@ -1,7 +1,7 @@
-"""A run's file: one JSON object a line, first what was measured where, then each cell as soon as it is finished."""
+"""A run's file, JSON lines: first the plan and the machine, then each cell as soon as it is measured."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,10 @@ class Run:
 
     @classmethod
     def load(cls, path: Path) -> "Run":
-        """A line that was cut in the middle, by a power cut or a full disk, is taken away. Raises LabError."""
+        """Drops a last line that was cut off by a power cut or a full disk.
+
+        Raises: LabError where the file is no recording.
+        """
         try:
             whole, _, cut = path.read_text().rpartition("\n")
             about, *lines = map(json.loads, whole.splitlines())
@@ -49,9 +52,9 @@ class Run:
             file.write(json.dumps({"cell": asdict(cell), "result": result}) + "\n")
 
     def left(self, cells: Iterable[Cell]) -> list[Cell]:
-        """Those that are not there yet, or came to nothing: what was missing may be there now."""
+        """The cells without numbers: what was missing may be installed now."""
         return [cell for cell in cells if not has_numbers(self.results.get(cell, {"missing": ""}))]
 
 
-def has_numbers(result: dict[str, Any]) -> bool:
+def has_numbers(result: Mapping[str, Any]) -> bool:
     return not {"missing", "failed"} & set(result)

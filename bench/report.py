@@ -1,7 +1,7 @@
-"""A run → tables, and sentences that say who is better than ours and who is worse. It sees the run's file only."""
+"""A run → tables, and the servers that are better or worse than the reference in every round."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -9,18 +9,18 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from . import law
+from . import scaling
 from .numbers import COMPARED, LAST, LATE_P99, LEGEND, MEASURES, Measure, Spread, ratios, rounds, values
 from .plan import Cell
 from .records import Run, has_numbers
 
-FLOOR = "floor"
-OURS = ("ours_passed", "ours_built", "ours")  # the first that took part is whom others are compared with
-NAME_WIDTH, NUMBER_WIDTH, RATIO_WIDTH = 15, 8, 17  # columns of the terminal
+BASELINE = "baseline"
+OFFLOAD = ("passed", "offload_patched", "offload")  # the first one measured is the reference
+NAME_WIDTH, NUMBER_WIDTH, RATIO_WIDTH = 17, 8, 17  # columns of the terminal
 Shown = Table | Text | str
-CLEARLY = 1.1  # less than a tenth is no difference here
+CLEARLY = 1.1  # a difference below a tenth is none
 
-SAYS = {
+DESCRIPTIONS = {
     "hold": "streams open, an event a second each",
     "broadcast": "streams open, every two seconds one event to all",
     "storm": "streams, all at once; cut off, and all at once again",
@@ -34,39 +34,39 @@ def parts(run: Run) -> list[tuple[str, int]]:
     return list(dict.fromkeys((cell.workload, cell.streams) for cell in run.results))
 
 
-def contestants(run: Run, workload: str, streams: int) -> list[str]:
-    """Who took part or tried to, in the order in which the file names them."""
-    there = {cell.contestant for cell in run.results if (cell.workload, cell.streams) == (workload, streams)}
-    return [name for name in run.about["contestants"] if name in there]
+def servers(run: Run, workload: str, streams: int) -> list[str]:
+    """The servers that were tried, in the file's order."""
+    tried = {cell.server for cell in run.results if (cell.workload, cell.streams) == (workload, streams)}
+    return [name for name in run.about["servers"] if name in tried]
 
 
 def reference(run: Run, workload: str, streams: int) -> str:
-    """Whom the others are compared with."""
-    return next((name for name in OURS if rounds(run.results, name, workload, streams)), OURS[-1])
+    """The server that the others are compared with."""
+    return next((name for name in OFFLOAD if rounds(run.results, name, workload, streams)), OFFLOAD[-1])
 
 
 def whole(run: Run, width: int) -> Iterator[Shown]:
-    """All that there is to show, in tables that fit into `width` columns."""
-    if run.about["plan"] == "law":
-        yield from law.tables(run)
+    """The whole report, in tables that fit into `width` columns."""
+    if run.about["plan"] == "scaling":
+        yield from scaling.tables(run)
     else:
         yield from tables(run, width)
         yield LEGEND
     yield ""
-    yield from crews(run)
+    yield from load_generator(run)
     yield from place(run)
 
 
 def tables(run: Run, width: int) -> Iterator[Shown]:
-    """For each workload and size: the numbers, the ratios to ours, and what there is to say in words."""
+    """For each workload and size: the numbers, the ratios to the reference, failures and verdicts."""
     for workload, streams in parts(run):
-        yield Text(f"{workload}: {streams:,} {SAYS[workload]}", "bold")
-        for some in that_fit(MEASURES[workload], (width - NAME_WIDTH) // NUMBER_WIDTH):
-            yield numbers_table(run, workload, streams, some)
+        yield Text(f"{workload}: {streams:,} {DESCRIPTIONS[workload]}", "bold")
+        for part in that_fit(MEASURES[workload], (width - NAME_WIDTH) // NUMBER_WIDTH):
+            yield numbers_table(run, workload, streams, part)
         yield from why_not(run, workload, streams)
         yield Text(f"\n{workload}, {streams:,}: how many times {reference(run, workload, streams)}", "bold")
-        for some in that_fit(COMPARED[workload], (width - NAME_WIDTH) // RATIO_WIDTH):
-            yield ratio_table(run, workload, streams, some)
+        for part in that_fit(COMPARED[workload], (width - NAME_WIDTH) // RATIO_WIDTH):
+            yield ratio_table(run, workload, streams, part)
         yield from verdicts(run, workload, streams)
         yield ""
 
@@ -80,27 +80,27 @@ def that_fit(measures: Sequence[Measure], columns: int) -> Iterator[Sequence[Mea
 
 def numbers_table(run: Run, workload: str, streams: int, measures: Sequence[Measure]) -> Table:
     table = empty(measures)
-    for name in contestants(run, workload, streams):
+    for name in servers(run, workload, streams):
         by_round = rounds(run.results, name, workload, streams)
         cells = [number(values(by_round, measure).middle) for measure in measures]
-        table.add_row(name, *cells, style="bold" if name in OURS else "")
+        table.add_row(name, *cells, style="bold" if name in OFFLOAD else "")
     return table
 
 
 def ratio_table(run: Run, workload: str, streams: int, measures: Sequence[Measure]) -> Table:
     against = reference(run, workload, streams)
     table = empty(measures)
-    ours = rounds(run.results, against, workload, streams)
-    for name in contestants(run, workload, streams):
+    base = rounds(run.results, against, workload, streams)
+    for name in servers(run, workload, streams):
         by_round = rounds(run.results, name, workload, streams)
         if by_round and name != against:
-            table.add_row(name, *(times(ratios(by_round, ours, measure)) for measure in measures))
+            table.add_row(name, *(times(ratios(by_round, base, measure)) for measure in measures))
     return table
 
 
 def empty(measures: Sequence[Measure]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("contestant", no_wrap=True)
+    table.add_column("server", no_wrap=True)
     for measure in measures:
         table.add_column(measure.heading, justify="right", no_wrap=True)
     return table
@@ -123,29 +123,29 @@ def times(spread: Spread) -> str:
 
 
 def why_not(run: Run, workload: str, streams: int) -> Iterator[str]:
-    """One line for each contestant without numbers, and for each round of one that failed in something."""
+    """One line for each server without numbers, and for each round with failures."""
     for cell, result in run.results.items():
         if (cell.workload, cell.streams) != (workload, streams):
             continue
         if not has_numbers(result):
-            yield f"{cell.contestant}: {first_line(result)}"
-        elif happened := "; ".join(mishaps(result)):
-            yield f"{cell.contestant}, round {cell.round}: {happened}"
+            yield f"{cell.server}: {first_line(result)}"
+        elif found := "; ".join(failures(result)):
+            yield f"{cell.server}, round {cell.round}: {found}"
 
 
-def mishaps(result: dict[str, Any]) -> Iterator[str]:
+def failures(result: dict[str, Any]) -> Iterator[str]:
     for when in ("failures", "again_failures"):
         yield from (f"{count:,} {why}" for why, count in result.get(when, {}).items())
     if (lost := result.get("lost", 0)) > 0:
         yield f"{lost:,} streams lost"
     if missed := result.get("missed"):
         yield f"{missed:,} events more than a second late"
-    if given_up := result.get("given_up"):
-        yield f"{given_up:,} of {result['asked']:,} bystanders gave up"
+    if unanswered := result.get("unanswered"):
+        yield f"{unanswered:,} of {result['probes']:,} bystanders unanswered"
     if ended := result.get("ended"):
         yield f"{', '.join(ended)} ended by itself"
     if not result.get("answers_afterwards", True):
-        yield "does not answer any more"
+        yield "no longer answers"
 
 
 def first_line(result: dict[str, Any]) -> str:
@@ -153,34 +153,34 @@ def first_line(result: dict[str, Any]) -> str:
 
 
 def verdicts(run: Run, workload: str, streams: int) -> Iterator[str]:
-    """Who is better and who is worse in every round, in the same words."""
+    """The servers that are better, and those that are worse, in every round."""
     against = reference(run, workload, streams)
-    ours = rounds(run.results, against, workload, streams)
+    base = rounds(run.results, against, workload, streams)
     better, worse = [], []
-    for name in contestants(run, workload, streams):
-        if name in (*OURS, FLOOR):
+    for name in servers(run, workload, streams):
+        if name in (*OFFLOAD, BASELINE):
             continue
         by_round = rounds(run.results, name, workload, streams)
-        some = [(plain(one), ratios(by_round, ours, one)) for one in COMPARED[workload]]
-        better += said(name, [(what, it) for what, it in some if it.most < 1 / CLEARLY])
-        worse += said(name, [(what, it) for what, it in some if it.least > CLEARLY])
-    yield f"better than {against}: {'; '.join(better) or 'nobody'}"
-    yield f"worse than {against}: {'; '.join(worse) or 'nobody'}"
+        compared = [(plain(measure), ratios(by_round, base, measure)) for measure in COMPARED[workload]]
+        better += verdict(name, [(what, it) for what, it in compared if it.most < 1 / CLEARLY])
+        worse += verdict(name, [(what, it) for what, it in compared if it.least > CLEARLY])
+    yield f"better than {against}: {'; '.join(better) or 'none'}"
+    yield f"worse than {against}: {'; '.join(worse) or 'none'}"
 
 
-def said(name: str, some: list[tuple[str, Spread]]) -> list[str]:
-    words = ", ".join(f"{what} {number(it.middle)}{' times' * math.isfinite(it.middle)}" for what, it in some)
-    return [f"{name} ({words})"] if words else []
+def verdict(name: str, compared: list[tuple[str, Spread]]) -> list[str]:
+    times = ", ".join(f"{what} {number(it.middle)}{' times' * math.isfinite(it.middle)}" for what, it in compared)
+    return [f"{name} ({times})"] if times else []
 
 
 def plain(measure: Measure) -> str:
     return measure.heading.replace("\n", " ")
 
 
-def crews(run: Run) -> Iterator[str]:
-    """Whether the load generator was in the way: its own CPU, and what it sees where there is no server to speak of."""
+def load_generator(run: Run) -> Iterator[str]:
+    """Whether the load generator is the bottleneck: its own CPU, and what it measures with the baseline."""
     for workload, streams in parts(run):
-        by_round = rounds(run.results, FLOOR, workload, streams)
+        by_round = rounds(run.results, BASELINE, workload, streams)
         if not by_round:
             continue
         seen = LAST if workload == "broadcast" else LATE_P99
@@ -188,19 +188,19 @@ def crews(run: Run) -> Iterator[str]:
         busy = Spread.of([share(one) for one in by_round.values()])
         yield (
             f"the load generator, {workload} {streams:,}: {number(busy.middle)} % of one core, in two processes;"
-            f" alone with a server that does nothing it sees {plain(seen)} {number(late)}"
+            f" with the baseline it measures {plain(seen)} {number(late)}"
         )
 
 
-def share(result: dict[str, Any]) -> float:
-    return 100.0 * float(result["crews_cpu_s"]) / float(result["counted_s"])
+def share(result: Mapping[str, Any]) -> float:
+    return 100.0 * float(result["load_cpu_s"]) / float(result["counted_s"])
 
 
 def settings(run: Run) -> Iterator[Padding]:
-    """Who is set up how, and on whose advice."""
-    for name, one in run.about["settings"].items():
-        yield Padding(Text.assemble((name, "bold"), f"  {one['title']}: {one['shape']}"), (1, 0, 0, 0))
-        for advice in one["advice"]:
+    """How each server is set up, and the source of each setting."""
+    for name, spec in run.about["settings"].items():
+        yield Padding(Text.assemble((name, "bold"), f"  {spec['title']}: {spec['shape']}"), (1, 0, 0, 0))
+        for advice in spec["advice"]:
             yield Padding(Text(f"{advice['setting']}  ({advice['source']})"), (0, 0, 0, 4))
 
 
@@ -215,9 +215,9 @@ def place(run: Run) -> Iterator[str]:
         yield ", ".join(f"{name} {value}" for name, value in run.about[what].items())
 
 
-def of_one(cell: Cell, result: dict[str, Any]) -> str:
-    """A finished cell in a line."""
+def cell_line(cell: Cell, result: dict[str, Any]) -> str:
+    """A measured cell as one line."""
     if not has_numbers(result):
         return f"{cell}  {first_line(result)}"
-    shown = [(plain(one), values({1: result}, one).middle) for one in COMPARED[cell.workload]]
+    shown = [(plain(measure), values({1: result}, measure).middle) for measure in COMPARED[cell.workload]]
     return f"{cell}  {', '.join(f'{what} {number(value)}' for what, value in shown)}"

@@ -1,4 +1,4 @@
-"""A contestant that runs for one cell; leaving the block leaves nothing of it behind."""
+"""A server under test, running for one cell; leaving the block leaves no process, socket or file behind."""
 
 import os
 import pwd
@@ -19,64 +19,59 @@ from offload_lab.process.server_process import free_port
 from offload_lab.stages.stage import short_private_folder
 from offload_lab.uwsgi import binary
 
-from . import tree
-from .contestants import Contestant
+from . import process_tree
 from .plan import Cell
 from .site.feeds import FILE
+from .specs import ServerSpec
 
-CHANGING = ("django.sqlite3", "secret-key")  # each contestant has a copy
+COPIED = ("django.sqlite3", "secret-key")  # each server may change its own
 READY_S = 30.0
-GRACE_S = 1.0  # some wait for their streams to end
-ROOM = 100  # for who is no stream
-WORD = re.compile(r"@([a-z]+\d?)@")
-FOREIGN = (
-    "UWSGI_",
-    "GUNICORN_",
-    "UVICORN_",
-    "GRANIAN_",
-    "WEB_CONCURRENCY",
-)  # variables that a server takes for options
+GRACE_S = 1.0  # some servers wait for their streams to end
+SPARE_DESCRIPTORS = 100  # for everything that is no stream
+PLACEHOLDER = re.compile(r"@([a-z]+\d?)@")
+# variables that a server takes for options
+OPTION_VARIABLES = ("UWSGI_", "GUNICORN_", "UVICORN_", "GRANIAN_", "WEB_CONCURRENCY")
 
 
 class Server:
     """`prepared` is the folder that bench.site.prepare filled.
 
-    Raises: ProcessDiedError or NotReadyError on entry where the contestant does not come up.
+    Raises: ProcessDiedError or NotReadyError on entry where the server does not start.
     """
 
-    def __init__(self, contestant: Contestant, cell: Cell, prepared: Path) -> None:
-        self.contestant, self._cell, self._prepared = contestant, cell, prepared
+    def __init__(self, spec: ServerSpec, cell: Cell, prepared: Path) -> None:
+        self.spec, self._cell, self._prepared = spec, cell, prepared
         self.processes: list[Process] = []
-        self.last_words = ""  # the ends of the logs, once it is stopped
+        self.last_logs = ""  # the ends of the logs, once it is stopped
 
     def __enter__(self) -> Self:
         with ExitStack() as exits:
             self.run = short_private_folder()
             exits.callback(shutil.rmtree, self.run, ignore_errors=True)
-            self._take_what_is_prepared()
-            self._words = self._first_words()
-            self.port = int(self._words["port"])
-            for name in self.contestant.files:
-                (self.run / name).write_text(self.fill((self.contestant.folder / name).read_text()))
+            self._copy_prepared()
+            self._values = self._placeholders()
+            self.port = int(self._values["port"])
+            for name in self.spec.files:
+                (self.run / name).write_text(self.fill((self.spec.folder / name).read_text()))
             deadline = Deadline(READY_S)
-            for told in self.contestant.process:
+            for entry in self.spec.process:
                 process = Process(
-                    told["name"],
-                    self.command(told["command"]),
-                    self.run / f"{told['name']}.log",
+                    entry["name"],
+                    self.command(entry["command"]),
+                    self.run / f"{entry['name']}.log",
                     scratch=self.run,
                     env=self._environment(),
                     grace_s=GRACE_S,
                 )
                 self.processes.append(exits.enter_context(process))
-                if "listens" in told:
-                    process.wait_until(Path(self.fill(told["listens"])).exists, deadline)
+                if "listens" in entry:
+                    process.wait_until(Path(self.fill(entry["listens"])).exists, deadline)
             self.processes[-1].wait_until(self.answers, deadline)
             self._exits = exits.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.last_words = "\n".join(f"--- {process.name}\n{process.log_tail(10)}" for process in self.processes)
+        self.last_logs = "\n".join(f"--- {process.name}\n{process.log_tail(10)}" for process in self.processes)
         for process in self.processes:
             process.ask_to_stop()  # all at once
         self._exits.close()
@@ -88,29 +83,29 @@ class Server:
             return False
 
     def cpu_s(self) -> dict[str, float]:
-        """Of each process with all that it started, so far."""
-        return {process.name: tree.total(tree.cpu_s, process.pid) for process in self.processes}
+        """By process, with its descendants: seconds used so far."""
+        return {process.name: process_tree.total(process_tree.cpu_s, process.pid) for process in self.processes}
 
     def own_kib(self) -> dict[str, float]:
-        return {process.name: tree.total(tree.own_kib, process.pid) for process in self.processes}
+        return {process.name: process_tree.total(process_tree.own_kib, process.pid) for process in self.processes}
 
     def ended(self) -> list[str]:
-        """The names of the processes that did not live to see this."""
+        """The names of the processes that have ended by themselves."""
         return [process.name for process in self.processes if process.status() is not None]
 
-    def _take_what_is_prepared(self) -> None:
-        for name in CHANGING:
+    def _copy_prepared(self) -> None:
+        for name in COPIED:
             shutil.copy(self._prepared / name, self.run)
         os.link(self._prepared / FILE, self.run / FILE)
 
-    def _first_words(self) -> dict[str, str]:
+    def _placeholders(self) -> dict[str, str]:
         return {
             "run": str(self.run),
-            "here": str(self.contestant.folder),
+            "here": str(self.spec.folder),
             "bench": str(Path(__file__).parent),
             "python": sys.executable,
             "user": pwd.getpwuid(os.geteuid()).pw_name,
-            "streams": str(self._cell.streams + ROOM),
+            "streams": str(self._cell.streams + SPARE_DESCRIPTORS),
             "threads": str(self._cell.threads),
             "workers": str(self._cell.workers),
             "backends": str(self._cell.backends),
@@ -119,29 +114,27 @@ class Server:
         }
 
     def fill(self, text: str) -> str:
-        """`text` with each @word@ replaced; @port1@ and so on are further free ports."""
+        """`text` with each @name@ replaced; @port1@ and so on are further free ports."""
 
         def value(match: re.Match[str]) -> str:
-            word = match[1]
-            if word.startswith("port") and word not in self._words:
-                self._words[word] = str(free_port())
-            return self._words[word]
+            name = match[1]
+            if name.startswith("port") and name not in self._values:
+                self._values[name] = str(free_port())
+            return self._values[name]
 
-        return WORD.sub(value, text)
+        return PLACEHOLDER.sub(value, text)
 
     def command(self, words: list[str]) -> list[str]:
-        """`words` filled in; @wheel@ and @built@ are the words that start that uWSGI."""
+        """`words` filled in; @wheel@ and @built@ become the command of that uWSGI."""
         filled: list[str] = []
         for word in words:
             filled += binary.find(word.strip("@")).command if word in ("@wheel@", "@built@") else [self.fill(word)]
         return filled
 
     def _environment(self) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
-        own = {"RUN": str(self.run), "URLS": self.contestant.urls, "WAY": self.contestant.way}
-        folders = [
-            os.path.dirname(programs.require(need["program"])) for need in self.contestant.needs if "program" in need
-        ]
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(OPTION_VARIABLES)}
+        own = {"RUN": str(self.run), "URLS": self.spec.urls, "WAY": self.spec.way}
+        folders = [os.path.dirname(programs.require(need["program"])) for need in self.spec.needs if "program" in need]
         path = os.pathsep.join([*folders, *os.get_exec_path()])
         return {
             **kept,

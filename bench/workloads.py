@@ -1,4 +1,4 @@
-"""The workloads: each has a running contestant do something, and says in numbers how that went."""
+"""The workloads: each loads a running server and returns numbers."""
 
 import threading
 import time
@@ -10,16 +10,16 @@ from statistics import median
 
 from offload_lab.clients.http import fetch
 
-from . import tree
-from .crew import Crew, Opened, Streams, request
+from . import process_tree
+from .aggregate import GRACE_S, Late, Result, bystanders, lateness, merge
+from .load_generator import LoadProcess, Opened, Streams, request
 from .plan import Cell, Timing
 from .server import Server
 from .site.feeds import ALL, ALL_EVERY_S, FEEDS, SLOW_S, due_after
-from .tally import GRACE_S, Late, Result, bystanders, lateness, together
 
-AT_ONCE = 50  # streams that may be unanswered at a time, where no storm is meant
+AT_ONCE = 50  # unanswered streams at a time, except in a storm
 PING_EVERY_S = 0.01
-CALM_S = 0.5  # after many have come at once
+SETTLE_S = 0.5  # after many connections at once
 RATE_MIB_S = 2.0  # of a slow reader
 
 
@@ -29,8 +29,8 @@ class Scene:
 
     server: Server
     streams: Streams
-    bystanders: Crew
-    readers: Crew
+    probes: LoadProcess
+    readers: LoadProcess
     cell: Cell
     timing: Timing
     cookie: str
@@ -38,15 +38,15 @@ class Scene:
     def open(self, feeds: tuple[str, ...] = FEEDS, at_once: int = AT_ONCE) -> Opened:
         return self.streams.open(self.cell.streams, feeds, at_once, self.timing.open_within_s)
 
-    def bystanders_wait(self, meanwhile: Callable[[], object]) -> list[float]:
-        """How long each waited who came until `meanwhile` returned, in ms; infinite for who was given up."""
-        self.bystanders.ask("come", port=self.server.port, request=request("/ping", close=True), every_s=PING_EVERY_S)
+    def probe(self, meanwhile: Callable[[], object]) -> list[float]:
+        """The wait in ms of each probe sent until `meanwhile` returned; infinite for an unanswered one."""
+        self.probes.ask("start", port=self.server.port, request=request("/ping", close=True), every_s=PING_EVERY_S)
         meanwhile()
-        self.bystanders.ask("stop")
-        given_up = time.monotonic() + self.timing.patience_s
-        while (said := self.bystanders.ask("waits"))["asked"] > len(said["waits"]) and time.monotonic() < given_up:
+        self.probes.ask("stop")
+        deadline = time.monotonic() + self.timing.probe_wait_s
+        while (reply := self.probes.ask("waits"))["sent"] > len(reply["waits"]) and time.monotonic() < deadline:
             time.sleep(0.05)
-        return [1000 * wait for wait in said["waits"]] + [float("inf")] * (said["asked"] - len(said["waits"]))
+        return [1000 * wait for wait in reply["waits"]] + [float("inf")] * (reply["sent"] - len(reply["waits"]))
 
 
 def pause(seconds: float) -> Callable[[], None]:
@@ -54,21 +54,21 @@ def pause(seconds: float) -> Callable[[], None]:
 
 
 def hold(scene: Scene) -> Result:
-    """All streams are open, and each has an event a second."""
-    idle = scene.bystanders_wait(pause(scene.timing.idle_s))
-    before_kib, slab_kib = scene.server.own_kib(), tree.slab_kib()
+    """All streams are open, and each gets an event a second."""
+    idle = scene.probe(pause(scene.timing.idle_s))
+    before_kib, slab_kib = scene.server.own_kib(), process_tree.slab_kib()
     opened = scene.open()
-    time.sleep(CALM_S)
-    used, late, began = cost(scene, scene.timing.quiet_s)
-    waits = scene.bystanders_wait(pause(scene.timing.beside_s))
+    time.sleep(SETTLE_S)
+    used, late, started = cost(scene, scene.timing.quiet_s)
+    waits = scene.probe(pause(scene.timing.beside_s))
     time.sleep(GRACE_S)
-    late = together(late, scene.streams.take())
+    late = merge(late, scene.streams.take())
     seconds = int(scene.timing.quiet_s + scene.timing.beside_s)
     return {
         **asdict(opened),
         **bystanders(idle, waits),
         **lateness(
-            [some for due, some in late.items() if began <= due < began + seconds], opened.established * seconds
+            [delays for due, delays in late.items() if started <= due < started + seconds], opened.established * seconds
         ),
         **used,
         **memory(scene, before_kib, slab_kib, opened.established),
@@ -78,21 +78,21 @@ def hold(scene: Scene) -> Result:
 
 def broadcast(scene: Scene) -> Result:
     """All streams are open, and every two seconds all get the same event."""
-    idle = scene.bystanders_wait(pause(scene.timing.idle_s))
-    before_kib, slab_kib = scene.server.own_kib(), tree.slab_kib()
+    idle = scene.probe(pause(scene.timing.idle_s))
+    before_kib, slab_kib = scene.server.own_kib(), process_tree.slab_kib()
     opened = scene.open((ALL,))
     halfway = due_after(ALL, time.monotonic()) + ALL_EVERY_S / 2
     time.sleep(halfway - time.monotonic())
     lasts_s = scene.timing.broadcasts * ALL_EVERY_S
     used, late, _ = cost(scene, lasts_s)
-    waits = scene.bystanders_wait(pause(lasts_s))
-    heard = list(together(late, scene.streams.take()).values())
+    waits = scene.probe(pause(lasts_s))
+    received = list(merge(late, scene.streams.take()).values())
     return {
         **asdict(opened),
         **bystanders(idle, waits),
-        **lateness(heard, 2 * scene.timing.broadcasts * opened.established),
-        "first_ms": 1000 * median(map(min, heard)) if heard else None,
-        "last_ms": 1000 * median(map(max, heard)) if heard else None,
+        **lateness(received, 2 * scene.timing.broadcasts * opened.established),
+        "first_ms": 1000 * median(map(min, received)) if received else None,
+        "last_ms": 1000 * median(map(max, received)) if received else None,
         **used,
         **memory(scene, before_kib, slab_kib, opened.established),
         "lost": max(0, opened.established - scene.streams.still_open()),
@@ -100,18 +100,18 @@ def broadcast(scene: Scene) -> Result:
 
 
 def storm(scene: Scene) -> Result:
-    """Everybody connects at the same moment; then all are cut off, and all come back at the same moment."""
-    everybody = scene.cell.streams
-    idle = scene.bystanders_wait(pause(scene.timing.idle_s))
+    """All clients connect at the same moment; then all are cut off, and all reconnect at the same moment."""
+    streams = scene.cell.streams
+    idle = scene.probe(pause(scene.timing.idle_s))
     attempts = []
 
-    def come_leave_and_come_back() -> None:
-        attempts.append(scene.open(at_once=everybody))
-        time.sleep(CALM_S)
+    def connect_twice() -> None:
+        attempts.append(scene.open(at_once=streams))
+        time.sleep(SETTLE_S)
         scene.streams.cut()
-        attempts.append(scene.open(at_once=everybody))
+        attempts.append(scene.open(at_once=streams))
 
-    waits = scene.bystanders_wait(come_leave_and_come_back)
+    waits = scene.probe(connect_twice)
     first, again = attempts
     return {
         **asdict(first),
@@ -119,36 +119,36 @@ def storm(scene: Scene) -> Result:
         "again_s": again.opened_s,
         "again_failures": again.failures,
         **bystanders(idle, waits),
-        "answers_afterwards": scene.server.answers(scene.timing.patience_s),
+        "answers_afterwards": scene.server.answers(scene.timing.probe_wait_s),
     }
 
 
 def poison(scene: Scene) -> Result:
-    """While all streams are open, somebody asks for a view that blocks for two seconds."""
-    idle = scene.bystanders_wait(pause(scene.timing.idle_s))
+    """While all streams are open, one request goes to a view that blocks for two seconds."""
+    idle = scene.probe(pause(scene.timing.idle_s))
     opened = scene.open()
-    time.sleep(CALM_S)
+    time.sleep(SETTLE_S)
     scene.streams.take()
-    asks = threading.Thread(target=ask_for_what_blocks, args=(scene.server.port,))
-    began = time.monotonic()
-    asks.start()
-    waits = scene.bystanders_wait(pause(SLOW_S))
-    asks.join()
-    time.sleep(SLOW_S + GRACE_S)  # for what was held up
+    blocked = threading.Thread(target=request_blocking_view, args=(scene.server.port,))
+    started = time.monotonic()
+    blocked.start()
+    waits = scene.probe(pause(SLOW_S))
+    blocked.join()
+    time.sleep(SLOW_S + GRACE_S)  # until delayed events have come
     late = scene.streams.take()
-    during = [some for due, some in late.items() if began <= due < began + SLOW_S]
+    during = [delays for due, delays in late.items() if started <= due < started + SLOW_S]
     return {**asdict(opened), **bystanders(idle, waits), **lateness(during, opened.established * SLOW_S)}
 
 
-def ask_for_what_blocks(port: int) -> None:
-    with suppress(OSError, HTTPException):  # what becomes of this one is not the question
+def request_blocking_view(port: int) -> None:
+    with suppress(OSError, HTTPException):  # its outcome is not what is measured
         fetch(port, "/slow")
 
 
 def download(scene: Scene) -> Result:
-    """Slow readers, each with a file."""
-    idle = scene.bystanders_wait(pause(scene.timing.idle_s))
-    before_kib, slab_kib = scene.server.own_kib(), tree.slab_kib()
+    """Slow readers, each of one file."""
+    idle = scene.probe(pause(scene.timing.idle_s))
+    before_kib, slab_kib = scene.server.own_kib(), process_tree.slab_kib()
     scene.readers.ask(
         "open",
         port=scene.server.port,
@@ -156,11 +156,11 @@ def download(scene: Scene) -> Result:
         count=scene.cell.streams,
         rate_mib_s=RATE_MIB_S,
     )
-    time.sleep(CALM_S)
+    time.sleep(SETTLE_S)
     received = scene.readers.ask("status")["received"]
     used, _, _ = cost(scene, scene.timing.quiet_s)
     mib = (scene.readers.ask("status")["received"] - received) / 2**20
-    waits = scene.bystanders_wait(pause(scene.timing.beside_s))
+    waits = scene.probe(pause(scene.timing.beside_s))
     reading = scene.readers.ask("status")["states"].get("reading", 0)
     return {
         "attempted": scene.cell.streams,
@@ -182,31 +182,31 @@ WORKLOADS: dict[str, Callable[[Scene], Result]] = {
 }
 
 
-# --- what it cost
+# --- cost
 
 
 def cost(scene: Scene, for_s: float) -> tuple[Result, Late, float]:
-    """CPU in s that the contestant and the streams' crews use within `for_s` seconds, the events that come then, and
-    since when none was thrown away."""
+    """CPU in s of the server and of the load generator within `for_s` seconds, the events received in that time, and
+    when it started."""
     server, streams = scene.server, scene.streams
     streams.take()
-    began = time.monotonic()
-    cpu, crews = server.cpu_s(), streams.cpu_s()
+    started = time.monotonic()
+    cpu, load = server.cpu_s(), streams.cpu_s()
     time.sleep(for_s)
-    cpu_after, crews_after = server.cpu_s(), streams.cpu_s()
+    cpu_after, load_after = server.cpu_s(), streams.cpu_s()
     late = streams.take()
     used = {
         "cpu_s": {name: cpu_after[name] - cpu[name] for name in cpu},
-        "crews_cpu_s": crews_after - crews,
+        "load_cpu_s": load_after - load,
         "counted_events": sum(map(len, late.values())),
         "counted_s": for_s,
     }
-    return used, late, began
+    return used, late, started
 
 
 def memory(scene: Scene, before_kib: dict[str, float], slab_kib: float, streams: int) -> Result:
-    """KiB before the first stream, and what each added: by process; in the kernel, the visitors' ends included."""
-    now, slab_now_kib = scene.server.own_kib(), tree.slab_kib()
+    """KiB before the first stream, and for each stream: by process, and of the kernel, the clients' ends included."""
+    now, slab_now_kib = scene.server.own_kib(), process_tree.slab_kib()
     each = {name: (now[name] - before_kib[name]) / streams for name in now} if streams else {}
     kernel = (slab_now_kib - slab_kib) / streams if streams else None
     return {"idle_kib": before_kib, "kib_each": each, "slab_kib_each": kernel}

@@ -27,7 +27,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from supplies import EngineError, check_tools, download, run, tail, unpack
+from toolchain import EngineError, check_tools, download, run, tail, unpack
 
 HERE = Path(__file__).resolve().parent
 

@@ -1,2 +1,2 @@
-"""Those who visit: streams by the thousand, bystanders, slow readers. Each crew is a process of its own, since the
-visitors must never be what everybody waits for. No imports but the standard library's: a crew is up in a moment."""
+"""The load generator: event streams by the thousand, probes, slow readers. Each kind is a process of its own, so that
+the client is never the bottleneck. Standard library only: a process starts in a moment."""

@@ -1,4 +1,4 @@
-"""A crew of event streams: it opens them, notes how late each event is, and parses as little as it can."""
+"""A load process of event streams: opens them, notes how late each event is, and parses as little as it can."""
 
 import os
 import select
@@ -11,11 +11,11 @@ from .loop import Loop, clock, connecting
 
 DUE = b'"due": '  # in every event, see bench/site/feeds.py
 READ_BYTES = 8192
-CONNECT_AT_ONCE = 100  # between two looks at what has come
+CONNECT_AT_ONCE = 100  # before received bytes are read
 
 
-class Crew(Loop):
-    """All streams of one process. `late`: by the moment at which an event was due, how late each copy came, in s."""
+class Streams(Loop):
+    """All streams of one process. `late`: seconds by which each copy of an event was late, by the event's due time."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -23,47 +23,47 @@ class Crew(Loop):
         self.streams: dict[int, Stream] = {}
         self.failures: dict[str, int] = defaultdict(int)
         self.established = 0
-        self.last = 0.0  # when the last of them was answered
+        self.last = 0.0  # `clock()` at the last response
         self.waiting = 0
-        self._left: Iterator[bytes] = iter(())
-        self._more_is_due = False
+        self._requests: Iterator[bytes] = iter(())
+        self._is_scheduled = False
 
     def do_open(self, port: int, source: str, requests: list[str], count: int, at_once: int) -> None:
-        """Open `count` streams with `requests` in turn, and have `at_once` of them unanswered at most."""
-        words = [request.encode() for request in requests]
+        """Open `count` streams with `requests` in turn, at most `at_once` of them unanswered at any time."""
+        encoded = [request.encode() for request in requests]
         self.established, self.last = 0, 0.0
         self.failures.clear()
         self._port, self._source, self._at_once = port, source, at_once
-        self._left = (words[number % len(words)] for number in range(count))
+        self._requests = (encoded[number % len(encoded)] for number in range(count))
         self.open_more()
 
     def open_more(self) -> None:
-        """Some, and the rest after what has come meanwhile was read: a storm must not delay what is measured."""
+        """Open a batch now and the rest once received bytes were read: a storm must not delay what is measured."""
         for _ in range(CONNECT_AT_ONCE):
-            if self.waiting >= self._at_once or (request := next(self._left, None)) is None:
+            if self.waiting >= self._at_once or (request := next(self._requests, None)) is None:
                 return
             self.waiting += 1
             try:
                 connection = connecting(self._port, self._source)
             except OSError as error:
-                self.failed(error.strerror or "cannot connect")
+                self.fail(error.strerror or "cannot connect")
                 continue
             stream = Stream(self, connection, request)
             self.streams[stream.fd] = stream
-        if not self._more_is_due:
-            self._more_is_due = True
-            self.at(clock(), self._open_the_rest)
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            self.at(clock(), self._open_next_batch)
 
-    def _open_the_rest(self) -> None:
-        self._more_is_due = False
+    def _open_next_batch(self) -> None:
+        self._is_scheduled = False
         self.open_more()
 
-    def failed(self, why: str) -> None:
+    def fail(self, reason: str) -> None:
         self.waiting -= 1
-        self.failures[why] += 1
+        self.failures[reason] += 1
 
     def do_status(self) -> dict[str, Any]:
-        """How many were answered and when the last one was, how many not yet, how many in vain, how many are open."""
+        """Counts of streams: answered, unanswered, failed (by reason), open; and when the last response came."""
         return {
             "established": self.established,
             "last": self.last,
@@ -73,66 +73,66 @@ class Crew(Loop):
         }
 
     def do_take(self) -> dict[str, list[float]]:
-        """What was noted since the last time."""
+        """`late` since the last call."""
         taken, self.late = self.late, defaultdict(list)
         return taken
 
     def do_give_up(self) -> None:
-        """Nobody else comes, and who has not been answered leaves."""
-        self._left = iter(())
-        for stream in [one for one in self.streams.values() if not one.open]:
-            stream.leave()
+        """Open no more, and close the unanswered ones."""
+        self._requests = iter(())
+        for stream in [stream for stream in self.streams.values() if not stream.is_open]:
+            stream.close()
         self.waiting = 0
 
     def do_cut(self) -> None:
-        """Everybody leaves at once."""
+        """Close all streams at once."""
         for stream in list(self.streams.values()):
-            stream.leave()
+            stream.close()
 
 
 class Stream:
-    __slots__ = ("crew", "fd", "open", "request", "rest")
+    __slots__ = ("fd", "is_open", "loop", "request", "rest")
 
-    def __init__(self, crew: Crew, connection: socket.socket, request: bytes) -> None:
-        self.crew, self.request, self.rest, self.open = crew, request, b"", False
+    def __init__(self, loop: Streams, connection: socket.socket, request: bytes) -> None:
+        self.loop, self.request, self.rest, self.is_open = loop, request, b"", False
         self.fd = connection.detach()
-        crew.watch(self.fd, select.EPOLLOUT, self.ask)
+        loop.watch(self.fd, select.EPOLLOUT, self.write)
 
-    def ask(self, _: int) -> None:
+    def write(self, _: int) -> None:
         try:
             os.write(self.fd, self.request)
         except OSError as error:
-            self.in_vain(error.strerror or "not connected")
+            self.fail(error.strerror or "not connected")
             return
-        self.crew.handlers[self.fd] = self.read_head
-        self.crew.epoll.modify(self.fd, select.EPOLLIN)
+        self.loop.handlers[self.fd] = self.read_headers
+        self.loop.epoll.modify(self.fd, select.EPOLLIN)
 
-    def read_head(self, _: int) -> None:
+    def read_headers(self, _: int) -> None:
         self.rest += self.read()
-        head, ended, body = self.rest.partition(b"\r\n\r\n")
+        headers, ended, body = self.rest.partition(b"\r\n\r\n")
         if not ended:
-            if self.fd not in self.crew.streams:
-                self.crew.failed("closed before an answer")
-                self.crew.open_more()
+            if self.fd not in self.loop.streams:
+                self.loop.fail("closed before an answer")
+                self.loop.open_more()
             return
-        if head[9:12] != b"200":
-            self.in_vain(f"answered {head[9:12].decode(errors='replace')}")
+        if headers[9:12] != b"200":
+            self.fail(f"answered {headers[9:12].decode(errors='replace')}")
             return
-        self.open = True
-        self.crew.waiting -= 1
-        self.crew.established += 1
-        self.crew.last = clock()
-        self.crew.handlers[self.fd] = self.read_events
+        self.is_open = True
+        self.loop.waiting -= 1
+        self.loop.established += 1
+        self.loop.last = clock()
+        self.loop.handlers[self.fd] = self.read_events
         self.rest = b""
         self.note(body)
-        self.crew.open_more()
+        self.loop.open_more()
 
     def read_events(self, _: int) -> None:
         self.note(self.read())
 
     def note(self, chunk: bytes) -> None:
-        now, late = clock(), self.crew.late
-        moments, self.rest = dues(self.rest + chunk if self.rest else chunk)
+        now, late = clock(), self.loop.late
+        moments, self.rest = due_times(self.rest + chunk if self.rest else chunk)
         for due in moments:
             late[due].append(now - float(due))
 
@@ -144,21 +144,21 @@ class Stream:
         except OSError:
             chunk = b""
         if not chunk:
-            self.leave()
+            self.close()
         return chunk
 
-    def in_vain(self, why: str) -> None:
-        self.leave()
-        self.crew.failed(why)
-        self.crew.open_more()
+    def fail(self, reason: str) -> None:
+        self.close()
+        self.loop.fail(reason)
+        self.loop.open_more()
 
-    def leave(self) -> None:
-        del self.crew.streams[self.fd], self.crew.handlers[self.fd]
+    def close(self) -> None:
+        del self.loop.streams[self.fd], self.loop.handlers[self.fd]
         os.close(self.fd)
 
 
-def dues(chunk: bytes) -> tuple[list[str], bytes]:
-    """When the events in `chunk` were due, and what belongs before the next chunk: an event may be cut anywhere."""
+def due_times(chunk: bytes) -> tuple[list[str], bytes]:
+    """When the events in `chunk` were due, and the rest to put before the next chunk: an event may be cut anywhere."""
     found, end = [], 0
     while (start := chunk.find(DUE, end)) >= 0 and (comma := chunk.find(b",", start)) >= 0:
         found.append(chunk[start + len(DUE) : comma].decode())
@@ -167,4 +167,4 @@ def dues(chunk: bytes) -> tuple[list[str], bytes]:
 
 
 if __name__ == "__main__":
-    Crew().run()
+    Streams().run()

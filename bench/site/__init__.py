@@ -1,1 +1,1 @@
-"""The Django that every contestant runs, and the events that every stream carries."""
+"""The Django project that every server runs, and the events that every stream carries."""

@@ -3,10 +3,10 @@
 import gc
 import os
 
-from django.core.asgi import get_asgi_application
+from django.core.asgi import get_asgi_application  # type: ignore[import-untyped]
 
 os.environ["DJANGO_SETTINGS_MODULE"] = "bench.site.settings"
 application = get_asgi_application()
-# what is there now stays: else the first full collection, some 30 ms, makes one of the first visitors wait
+# loaded code is never garbage: a first full collection, some 30 ms, would delay one of the first requests
 gc.collect()
 gc.freeze()

@@ -1,7 +1,7 @@
-"""What every contestant sends. Ten feeds speak once a second, a tenth of a second apart; "all" speaks to everybody.
+"""The events. Ten feeds publish once a second, a tenth of a second apart; all streams may subscribe to "all".
 
-Each event says when it was due, on the clock that all processes of a machine share (CLOCK_MONOTONIC), so that whoever
-receives it knows how late it is. It is encoded once, however many listen. Standard library only.
+Each event carries its due time on the clock that all processes of a machine share (CLOCK_MONOTONIC), so that a client
+knows how late it is. It is encoded once, however many streams get it. Standard library only.
 """
 
 import json
@@ -20,7 +20,7 @@ TEXT = "the parcel that you are waiting for has left the counter and is on the b
 
 
 def due_after(feed: str, moment: float) -> float:
-    """When `feed` speaks next after `moment`, both in seconds of `time.monotonic`."""
+    """When the next event of `feed` after `moment` is due, both in seconds of `time.monotonic`."""
     every_s, offset = (ALL_EVERY_S, 0.0) if feed == ALL else (EVERY_S, FEEDS.index(feed) / len(FEEDS))
     return (math.floor((moment - offset) / every_s + 1e-6) + 1) * every_s + offset
 
@@ -35,8 +35,8 @@ def event(feed: str, due: float) -> bytes:
     return f"data: {message(feed, due)}\n\n".encode()
 
 
-def listen(feed: str) -> Iterator[bytes]:
-    """For a thread or a greenlet of its own. No event is left out: who falls behind is late."""
+def stream(feed: str) -> Iterator[bytes]:
+    """For a thread or a greenlet of its own. No event is skipped: a slow stream is late."""
     yield WELCOME
     due = time.monotonic()
     while True:
@@ -45,7 +45,7 @@ def listen(feed: str) -> Iterator[bytes]:
         yield event(feed, due)
 
 
-async def alisten(feed: str) -> AsyncIterator[bytes]:
+async def astream(feed: str) -> AsyncIterator[bytes]:
     """The same for asyncio."""
     import asyncio
 

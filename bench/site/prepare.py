@@ -1,9 +1,9 @@
-"""Once for all contestants: a database with the demo users, a visitor who has logged in through Django's form, a file.
+"""Once for all servers: a database with the demo users, the cookie of a user logged in through Django's form, a file.
 
-``BENCH_RUN=folder python -m bench.site.prepare`` fills the folder; each contestant starts with a copy of it.
+``BENCH_RUN=folder python -m bench.site.prepare`` fills the folder; each server starts with a copy of it.
 """
 
-from django.test import Client
+from django.test import Client  # type: ignore[import-untyped]
 
 from offload_lab.stages.site import make_file, run_folder
 from offload_lab.stages.site.users import DEMO_USERS
@@ -18,11 +18,11 @@ FILE_MIB = 64
 
 def main() -> None:
     prepare_database(run_folder() / "prepare.lock")
-    visitor = Client(headers={"host": "127.0.0.1"})
+    client = Client(headers={"host": "127.0.0.1"})
     name = "ada"
-    answer = visitor.post("/accounts/login/", {"username": name, "password": DEMO_USERS[name]})
+    answer = client.post("/accounts/login/", {"username": name, "password": DEMO_USERS[name]})
     assert answer.status_code == 302, answer
-    (run_folder() / COOKIE).write_text(f"sessionid={visitor.cookies['sessionid'].value}")
+    (run_folder() / COOKIE).write_text(f"sessionid={client.cookies['sessionid'].value}")
     make_file(run_folder() / FILE, FILE_MIB)
 
 

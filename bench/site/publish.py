@@ -1,4 +1,4 @@
-"""Speaks for all feeds: posts each event once, when it is due, to a push server that listens to HTTP.
+"""Publishes all feeds: posts each event once, when it is due, to a push server over HTTP.
 
 ``python -m bench.site.publish nchan SOCKET`` or ``… pushpin PORT``.
 """
@@ -15,7 +15,7 @@ HOST = "127.0.0.1"
 
 
 def connected(family: socket.AddressFamily, address: str | tuple[str, int]) -> socket.socket:
-    """Waits for who is still starting; if that is for ever, whoever started us will end us."""
+    """Retries until the server listens; the bench ends this process if that never happens."""
     while True:
         connection = socket.socket(family)
         try:
@@ -27,7 +27,7 @@ def connected(family: socket.AddressFamily, address: str | tuple[str, int]) -> s
 
 
 def to_nchan(feed: str, due: float) -> tuple[str, bytes]:
-    """nchan makes an event of what it is given."""
+    """nchan adds the event's framing itself."""
     return f"/publish/{feed}", message(feed, due).encode()
 
 
@@ -38,16 +38,16 @@ def to_pushpin(feed: str, due: float) -> tuple[str, bytes]:
 
 def main(server: str, where: str) -> None:
     nchan = server == "nchan"
-    letter = to_nchan if nchan else to_pushpin
+    encode = to_nchan if nchan else to_pushpin
     turns = [(due_after(feed, time.monotonic()), feed) for feed in (*FEEDS, ALL)]
     heapq.heapify(turns)
     while True:
         due, feed = turns[0]
         time.sleep(max(0.0, due - time.monotonic()))
-        path, body = letter(feed, due)
-        head = f"POST {path} HTTP/1.1\r\nHost: publisher\r\nContent-Length: {len(body)}\r\n\r\n"
+        path, body = encode(feed, due)
+        headers = f"POST {path} HTTP/1.1\r\nHost: publisher\r\nContent-Length: {len(body)}\r\n\r\n"
         with connected(socket.AF_UNIX, where) if nchan else connected(socket.AF_INET, (HOST, int(where))) as connection:
-            connection.sendall(head.encode() + body)
+            connection.sendall(headers.encode() + body)
             connection.recv(4096)  # its answer
         heapq.heapreplace(turns, (due_after(feed, due), feed))
 

@@ -1,6 +1,6 @@
 """The views for a server that speaks WSGI."""
 
-from django.urls import include, path
+from django.urls import include, path  # type: ignore[import-untyped]
 
 from . import views
 

@@ -1,6 +1,6 @@
 """The views for a server that speaks ASGI: those that wait are async, as Django's documentation advises."""
 
-from django.urls import include, path
+from django.urls import include, path  # type: ignore[import-untyped]
 
 from . import views, views_async
 

@@ -1,1 +1,1 @@
-"""The words a person types; one module for each family of commands, `main` holds them together."""
+"""The command line ./lab; one module for each family of commands, `main` groups them."""

@@ -16,10 +16,15 @@ from .needs import needs
 
 
 @click.command(epilog="Example: ./lab bench --quick")
-@click.argument("names", nargs=-1, metavar="[CONTESTANT]...")
+@click.argument("names", nargs=-1, metavar="[SERVER]...")
 @click.option("--quick", "plan", flag_value="quick", help="4,000 streams, one round, within three minutes.")
-@click.option("--law", "plan", flag_value="law", help="How ours grows with streams and offload threads instead.")
-@click.option("--storms", "plan", flag_value="storms", help="20 crowds of 8,000 for each of ours instead.")
+@click.option(
+    "--scaling",
+    "plan",
+    flag_value="scaling",
+    help="Instead: how the cost of offloading grows.",
+)
+@click.option("--storms", "plan", flag_value="storms", help="Instead: 20 storms of 8,000 on each offload server.")
 @click.option(
     "--resume",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -27,16 +32,16 @@ from .needs import needs
 )
 @click.option("--renew", is_flag=True, help="Instead, compute anew what docs/ holds of it: tables and pictures.")
 def bench(names: tuple[str, ...], plan: str | None, resume: Path | None, renew: bool) -> None:
-    """Give the same work to ours and to its peers, all or those named, and compare.
+    """Run the same work on the offload servers and on their peers, all or those named, and compare.
 
     Without an option: every workload, three rounds, more than an hour. Each measurement is written down as soon
     as it is finished. The patched uWSGI is built first, where that can be done.
     """
-    from bench.contestants import load_all  # it stands beside this package, not in it
+    from bench.specs import load_all  # it stands beside this package, not in it
 
-    contestants = load_all()
-    if unknown := next((name for name in names if name not in contestants), None):
-        raise UnknownNameError("contestant", unknown, list(contestants), nearest(unknown, list(contestants)))
+    specs = load_all()
+    if unknown := next((name for name in names if name not in specs), None):
+        raise UnknownNameError("server", unknown, list(specs), nearest(unknown, list(specs)))
     if not is_linux():
         raise LabError("./lab bench runs on Linux only: it waits with epoll and reads /proc; see docs/systems.md")
     needs("bench")
@@ -51,16 +56,16 @@ def bench(names: tuple[str, ...], plan: str | None, resume: Path | None, renew: 
     if resume:
         run = Run.load(resume)
     else:
-        # ours is compared on both uWSGIs; where this one cannot be built, its rows say so
+        # where the patched uWSGI cannot be built, its rows say so
         subprocess.run([sys.executable, str(ROOT / "uwsgi_build" / "build.py")])
-        run = recorder.new(plan or "full", contestants, names)
+        run = recorder.new(plan or "full", specs, names)
     out.print(*report.settings(run), "", sep="\n")
     with out.status("") as status:
-        for done, of, cell, result in recorder.go_on(run, contestants):
+        for done, of, cell, result in recorder.resume(run, specs):
             if result is None:
                 status.update(f"{done + 1} of {of}: {cell}")
             else:
-                out.print(f"{done:>3}/{of}  {report.of_one(cell, result)}", markup=False, soft_wrap=True)
+                out.print(f"{done:>3}/{of}  {report.cell_line(cell, result)}", markup=False, soft_wrap=True)
     for part in report.whole(run, out.width):
         out.print(part, markup=False)
     out.print(f"pictures: {recorder.draw(run)}/", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""The one console: everything a person reads goes through it. Errors go to standard error."""
+"""The one console for all output; errors go to standard error."""
 
 import textwrap
 
@@ -11,7 +11,7 @@ WIDEST = 120  # columns of prose; tables take the whole terminal
 
 
 def say(text: str, indent: str = "", style: str = "") -> None:
-    """A sentence of any length, each of its lines indented; what looks like markup in it is none."""
+    """Print a sentence, wrapped and indented; rich's markup in it is not interpreted."""
     width = min(WIDEST, out.width)
     lines = textwrap.fill(
         text, width, initial_indent=indent, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False

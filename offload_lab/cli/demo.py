@@ -1,4 +1,4 @@
-"""./lab demo: every variant with the same slow visitor, one table, one picture a step."""
+"""./lab demo: every variant with the same slow client, one table, one picture a step."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,20 +30,22 @@ RESULTS = ROOT / "results" / "demo"
 @click.argument("steps", nargs=-1)
 @click.option("--engine", "engine_name", envvar="LAB_UWSGI", help="wheel (default), built, or a path.")
 def demo(steps: tuple[str, ...], engine_name: str | None) -> None:
-    """Measure blocking against offloaded (all STEPS, or those named) and draw it."""
+    """Measure blocking against offloaded variants of all STEPS, or of those named, and draw pictures."""
     chosen = [manifest.find(word) for word in steps] or manifest.steps()
-    measured = [step for step in chosen if step.scenario in SCENARIOS and any(one.demo for one in step.variants)]
+    measured = [
+        step for step in chosen if step.scenario in SCENARIOS and any(variant.demo for variant in step.variants)
+    ]
     if not measured:
         having = ", ".join(step.number for step in manifest.steps() if step.scenario in SCENARIOS)
         names = ", ".join(step.name for step in chosen)
         raise LabError(f"{names} has nothing that the demo measures; these steps have: {having}")
     uwsgi = binary.find(engine_name)
     needs("demo")
-    out.print("For three seconds somebody stays: a slow download, or open streams. Somebody else asks every 0.1 s.\n")
+    out.print("Each variant gets a slow download or open streams for three seconds, and GET /ping every 0.1 s.\n")
     recordings = record_all(measured, uwsgi)
     out.print(table(recordings, narrow=out.width < 80))
     out.print(
-        "[bold red]Red[/]: whoever came meanwhile waited for the end. Elsewhere nobody noticed it.\n"
+        "[bold red]Red[/]: every bystander waited until the download ended. In the other rows none did.\n"
         f"uWSGI {uwsgi.version} ({uwsgi.name}); worker's peak is {recordings[0].memory_is};"
         " the waits compare medians of this run.\n"
     )

@@ -1,4 +1,4 @@
-"""./lab start, check, watch, reset: a learner's folder, and what it does."""
+"""./lab start, check, watch, reset: a learner's folder, and whether its answers are right."""
 
 import sys
 import time
@@ -19,19 +19,23 @@ from offload_lab.stages.manifest import Step, Task
 from .console import out, say
 from .needs import needs
 
-EVERY_S = 0.3  # between two looks at the files
-WORDS = {
+POLL_S = 0.3  # of the files' times
+OUTCOMES = {
     "passed": "[green]passed[/]",
     "failed": "[red]not yet[/]",
-    "skipped": "[yellow]cannot be tried here[/]",
+    "skipped": "[yellow]cannot be tested here[/]",
 }
 
 
 def find(word: str) -> Step:
-    """The step that `word` names, or whose folder it is. Raises LabError where it has nothing to solve."""
+    """The step that `word` names, or whose folder it is.
+
+    Raises:
+        LabError: the step has no tasks.
+    """
     step = manifest.find(Path(word).name)
     if not step.tasks:
-        having = ", ".join(one.number for one in manifest.steps() if one.tasks)
+        having = ", ".join(other.number for other in manifest.steps() if other.tasks)
         raise LabError(f"{step.name} has no tasks; these steps have: {having}")
     return step
 
@@ -41,19 +45,23 @@ def find(word: str) -> Step:
 
 @click.command(epilog="Example: ./lab start 01")
 @click.argument("step")
-@click.option("--from-solution", is_flag=True, help="Solved, to go on from; a former folder is kept.")
+@click.option(
+    "--from-solution",
+    is_flag=True,
+    help="With the solutions, to continue from there; a folder that exists is backed up.",
+)
 def start(step: str, from_solution: bool) -> None:
-    """Copy STEP into work/, with blanks to fill in."""
+    """Copy STEP to work/, with blanks to fill in."""
     found = find(step)
     target, kept = workspace.start(found, solved=from_solution)
-    say_kept(kept)
+    say_backup(kept)
     out.print(f"[bold]{workspace.shown(target)}[/]: {found.title}", soft_wrap=True)
     for number, task in enumerate(found.tasks, 1):
         state = "solved" if from_solution else task.kind
         say(f"{number}. {task.name} ({state}, in {task.file}): {task.title}", indent="  ")
     for what, command in (
         ("what it is about", f"steps/{found.name}/README.md"),
-        ("does it work", f"./lab check {found.number}"),
+        ("test it", f"./lab check {found.number}"),
         ("at each save", f"./lab watch {found.number}"),
         ("stuck", f"./lab hint {found.number}"),
         ("run it yourself", f"./lab run {workspace.shown(target)} {found.tasks[0].variant}"),
@@ -65,15 +73,15 @@ def start(step: str, from_solution: bool) -> None:
 @click.argument("step")
 @click.argument("task", required=False)
 def reset(step: str, task: str | None) -> None:
-    """Put the blanks of STEP back, or of one TASK. Keeps a copy of what it replaces."""
+    """Put the blanks of STEP back, or of one TASK, and back up your files."""
     found = find(step)
-    say_kept(workspace.reset(found, found.task(task) if task else None))
-    out.print(f"as at the start: {workspace.shown(workspace.folder(found))} {task or ''}".rstrip(), soft_wrap=True)
+    say_backup(workspace.reset(found, found.task(task) if task else None))
+    out.print(f"blanks are back: {workspace.shown(workspace.folder(found))} {task or ''}".rstrip(), soft_wrap=True)
 
 
-def say_kept(kept: Path | None) -> None:
+def say_backup(kept: Path | None) -> None:
     if kept:
-        out.print(f"your former files are kept in {workspace.shown(kept)}", soft_wrap=True)
+        out.print(f"your files are backed up in {workspace.shown(kept)}", soft_wrap=True)
 
 
 # --- check, watch
@@ -83,7 +91,10 @@ def say_kept(kept: Path | None) -> None:
 @click.argument("step")
 @click.argument("task", required=False)
 def check(step: str, task: str | None) -> None:
-    """Try what you wrote for STEP, task by task; fails until all pass."""
+    """Test your answers to STEP, task by task, on real processes.
+
+    Exit status 1 until all pass.
+    """
     found = find(step)
     chosen = found.task(task) if task else None
     workspace.folder(found)
@@ -96,7 +107,7 @@ def check(step: str, task: str | None) -> None:
 @click.argument("step")
 @click.argument("task", required=False)
 def watch(step: str, task: str | None) -> None:
-    """Check STEP now and whenever you save one of its files, until Ctrl-C."""
+    """Check STEP now and at each save of its files, until Ctrl-C."""
     found = find(step)
     chosen = found.task(task) if task else None
     workspace.folder(found)
@@ -110,28 +121,28 @@ def watch(step: str, task: str | None) -> None:
             say(f"error: {error}", style="red")
         out.print("waiting for you to save; Ctrl-C ends it", style="dim")
         while saved(found) == before:
-            time.sleep(EVERY_S)
+            time.sleep(POLL_S)
 
 
 def saved(step: Step) -> dict[str, int]:
-    """When each of the learner's files was last written; hidden ones and what running makes are left out."""
+    """The modification time of each of the learner's files, without hidden and generated ones."""
     found: dict[str, int] = {}
     with suppress(OSError, LabError):  # a reset in another terminal takes the folder away for a moment
-        theirs = workspace.folder(step)
-        for path in theirs.rglob("*"):
-            if path.is_file() and not any(part.startswith((".", "__")) for part in path.relative_to(theirs).parts):
+        folder = workspace.folder(step)
+        for path in folder.rglob("*"):
+            if path.is_file() and not any(part.startswith((".", "__")) for part in path.relative_to(folder).parts):
                 found[str(path)] = path.stat().st_mtime_ns
     return found
 
 
 def show_check(step: Step, only: Task | None) -> bool:
-    """Print each verdict as it comes, and what the processes of the first failure do; whether all passed."""
+    """Print each verdict when its test ends, and the diagnosis of the first failure. True if all passed."""
     all_passed = True
-    for verdict in one_by_one(checks.check(step, only)):
+    for verdict in with_status(checks.check(step, only)):
         show_verdict(verdict)
         if verdict.task != checks.TOGETHER:
             task = step.task(verdict.task)
-            note(step, task, verdict)
+            save_verdict(step, task, verdict)
             if verdict.outcome == "failed":
                 if all_passed and verdict.started:
                     show_diagnosis(step, task, verdict.deadline)
@@ -139,14 +150,14 @@ def show_check(step: Step, only: Task | None) -> bool:
         all_passed = all_passed and verdict.passed
     if all_passed:
         command = f"./lab solution {step.number} {only.name if only else ''}".rstrip()
-        out.print(f"next: [cyan]{command}[/] shows what the step has there", soft_wrap=True)
+        out.print(f"next: [cyan]{command}[/] shows the step's own lines", soft_wrap=True)
     return all_passed
 
 
-def one_by_one(verdicts: Iterator[checks.Verdict]) -> Iterator[checks.Verdict]:
-    """With a sign of life, in a terminal, while the next is awaited."""
+def with_status(verdicts: Iterator[checks.Verdict]) -> Iterator[checks.Verdict]:
+    """The verdicts, with a spinner on a terminal until the next one."""
     while True:
-        with out.status("trying your files on real processes"):
+        with out.status("testing your files on real processes"):
             verdict = next(verdicts, None)
         if verdict is None:
             return
@@ -154,25 +165,25 @@ def one_by_one(verdicts: Iterator[checks.Verdict]) -> Iterator[checks.Verdict]:
 
 
 def show_verdict(verdict: checks.Verdict) -> None:
-    out.print(f"[bold]{verdict.task}[/]: {WORDS[verdict.outcome]}")
+    out.print(f"[bold]{verdict.task}[/]: {OUTCOMES[verdict.outcome]}")
     for line in verdict.lines:
         say(line, indent="    ")
 
 
 def show_diagnosis(step: Step, task: Task, deadline: Deadline | None) -> None:
-    with out.status("looking at the processes"):
+    with out.status("observing the processes"):
         diagnosis = checks.diagnose_answer(step, task, deadline)
-    seen = [finding.words for finding in diagnosis.findings] or diagnosis.errors
-    if seen:
+    sentences = [cause.sentence for cause in diagnosis.causes] or diagnosis.errors
+    if sentences:
         out.print("  what the processes do:")
-    for words in seen:
-        say(words, indent="    ")
+    for sentence in sentences:
+        say(sentence, indent="    ")
 
 
-def note(step: Step, task: Task, verdict: checks.Verdict) -> None:
-    """Write it down; a blank that was only looked at is no try."""
-    tried = workspace.answer(step, task) != workspace.untouched(task)
-    say_set_aside(progress.note_check(step, task, passed=verdict.passed, tried=tried))
+def save_verdict(step: Step, task: Task, verdict: checks.Verdict) -> None:
+    """Save the verdict; a blank does not count as a try."""
+    tried = workspace.answer(step, task) != workspace.blank_lines(task)
+    say_set_aside(progress.record_check(step, task, passed=verdict.passed, tried=tried))
 
 
 def say_set_aside(known: progress.Progress) -> None:

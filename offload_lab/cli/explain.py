@@ -26,9 +26,9 @@ from offload_lab.system import NOT_TOLD, is_linux
 
 from .console import WIDEST, err, out, say
 
-EVERY_S = 1.0
+POLL_S = 1.0
 
-Look = Callable[[], Snapshot]
+TakeSnapshot = Callable[[], Snapshot]
 
 
 @click.command(epilog="Example: ./lab explain --stats /run/app/stats.sock")
@@ -47,7 +47,7 @@ Look = Callable[[], Snapshot]
     metavar="PATH_OR_ADDRESS",
     help="Instead: any uWSGI, by its stats server (several times for several). http:// before it for stats-http.",
 )
-@click.option("--watch", "form", flag_value="watch", help="Say it anew each second until Ctrl-C.")
+@click.option("--watch", "form", flag_value="watch", help="Print it again each second until Ctrl-C.")
 @click.option("--json", "form", flag_value="json", help="The facts for programs (docs/explain.md).")
 @click.option("--metrics", "form", flag_value="metrics", help="The facts as Prometheus text, of fronts only.")
 def explain(
@@ -55,24 +55,24 @@ def explain(
 ) -> None:
     """Say where each connection of a running uWSGI is, and why.
 
-    Of STEP VARIANT (without VARIANT, of that which ./lab run takes), of the one stage that runs, or with --stats of any
-    uWSGI. Starts nothing, changes nothing.
+    Of STEP VARIANT (by default as ./lab run), of the one stage that runs, or with --stats of any uWSGI. Starts nothing,
+    changes nothing.
     """
     if addresses and (step or run_folder):
         raise click.UsageError("--stats names any uWSGI, STEP and --run one of this repository: give one of both")
     if addresses:
-        looks: dict[str, Look] = {one: lambda one=one: take_snapshot_at(one) for one in addresses}  # type: ignore[misc]
+        sources: dict[str, TakeSnapshot] = {at: lambda at=at: take_snapshot_at(at) for at in addresses}  # type: ignore[misc]
     else:
         run = chosen(step, variant, run_folder)
-        looks = {f"{run.step.name} {run.variant.name}": lambda: take_snapshot(*run, front_only=form == "metrics")}
+        sources = {f"{run.step.name} {run.variant.name}": lambda: take_snapshot(*run, front_only=form == "metrics")}
     if form == "metrics":
-        print_metrics(looks)
+        print_metrics(sources)
     elif form == "json":
-        print(json.dumps([as_json(one()) for one in looks.values()], indent=2))
+        print(json.dumps([as_json(take()) for take in sources.values()], indent=2))
     elif form == "watch":
-        watch(looks)
+        watch(sources)
     else:
-        print_sentences([one() for one in looks.values()])
+        print_sentences([take() for take in sources.values()])
 
 
 def chosen(step: str | None, variant: str | None, folder: Path | None) -> Run:
@@ -85,12 +85,12 @@ def chosen(step: str | None, variant: str | None, folder: Path | None) -> Run:
     return Run(found, its, folder or find_run(found, its))
 
 
-def print_sentences(all_facts: list[Snapshot]) -> None:
+def print_sentences(snapshots: list[Snapshot]) -> None:
     width = min(WIDEST, out.width)
-    for index, facts in enumerate(all_facts):
+    for index, snapshot in enumerate(snapshots):
         if index:
             out.print()
-        for sentence in describe(facts):
+        for sentence in describe(snapshot):
             text = textwrap.fill(
                 sentence, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
             )
@@ -99,23 +99,27 @@ def print_sentences(all_facts: list[Snapshot]) -> None:
         say(f"Which thread waits for what, and who waits in the listen queue: {NOT_TOLD} (docs/systems.md)")
 
 
-def watch(looks: dict[str, Look]) -> None:
-    """In place on a terminal, one after the other elsewhere. Raises LabError when a server goes away."""
+def watch(sources: dict[str, TakeSnapshot]) -> None:
+    """Print again and again, on a terminal in place.
+
+    Raises:
+        LabError: a server no longer answers.
+    """
     while True:
-        all_facts = [one() for one in looks.values()]
+        snapshots = [take() for take in sources.values()]
         out.clear()
         out.print(f"{time.strftime('%H:%M:%S')}   Ctrl-C ends it.\n", style="dim")
-        print_sentences(all_facts)
-        time.sleep(EVERY_S)
+        print_sentences(snapshots)
+        time.sleep(POLL_S)
 
 
-def print_metrics(looks: dict[str, Look]) -> None:
-    """A server that does not answer is down; only where none does is that an error."""
+def print_metrics(sources: dict[str, TakeSnapshot]) -> None:
+    """A server that does not answer is down; an error only if none answers."""
     answers: dict[str, Snapshot | None] = {}
     errors = []
-    for name, one in looks.items():
+    for name, take in sources.items():
         try:
-            answers[name] = one()
+            answers[name] = take()
         except LabError as caught:
             answers[name] = None
             errors.append(caught)

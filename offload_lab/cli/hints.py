@@ -1,4 +1,4 @@
-"""./lab hint, solution, progress: what helps a learner on, and how far that was."""
+"""./lab hint, solution, progress: help for a learner, and what is done."""
 
 import difflib
 import textwrap
@@ -20,7 +20,7 @@ from .exercises import find, say_set_aside
 @click.argument("step")
 @click.argument("task", required=False)
 def hint(step: str, task: str | None) -> None:
-    """The next hint for TASK of STEP, by default the first that has not passed."""
+    """Show the next hint for TASK of STEP, by default for the first task that has not passed."""
     found = find(step)
     known = progress.load()
     say_set_aside(known)
@@ -28,14 +28,14 @@ def hint(step: str, task: str | None) -> None:
     if chosen is None:
         out.print(f"all tasks of {found.name} have passed; name one to see its hints")
         return
-    rung, words = hints.next_hint(found, chosen)
-    out.print(f"[bold]{chosen.name}[/], hint {rung} of {len(chosen.hints)}: {chosen.title}")
-    show_hint(words)
+    number, text = hints.next_hint(found, chosen)
+    out.print(f"[bold]{chosen.name}[/], hint {number} of {len(chosen.hints)}: {chosen.title}")
+    show_hint(text)
 
 
-def show_hint(words: str) -> None:
-    """Prose wrapped, what stands in a fence as it is."""
-    for number, part in enumerate(words.split("```")):
+def show_hint(text: str) -> None:
+    """Prose wrapped, fenced code as it is."""
+    for number, part in enumerate(text.split("```")):
         if number % 2:
             lines = textwrap.dedent(part.partition("\n")[2]).rstrip()
             out.print(textwrap.indent(lines, "    "), style="cyan", markup=False, soft_wrap=True)
@@ -46,28 +46,28 @@ def show_hint(words: str) -> None:
 @click.command(epilog="Example: ./lab solution 01 1")
 @click.argument("step")
 @click.argument("task", required=False)
-@click.option("--spoil", is_flag=True, help="Even before you have solved it.")
+@click.option("--spoil", is_flag=True, help="Even before the task has passed.")
 def solution(step: str, task: str | None, spoil: bool) -> None:
-    """What the step has where you wrote your lines: the difference, once your TASK passed."""
+    """Show how the step's own lines differ from yours, once your TASK has passed."""
     found = find(step)
     known = progress.load()
     say_set_aside(known)
     chosen = [found.task(task)] if task else list(found.tasks)
-    for one in chosen:
-        if not (spoil or known.of(found, one).passed):
+    for wanted in chosen:
+        if not (spoil or known.of(found, wanted).passed):
             raise LabError(
-                f"{one.name} has not passed yet: ./lab check {found.number} {one.name}; a hint: ./lab hint"
-                f" {found.number} {one.name}; the solution all the same: --spoil"
+                f"{wanted.name} has not passed yet: ./lab check {found.number} {wanted.name}; a hint: ./lab hint"
+                f" {found.number} {wanted.name}; the solution nevertheless: --spoil"
             )
-    for one in chosen:
-        show_difference(found, one)
+    for wanted in chosen:
+        show_difference(found, wanted)
 
 
 def show_difference(step: Step, task: Task) -> None:
     yours, ours = workspace.answer(step, task), solutions(step)[task.name]
     out.print(f"[bold]{task.name}[/]: {task.title}")
     if yours == ours:
-        out.print("  yours is the step's, line by line")
+        out.print("  yours is the same as the step's, line by line")
     names = (workspace.shown(workspace.folder(step) / task.file), f"steps/{step.name}/{task.file}")
     for line in difflib.unified_diff(yours.splitlines(), ours.splitlines(), *names, lineterm=""):
         style = {"+": "green", "-": "red"}.get(line[0], "")

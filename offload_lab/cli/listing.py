@@ -14,22 +14,16 @@ from .console import out
 def list_steps(step: str | None) -> None:
     """List the variants of all steps, or of STEP.
 
-    Without STEP, broken and fixed variants are only counted: their names are the answers.
+    Without STEP, pitfalls are only counted: their names are the answers.
     """
     if step:
         show_step(manifest.find(step))
         return
     for found in manifest.steps():
-        if pairs := count_pairs(found):
-            out.print(f"{heading(found)}: {pairs} failures, each broken and fixed", soft_wrap=True)
+        if found.pitfalls:
+            out.print(f"{heading(found)}: {len(found.pitfalls)} failures, each broken and fixed", soft_wrap=True)
         else:
             show_step(found)
-
-
-def count_pairs(step: Step) -> int:
-    """How many variants ``NAME_broken`` have a ``NAME_fixed``."""
-    names = {variant.name for variant in step.variants}
-    return sum(f"{name.removesuffix('_broken')}_fixed" in names for name in names if name.endswith("_broken"))
 
 
 def show_step(step: Step) -> None:

@@ -11,12 +11,14 @@ from offload_lab.stages.manifest import nearest
 from .bench import bench
 from .console import WIDEST, err
 from .demo import demo
+from .dev import dev
 from .doctor import doctor
 from .exercises import check, reset, start, watch
 from .explain import explain
 from .hints import hint, show_progress, solution
 from .lint import lint
 from .listing import list_steps
+from .live import live
 from .needs import install
 from .publish import book, slides
 from .run import run
@@ -58,10 +60,10 @@ def lab() -> None:
 
 
 GROUPS: dict[str, tuple[click.Command, ...]] = {
-    "Start": (demo, list_steps, run, explain, doctor),
+    "Start": (demo, list_steps, run, live, explain, doctor),
     "Learn": (notebook, start, check, hint, watch, solution, reset, show_progress),
     "Teach": (timetable, pack, book, slides),
-    "Measure and maintain": (test, lint, engine, bench, install),
+    "Measure and maintain": (test, lint, engine, bench, install, dev),
 }
 for commands in GROUPS.values():
     for command in commands:

@@ -1,4 +1,4 @@
-"""A command's packages are installed once its words are known to be right, and only those."""
+"""Install the packages of a command, once its arguments are known to be right."""
 
 import os
 import sys
@@ -26,9 +26,9 @@ LOCKS = {  # requirements/<lock>.lock by what needs it; everything else needs ba
 
 
 def needs(*names: str) -> None:
-    """Go on once the packages of all `names` in LOCKS are there: by starting ./lab again, which installs them.
+    """Install the packages of all `names` in LOCKS: replaces this process by ./lab, which installs them and runs again.
 
-    Not started by ./lab, or by this: the packages are taken to be there.
+    Does nothing if the process was not started by ./lab.
     """
     installed = os.environ.pop("LAB_LOCKS", None)
     wanted = dict.fromkeys(LOCKS[name] for name in names)
@@ -40,7 +40,7 @@ def needs(*names: str) -> None:
 @click.command(epilog="Example: ./lab install notebook")
 @click.argument("names", nargs=-1, metavar="[COMMAND]...")
 def install(names: tuple[str, ...]) -> None:
-    """Install now what COMMANDs (all, if you name none) would install when first used."""
+    """Install now what COMMANDS, by default all, would install when first used."""
     if unknown := next((name for name in names if name not in LOCKS), None):
         raise UnknownNameError("command with packages of its own", unknown, list(LOCKS), nearest(unknown, list(LOCKS)))
     needs(*names or LOCKS)

@@ -1,4 +1,4 @@
-"""./lab book, slides: the course for those who only read, and for those who stand in front of a class."""
+"""./lab book, slides: the course to read, and to show to a class."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,14 +19,14 @@ NEEDED = ("furo", "ipykernel", "myst_nb", "nbclient", "sphinx_revealjs")
 
 
 @click.command(epilog="Example: ./lab book --no-run")
-@click.option("--no-run", is_flag=True, help="Take the notebooks as they are, without results: quick, for writers.")
+@click.option("--no-run", is_flag=True, help="With the notebooks as they are, not executed: quick, for writers.")
 def book(no_run: bool) -> None:
     """Make the book: all documents and the executed notebooks, as a site in results/book."""
     check_tools("book")
     from offload_lab.course.book import build
 
     notebooks = sorted(NOTEBOOKS.glob("*.ipynb"))
-    tell(build({path.name: path if no_run else executed(path) for path in notebooks}))
+    show_address(build({path.name: path if no_run else executed(path) for path in notebooks}))
 
 
 @click.command(epilog="Example: ./lab slides 00 01")
@@ -41,11 +41,15 @@ def slides(numbers: tuple[str, ...]) -> None:
     for deck in decks:
         out.print(f"deck: {deck}", soft_wrap=True)
     out.print("\nkeys: arrows and space · [bold]S[/] the speaker's notes · F full screen · O all slides · ? the rest")
-    tell(decks[0])
+    show_address(decks[0])
 
 
 def check_tools(command: str) -> None:
-    """Raises MissingDependencyError."""
+    """Install what `command` needs.
+
+    Raises:
+        MissingDependencyError: not everything could be imported.
+    """
     needs(command)
     if any(find_spec(module) is None for module in NEEDED):
         raise MissingDependencyError(
@@ -74,8 +78,8 @@ def progress_of(name: str) -> Iterator[Callable[[float], None]]:
         bars.update(task, completed=1.0)
 
 
-def tell(page: Path) -> None:
-    """Where it is, and how to look at it."""
+def show_address(page: Path) -> None:
+    """Print the path and how to open it."""
     out.print(f"\nopen in a browser: [bold]{page}[/]", soft_wrap=True)
     folder = page.parent.relative_to(NOTEBOOKS.parent)
     out.print(f"or: python3 -m http.server --bind 127.0.0.1 --directory {folder}", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""./lab run: one variant in the foreground, for a person with a second terminal."""
+"""./lab run: one variant in the foreground, with what to try in a second terminal."""
 
 import itertools
 import os
@@ -33,7 +33,10 @@ DEFAULT_PORT = 9090  # as in the INI files
 )
 @click.option("--engine", "engine_name", envvar="LAB_UWSGI", help="wheel (default), built, or a path.")
 def run(step: str, variant: str | None, port: int, engine_name: str | None) -> None:
-    """Run STEP's VARIANT until Ctrl-C; without one, that which the others are compared with, else the last."""
+    """Run STEP's VARIANT until Ctrl-C and show its logs.
+
+    Without VARIANT: the one that the others are compared with, else the last.
+    """
     found = manifest.find(step)
     chosen = found.variant(variant)
     uwsgi = binary.find(engine_name)
@@ -66,7 +69,7 @@ def follow(stage: Stage) -> None:
         tails = []
         for process, colour in zip(stage.everything, itertools.cycle(COLOURS), strict=False):
             log = exits.enter_context(process.log.open(errors="replace", newline="\n"))
-            log.seek(0, os.SEEK_END)  # what was said while starting would stand in the error, had there been one
+            log.seek(0, os.SEEK_END)  # an error while starting has the lines before
             prefix = Text(f"{process.name:<{width}} │ ", style=colour)
             work = partial(tail, log, prefix, ended)
             tails.append(exits.enter_context(Background(f"the log of {process.name}", work, ended.set)))

@@ -14,24 +14,23 @@ from offload_lab.stages.manifest import nearest
 from .needs import needs
 
 NOTEBOOKS = ROOT / "notebooks"
-# else JupyterLab's first words are a question about its own news, and it looks for newer versions of itself
+# else JupyterLab begins with a question about its own news, and looks for newer versions of itself
 NO_NEWS = f"--LabApp.app_settings_dir={Path(__file__).with_name('jupyterlab')}"
 SIDE_BY_SIDE = ("--numprocesses=3", "--dist=loadscope")  # see conftest.py; the tests mostly wait for processes
-QUICK = ("-m", "not full", "--durations=10", "--durations-min=5")  # names what might rather be marked full
+QUICK = ("-m", "not full", "--durations=10", "--durations-min=5")  # shows what should perhaps be marked full
 
 
 @click.command(context_settings={"ignore_unknown_options": True}, epilog="Example: ./lab test -k reload -x")
 @click.option("--full", is_flag=True, help="All tests; without it, those of the quick tier (three minutes).")
+@click.option("--cov", is_flag=True, help="Measure which lines of offload_lab/ the tests run.")
 @click.argument("pytest_args", nargs=-1, type=click.UNPROCESSED)
-def test(full: bool, pytest_args: tuple[str, ...]) -> None:
-    """Run the quick tests, or all with --full; PYTEST_ARGS go to pytest, which then runs all tests that they name.
-
-    Coverage: --cov.
-    """
+def test(full: bool, cov: bool, pytest_args: tuple[str, ...]) -> None:
+    """Run the quick tests, or all with --full; PYTEST_ARGS go to pytest, which then runs all tests that they name."""
     needs("test")
     os.chdir(ROOT)
     args = pytest_args_of(full, pytest_args, side_by_side=importlib.util.find_spec("xdist") is not None)
-    os.execv(sys.executable, [sys.executable, "-m", "pytest", *args])  # noqa: S606 (no shell: that is the point)
+    coverage = ["--cov"] if cov else []  # of what pyproject.toml names
+    os.execv(sys.executable, [sys.executable, "-m", "pytest", *args, *coverage])  # noqa: S606 (no shell wanted)
 
 
 def pytest_args_of(full: bool, named: tuple[str, ...], side_by_side: bool) -> tuple[str, ...]:
@@ -60,8 +59,8 @@ def notebook(number: str) -> None:
         raise MissingDependencyError("JupyterLab", "the notebooks", "./lab install notebook")
     os.chdir(NOTEBOOKS)
     root = ["--allow-root"] if os.geteuid() == 0 else []  # in a container; it listens on the loopback only
-    words = ["-m", "jupyterlab", "--ip=127.0.0.1", NO_NEWS, *root, path.name]
-    os.execv(sys.executable, [sys.executable, *words])  # noqa: S606
+    args = ["-m", "jupyterlab", "--ip=127.0.0.1", NO_NEWS, *root, path.name]
+    os.execv(sys.executable, [sys.executable, *args])  # noqa: S606
 
 
 def find_notebook(number: str) -> Path:

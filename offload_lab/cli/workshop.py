@@ -1,4 +1,4 @@
-"""./lab timetable, pack: what a teacher needs, on the day and on the day before."""
+"""./lab timetable, pack: for a teacher, on the day and on the day before."""
 
 import time
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from rich.table import Column
 
 from offload_lab.course.agenda import plan
 from offload_lab.course.agenda_text import lines, renewed
-from offload_lab.course.bundle import Tell
+from offload_lab.course.bundle import OnProgress
 from offload_lab.course.bundle import pack as pack_into
 from offload_lab.paths import ROOT
 from offload_lab.stages import manifest
@@ -23,9 +23,12 @@ DIST = ROOT / "dist"
 
 @click.command(epilog="Example: ./lab timetable 180")
 @click.argument("minutes", type=click.IntRange(min=1), default=90)
-@click.option("--renew", is_flag=True, help="Instead, compute anew what docs/workshop/ holds of it.")
+@click.option("--renew", is_flag=True, help="Instead, write the timetables in docs/workshop/ again.")
 def timetable(minutes: int, renew: bool) -> None:
-    """A workshop of MINUTES (90): what fits, when, what everybody has then seen, what to leave out if you are late."""
+    """Plan a workshop of MINUTES (90).
+
+    Shows what fits, when each section ends, what the class has seen by then, what to leave out if you are late.
+    """
     steps = manifest.steps()
     if renew:
         for page in DOCUMENTS.glob("*.md"):
@@ -37,10 +40,10 @@ def timetable(minutes: int, renew: bool) -> None:
 
 @click.command(epilog="Example: ./lab pack")
 def pack() -> None:
-    """Make one archive of the repository and all its packages in dist/, for a room without a network."""
+    """Pack the repository and all its packages into one archive in dist/, for a room without a network."""
     began = time.monotonic()
-    with progress() as tell:
-        made = pack_into(ROOT, DIST, tell)
+    with progress() as on_progress:
+        made = pack_into(ROOT, DIST, on_progress)
     out.print(f"\n{made.archive}", style="bold", markup=False, soft_wrap=True)
     took_s = time.monotonic() - began
     out.print(f"{made.mib:.0f} MiB in {took_s:.0f} s; commit {made.commit}; packages: {made.packages}")
@@ -53,7 +56,7 @@ def pack() -> None:
 
 
 @contextmanager
-def progress() -> Iterator[Tell]:
+def progress() -> Iterator[OnProgress]:
     """A bar for each lock file on a terminal, a line elsewhere."""
     if not out.is_terminal:
         yield lambda lock, share: out.print(f"{lock} is there") if share == 1 else None
@@ -66,9 +69,9 @@ def progress() -> Iterator[Tell]:
     with Progress(*columns, console=out) as bars:
         tasks = {}
 
-        def tell(lock: str, share: float) -> None:
+        def update(lock: str, share: float) -> None:
             if lock not in tasks:
                 tasks[lock] = bars.add_task(lock, total=1.0)
             bars.update(tasks[lock], completed=share)
 
-        yield tell
+        yield update

@@ -1,4 +1,4 @@
-"""A workshop's timetable for any number of minutes, computed from the sections in the manifests; touches no file.
+"""A workshop's timetable for any number of minutes, computed from the sections in the manifests. No I/O.
 
 Sections go in groups: those of one step with the same `cut`. The lowest numbers go first, whatever their step, and a
 group stays only if all that matters more in its own step stays too.
@@ -13,18 +13,18 @@ from offload_lab.errors import LabError
 from offload_lab.stages.manifest import Section, Step
 
 OPENING = Section(
-    "Opening: the ticket hall, notebook 00", 10, "your guess on the picture: nobody answered above, everybody below"
+    "Opening: the ticket hall, notebook 00", 10, "your guess on the picture: no bystander answered above, all below"
 )
 CLOSING = Section("Closing: what to copy, what to know before", 10, "each has named a place at home where people wait")
 BREAK, LUNCH = Section("Break", 10, ""), Section("Lunch", 45, "")
-WITHOUT_BREAK_MIN = 90  # taught in one go
+WITHOUT_BREAK_MIN = 90  # longer ones have breaks
 BETWEEN_BREAKS_MIN = 70  # about
 WITHOUT_LUNCH_MIN = 240
-STEP_END_MIN = 6  # a break may come so much too early or late to stand between two steps
+STEP_END_MIN = 6  # by how many minutes a break may move to come between two steps
 
 
 class TooShortError(LabError):
-    """Not even what is never left out fits into the minutes."""
+    """The sections that are never left out do not fit into the minutes."""
 
     def __init__(self, minutes: int, least: int) -> None:
         super().__init__(minutes, least)
@@ -36,7 +36,7 @@ class TooShortError(LabError):
 
 @dataclass(frozen=True)
 class Group:
-    """What is left out together: all sections of `step` with this `cut`."""
+    """Sections that are left out together: those of `step` with this `cut`."""
 
     step: Step
     cut: int
@@ -57,7 +57,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Entry:
-    """What begins `at` so many minutes. `step` is None for the frame: opening, breaks, closing."""
+    """A section that begins `at` this minute. `step` is None for opening, breaks and closing."""
 
     at: int
     section: Section
@@ -82,13 +82,17 @@ class Timetable:
         return self.minutes - self.entries[-1].end
 
     def ahead(self, at: int) -> list[Group]:
-        """What can still be left out at this minute, first to go first."""
+        """The groups that can still be left out at this minute, first to go first."""
         begun = {(entry.step, entry.section) for entry in self.entries if entry.at < at}
         return [group for group in self.kept if not any((group.step, section) in begun for section in group.sections)]
 
 
 def plan(steps: Sequence[Step], minutes: int) -> Timetable:
-    """The most valuable sections that fit. Raises TooShortError."""
+    """The most valuable sections that fit.
+
+    Raises:
+        TooShortError: not even those that are never left out fit.
+    """
     every = sorted(groups(steps), key=lambda group: (group.cut != 0, -group.cut, group.step.number))
     kept = [group for group in every if group.cut == 0]
     if length(kept) > minutes:
@@ -114,7 +118,7 @@ def length(kept: Sequence[Group]) -> int:
 
 
 def pauses(taught_min: int) -> list[Section]:
-    """The breaks in so much teaching; the middle one of a long day is lunch."""
+    """The breaks in that many minutes of teaching; the middle one of a long day is lunch."""
     if taught_min <= WITHOUT_BREAK_MIN:
         return []
     all_of_them = [BREAK] * (math.ceil(taught_min / BETWEEN_BREAKS_MIN) - 1)
@@ -138,7 +142,7 @@ def lay_out(steps: Sequence[Step], kept: Sequence[Group]) -> tuple[Entry, ...]:
 
 
 def places(ends: list[int], between_steps: list[bool]) -> dict[int, Section]:
-    """After which section each pause comes: as evenly as sections allow, and rather between two steps."""
+    """Each break by the index of the section before it: evenly, and preferably between two steps."""
     wanted = pauses(ends[-1])
     chosen: dict[int, Section] = {}
     for k, pause in enumerate(wanted, 1):

@@ -1,4 +1,4 @@
-"""A timetable as people read it, and the parts of the workshop's documents that are computed; touches no file."""
+"""A timetable as text, and the computed parts of the workshop's documents. No I/O."""
 
 import re
 import textwrap
@@ -14,7 +14,7 @@ MARKED = re.compile(r"(<!-- (timetable|sections) (\d+) -->\n).*?(<!-- /\2 -->)",
 
 
 def lines(timetable: Timetable) -> Iterator[tuple[str, str]]:
-    """(style, line) of the timetable as people read it, at most WIDTH wide."""
+    """The timetable as pairs (style, line), at most WIDTH columns wide."""
     numbers = dict.fromkeys(entry.step.number for entry in timetable.entries if entry.step)
     yield "bold", f"{timetable.minutes} minutes: steps {' '.join(numbers)}; {timetable.in_hand} min in hand"
     step, advice = None, None
@@ -28,7 +28,7 @@ def lines(timetable: Timetable) -> Iterator[tuple[str, str]]:
         goes_on = following is not None and following.step == step
         if entry.step and ahead and not (goes_on and ahead[0] == advice):
             advice = ahead[0]
-            yield from indented(f"if not, skip {words(advice)} (saves {advice.minutes} min)")
+            yield from indented(f"if not, skip {section_names(advice)} (saves {advice.minutes} min)")
     yield from list_lines("If you are late, leave out in this order", timetable.kept)
     yield from list_lines("Not in this timetable", sorted(timetable.left_out, key=lambda group: group.step.number))
 
@@ -39,7 +39,7 @@ def step_lines(step: Step) -> Iterator[tuple[str, str]]:
 
 
 def begin_together(step: Step) -> str:
-    """The command that brings whoever was lost to where `step` begins."""
+    """The command with which everybody can begin `step`, whatever they have done before."""
     return f"./lab start {step.number} --from-solution" if step.tasks else f"./lab notebook {step.number}"
 
 
@@ -52,15 +52,15 @@ def entry_lines(entry: Entry) -> Iterator[tuple[str, str]]:
         yield from indented(f"by {clock(entry.end)} you have seen: {entry.section.landmark}")
 
 
-def list_lines(title: str, some: Sequence[Group]) -> Iterator[tuple[str, str]]:
-    if some:
+def list_lines(title: str, groups: Sequence[Group]) -> Iterator[tuple[str, str]]:
+    if groups:
         yield "", ""
-        yield "bold", f"{title} ({sum(group.minutes for group in some)} min)"
-        for group in some:
-            yield from indented(f"{words(group)}, {group.minutes} min")
+        yield "bold", f"{title} ({sum(group.minutes for group in groups)} min)"
+        for group in groups:
+            yield from indented(f"{section_names(group)}, {group.minutes} min")
 
 
-def words(group: Group) -> str:
+def section_names(group: Group) -> str:
     """Short: each section's title up to its colon."""
     return f"{group.step.number} {' + '.join(section.title.partition(':')[0] for section in group.sections)}"
 
@@ -79,7 +79,11 @@ def clock(minutes: int) -> str:
 
 
 def renewed(text: str, steps: Sequence[Step]) -> str:
-    """A document, what stands between its marks computed anew: a timetable of so many minutes, a step's sections."""
+    """`text` with the contents of its marks computed again: a timetable, or a step's sections.
+
+    Raises:
+        UnknownNameError: a mark names a step that does not exist.
+    """
 
     def fill(match: re.Match[str]) -> str:
         before, kind, number, after = match.groups()
@@ -97,7 +101,7 @@ def renewed(text: str, steps: Sequence[Step]) -> str:
 
 def sections_table(step: Step) -> str:
     rows = [f"**{step.minutes} minutes.** Begin together: `{begin_together(step)}`", ""]
-    rows += ["| section | min | what everybody has seen at its end | if late |", "|---|---|---|---|"]
+    rows += ["| section | min | what the class has seen at its end | if late |", "|---|---|---|---|"]
     for section in step.sections:
         late = f"goes ({section.cut})" if section.cut else "stays"
         rows.append(f"| {section.title} | {section.minutes} | {section.landmark} | {late} |")

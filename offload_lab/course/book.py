@@ -18,30 +18,34 @@ NOT_IN_IT = (".*", "__pycache__", "*.egg-info", "results", "work", "dist", "note
 
 
 class BookError(LabError):
-    """Sphinx found something wrong, and has said what."""
+    """Sphinx reported a warning or an error; the message has its output."""
 
 
 def build(notebooks: Mapping[str, Path], into: Path = BOOK) -> Path:
-    """Make the site in `into` and give its first page. `notebooks` are the files to show, by their names.
+    """Make the site in `into`, with the files `notebooks` by their names. Returns the first page.
 
-    Raises BookError with Sphinx's words: for a link that leads nowhere, a page that nothing leads to.
+    Raises:
+        BookError: for example a broken link, or a page that no other links to.
     """
-    with TemporaryDirectory(prefix="lab-book-") as scratch:
-        tree, site = Path(scratch, "tree"), Path(scratch, "build", "site")  # one deep: myst-nb writes beside the site
-        lay(tree, notebooks)
-        how = ["--quiet", "--fail-on-warning", "--keep-going", "--jobs", "auto", "-c", str(SETTINGS)]
-        command = [sys.executable, "-m", "sphinx", *how, "-d", f"{scratch}/doctrees", str(tree), str(site)]
+    with TemporaryDirectory(prefix="lab-book-") as temporary:
+        tree, site = (
+            Path(temporary, "tree"),
+            Path(temporary, "build", "site"),
+        )  # one deep: myst-nb writes beside the site
+        copy_documents(tree, notebooks)
+        flags = ["--quiet", "--fail-on-warning", "--keep-going", "--jobs", "auto", "-c", str(SETTINGS)]
+        command = [sys.executable, "-m", "sphinx", *flags, "-d", f"{temporary}/doctrees", str(tree), str(site)]
         answer = subprocess.run(command, capture_output=True, text=True)
         if answer.returncode:
-            said = (answer.stderr or answer.stdout).replace(f"{tree}/", "").strip()
-            raise BookError(f"the book has faults:\n{said}")
+            output = (answer.stderr or answer.stdout).replace(f"{tree}/", "").strip()
+            raise BookError(f"the book has errors:\n{output}")
         shutil.rmtree(into, ignore_errors=True)
         shutil.move(site, into)
     return into / "index.html"
 
 
-def lay(tree: Path, notebooks: Mapping[str, Path]) -> None:
-    """All documents and what they link to, where they lie in the repository; the notebooks; a first page."""
+def copy_documents(tree: Path, notebooks: Mapping[str, Path]) -> None:
+    """Copy all documents and what they link to, as they are in the repository, the notebooks, and a first page."""
     shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(*NOT_IN_IT))
     shutil.copy(SETTINGS / "index.md", tree / "index.md")
     (tree / "notebooks").mkdir()

@@ -23,26 +23,26 @@ from packaging.markers import Marker
 from offload_lab import programs
 from offload_lab.errors import LabError, MissingDependencyError, indent
 
-STEP_OF_PIP = ("Collecting ", "Processing ", "Ignoring ")  # it says one of these about each line of a lock file
+STEP_OF_PIP = ("Collecting ", "Processing ", "Ignoring ")  # it prints one of these for each line of a lock file
 PIN = re.compile(r"^[^\s#].*(?:\n[ \t].*)*", re.MULTILINE)  # a pin in a lock file, and its hashes on the lines below
 MARKER = re.compile(
     r"(\S+) ; (.*?)(?= --hash| \\|$)", re.MULTILINE
 )  # at a pin's beginning: for which Pythons and systems it is
 STORED = 0  # gzip without compressing: wheels are compressed already, and it takes a tenth of the time
 
-Tell = Callable[[str, float], None]  # the name of a lock file, and the share of it that is there
+OnProgress = Callable[[str, float], None]  # a lock file's name, and the share that is downloaded, 0 to 1
 
 
 class NoCloneError(LabError):
-    """The folder is not the top of a git clone with a commit in it. `words` are git's."""
+    """The folder is not the top of a git clone with a commit. `reason` is git's message."""
 
-    def __init__(self, root: Path, words: str) -> None:
-        super().__init__(root, words)
-        self.root, self.words = root, words
+    def __init__(self, root: Path, reason: str) -> None:
+        super().__init__(root, reason)
+        self.root, self.reason = root, reason
 
     def __str__(self) -> str:
         return (
-            f"{self.root} is no git clone of its own ({self.words}), and only what git tracks is packed; "
+            f"{self.root} is no git clone of its own ({self.reason}), and only what git tracks is packed; "
             "make one with git clone; if this folder came out of such an archive, pass that one on"
         )
 
@@ -55,12 +55,12 @@ class DownloadError(LabError):
         self.lock, self.tail = lock, tail
 
     def __str__(self) -> str:
-        return f"could not download {self.lock}; look at pip's last words, then try again:\n{indent(self.tail)}"
+        return f"could not download {self.lock}; read the end of pip's output, then try again:\n{indent(self.tail)}"
 
 
 @dataclass(frozen=True)
 class Packed:
-    """`uncommitted` counts changes that are not in it. `sources` are packages of which there is no wheel."""
+    """`uncommitted`: how many changed files are not in it. `sources`: packages without a wheel."""
 
     archive: Path
     folder: str
@@ -75,20 +75,20 @@ class Packed:
         return self.archive.stat().st_size / 2**20
 
 
-def pack(root: Path, dist: Path, tell: Tell) -> Packed:
+def pack(root: Path, dist: Path, on_progress: OnProgress) -> Packed:
     """Write the archive into `dist`.
 
     Raises: NoCloneError, DownloadError, MissingDependencyError; then `dist` is as it was.
     """
     commit, uncommitted = committed(root)
     dist.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=dist) as scratch:
-        folder = copy(root, Path(scratch))
+    with tempfile.TemporaryDirectory(dir=dist) as temporary:
+        folder = copy(root, Path(temporary))
         wheels = folder / "wheels"
         wheels.mkdir()
-        pip = find_pip(Path(scratch))
+        pip = find_pip(Path(temporary))
         for lock in sorted(folder.glob("requirements/*.lock")):
-            download(pip, lock, wheels, tell)
+            download(pip, lock, wheels, on_progress)
         files = sorted(file.name for file in wheels.iterdir())
         (wheels / "made-for").write_text(f"{made_for()}\n")  # `lab` says it where they do not fit
         archive = dist / archive_name(folder.name)
@@ -96,7 +96,7 @@ def pack(root: Path, dist: Path, tell: Tell) -> Packed:
             archive, folder.name, commit, uncommitted, len(files), tuple(filter(is_source, files)), made_for()
         )
         (folder / "OFFLINE.md").write_text(offline_page(made))
-        half_made = Path(scratch) / "archive"
+        half_made = Path(temporary) / "archive"
         compress(folder, half_made)
         half_made.replace(archive)
     return made
@@ -121,7 +121,7 @@ def is_source(file: str) -> bool:
 
 
 def committed(root: Path) -> tuple[str, int]:
-    """The commit that stands there, and how many files differ from it.
+    """The checked-out commit, and how many files differ from it.
 
     Raises: NoCloneError.
     """
@@ -131,9 +131,9 @@ def committed(root: Path) -> tuple[str, int]:
     return git(root, "rev-parse", "--short", "HEAD"), len(git(root, "status", "--porcelain").splitlines())
 
 
-def git(root: Path, *words: str) -> str:
+def git(root: Path, *args: str) -> str:
     try:
-        answer = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True)
+        answer = subprocess.run(["git", "-C", str(root), *args], capture_output=True, text=True)
     except FileNotFoundError as error:
         raise MissingDependencyError("git", "./lab pack", programs.install("git")) from error
     if answer.returncode:
@@ -141,20 +141,20 @@ def git(root: Path, *words: str) -> str:
     return answer.stdout.strip()
 
 
-def copy(root: Path, scratch: Path) -> Path:
-    """The committed files, in a folder of `scratch` that is called after project and version."""
-    git(root, "archive", "--format=tar", f"--output={scratch / 'committed'}", "HEAD")
-    with tarfile.open(scratch / "committed") as tracked:
+def copy(root: Path, temporary: Path) -> Path:
+    """The committed files, in a folder of `temporary` that is called after project and version."""
+    git(root, "archive", "--format=tar", f"--output={temporary / 'committed'}", "HEAD")
+    with tarfile.open(temporary / "committed") as tracked:
         tracked.extraction_filter = getattr(tarfile, "data_filter", lambda member, path: member)
-        tracked.extractall(scratch / "folder")
-    project = tomllib.loads((scratch / "folder" / "pyproject.toml").read_text())["project"]
-    return (scratch / "folder").rename(scratch / f"{project['name']}-{project['version']}")
+        tracked.extractall(temporary / "folder")
+    project = tomllib.loads((temporary / "folder" / "pyproject.toml").read_text())["project"]
+    return (temporary / "folder").rename(temporary / f"{project['name']}-{project['version']}")
 
 
 # --- the packages
 
 
-def find_pip(scratch: Path) -> list[str]:
+def find_pip(temporary: Path) -> list[str]:
     """This Python's pip, or where uv made the environment, one of its own for the moment.
 
     Raises: MissingDependencyError.
@@ -162,36 +162,36 @@ def find_pip(scratch: Path) -> list[str]:
     if importlib.util.find_spec("pip"):
         return [sys.executable, "-m", "pip"]
     try:
-        venv.create(scratch / "pip", with_pip=True)
+        venv.create(temporary / "pip", with_pip=True)
     except subprocess.CalledProcessError as error:
         raise MissingDependencyError("pip", "./lab pack", programs.command_here(programs.VENV)) from error
-    return [str(scratch / "pip" / "bin" / "python"), "-m", "pip"]
+    return [str(temporary / "pip" / "bin" / "python"), "-m", "pip"]
 
 
-def download(pip: list[str], lock: Path, wheels: Path, tell: Tell) -> None:
+def download(pip: list[str], lock: Path, wheels: Path, on_progress: OnProgress) -> None:
     """Everything that `lock` pins for this minor version and platform.
 
-    Raises: DownloadError with pip's last words.
+    Raises: DownloadError with the end of pip's output.
     """
     text = lock.read_text()
-    words = [*pip, "download", "--no-deps", "--require-hashes", "--ignore-requires-python", "--progress-bar=off"]
+    command = [*pip, "download", "--no-deps", "--require-hashes", "--ignore-requires-python", "--progress-bar=off"]
     rounds = [text, *other_patches(text, f"{sys.version_info.major}.{sys.version_info.minor}")]
     pins = len(PIN.findall("\n".join(rounds)))
-    said = 0
-    tell(lock.name, 0)
+    handled = 0
+    on_progress(lock.name, 0)
     for pinned in rounds:
         wanted, last = lock.with_suffix(".wanted"), deque[str](maxlen=5)
         wanted.write_text(pinned)
-        command = [*words, "--dest", str(wheels), "-r", str(wanted)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as child:
+        into = ["--dest", str(wheels), "-r", str(wanted)]
+        with subprocess.Popen([*command, *into], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as child:
             for line in child.stdout or ():
                 last.append(line)
-                said += line.startswith(STEP_OF_PIP)
-                tell(lock.name, min(said, pins - 1) / max(pins, 1))
+                handled += line.startswith(STEP_OF_PIP)
+                on_progress(lock.name, min(handled, pins - 1) / max(pins, 1))
         wanted.unlink()
         if child.returncode:
             raise DownloadError(lock.name, "".join(last))
-    tell(lock.name, 1)
+    on_progress(lock.name, 1)
 
 
 def other_patches(text: str, minor: str) -> list[str]:
@@ -235,10 +235,10 @@ Redis, PostgreSQL, a C compiler. `./lab doctor` says what is missing and what it
 
 
 def compress(folder: Path, archive: Path) -> None:
-    def nobodys(member: tarfile.TarInfo) -> tarfile.TarInfo:
-        member.uid = member.gid = 0  # whoever unpacks it as root shall not find files of a stranger
+    def without_owner(member: tarfile.TarInfo) -> tarfile.TarInfo:
+        member.uid = member.gid = 0  # unpacked by root, the files belong to root
         member.uname = member.gname = ""
         return member
 
     with tarfile.open(archive, "w:gz", compresslevel=STORED) as target:
-        target.add(folder, folder.name, filter=nobodys)
+        target.add(folder, folder.name, filter=without_owner)

@@ -46,7 +46,7 @@ class Piece:
 
 
 def render(text: str) -> str:
-    """HTML of Markdown; links between notebooks become words, since they lead nowhere from a slide."""
+    """HTML of Markdown; links between notebooks become text, since they lead nowhere from a slide."""
     return str(markdown.render(LINK_INSIDE.sub(r"\1", text)))
 
 
@@ -101,10 +101,10 @@ def shown(kind: str, text: str, whole: bool) -> list[Piece]:
         text = first_sentence(text)
     elif kind == "paragraph" and len(text) > SHORT and not whole:
         text = "\n\n".join(f"**{match}**" for match in BOLD.findall(text))
-    return [words(text, "item" if kind == "list_item" else "text")] if text else []
+    return [text_piece(text, "item" if kind == "list_item" else "text")] if text else []
 
 
-def words(text: str, kind: str = "text") -> Piece:
+def text_piece(text: str, kind: str = "text") -> Piece:
     return Piece(kind, render(text), height(text, "text") + AROUND["text"])
 
 

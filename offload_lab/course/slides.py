@@ -1,7 +1,7 @@
-"""One deck of slides for each notebook, made by rule from its executed copy, so that it never says anything else.
+"""One deck of slides for each notebook, made by rules from its executed copy.
 
 A heading begins a slide. What is short stays on it, long prose goes to the speaker's notes. A picture has a slide of
-its own; tables and code end theirs, and of the code only what a cell *shows* or alters is there. The deck runs on
+its own; tables and code end theirs, and of the code, only what a cell *shows* or alters. The deck runs on
 reveal.js, which comes with sphinx-revealjs: nothing is loaded from elsewhere.
 """
 
@@ -19,13 +19,26 @@ import nbformat
 
 from offload_lab.paths import ROOT
 
-from .slide_blocks import HEADING, LINE, ROOM, Piece, blocks, code, first_sentence, outputs, plain, render, shown, words
+from .slide_blocks import (
+    HEADING,
+    LINE,
+    ROOM,
+    Piece,
+    blocks,
+    code,
+    first_sentence,
+    outputs,
+    plain,
+    render,
+    shown,
+    text_piece,
+)
 
 SLIDES = ROOT / "results" / "slides"
 HERE = Path(__file__).parent
-ASKS = ("Guess", "Your turn")  # the class has to read these as they stand
-WORDS = ("text", "item")
-NOT_SHOWN = ("setup", "machine-look", "next", "next-lessons")  # for somebody at a keyboard
+IN_FULL = ("Guess", "Your turn")  # chapters that the class has to read in full
+PROSE = ("text", "item")
+NOT_SHOWN = ("setup", "machine-look", "next", "next-lessons")  # cells for the learner's own machine
 GUESS = re.compile(r"^guess\w* = None\b", re.MULTILINE)
 REVEAL = ("dist/reveal.js", "dist/reveal.css", "dist/reset.css", "plugin/notes/notes.js", "LICENSE")
 
@@ -46,21 +59,21 @@ class Slide:
         """The class that deck.css knows: one sentence alone is written larger."""
         if self.first:
             return "first"
-        alone = all(piece.kind in WORDS for piece in self.pieces)
+        alone = all(piece.kind in PROSE for piece in self.pieces)
         return "large" if alone and self.height < ROOM / 2.5 else self.pieces[-1].kind
 
     def takes(self, piece: Piece) -> bool:
-        """Words may stand above a result, a list may not: it may be of answers. A picture stands alone."""
+        """Prose may be above a result, a list may not: it may have the answers. A picture is alone."""
         if self.first or not self.pieces:
             return not self.first
         room = ROOM if len(self.title) > HEADING else ROOM + LINE["heading"]
         last = self.pieces[-1].kind
-        fits = last in WORDS if piece.kind in WORDS else last == "text" and piece.kind != "figure"
+        fits = last in PROSE if piece.kind in PROSE else last == "text" and piece.kind != "figure"
         return fits and self.height + piece.height <= room
 
 
 class Deck:
-    """The slides so far, and under which headings we are."""
+    """The slides so far, and the current headings."""
 
     def __init__(self) -> None:
         self.slides: list[Slide] = []
@@ -81,9 +94,9 @@ class Deck:
             if kind == "heading":
                 self.heading(block)
                 continue
-            pieces = shown(kind, block, whole=self.chapter in ASKS)
+            pieces = shown(kind, block, whole=self.chapter in IN_FULL)
             if not (pieces or self.slides[-1].pieces or self.slides[-1].notes):
-                pieces = [words(first_sentence(block))]  # a heading alone says too little
+                pieces = [text_piece(first_sentence(block))]  # a heading alone says too little
             for piece in pieces:
                 self.put(piece)
             self.slides[-1].notes.append(render(block))
@@ -101,14 +114,18 @@ class Deck:
 
 def altered(source: str) -> str:
     """The statements of a cell that change a configuration."""
-    statements = [ast.get_source_segment(source, one) or "" for one in ast.parse(source).body]
+    statements = [ast.get_source_segment(source, node) or "" for node in ast.parse(source).body]
     return "\n".join(text for text in statements if ".altered(" in text)
 
 
 def deck(cells: Iterable[Any]) -> list[Slide]:
-    """The slides for a notebook's cells. Raises IndexError if it does not begin with a heading."""
+    """The slides for a notebook's cells.
+
+    Raises:
+        IndexError: the notebook does not begin with a heading.
+    """
     made = Deck()
-    for cell in (one for one in cells if one.id not in NOT_SHOWN):
+    for cell in (cell for cell in cells if cell.id not in NOT_SHOWN):
         if cell.cell_type == "markdown":
             made.prose(cell.source)
         else:

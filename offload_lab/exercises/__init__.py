@@ -1,5 +1,5 @@
-"""Exercises out of the steps: a step is the solution, its marked regions become blanks, its tests say what is missing.
+"""Exercises made from the steps: marked regions of a solution become blanks, and the step's tests check the answers.
 
-`marks` knows regions of text, `folder` the learner's files, `scratch` the copies that are tried, `check` tries them,
-`diagnosis` looks at what a wrong answer does. Nothing generated is kept in the repository.
+`regions` finds and fills the regions of a text, `workspace` has the learner's files, `sandbox` the copies that are run,
+`check` runs the tests, `diagnose` explains a wrong answer. No generated file is kept in the repository.
 """

@@ -1,4 +1,4 @@
-"""Does it work? A step's task tests against a learner's folder, task by task and then all together."""
+"""Run a step's task tests against a learner's files, task by task and then all together."""
 
 import json
 import os
@@ -15,14 +15,13 @@ from offload_lab.stages.manifest import Step, Task, steps_folder
 
 from . import workspace
 from .diagnose import Diagnosis, diagnose
-from .ini_facts import ini_facts
-from .sandbox import inspect, scratch, solutions
+from .ini_causes import ini_causes
+from .sandbox import check_files, sandbox, solutions
 
 PREFIX = "test_task_"
-LIMIT_S = (
-    13  # for a task's test and its diagnosis: 15 with the start of the command and the killing of what they started
-)
-TIMEOUT_S = 7  # of these for the test; it needs about two
+# for a task's test and its diagnosis, in seconds: 15 with the start of the command and the end of all processes
+LIMIT_S = 13
+TIMEOUT_S = 7  # of these for the test, which needs about two
 START_S = 1  # for pytest to begin
 TOGETHER = "all together"
 ALONE_ONLY = (
@@ -33,8 +32,10 @@ ALONE_ONLY = (
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one task's test said: `lines` are what was called, got and expected, or the error in its own words.
-    Not `started`: the lines are what the task's INI says by itself, and no process was tried."""
+    """The result of one task's test. `lines`: what was called, got and expected, or the error's text.
+
+    `started` is False if the INI has a mistake, so that no process was started; `lines` then has the mistake.
+    """
 
     task: str
     outcome: str  # "passed", "failed", "skipped"
@@ -48,18 +49,19 @@ class Verdict:
 
 
 def check(step: Step, only: Task | None = None) -> Iterator[Verdict]:
-    """One verdict a task, as they come; when all pass, one more for all of the learner's answers together.
+    """Yield the verdict of each task when its test ends; if all pass, also that of all answers together.
 
-    Raises CheckError or RegionError where the folder cannot be tried.
+    Raises:
+        CheckError, RegionError: the learner's files cannot be tested.
     """
-    inspect(step, only)
+    check_files(step, only)
     all_passed = True
     for task in [only] if only else step.tasks:
         deadline = Deadline(LIMIT_S)
         with answered(step, task) as copy:
-            facts = ini_facts(copy, task)
-            if facts:
-                verdict = Verdict(task.name, "failed", tuple(fact.words for fact in facts), started=False)
+            causes = ini_causes(copy, task)
+            if causes:
+                verdict = Verdict(task.name, "failed", tuple(cause.sentence for cause in causes), started=False)
             else:
                 [verdict] = try_out(copy, [task.name])
         all_passed = all_passed and verdict.passed
@@ -69,15 +71,14 @@ def check(step: Step, only: Task | None = None) -> Iterator[Verdict]:
 
 
 def answered(step: Step, task: Task) -> AbstractContextManager[Step]:
-    """A copy of the learner's folder in which only their answer to `task` is tried: other tasks' files are the step's,
-    and where they share its file the solutions stand in it."""
-    beside = {one.name for one in step.tasks if one.file == task.file and one.name != task.name}
-    answers = {name: lines for name, lines in solutions(step).items() if name in beside}
-    return scratch(step, workspace.folder(step), answers, only=task)
+    """A copy of the learner's folder with only their answer to `task`; all other tasks are solved."""
+    same_file = {other.name for other in step.tasks if other.file == task.file and other.name != task.name}
+    answers = {name: lines for name, lines in solutions(step).items() if name in same_file}
+    return sandbox(step, workspace.folder(step), answers, only=task)
 
 
 def together(step: Step) -> Verdict:
-    with scratch(step, workspace.folder(step)) as copy:
+    with sandbox(step, workspace.folder(step)) as copy:
         verdicts = try_out(copy, [task.name for task in step.tasks])
     failed = [verdict for verdict in verdicts if not verdict.passed]
     if not failed:
@@ -86,16 +87,18 @@ def together(step: Step) -> Verdict:
 
 
 def diagnose_answer(step: Step, task: Task, deadline: Deadline | None) -> Diagnosis:
-    """What the learner's answer to `task` makes the processes do, beside the other tasks' solutions."""
+    """Why the learner's answer to `task` is wrong, with all other tasks solved."""
     with answered(step, task) as copy:
         return diagnose(copy, copy.task(task.name), deadline)
 
 
 def try_out(copy: Step, tasks: Sequence[str]) -> list[Verdict]:
-    """The verdicts of the named tasks' tests on `copy`, a step in a scratch folder.
+    """Run the tests of the named tasks on `copy`, a step in a sandbox.
 
-    A test that does not end in time fails: it is killed with all that it started. Raises CheckError with pytest's
-    words where a test did not run at all.
+    A test that does not end in time fails, and is killed with all processes that it started.
+
+    Raises:
+        CheckError: a test did not run; the message has pytest's output.
     """
     root = copy.folder.parents[1]
     tests = [f"{steps_folder() / copy.name / 'tests' / 'test_tasks.py'}::{PREFIX}{name}" for name in tasks]
@@ -105,21 +108,21 @@ def try_out(copy: Step, tasks: Sequence[str]) -> list[Verdict]:
         [sys.executable, "-P", "-m", "offload_lab.exercises.pytest_runner", str(root / "result.json"), *tests],
         log=root / "check.log",
         scratch=root,
-        env={**inherited, "LAB_STEPS": str(copy.folder.parent), "TMPDIR": str(root)},  # whatever ends it, all goes
+        env={**inherited, "LAB_STEPS": str(copy.folder.parent), "TMPDIR": str(root)},  # the supervisor removes it
         grace_s=0,
-    ) as trial:
+    ) as pytest:
         limit = Deadline(START_S + TIMEOUT_S * len(tasks))
-        said: dict[str, dict[str, Any]] = {}
+        results: dict[str, dict[str, Any]] = {}
         try:
-            trial.wait_ended(limit)
+            pytest.wait_ended(limit)
         except StillRunningError:
-            said = {name: {"outcome": "failed", "said": no_end_within(limit.seconds)} for name in tasks}
+            results = {name: {"outcome": "failed", "lines": no_end_within(limit.seconds)} for name in tasks}
         if (root / "result.json").exists():
-            said |= json.loads((root / "result.json").read_text())
-        missing = [name for name in tasks if name not in said]
+            results |= json.loads((root / "result.json").read_text())
+        missing = [name for name in tasks if name not in results]
         if missing:
-            raise CheckError(f"the tests of {', '.join(missing)} did not run; pytest says:\n{trial.log_tail(40)}")
-    return [Verdict(name, said[name]["outcome"], tuple(said[name]["said"])) for name in tasks]
+            raise CheckError(f"the tests of {', '.join(missing)} did not run; pytest says:\n{pytest.log_tail(40)}")
+    return [Verdict(name, results[name]["outcome"], tuple(results[name]["lines"])) for name in tasks]
 
 
 def no_end_within(seconds: float) -> list[str]:

@@ -1,4 +1,4 @@
-"""What does a wrong answer make the processes do? Read its INI, start them, send requests, and match what was seen."""
+"""Why is an answer wrong? Read its INI; else start the variant, send requests, and match rules with what happened."""
 
 import math
 import signal
@@ -17,67 +17,74 @@ from offload_lab.stages.lesson import load_lesson
 from offload_lab.stages.manifest import Step, Task
 from offload_lab.stages.stage import Stage
 
-from .finding import Finding
-from .ini_facts import ini_facts
-from .logs import CLIENT_LEFT, app_findings
-from .stuck import stuck
+from .cause import Cause
+from .ini_causes import ini_causes
+from .logs import CLIENT_LEFT, app_causes
+from .stuck_workers import stuck_workers
 
 WILL_NOT_START = "will_not_start"
 PING_LOST = "ping_lost"
-# which of uWSGI's last words say why
-TELLING = ("strict-mode", "Error", "error", "invalid", "unable", "failed", "unknown", "bind()", "no such")
-REQUEST = "[pid: "  # begins a line about a request, in which any word may stand
-LAST_WORDS = 3
+# a line of uWSGI's log with one of these says why
+ERROR_WORDS = ("strict-mode", "Error", "error", "invalid", "unable", "failed", "unknown", "bind()", "no such")
+REQUEST = "[pid: "  # a line about a request begins so, and may contain any text
+LAST_LINES = 3
 LEAST_S = 0.01  # 0 would be no limit
-TELLS_S = 2.0  # a server that does not answer for so long
+TELLS_S = 2.0  # a server that does not answer for so long is worth a sentence
 
 Rule = Callable[[Any], str | None]
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """The findings: usually one, none for a right answer or an unknown mistake; `errors` are then the logs' last."""
+    """`causes`: usually one; none for a right answer or an unknown mistake, then `errors` has the logs' last errors."""
 
-    findings: tuple[Finding, ...]
+    causes: tuple[Cause, ...]
     errors: tuple[str, ...] = ()
 
 
 class OutOfTimeError(BaseException):
-    """Not an Exception: a scenario goes on after many of those."""
+    """The time for a scenario is over. Not an Exception: scenarios continue after many of those."""
 
 
 def diagnose(step: Step, task: Task, deadline: Deadline | None = None) -> Diagnosis:
-    """What the text of the task's INI says; else start its variant of `step`, send the requests of its scenario, and
-    apply the rules to what was seen. At the `deadline` the scenario is left: then what is busy, and the logs. The
-    processes are killed at the end."""
+    """Why the answer to `task` in `step` is wrong.
+
+    Reads the task's INI first. If that has no mistake, starts the task's variant, lets the lesson observe it, and
+    applies the lesson's rules. At the `deadline` the observation ends, and what the workers do is reported. The
+    processes are killed at the end.
+    """
     began = time.monotonic()
-    if facts := ini_facts(step, task):
-        return Diagnosis(tuple(facts))
+    if causes := ini_causes(step, task):
+        return Diagnosis(tuple(causes))
     lesson = load_lesson(step, task.diagnoses)
     try:
         with Stage(step, task.variant, options=getattr(lesson, "OPTIONS", ()), ready=deadline, grace_s=0) as stage:
             try:
-                with limited(deadline.left() if deadline else math.inf):
+                with time_limit(deadline.left() if deadline else math.inf):
                     seen = lesson.observe(stage)
             except OutOfTimeError:
-                return Diagnosis((*of_logs(stage), *busy(stage)), tuple(last_errors(stage)))
+                return Diagnosis((*log_causes(stage), *busy(stage)), tuple(last_errors(stage)))
             except (LabError, OSError, HTTPException, psutil.Error):  # a process ended, an answer was cut
-                return Diagnosis(tuple(of_logs(stage)), tuple(last_errors(stage)))
-            said = [(rule.__name__, rule(seen)) for rule in lesson.RULES]
-            findings = [Finding(name, words) for name, words in said if words]
-            findings = of_logs(stage, findings) or findings or list(busy(stage))
-            return Diagnosis(tuple(findings), () if findings else tuple(last_errors(stage)))
+                return Diagnosis(tuple(log_causes(stage)), tuple(last_errors(stage)))
+            sentences = [(rule.__name__, rule(seen)) for rule in lesson.RULES]
+            causes = [Cause(name, sentence) for name, sentence in sentences if sentence]
+            causes = log_causes(stage, causes) or causes or list(busy(stage))
+            return Diagnosis(tuple(causes), () if causes else tuple(last_errors(stage)))
     except WrongPingError as error:
-        return Diagnosis((Finding(PING_LOST, ping_lost(error)),))
+        return Diagnosis((Cause(PING_LOST, ping_lost(error)),))
     except (ProcessDiedError, NotReadyError) as error:
         waited_s = time.monotonic() - began
         tells = isinstance(error, ProcessDiedError) or waited_s > TELLS_S
-        return Diagnosis((Finding(WILL_NOT_START, will_not_start(error, waited_s)),) if tells else ())
+        return Diagnosis((Cause(WILL_NOT_START, will_not_start(error, waited_s)),) if tells else ())
 
 
 @contextmanager
-def limited(seconds: float) -> Iterator[None]:
-    """Raises OutOfTimeError in the block; only the main thread can."""
+def time_limit(seconds: float) -> Iterator[None]:
+    """End the block after `seconds`. Works in the main thread only.
+
+    Raises:
+        OutOfTimeError: in the block.
+    """
 
     def stop(*_: object) -> None:
         raise OutOfTimeError
@@ -94,34 +101,34 @@ def limited(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def busy(stage: Stage) -> Iterator[Finding]:
-    for server, worker in stuck(stage):
+def busy(stage: Stage) -> Iterator[Cause]:
+    for server, worker in stuck_workers(stage):
         oldest = max(worker.requests, key=lambda request: request.since_s)
-        words = f"has been busy with {oldest.method} {oldest.path} for {oldest.since_s} s, and does not end it"
-        yield Finding("busy", f"worker {worker.pid} of {server.name}.ini {words}")
+        request = f"{oldest.method} {oldest.path} for {oldest.since_s} s, and does not end it"
+        yield Cause("busy", f"worker {worker.pid} of {server.name}.ini has been busy with {request}")
 
 
-def of_logs(stage: Stage, findings: Sequence[Finding] = ()) -> list[Finding]:
-    """What the logs say of the apps, unless a rule's finding tells of it as well: then that is the one to believe."""
-    found: dict[str, Finding] = {}
+def log_causes(stage: Stage, known: Sequence[Cause] = ()) -> list[Cause]:
+    """The apps' errors in the logs, without those that a sentence of `known` quotes."""
+    found: dict[str, Cause] = {}
     for process in stage.processes:
         log = process.log.read_text(errors="replace")
-        for finding in app_findings(f"{process.name}.ini", log, str(stage.step.folder)):
-            error = finding.words.rpartition(": ")[2]
-            if not any(error in one.words for one in findings):
-                found.setdefault(finding.id, finding)
+        for cause in app_causes(f"{process.name}.ini", log, str(stage.step.folder)):
+            error = cause.sentence.rpartition(": ")[2]
+            if not any(error in other.sentence for other in known):
+                found.setdefault(cause.id, cause)
     return list(found.values())
 
 
 def last_errors(stage: Stage) -> list[str]:
-    """The last line of each log that tells of an error, with the process's name."""
-    last = [(process.name, telling(process.log_tail(60))[-1:]) for process in stage.processes]
+    """The last error in each log, with the name of its process."""
+    last = [(process.name, error_lines(process.log_tail(60))[-1:]) for process in stage.processes]
     return [f"the log of {name} says: {line}" for name, lines in last for line in lines]
 
 
-def telling(log: str) -> list[str]:
+def error_lines(log: str) -> list[str]:
     lines = [line.strip() for line in log.splitlines() if not line.startswith((REQUEST, CLIENT_LEFT))]
-    return [line for line in lines if any(word in line for word in TELLING)]
+    return [line for line in lines if any(word in line for word in ERROR_WORDS)]
 
 
 def ping_lost(error: WrongPingError) -> str:
@@ -139,5 +146,5 @@ def will_not_start(error: ProcessDiedError | NotReadyError, waited_s: float) -> 
         what = "ended before it answered"
     else:
         what = f"lives, and did not answer within {waited_s:.0f} s"
-    lines = telling(error.log_tail)[-LAST_WORDS:]
+    lines = error_lines(error.log_tail)[-LAST_LINES:]
     return f"{error.name}.ini {what}" + (f". Its log says: {' / '.join(lines)}" if lines else "")

@@ -1,8 +1,8 @@
-"""How a task's test says what is wrong: what was called, what came of it, what should have."""
+"""How the test of a task reports a failure: what was called, the result, and the expected result."""
 
 
 class UnexpectedResultError(AssertionError):
-    """What a learner is told of a task that is not solved."""
+    """The result of a call is not the expected one. All three are shown to the learner."""
 
     def __init__(self, called: str, got: object, expected: object) -> None:
         super().__init__(f"called {called}, got {got}, expected {expected}")

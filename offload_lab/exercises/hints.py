@@ -1,4 +1,4 @@
-"""The ladder of hints: one rung a call, and the lines themselves at its end."""
+"""The hints of a task, one more at each call; the last one has the lines themselves."""
 
 import re
 
@@ -10,11 +10,11 @@ FENCE = re.compile(r"^[ \t]*```\w*\n(.*?)^[ \t]*```", re.MULTILINE | re.DOTALL)
 
 
 def next_hint(step: Step, task: Task) -> tuple[int, str]:
-    """The next rung, counted from 1, and its words; the last one again when all were taken."""
+    """The number of the next hint, from 1, and its text; the last one again when all were taken."""
     with updating() as progress:
-        way = progress.of(step, task)
-        way.hints = min(way.hints + 1, len(task.hints))
-    return way.hints, task.hints[way.hints - 1]
+        record = progress.of(step, task)
+        record.hints = min(record.hints + 1, len(task.hints))
+    return record.hints, task.hints[record.hints - 1]
 
 
 def first_open(step: Step, progress: Progress) -> Task | None:

@@ -1,11 +1,11 @@
-"""What the logs of a stage say of an app that went wrong: the same in every step. Text in, findings out."""
+"""The errors of an app in the log of its uWSGI. Text in, causes out."""
 
 import re
 from collections.abc import Iterator
 
-from .finding import Finding
+from .cause import Cause
 
-# uWSGI writes it without a traceback where it cannot iterate over what the app returned
+# uWSGI logs this without a traceback if it cannot iterate over what the app returned
 NO_ITERABLE = re.compile(r"^TypeError: '(\w+)' object is not iterable$", re.MULTILINE)
 NO_BYTES = re.compile(r"^\[ERROR\] Unhandled object from iterator: (.*) \(0x[0-9a-f]+\)$", re.MULTILINE)
 TRACEBACK = re.compile(r"^Traceback \(most recent call last\):\n((?:[ \t].*\n)*)(\S.*)$", re.MULTILINE)
@@ -15,30 +15,30 @@ NOT_REACHED = re.compile(r"error routing request to \S+ server (.+)")
 CALL = re.compile(r'^ +File "(.+)", line \d+, in (\S+)\n +(\S.*)$', re.MULTILINE)
 
 
-def app_findings(server: str, log: str, folder: str) -> Iterator[Finding]:
-    """`log` is that of `server`, the learner's apps are below `folder`."""
+def app_causes(server: str, log: str, folder: str) -> Iterator[Cause]:
+    """The errors in the log of `server`; `folder` contains the learner's apps."""
     if errors := [found for found in TRACEBACK.findall(log) if found[1] != CLIENT_LEFT]:
-        yield Finding(
+        yield Cause(
             "exception", f"the log of {server} has an exception{raised_at(errors[-1][0], folder)}: {errors[-1][1]}"
         )
     if wrong := NO_ITERABLE.search(TRACEBACK.sub("", log)):
         what = (
             "None, as a function without a return does" if wrong[1] == "NoneType" else f"an object of type {wrong[1]}"
         )
-        yield Finding("no_iterable", f"the app of {server} returned {what}; WSGI wants an iterable of bytes")
+        yield Cause("no_iterable", f"the app of {server} returned {what}; WSGI wants an iterable of bytes")
     if wrong := NO_BYTES.search(log):
-        yield Finding(
+        yield Cause(
             "no_bytes", f"the app of {server} gave uWSGI {wrong[1]} to send, and WSGI wants bytes: it was left out"
         )
 
 
 def raised_at(calls: str, folder: str) -> str:
-    """Where in the learner's own files; nothing where it was elsewhere."""
+    """The place in the learner's own files, empty if it was elsewhere."""
     own = [(file.removeprefix(f"{folder}/"), code) for file, _, code in CALL.findall(calls) if file.startswith(folder)]
     return f" in {own[-1][0]}, at '{own[-1][1].strip()}'" if own else ""
 
 
 def last_error(log: str) -> str:
-    """The last line of the last Python traceback in `log`, empty where there is none that the app raised."""
+    """The last line of the last Python traceback in `log`, empty if there is none."""
     _, traceback, rest = log.rpartition(TRACEBACK_BEGINS)
     return next((line for line in rest.splitlines()[1:] if not line.startswith((" ", "[pid"))), "") if traceback else ""

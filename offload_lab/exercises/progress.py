@@ -1,4 +1,4 @@
-"""How far a learner is: per task the tries, the hints taken and the moment it passed, in one small file."""
+"""A learner's progress in one file: for each task the tries, the hints taken, and when it passed."""
 
 import fcntl
 import json
@@ -16,8 +16,8 @@ from .workspace import work
 
 
 @dataclass
-class Way:
-    """One task's. `tries` are checks of something else than the blank, until it passed; `passed` is local time."""
+class TaskRecord:
+    """`tries`: checks of something else than the blank, until it passed. `passed`: ISO time in local time, or empty."""
 
     tries: int = 0
     hints: int = 0
@@ -26,23 +26,23 @@ class Way:
 
 @dataclass
 class Progress:
-    """`set_aside` is where a file that could not be read was moved."""
+    """`set_aside`: the path to which a file that could not be read was moved."""
 
-    ways: dict[str, dict[str, Way]] = field(default_factory=dict)
+    records: dict[str, dict[str, TaskRecord]] = field(default_factory=dict)
     set_aside: Path | None = None
 
-    def of(self, step: Step, task: Task) -> Way:
-        return self.ways.setdefault(step.name, {}).setdefault(task.name, Way())
+    def of(self, step: Step, task: Task) -> TaskRecord:
+        return self.records.setdefault(step.name, {}).setdefault(task.name, TaskRecord())
 
 
 def load() -> Progress:
-    """What is known so far; nothing, after the file was set aside, where it cannot be read."""
+    """The saved progress; an empty one if the file cannot be read, which is then moved."""
     path = work() / ".progress.json"
     if not path.exists():
         return Progress()
     try:
         data = json.loads(path.read_text())
-        return Progress({step: {task: Way(**way) for task, way in tasks.items()} for step, tasks in data.items()})
+        return Progress({step: {task: TaskRecord(**row) for task, row in rows.items()} for step, rows in data.items()})
     except (ValueError, TypeError, AttributeError):
         aside = path.with_name(f".progress-broken-{datetime.now():%Y%m%d-%H%M%S-%f}.json")
         path.rename(aside)
@@ -51,30 +51,30 @@ def load() -> Progress:
 
 @contextmanager
 def updating() -> Iterator[Progress]:
-    """Load it, and save it when the block ends well; a second command (a watch beside a hint) waits its turn."""
+    """Load the progress, save it at the end of the block. Other commands wait meanwhile, a watch for example."""
     work().mkdir(parents=True, exist_ok=True)
-    with (work() / ".progress.lock").open("w") as turn:
-        fcntl.flock(turn, fcntl.LOCK_EX)
+    with (work() / ".progress.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         progress = load()
         yield progress
         save(progress)
 
 
 def save(progress: Progress) -> None:
-    """All of it or nothing: a new file takes the old one's place."""
-    ways = {step: {task: asdict(way) for task, way in tasks.items()} for step, tasks in progress.ways.items()}
+    """Replace the file in one step."""
+    rows = {step: {task: asdict(row) for task, row in records.items()} for step, records in progress.records.items()}
     handle, name = tempfile.mkstemp(dir=work(), prefix=".progress-", suffix=".new")
     with os.fdopen(handle, "w") as new:
-        json.dump(ways, new, indent=1)
+        json.dump(rows, new, indent=1)
     os.replace(name, work() / ".progress.json")
 
 
-def note_check(step: Step, task: Task, *, passed: bool, tried: bool) -> Progress:
-    """Write down one check; `tried` says that something else than the blank was checked."""
+def record_check(step: Step, task: Task, *, passed: bool, tried: bool) -> Progress:
+    """Save the result of a check. `tried`: the answer was not the blank."""
     with updating() as progress:
-        way = progress.of(step, task)
-        if tried and not way.passed:
-            way.tries += 1
-        if passed and not way.passed:
-            way.passed = datetime.now().isoformat(timespec="minutes")
+        record = progress.of(step, task)
+        if tried and not record.passed:
+            record.tries += 1
+        if passed and not record.passed:
+            record.passed = datetime.now().isoformat(timespec="minutes")
     return progress

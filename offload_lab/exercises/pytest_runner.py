@@ -1,7 +1,7 @@
-"""Run some of a step's task tests and write down what each said.
+"""Run tests of a step's tasks, and write their results to a file.
 
-``python -m offload_lab.exercises.pytest_runner RESULT TEST…`` is a process of its own, since ``LAB_STEPS`` says there
-whose steps are tested, and so that it can be ended with all that it started.
+``python -m offload_lab.exercises.pytest_runner RESULT TEST…`` is a process of its own: its ``LAB_STEPS`` names the
+steps that are tested, and it can be ended together with the processes of its tests.
 """
 
 import json
@@ -22,12 +22,12 @@ from .check import PREFIX, TIMEOUT_S, no_end_within
 from .expectation import UnexpectedResultError
 
 QUIET = ("-q", "--no-header", "--tb=short", "-p", "no:cacheprovider", "-p", "pytest_timeout")
-# a test that its timeout ends may leave a socket that nobody closed, which is no answer to what was asked
+# a test that times out may leave an open socket, which is not what the learner asked about
 UNCLOSED = ("-p", "no:unraisableexception")
 
 
 class Recorder:
-    """Per task: its outcome, and for a failure what was called, got and expected, or the error in its own words."""
+    """Collects the outcome of each task; for a failure also what was called, got and expected, or the error's text."""
 
     def __init__(self, timeout_s: float) -> None:
         self._timeout_s = timeout_s
@@ -40,18 +40,18 @@ class Recorder:
         report = yield
         name = item.name.removeprefix(PREFIX)
         if call.excinfo and self.verdicts.get(name, {}).get("outcome") != "failed":
-            self.verdicts[name] = {"outcome": report.outcome, "said": self._said(call.excinfo.value)}
+            self.verdicts[name] = {"outcome": report.outcome, "lines": self._lines(call.excinfo.value)}
         elif report.when == "call":
-            self.verdicts.setdefault(name, {"outcome": report.outcome, "said": []})
+            self.verdicts.setdefault(name, {"outcome": report.outcome, "lines": []})
         return report
 
-    def _said(self, error: BaseException) -> list[str]:
+    def _lines(self, error: BaseException) -> list[str]:
         if isinstance(error, pytest.fail.Exception) and "pytest-timeout" in str(error):
             return no_end_within(self._timeout_s)
-        return said(error)
+        return lines(error)
 
 
-def said(error: BaseException) -> list[str]:
+def lines(error: BaseException) -> list[str]:
     match error:
         case UnexpectedResultError():
             return [f"called {error.called}", f"got {error.got}", f"expected {error.expected}"]

@@ -16,7 +16,7 @@ CLOSES = re.compile(r"[ \t]*[;#] <<<\s*")
 
 @dataclass(frozen=True)
 class Region:
-    """`first` and `last` are the numbers of its marker lines, from 0."""
+    """`first` and `last`: the line numbers of its markers, from 0."""
 
     indent: str
     first: int
@@ -24,14 +24,18 @@ class Region:
 
 
 def regions(text: str) -> dict[str, Region]:
-    """Raises RegionError for a marker without its counterpart, a region within another, a name used twice."""
+    """All regions of `text`, by name.
+
+    Raises:
+        RegionError: a marker without its counterpart, a region within another, a name used twice.
+    """
     found: dict[str, Region] = {}
     is_open: tuple[str, str, int] | None = None
     for number, line in enumerate(text.split("\n")):
         if opens := OPENS.fullmatch(line):
             indent, name = opens.groups()
             if is_open:
-                raise RegionError(f"line {number + 1}: '>>> {name}' stands before the '<<<' of '>>> {is_open[1]}'")
+                raise RegionError(f"line {number + 1}: '>>> {name}' comes before the '<<<' of '>>> {is_open[1]}'")
             if name in found:
                 raise RegionError(f"line {number + 1}: there is a second '>>> {name}'")
             is_open = indent, name, number
@@ -46,7 +50,11 @@ def regions(text: str) -> dict[str, Region]:
 
 
 def find(text: str, name: str) -> Region:
-    """Raises RegionError where there is no such region."""
+    """The region `name`.
+
+    Raises:
+        RegionError: there is none, or the markers are wrong.
+    """
     found = regions(text)
     if name not in found:
         raise RegionError(f"the lines '>>> {name}' and '<<<' are gone")
@@ -74,6 +82,6 @@ def fill(text: str, bodies: Mapping[str, str]) -> str:
 
 
 def unmarked(text: str) -> str:
-    """`text` without marker lines, for whoever reads the solution."""
+    """`text` without the marker lines."""
     lines = text.splitlines(keepends=True)
     return "".join(line for line in lines if not (OPENS.fullmatch(line) or CLOSES.fullmatch(line)))

@@ -1,6 +1,6 @@
-"""Copies that are tried: a folder of the repository's shape, in which one step is a learner's.
+"""Copies of a step to run: a folder laid out as the repository is, in which one step has a learner's files.
 
-The shape is what lets the INIs' own ``pythonpath = %d../..`` and ``%d../NN_name`` find what they name.
+The layout lets the INIs' own ``pythonpath = %d../..`` and ``%d../NN_name`` find what they name.
 """
 
 import ast
@@ -18,13 +18,13 @@ from . import regions, workspace
 
 
 @contextmanager
-def scratch(
+def sandbox(
     step: Step, source: Path | None = None, answers: Mapping[str, str] | None = None, only: Task | None = None
 ) -> Iterator[Step]:
-    """The step in a copy of `source` (its own folder unless given) whose regions hold `answers`, for as long as the
-    block lasts. Its other steps are the repository's own.
+    """A copy of `step` until the block ends. Its other steps are links to the repository's.
 
-    `only`: the task whose answer is tried. What stands in other tasks' files, or is missing, is the step's own then.
+    `source`: the folder to copy, by default the step's own. `answers`: the lines of regions, by task. `only`: take no
+    more than the answer to this task from `source`; other tasks' files and missing ones are the step's.
     """
     root = short_private_folder()
     try:
@@ -37,7 +37,7 @@ def scratch(
         ignored = shutil.ignore_patterns(".run", "__pycache__")
         shutil.copytree(source or step.folder, steps / step.name, ignore=ignored)
         if only:
-            put_in_place_of_others(step, only, steps / step.name)
+            fill_from_step(step, only, steps / step.name)
         shutil.copy(step.folder / "step.toml", steps / step.name)
         for name, lines in (answers or {}).items():
             path = steps / step.name / step.task(name).file
@@ -47,8 +47,8 @@ def scratch(
         shutil.rmtree(root, ignore_errors=True)
 
 
-def put_in_place_of_others(step: Step, task: Task, target: Path) -> None:
-    """Fill `target` with the step's own files where they are another task's or missing."""
+def fill_from_step(step: Step, task: Task, target: Path) -> None:
+    """Copy the step's own files to `target`: those of other tasks, and those that are missing there."""
     for path in step.folder.rglob("*"):
         name = path.relative_to(step.folder)
         if path.is_file() and (str(name) in other_files(step, task) or not (target / name).exists()):
@@ -66,29 +66,32 @@ def solutions(step: Step) -> dict[str, str]:
     return {task.name: regions.body((step.folder / task.file).read_text(), task.name) for task in step.tasks}
 
 
-def inspect(step: Step, only: Task | None = None) -> None:
-    """See that the learner's folder can be tried; for the task `only`, all but other tasks' files and what is missing.
-    Raises CheckError or RegionError, each with what to do."""
-    theirs = workspace.folder(step)
+def check_files(step: Step, only: Task | None = None) -> None:
+    """Check that the learner's files can be tested; with `only`, those that this task needs.
+
+    Raises:
+        CheckError, RegionError: with the file and the command that gets it back.
+    """
+    folder = workspace.folder(step)
     for task in [only] if only else step.tasks:
         workspace.read(step, task)
     inis = {ini for variant in step.variants for ini in variant.inis} if only is None else ()
     for ini in sorted(inis):
-        if not (theirs / ini).exists():
+        if not (folder / ini).exists():
             raise CheckError(
-                f"{workspace.shown(theirs / ini)} is gone;"
+                f"{workspace.shown(folder / ini)} is gone;"
                 f" get it back with: ./lab reset {step.number} (it keeps a copy)"
             )
     others = other_files(step, only) if only else set()
-    for path in sorted(theirs.rglob("*.py")):
-        if str(path.relative_to(theirs)) not in others:
-            see_that_python_reads(path)
+    for path in sorted(folder.rglob("*.py")):
+        if str(path.relative_to(folder)) not in others:
+            check_syntax(path)
 
 
-def see_that_python_reads(path: Path) -> None:
+def check_syntax(path: Path) -> None:
     try:
         ast.parse(path.read_bytes())
     except (SyntaxError, ValueError) as error:
         line = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
         what = error.msg if isinstance(error, SyntaxError) else error
-        raise CheckError(f"{workspace.shown(path)}{line}: Python cannot read it: {what}; mend that first") from None
+        raise CheckError(f"{workspace.shown(path)}{line}: Python cannot read it: {what}; fix that first") from None

@@ -1,4 +1,4 @@
-"""A slow visitor downloads a file: who carries it, and what does that cost?"""
+"""A slow client downloads a file: which thread sends it, and at what cost? Each rule returns a sentence, or None."""
 
 import socket
 from contextlib import suppress
@@ -12,22 +12,25 @@ from offload_lab.measure.scenarios import memory_mib
 from offload_lab.process.deadlines import LOOPBACK
 from offload_lab.stages.stage import Stage
 
+from .connection_owner import open_file_position, wait_for_owner, worker_of
 from .logs import last_error
-from .rules import look_for_carrier, position_of_open_file, worker_of
 
-RATE_MIB_S = 1.0  # slow enough that the file outlasts the look
+RATE_MIB_S = 1.0  # slow enough that the download outlasts the observation
 MOST = 0.8  # of the file in the worker's memory: that is all of it
 ANSWER_S = 30.0
-SPUN_S = 1.0  # of CPU, for an answer of which nothing came
+SPUN_S = 1.0  # of CPU time, without one byte of an answer
 GZIP = b"\x1f\x8b"  # RFC 1952
 
 
 @dataclass(frozen=True)
 class Seen:
-    """`held` is the visitor's connection, None once the server has closed it; `status` is empty where no answer came.
-    `promised` and `arrived` are bytes of the file, `memory_mib` is the largest worker's. `first`: the body's first two
-    bytes; `position`: where the open file stood when it was handed over; `spins`: a worker computes and answers
-    nothing; `child`: a program that the app started."""
+    """What was observed of one slow download.
+
+    `held`: the client's connection, None once the server has closed it. `status`: empty if no answer came. `promised`,
+    `arrived`: bytes of the file. `memory_mib`: of the largest worker. `raised`: the app's last exception. `first`: the
+    first two bytes of the body. `position`: of the app's open file, in bytes. `spins`: a worker computes without an
+    answer. `child`: a program that the app started.
+    """
 
     snapshot: Snapshot
     path: str
@@ -44,11 +47,11 @@ class Seen:
 
     @property
     def worker(self) -> Worker | None:
-        """The one that has the visitor."""
+        """The worker that has the client's connection."""
         return worker_of(self.snapshot, self.held)
 
     @property
-    def carried_by_worker(self) -> bool:
+    def sent_by_worker(self) -> bool:
         return bool(self.worker and self.held and self.worker.busy and self.worker.is_its_own(self.held.tid))
 
     @property
@@ -57,15 +60,15 @@ class Seen:
 
 
 def observe(stage: Stage) -> Seen:
-    """Ask for the step's path, take little of it, and look."""
-    status, promised, arrived, taken_mib, position = "", 0, 0, 0.0, 0
+    """Download the step's path slowly, and take a snapshot meanwhile."""
+    status, promised, arrived, peak_mib, position = "", 0, 0, 0.0, 0
     snapshot, held = None, None
     with suppress(OSError), SlowReader(stage.port, stage.step.path, RATE_MIB_S) as reader:
-        status, promised = parse_head(reader.head)
-        snapshot, held = look_for_carrier(stage, reader)
-        taken_mib = max(memory_mib(worker.pid) for worker in snapshot.front.workers)
+        status, promised = parse_headers(reader.head)
+        snapshot, held = wait_for_owner(stage, reader)
+        peak_mib = max(memory_mib(worker.pid) for worker in snapshot.front.workers)
         arrived = reader.received - len(reader.head) - len("\r\n\r\n")
-        position = max(position_of_open_file(worker.pid, stage.run) for worker in snapshot.front.workers)
+        position = max(open_file_position(worker.pid, stage.run) for worker in snapshot.front.workers)
     snapshot = snapshot or take_snapshot(stage.step, stage.variant, stage.run)
     workers = [psutil.Process(worker.pid) for worker in snapshot.front.workers]
     return Seen(
@@ -75,7 +78,7 @@ def observe(stage: Stage) -> Seen:
         status=status,
         promised=promised,
         arrived=arrived,
-        memory_mib=taken_mib,
+        memory_mib=peak_mib,
         raised=last_error(stage.front.log_tail(60)),
         first=first_bytes(stage) if status else b"",
         position=position,
@@ -85,7 +88,7 @@ def observe(stage: Stage) -> Seen:
 
 
 def first_bytes(stage: Stage) -> bytes:
-    """The first two of the body; fewer where there are not that many."""
+    """The first two bytes of the body, or fewer if it is shorter."""
     body = b""
     with suppress(OSError), socket.create_connection((LOOPBACK, stage.port), timeout=ANSWER_S) as connection:
         connection.sendall(f"GET {stage.step.path} HTTP/1.0\r\n\r\n".encode())
@@ -96,85 +99,86 @@ def first_bytes(stage: Stage) -> bytes:
     return body[: len(GZIP)]
 
 
-def parse_head(head: bytes) -> tuple[str, int]:
-    """The status line without its version, and the length that was promised."""
+def parse_headers(head: bytes) -> tuple[str, int]:
+    """The status without the HTTP version, and the Content-Length, 0 if there is none."""
     first, *lines = head.decode("latin-1").split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     length = headers.get("content-length", "0")
     return first.partition(" ")[2], int(length) if length.isdecimal() else 0
 
 
-# --- rules: words where they match
+# --- rules
 
 
-def nobody_carries(seen: Seen) -> str | None:
+def worker_sends(seen: Seen) -> str | None:
     worker = seen.worker
-    if not (worker and seen.carried_by_worker) or worker.may_offload or seen.in_memory:
+    if not (worker and seen.sent_by_worker) or worker.may_offload or seen.in_memory:
         return None
     if worker.cores > 1 or len(seen.snapshot.front.workers) > 1:
         return None
     return (
-        f"worker {worker.pid} is busy: its only thread sends GET {seen.path} to the visitor, because no offload thread"
-        " stands beside it. Whoever comes now stays in the listen queue until the download is over."
+        f"worker {worker.pid} is busy: its only thread sends GET {seen.path} to the client, because it has no offload"
+        " thread. Other clients wait in the listen queue until the download ends."
     )
 
 
 def another_python_thread(seen: Seen) -> str | None:
     worker = seen.worker
-    if not (worker and seen.carried_by_worker) or worker.may_offload or worker.cores == 1:
+    if not (worker and seen.sent_by_worker) or worker.may_offload or worker.cores == 1:
         return None
     return (
-        f"worker {worker.pid} has {worker.cores} threads that run the app, and one of them sends GET {seen.path} by"
-        f" itself. {worker.cores} slow visitors, and nobody is served: these threads are more clerks at the same"
-        " counter, and no belt. No offload thread was started."
+        f"worker {worker.pid} has {worker.cores} threads that run the app, and one of them sends GET {seen.path}."
+        f" {worker.cores} slow clients keep all of them busy, and the server no longer answers. No offload thread was"
+        " started."
     )
 
 
 def another_worker(seen: Seen) -> str | None:
     workers = seen.snapshot.front.workers
-    if not (seen.worker and seen.carried_by_worker) or seen.worker.may_offload or len(workers) == 1:
+    if not (seen.worker and seen.sent_by_worker) or seen.worker.may_offload or len(workers) == 1:
         return None
     return (
         f"there are {len(workers)} workers, {', '.join(str(one.pid) for one in workers)}, and {seen.worker.pid} sends"
-        f" GET {seen.path} by itself. {len(workers)} slow visitors, and the hall is closed: more clerks, and no belt."
+        f" GET {seen.path} by itself. {len(workers)} slow clients keep all of them busy, and the server no longer"
+        " answers. No offload thread was started."
     )
 
 
 def whole_file_in_memory(seen: Seen) -> str | None:
-    if not (seen.worker and seen.carried_by_worker and seen.in_memory):
+    if not (seen.worker and seen.sent_by_worker and seen.in_memory):
         return None
     return (
         f"worker {seen.worker.pid} holds {seen.memory_mib:.0f} MiB of memory to send a file of"
         f" {seen.promised / 2**20:.0f} MiB: the app, or what wraps its response, has read all of it, and the worker"
         " sends it from there."
-        f"{idle_belts(seen.worker)}"
+        f"{offload_threads_idle(seen.worker)}"
     )
 
 
-def python_carries(seen: Seen) -> str | None:
+def python_sends(seen: Seen) -> str | None:
     worker = seen.worker
-    if not (worker and seen.carried_by_worker and worker.offload_tids) or seen.in_memory:
+    if not (worker and seen.sent_by_worker and worker.offload_tids) or seen.in_memory:
         return None
     return (
-        f"worker {worker.pid} is busy with GET {seen.path}: the app, or what wraps its response, makes the"
-        f" bytes one piece after the other, so only the worker's own thread can send them.{idle_belts(worker)}"
+        f"worker {worker.pid} is busy with GET {seen.path}: the app, or what wraps its response, makes the bytes"
+        f" piece by piece, so only the worker's own thread can send them.{offload_threads_idle(worker)}"
     )
 
 
-def idle_belts(worker: Worker) -> str:
+def offload_threads_idle(worker: Worker) -> str:
     number = len(worker.offload_tids)
     if not number:
         return ""
-    threads = "offload thread stands" if number == 1 else "offload threads stand"
-    return f" Beside it {number} {threads} idle: nothing was handed over to it that needs no Python."
+    threads = "offload thread is" if number == 1 else "offload threads are"
+    return f" Its {number} {threads} idle: they can only send what needs no Python, and got nothing."
 
 
 def app_raises(seen: Seen) -> str | None:
     if seen.arrived or not seen.raised:
         return None
     return (
-        f"the visitor got {seen.status or 'an empty reply'!r} and {seen.arrived} bytes of the file, since the app ended"
-        f" with: {seen.raised}"
+        f"the client got {seen.status or 'an empty reply'!r} and {seen.arrived} bytes of the file: the app ended with"
+        f" {seen.raised}"
     )
 
 
@@ -182,9 +186,9 @@ def nothing_to_send(seen: Seen) -> str | None:
     if seen.arrived or seen.raised or not seen.promised or seen.child:
         return None
     return (
-        f"the visitor got {seen.status!r}, was promised {seen.promised} bytes, and the connection was closed after"
-        f" {seen.arrived} of them: when uWSGI came to send, there was no open file to send from. It sends after the"
-        " app's function has returned."
+        f"the client got {seen.status!r} and a Content-Length of {seen.promised} bytes, and the connection was closed"
+        f" after {seen.arrived} of them: when uWSGI began to send, the file was closed. It sends after the app's"
+        " function has returned."
     )
 
 
@@ -226,11 +230,11 @@ def seek_ignored(seen: Seen) -> str | None:
 
 
 RULES = (
-    nobody_carries,
+    worker_sends,
     another_python_thread,
     another_worker,
     whole_file_in_memory,
-    python_carries,
+    python_sends,
     app_raises,
     nothing_to_send,
     pipe_has_no_length,

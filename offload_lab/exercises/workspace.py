@@ -1,4 +1,4 @@
-"""The learner's folder: the stage with its blanks, and what was put aside when it was reset."""
+"""The learner's folder: a copy of the step with blanks, and backups of what a reset replaced."""
 
 import os
 import re
@@ -12,9 +12,9 @@ from offload_lab.stages.manifest import Step, Task
 
 from . import regions
 
-# what proves a step or tells about it is no part of what a learner edits
-NOT_THEIRS = ("tests", "lesson", "step.toml", "README.md", ".run", "__pycache__")
-NEIGHBOUR = re.compile(r"%d\.\./(?=\d\d_)")  # another step's folder in an INI: it stands elsewhere, seen from work/
+# tests and documents are not for the learner to edit
+EXCLUDED = ("tests", "lesson", "step.toml", "README.md", ".run", "__pycache__")
+OTHER_STEP = re.compile(r"%d\.\./(?=\d\d_)")  # another step's folder in an INI: its path differs from work/
 
 
 def work() -> Path:
@@ -23,7 +23,11 @@ def work() -> Path:
 
 
 def folder(step: Step) -> Path:
-    """The learner's folder of `step`. Raises WorkspaceError where it was not started."""
+    """The learner's folder of `step`.
+
+    Raises:
+        WorkspaceError: the step was not started.
+    """
     path = work() / step.name
     if not is_started(step):
         raise WorkspaceError(f"{shown(path)} is not there yet; make it with: ./lab start {step.number}")
@@ -43,9 +47,12 @@ def shown(path: Path) -> str:
 
 
 def start(step: Step, *, solved: bool = False) -> tuple[Path, Path | None]:
-    """Make the learner's folder, with blanks unless `solved`; the folder, and where its former content was put.
+    """Make the learner's folder, with blanks unless `solved`.
 
-    Raises WorkspaceError where it is there already: only a solved one replaces it, for a class that goes on.
+    Returns the folder, and the backup of its former content.
+
+    Raises:
+        WorkspaceError: the folder exists, and `solved` is False.
     """
     target = work() / step.name
     if target.exists() and not solved:
@@ -53,17 +60,17 @@ def start(step: Step, *, solved: bool = False) -> tuple[Path, Path | None]:
             f"{shown(target)} is there already, with your work in it; go on with ./lab check {step.number}, or begin"
             f" again with ./lab reset {step.number} (it keeps a copy)"
         )
-    kept = keep(target, step) if target.exists() else None
+    kept = backup(target, step) if target.exists() else None
     write(step, target, solved=solved)
     return target, kept
 
 
 def write(step: Step, target: Path, *, solved: bool = False) -> None:
-    """Put the stage's files into `target`, which is made anew."""
+    """Copy the step's files to `target`, which is emptied first."""
     shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(step.folder, target, ignore=shutil.ignore_patterns(*NOT_THEIRS))
+    shutil.copytree(step.folder, target, ignore=shutil.ignore_patterns(*EXCLUDED))
     for path in target.glob("*.ini"):
-        path.write_text(NEIGHBOUR.sub("%d../../steps/", path.read_text()))
+        path.write_text(OTHER_STEP.sub("%d../../steps/", path.read_text()))
     for file in {task.file for task in step.tasks} if not solved else ():
         path = target / file
         path.write_text(blanked(step, file, path.read_text()))
@@ -74,14 +81,14 @@ def blanked(step: Step, file: str, text: str) -> str:
 
 
 def reset(step: Step, task: Task | None = None) -> Path:
-    """Put the blanks back, of one task or of all; where the copy of what was replaced is."""
+    """Put the blanks back, of one task or of all. Returns the backup of what was replaced."""
     target = folder(step)
-    kept = keep(target, step)
+    kept = backup(target, step)
     if task is None:
         write(step, target)
         return kept
     path = target / task.file
-    fresh = blanked(step, task.file, NEIGHBOUR.sub("%d../../steps/", (step.folder / task.file).read_text()))
+    fresh = blanked(step, task.file, OTHER_STEP.sub("%d../../steps/", (step.folder / task.file).read_text()))
     try:
         text = regions.fill(path.read_text(), {task.name: task.blank})
     except (OSError, UnicodeDecodeError, RegionError):
@@ -90,8 +97,8 @@ def reset(step: Step, task: Task | None = None) -> Path:
     return kept
 
 
-def keep(target: Path, step: Step) -> Path:
-    """A copy of the learner's folder as it is now."""
+def backup(target: Path, step: Step) -> Path:
+    """Copy the learner's folder. Returns the copy."""
     kept = work() / ".kept" / f"{step.name}-{datetime.now():%Y%m%d-%H%M%S-%f}"
     shutil.copytree(target, kept, ignore=shutil.ignore_patterns(".run", "__pycache__"))
     return kept
@@ -101,26 +108,34 @@ def keep(target: Path, step: Step) -> Path:
 
 
 def answer(step: Step, task: Task) -> str:
-    """The learner's lines. Raises RegionError or CheckError, naming the file and the way out."""
+    """The learner's lines.
+
+    Raises:
+        RegionError, CheckError: with the file and the command that gets it back.
+    """
     return regions.body(read(step, task), task.name)
 
 
-def untouched(task: Task) -> str:
-    """What `answer` gives as long as nothing was written."""
+def blank_lines(task: Task) -> str:
+    """The `answer` of a learner who has written nothing."""
     return regions.tidy(task.blank)
 
 
 def read(step: Step, task: Task) -> str:
-    """The learner's file of `task`, in which its region was found."""
+    """The text of the learner's file, which has the region of `task`.
+
+    Raises:
+        RegionError, CheckError: with the file and the command that gets it back.
+    """
     path = folder(step) / task.file
-    way_out = f"./lab reset {step.number} {task.name} (it keeps a copy)"
+    get_back = f"./lab reset {step.number} {task.name} (it keeps a copy)"
     try:
         text = path.read_text()
         regions.find(text, task.name)
     except RegionError as error:
-        raise RegionError(f"{shown(path)}, {error}; put the marker lines back around yours, or: {way_out}") from None
+        raise RegionError(f"{shown(path)}, {error}; put the marker lines back around yours, or: {get_back}") from None
     except FileNotFoundError:
-        raise CheckError(f"{shown(path)} is gone; get it back with: {way_out}") from None
+        raise CheckError(f"{shown(path)} is gone; get it back with: {get_back}") from None
     except UnicodeDecodeError:
-        raise CheckError(f"{shown(path)} is no text any more; save it as UTF-8, or: {way_out}") from None
+        raise CheckError(f"{shown(path)} is no text any more; save it as UTF-8, or: {get_back}") from None
     return text

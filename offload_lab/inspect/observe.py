@@ -18,12 +18,13 @@ from offload_lab.uwsgi.config.routes import routes
 from offload_lab.uwsgi.config.servers import LOOPS, offload_threads
 from offload_lab.uwsgi.stats import HTTP, StatsError, is_path, read_stats
 
-from .configuration import configuration
-from .kernel_sockets import Socket, is_at, open_sockets, sockets
+from .kernel_sockets import Socket, is_at
+from .reader import Reader
 from .runs import stats_socket
 from .snapshot import Connection, End, Listener, Request, Server, Snapshot, Wait, Worker
-from .threads import Blocked, blocked_threads, thread_ids
+from .threads import Blocked, thread_ids
 
+ANEW = Reader()
 CAN_OFFLOAD = {"http", "uwsgi"}  # the protocols whose sockets tell of it
 OTHER_MACHINE = "its processes are not here: another machine, or a container"
 OTHER_USER = "its processes may not be read: run this as their user, or as root"
@@ -66,15 +67,17 @@ def is_local(address: str) -> bool:
     return host == "localhost"
 
 
-def look_at(stats: dict[str, Any], name: str, local: bool = True) -> tuple[Server, list[Connection]]:
+def look_at(
+    stats: dict[str, Any], name: str, local: bool = True, reader: Reader = ANEW
+) -> tuple[Server, list[Connection]]:
     rows = [row for row in stats["workers"] if row["pid"]]
     pids = [row["pid"] for row in rows]
     here = local and all(is_worker_of(pid, stats["pid"]) for pid in pids)
-    config = configuration(stats["pid"], min((row["last_spawn"] for row in rows), default=0)) if here else None
-    table = sockets([stats["pid"], *pids]) if here else []
-    opened = {pid: open_sockets(pid) if here else None for pid in pids}
+    config = reader.configuration(stats["pid"], min((row["last_spawn"] for row in rows), default=0)) if here else None
+    table = reader.sockets([stats["pid"], *pids]) if here else []
+    opened = {pid: reader.open_sockets(pid) if here else None for pid in pids}
     unseen = not_seen(here, any(inodes is None for inodes in opened.values()))
-    threads = {pid: {} if unseen else blocked_threads(pid) for pid in pids}
+    threads = {pid: {} if unseen else reader.threads(pid) for pid in pids}
     number = threads_told(stats, config)
     bound = bound_socket(stats)
     listeners = tuple(listener(row) for row in stats["sockets"])

@@ -1,4 +1,4 @@
-"""What a notebook needs to drive the stages and to show what they did; this package alone knows Jupyter."""
+"""For the notebooks: run stages, and show what they did. Only this package imports Jupyter."""
 
 import ast
 import difflib
@@ -36,12 +36,16 @@ from .display import screenshot as screenshot
 from .exercises import magic
 from .exercises import show_gap as show_gap
 
-GET_IN_S = 5.0
+CONNECT_S = 5.0
 CONTEXT_LINES = 1
 
 
 def lesson(step: str, module: str = "notebook") -> ModuleType:
-    """What the notebook about `step` needs beside this module. Raises UnknownNameError for a step that there is not."""
+    """The module of the step's ``lesson/`` folder, by default its notebook's helpers.
+
+    Raises:
+        UnknownNameError: there is no such step.
+    """
     return load_lesson(manifest.find(step), module)
 
 
@@ -56,30 +60,28 @@ def record(
     placeholders: dict[str, str] | None = None,
     **how: Any,
 ) -> Recording:
-    """Start the variant, take the measurement that its step names (`measure.SCENARIOS`), stop the variant.
+    """Start the variant, run the scenario of its step (`measure.SCENARIOS`), stop the variant.
 
-    `called` is its name in pictures and tables, if not its own. `placeholders` reach its INI; `how` reaches
-    the measurement (``slow_s``, ``rate_mib_s``; ``count``, ``open_s``).
+    `called`: its name in pictures and tables, by default its own. `placeholders`: for its INIs. `how`: for the
+    scenario (``slow_s``, ``rate_mib_s``; ``count``, ``open_s``).
     """
     name = called or variant
     with progress(name) as done, Stage(step, variant, placeholders=placeholders) as stage:
         return replace(scenarios.SCENARIOS[stage.step.scenario](stage, progress=done, **how), variant=name)
 
 
-def served_beside(stage: Stage, visitors: int, within_s: float = 1.0) -> bool:
-    """Whether somebody is served at /ping while `visitors` others ask for the file and take nothing of it."""
-    with ExitStack() as hall, suppress(TimeoutError):
-        for _ in range(
-            visitors
-        ):  # a connection that comes upon a full queue is tried again by the kernel, a second later
-            visitor = hall.enter_context(socket.create_connection((LOOPBACK, stage.port), timeout=GET_IN_S))
-            visitor.sendall(f"GET {stage.step.path} HTTP/1.0\r\n\r\n".encode())
+def served_beside(stage: Stage, slow_clients: int, within_s: float = 1.0) -> bool:
+    """Whether /ping answers within `within_s` seconds beside clients that ask for the file and read nothing."""
+    with ExitStack() as exits, suppress(TimeoutError):
+        for _ in range(slow_clients):  # if the listen queue is full, the kernel tries again a second later
+            client = exits.enter_context(socket.create_connection((LOOPBACK, stage.port), timeout=CONNECT_S))
+            client.sendall(f"GET {stage.step.path} HTTP/1.0\r\n\r\n".encode())
         return ping(stage.port, timeout_s=within_s).status == 200
     return False
 
 
 def check(*rows: tuple[str, str, str, bool, str]) -> None:
-    """Print what was called, what it got and what was expected, row by row; then the first hint that is needed."""
+    """Print each row as called, got and expected; then the hint of the first row that is not good."""
     for called, got, expected, good, _ in rows:
         print(f"{'ok ' if good else 'NOT'} called {called}, got {got}, expected {expected}")
     hints = [hint for *_, good, hint in rows if not good]
@@ -97,9 +99,9 @@ def guess_and_see(
     question: str,
     draw: Callable[[float | None], Figure] | None = None,
 ) -> None:
-    """Guess and result on one picture: that of `draw`, which gets the guess, else two numbers on a line.
+    """Show guess and result on one picture: that of `draw`, which gets the guess, by default two numbers on a line.
 
-    A guess is also written down, for the comparison at the end of the course.
+    The guess is saved for the last notebook.
     """
     if guess is not None and not counts_as_guess(guess):
         print(f"{guess!r} is no number, so it does not count as a guess. Write one like 5 or 0.5, without its unit.")
@@ -108,42 +110,44 @@ def guess_and_see(
         print("You made no guess. Write a number into the guess cell and run the notebook again: being wrong helps.")
     else:
         keep_guess(notebook, question, guess, measured, unit)
-    words = "no guess" if guess is None else f"{guesses.verdict(guess, measured)}: {guess:g} {unit}"
+    text = "no guess" if guess is None else f"{guesses.verdict(guess, measured)}: {guess:g} {unit}"
     figure = draw(guess) if draw else guesses.guess_beside(guess, measured, unit)
-    show(figure, f"{words}; measured {measured:g} {unit}")
+    show(figure, f"{text}; measured {measured:g} {unit}")
 
 
 def picture(*recordings: Recording) -> None:
     """The signature picture of `recordings`, one above the other."""
     rows = [report.summarise(recording) for recording in recordings]
-    words = [f"{row.variant}: {row.answered_meanwhile} of {row.asked} answered meanwhile" for row in rows]
-    show(timeline.signature(recordings), "; ".join(words))
+    texts = [f"{row.variant}: {row.answered_meanwhile} of {row.asked} answered meanwhile" for row in rows]
+    show(timeline.signature(recordings), "; ".join(texts))
 
 
 def table(*recordings: Recording) -> None:
-    """The numbers of `recordings`, as the demo prints them; compared with the last where none is the reference."""
+    """The numbers of `recordings`, as the demo prints them, compared with the reference, else with the last."""
     *others, last = recordings
-    last = replace(last, reference=last.reference or not any(one.reference for one in others))
+    last = replace(last, reference=last.reference or not any(other.reference for other in others))
     show_table(report.table([*others, last]))
 
 
 def mechanism(*recordings: Recording) -> None:
-    """How it was done rather than how long it took: whose socket, which thread, and what uWSGI's own stats said."""
+    """For each recording: the process and thread that had the socket, and uWSGI's own counters."""
     rows = Table(
         "variant", "worker", "socket held by", "thread that waits on it", "worker's state", "offloaded_requests"
     )
-    for one in recordings:
-        middle = [sample for sample in one.seen if timeline.during(one, sample)]
+    for recording in recordings:
+        middle = [sample for sample in recording.seen if timeline.during(recording, sample)]
         held = [sample.holder for sample in middle if sample.holder]
         threads = {who["tid"] for who in held if who["tid"] is not None}
         busy = sum(timeline.front_busy(sample) for sample in middle)
         rows.add_row(
-            one.variant,
-            f"PID {timeline.front_pids(one)}",
+            recording.variant,
+            f"PID {timeline.front_pids(recording)}",
             ", ".join(f"PID {pid}" for pid in sorted({str(who["pid"]) for who in held})) or "no process",
-            f"{', '.join(map(str, threads))}: {timeline.carrier(one)}" if threads else "none, or not told here",
-            f"busy in {busy} of {len(middle)} looks" + f", {len(one.gaps)} failed" * bool(one.gaps),
-            f"+{report.offloaded(one)}",
+            f"{', '.join(map(str, threads))}: {timeline.carrier(recording)}"
+            if threads
+            else "none, or unknown on this system",
+            f"busy in {busy} of {len(middle)} samples" + f", {len(recording.gaps)} failed" * bool(recording.gaps),
+            f"+{report.offloaded(recording)}",
         )
     show_table(rows)
 
@@ -152,7 +156,7 @@ def mechanism(*recordings: Recording) -> None:
 
 
 def show_diff(step: str, old: str, new: str) -> None:
-    """What `new` changes in `old`, both files of `step`: the lines that differ and their nearest neighbours."""
+    """The diff from `old` to `new`, both files of `step`, with CONTEXT_LINES around."""
     folder = manifest.find(step).folder
     before, after = (read(folder / name).splitlines() for name in (old, new))
     lines = list(difflib.unified_diff(before, after, n=CONTEXT_LINES, lineterm=""))[2:]
@@ -171,38 +175,43 @@ def show_code(step: str, file: str, name: str | None = None) -> None:
 
 
 def read(path: Path) -> str:
-    """Without the marker lines of the exercises.
+    """The text without the marker lines of the exercises.
 
-    Raises: UnknownNameError with the nearest match for a file that is not there.
+    Raises:
+        UnknownNameError: there is no such file.
     """
     if not path.is_file():
-        known = sorted(one.name for one in path.parent.iterdir() if one.is_file())
+        known = sorted(other.name for other in path.parent.iterdir() if other.is_file())
         raise UnknownNameError(f"file in {path.parent.name}", path.name, known, manifest.nearest(path.name, known))
     return regions.unmarked(path.read_text())
 
 
 def definition(text: str, name: str) -> str:
-    """The source of the function, class or assignment `name`, its decorators included. Raises LabError."""
+    """The source of the function or class `name` with its decorators.
+
+    Raises:
+        LabError: there is none.
+    """
     for node in ast.parse(text).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name:
             first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
             return "\n".join(text.splitlines()[first - 1 : node.end_lineno])
-    raise LabError(f"nothing called {name!r} is defined there")
+    raise LabError(f"no function or class {name!r} is defined there")
 
 
 # --- what is here
 
 
 def machine() -> None:
-    """What the course can use on this machine, which uWSGI first of all."""
+    """What this machine has for the course."""
     rows = Table("part", "here", "needed for")
-    for it in doctor.examine():
-        rows.add_row(it.name, it.found or f"missing; get it with: {it.install}", it.purpose)
+    for part in doctor.examine():
+        rows.add_row(part.name, part.found or f"missing; install it with: {part.install}", part.purpose)
     show_table(rows)
 
 
 def lessons() -> None:
-    """The course as it stands: each step, the minutes it takes, and its notebook where there is one."""
+    """Each step of the course, its minutes, and its notebook if there is one."""
     lines = ["| step | what it shows | minutes | notebook |", "|---|---|---|---|"]
     for step in manifest.steps():
         notebook = f"{step.name}.ipynb"
@@ -214,7 +223,7 @@ def lessons() -> None:
 
 
 def set_up(shell: Any) -> None:
-    """Know ``%%your_turn``, and print a LabError alone: it says what to do, and a traceback would hide it."""
+    """Register ``%%your_turn``, and print a LabError without its traceback."""
 
     def plainly(_shell: Any, _kind: type[LabError], error: LabError, _trace: Any, tb_offset: Any = None) -> None:
         print(f"{type(error).__name__}: {error}")

@@ -1,4 +1,4 @@
-"""What a cell shows under itself: bars, pictures, tables and code, each also in words for those who cannot see it."""
+"""The output of a cell: progress bars, pictures, tables and code, each also as text for screen readers."""
 
 import html
 import io
@@ -28,7 +28,7 @@ DIFF_STYLES = {"+": "background:#cfe8fc;color:#002f4d;", "-": "background:#fbe0c
 
 @contextmanager
 def progress(title: str) -> Iterator[Callable[[float], None]]:
-    """A bar of text under the cell, that works wherever a notebook is executed: call it with the share done, 0 to 1."""
+    """A bar of text under the cell. Yields a function that takes the share done, 0 to 1."""
 
     def line(share: float) -> dict[str, str]:
         done = round(share * BAR_CELLS)
@@ -39,8 +39,8 @@ def progress(title: str) -> Iterator[Callable[[float], None]]:
     bar.update(line(1), raw=True)
 
 
-def show(figure: Figure, words: str) -> None:
-    """`figure` under the cell; `words` for those who cannot see it.
+def show(figure: Figure, text: str) -> None:
+    """Show `figure` under the cell, with `text` for screen readers.
 
     ``LAB_FIGURE_SCALE`` makes it smaller but not its type: so the book and the slides get larger type.
     """
@@ -49,20 +49,20 @@ def show(figure: Figure, words: str) -> None:
     figure.set_size_inches(figure.get_figwidth() * scale, figure.get_figheight() * scale)
     figure.savefig(image, format="png", dpi=DPI)
     width = round(figure.get_figwidth() * 96)
-    show_bundle({"image/png": image.getvalue(), "text/plain": words}, {"image/png": {"width": width, "alt": words}})
+    show_bundle({"image/png": image.getvalue(), "text/plain": text}, {"image/png": {"width": width, "alt": text}})
 
 
 def screenshot(name: str, made_by: str) -> None:
-    """The picture that a browser test kept in results/screenshots, or one line that says how to get it."""
+    """Show the picture that a browser test saved in results/screenshots, or how to get it."""
     path = results() / "screenshots" / name
     if not path.exists():
-        print(f"no picture yet: {made_by} keeps one (with Chromium: apt-get install chromium)")
+        print(f"no picture yet: {made_by} saves one (with Chromium: apt-get install chromium)")
         return
     show_bundle({"image/png": path.read_bytes(), "text/plain": name}, {"image/png": {"width": 760, "alt": name}})
 
 
 def show_table(rows: Table) -> None:
-    """The same table that a terminal shows, on white."""
+    """Show the table as a terminal does, on white."""
     console = Console(file=io.StringIO(), record=True, width=124, force_jupyter=False)
     rows.box = box.SIMPLE_HEAD  # a browser leaves gaps between the pieces of upright lines
     console.print(rows)
@@ -77,7 +77,7 @@ def show_bundle(data: dict[str, Any], metadata: dict[str, Any] | None = None, **
 
 
 def show_source(caption: str, file: str, code: str) -> None:
-    """Code in the colours of the language that the file's name tells."""
+    """Show code, highlighted by the file's ending."""
     coloured = highlight(code, get_lexer_for_filename(file), HtmlFormatter(noclasses=True, nowrap=True))
     show_bundle({"text/html": framed(caption, coloured), "text/plain": f"{caption}\n{code}"})
 

@@ -1,4 +1,4 @@
-"""*Your turn* in a notebook: a cell holds a task's lines, and they are tried and counted as ``./lab check`` does it."""
+"""*Your turn* in a notebook: a cell has the lines of a task, which are tested and counted as ``./lab check`` does."""
 
 import ast
 import textwrap
@@ -7,7 +7,7 @@ from offload_lab.errors import CheckError, LabError
 from offload_lab.exercises import hints, progress, regions, workspace
 from offload_lab.exercises.check import LIMIT_S, Verdict, try_out
 from offload_lab.exercises.diagnose import diagnose
-from offload_lab.exercises.sandbox import scratch, solutions
+from offload_lab.exercises.sandbox import sandbox, solutions
 from offload_lab.process.deadlines import Deadline
 from offload_lab.stages import manifest
 from offload_lab.stages.manifest import Step, Task
@@ -23,7 +23,7 @@ BEGUN, TESTED = 0.1, 0.6  # shares of a try
 
 
 def show_gap(step: str, task: str) -> None:
-    """The file of a task around the place where the learner's lines go: all of the function, or the nearest lines."""
+    """Show the file of a task around the learner's lines: the whole function, or the nearest lines."""
     found = manifest.find(step)
     chosen = found.task(task)
     text = (found.folder / chosen.file).read_text()
@@ -36,7 +36,7 @@ def show_gap(step: str, task: str) -> None:
 
 
 def around(task: Task, text: str, region: regions.Region) -> tuple[int, int]:
-    """The first line to show, from 0, and the one behind the last: the innermost function, where there is one."""
+    """The range of lines to show, from 0: the innermost function, or LINES_BEFORE and LINES_AFTER."""
     nodes = ast.walk(ast.parse(text)) if task.file.endswith(".py") else ()
     functions = [(node.lineno - 1, node.end_lineno or 0) for node in nodes if isinstance(node, ast.FunctionDef)]
     inside = [(first, end) for first, end in functions if first < region.first and region.last <= end]
@@ -45,57 +45,59 @@ def around(task: Task, text: str, region: regions.Region) -> tuple[int, int]:
 
 def magic(line: str, cell: str) -> None:
     """``%%your_turn 06 letters`` as a cell's first line: step and task. The lines below it are the learner's."""
-    words = line.split()
-    if len(words) != 2:
+    arguments = line.split()
+    if len(arguments) != 2:
         raise LabError(f"the first line of this cell should be %%your_turn STEP TASK, not %%your_turn {line}")
-    your_turn(words[0], words[1], cell)
+    your_turn(arguments[0], arguments[1], cell)
 
 
 def your_turn(step: str, task: str, lines: str) -> None:
-    """Try `lines` in a task's gap, beside the step's own solutions of its other tasks, and say what came of it.
+    """Test `lines` as the answer to a task, with the step's other tasks solved, and print the result.
 
-    As long as they are the blank, nothing is tried. From the second failed try on, each gives the next hint. Raises
-    CheckError where Python cannot read them.
+    The blank itself is not tested. From the second failed try on, each prints the next hint.
+
+    Raises:
+        CheckError: Python cannot read the lines.
     """
     found = manifest.find(step)
     chosen = found.task(task)
-    if regions.tidy(lines) == workspace.untouched(chosen):
+    if regions.tidy(lines) == workspace.blank_lines(chosen):
         say(f"Your turn: {chosen.title}. Write your lines in place of those above, and run this cell again.")
         return
-    with bar(f"your {chosen.name}") as done, scratch(found, answers={chosen.name: lines}) as copy:
-        see_that_python_reads(copy, chosen)
+    with bar(f"your {chosen.name}") as done, sandbox(found, answers={chosen.name: lines}) as copy:
+        check_syntax(copy, chosen)
         done(BEGUN)
         deadline = Deadline(LIMIT_S)
         [verdict] = try_out(copy, [chosen.name])
         done(TESTED)
-        said = what_processes_do(copy, chosen, deadline) if verdict.outcome == "failed" else []
-    known = progress.note_check(found, chosen, passed=verdict.passed, tried=True)
+        sentences = what_processes_do(copy, chosen, deadline) if verdict.outcome == "failed" else []
+    known = progress.record_check(found, chosen, passed=verdict.passed, tried=True)
     if verdict.passed:
         say_passed(found, chosen, lines)
         return
-    say_failed(verdict, said)
+    say_failed(verdict, sentences)
     if verdict.outcome == "failed" and known.of(found, chosen).tries >= HINT_FROM_TRY:
         say_hint(found, chosen)
 
 
-def see_that_python_reads(copy: Step, task: Task) -> None:
+def check_syntax(copy: Step, task: Task) -> None:
     text = (copy.folder / task.file).read_text()
     try:
         if task.file.endswith(".py"):
             ast.parse(text)
     except ValueError as error:  # a null byte
-        raise CheckError(f"your lines: Python cannot read them: {error}; mend that first") from None
+        raise CheckError(f"your lines: Python cannot read them: {error}; fix that first") from None
     except SyntaxError as error:
         number = (error.lineno or 0) - regions.find(text, task.name).first - 1
-        raise CheckError(f"line {number} of yours: Python cannot read it: {error.msg}; mend that first") from None
+        raise CheckError(f"line {number} of yours: Python cannot read it: {error.msg}; fix that first") from None
 
 
 def what_processes_do(copy: Step, task: Task, deadline: Deadline) -> list[str]:
     diagnosis = diagnose(copy, copy.task(task.name), deadline)
-    return [finding.words for finding in diagnosis.findings] or list(diagnosis.errors)
+    return [cause.sentence for cause in diagnosis.causes] or list(diagnosis.errors)
 
 
-# --- words
+# --- output
 
 
 def say(text: str, indent: str = "") -> None:
@@ -103,21 +105,21 @@ def say(text: str, indent: str = "") -> None:
     print(textwrap.fill(" ".join(text.split()), WIDTH, initial_indent=indent, subsequent_indent=indent))
 
 
-def say_failed(verdict: Verdict, said: list[str]) -> None:
-    print("Not yet." if verdict.outcome == "failed" else "This cannot be tried here.")
+def say_failed(verdict: Verdict, sentences: list[str]) -> None:
+    print("Not yet." if verdict.outcome == "failed" else "This cannot be tested here.")
     for line in verdict.lines:
         say(line, "    ")
-    if said:
+    if sentences:
         print("What the processes do:")
-    for words in said:
-        say(words, "    ")
+    for sentence in sentences:
+        say(sentence, "    ")
 
 
 def say_hint(step: Step, task: Task) -> None:
-    rung, words = hints.next_hint(step, task)
-    print(f"Hint {rung} of {len(task.hints)}:")
-    for number, part in enumerate(words.split("```")):
-        if number % 2:
+    number, text = hints.next_hint(step, task)
+    print(f"Hint {number} of {len(task.hints)}:")
+    for index, part in enumerate(text.split("```")):
+        if index % 2:
             print(textwrap.indent(textwrap.dedent(part.partition("\n")[2]).rstrip(), "        "))
         elif part.strip():
             say(part, "    ")
@@ -127,8 +129,8 @@ def say_passed(step: Step, task: Task, lines: str) -> None:
     print("Passed.")
     solution = solutions(step)[task.name]
     if regions.tidy(lines) != solution:
-        show_source(f"steps/{step.name}/{task.file} has this in its place", task.file, solution)
+        show_source(f"steps/{step.name}/{task.file} has these lines there", task.file, solution)
     known = progress.load()
-    left = [one.name for one in step.tasks if not known.of(step, one).passed]
+    left = [other.name for other in step.tasks if not known.of(step, other).passed]
     if left:
         say(f"More tasks of this step: {', '.join(left)}. In a terminal: ./lab start {step.number}")

@@ -1,4 +1,4 @@
-"""What the notebooks about open streams need beside `offload_lab.notebook`: many recordings at once, and two tables."""
+"""For the notebooks about open streams: many recordings at once, and two tables."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -22,7 +22,7 @@ def record_side_by_side(
 ) -> dict[tuple[str, int], Recording]:
     """`measure.record_streams` for each number of streams, one after the other, on all variants at the same time.
 
-    Where Django streams, only a next event notices that the visitor left: so `placeholders` need a short ``tick_s``.
+    Where Django streams, only the next event notices that the client left: so `placeholders` need a short ``tick_s``.
     """
     shares = dict.fromkeys(variants, 0.0)
 
@@ -58,7 +58,11 @@ def who_holds_what(stage: Stage, before: Sequence[Held] = ()) -> None:
         sorted(held, key=by_thread), lambda one: (one.process, one.pid, one.tid)
     ):
         thread = (
-            "none, or not told here" if tid is None else "the main thread" if tid == pid else f"offload thread {tid}"
+            "none, or unknown on this system"
+            if tid is None
+            else "the main thread"
+            if tid == pid
+            else f"offload thread {tid}"
         )
         for what, same in groupby(sockets, lambda one: one.what):
             descriptors = [str(one.fd) for one in same]
@@ -71,7 +75,7 @@ def by_thread(one: Held) -> tuple[str, int, int, str, int]:
 
 
 def crowd_table(crowd: LoadResult) -> None:
-    """What each of the streams cost, process by process."""
+    """What each stream cost, by process."""
     rows = Table(
         "worker of", "MiB before", "MiB beside them", "KiB a stream", "descriptors a stream", "CPU beside them"
     )

@@ -12,7 +12,8 @@ from offload_lab.errors import ManifestError, UnknownNameError
 from offload_lab.paths import ROOT
 from offload_lab.programs import PROGRAMS
 
-KEYS = ("title", "minutes", "path", "scenario", "try", "variants", "sections", "tasks")
+KEYS = ("title", "minutes", "path", "scenario", "try", "live", "variants", "sections", "tasks")
+LIVE_KEYS = ("download", "stream", "websocket", "variants")
 TASK_KINDS = ("config", "fix", "code")  # fill in a line, mend a wrong one, write the view or the app
 
 
@@ -73,6 +74,14 @@ class Task:
 
 
 @dataclass(frozen=True)
+class Live:
+    """What the live view opens, paths by kind of client, and which variants it shows where none is named."""
+
+    paths: dict[str, str]
+    variants: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Step:
     """One folder of `steps/`. `minutes` is the time a class needs for it: the sum of its sections, where it has any."""
 
@@ -85,6 +94,7 @@ class Step:
     try_it: tuple[str, ...] = field(default=())
     sections: tuple[Section, ...] = field(default=())
     tasks: tuple[Task, ...] = field(default=())
+    live: Live | None = None
 
     @property
     def name(self) -> str:
@@ -98,6 +108,13 @@ class Step:
     def default(self) -> Variant:
         """The variant that is meant where none is named: the one the others are compared with, else the last."""
         return next((variant for variant in self.variants if variant.reference), self.variants[-1])
+
+    @property
+    def pitfalls(self) -> list[str]:
+        """Each NAME of which there are the variants NAME_broken and NAME_fixed."""
+        names = [variant.name for variant in self.variants]
+        broken = [name.removesuffix("_broken") for name in names if name.endswith("_broken")]
+        return [name for name in broken if f"{name}_fixed" in names]
 
     def variant(self, word: str | None) -> Variant:
         """The variant that `word` names, the default for None.
@@ -189,6 +206,9 @@ def parse(folder: Path, data: dict[str, Any]) -> Step:
                 f"{folder / 'step.toml'}: task {task.name}: needs an existing file (has {task.file}), "
                 f"one of the kinds {', '.join(TASK_KINDS)} (has {task.kind}) and hints"
             )
+    live = data.get("live", {})
+    if strange := live.keys() - LIVE_KEYS:
+        raise ManifestError(f"{folder / 'step.toml'}: unknown in live: {', '.join(sorted(strange))}")
     return Step(
         folder=folder,
         title=data["title"],
@@ -199,7 +219,13 @@ def parse(folder: Path, data: dict[str, Any]) -> Step:
         try_it=tuple(data.get("try", ())),
         sections=sections,
         tasks=tasks,
+        live=parse_live(live) if live else None,
     )
+
+
+def parse_live(row: dict[str, Any]) -> Live:
+    paths = {kind: path for kind, path in row.items() if kind != "variants"}
+    return Live(paths, tuple(row["variants"]))
 
 
 def parse_variant(name: str, row: dict[str, Any]) -> Variant:

@@ -1,4 +1,4 @@
-"""README.md, docs/comparison.md and docs/scaling.md say what the recorded runs say, and so do their pictures."""
+"""README.md, docs/comparison.md, docs/scaling.md and their pictures agree with the recordings."""
 
 import re
 
@@ -17,7 +17,7 @@ def runs():
 
 
 @pytest.mark.parametrize("name", pages.PAGES)
-def test_a_page_says_what_the_recordings_say(name, runs):
+def test_a_page_agrees_with_the_recordings(name, runs):
     text = (pages.ROOT / name).read_text()
     marks = [match[2].split() for match in pages.MARKED.finditer(text)]
     assert len(marks) == text.count("<!-- bench ")
@@ -25,7 +25,7 @@ def test_a_page_says_what_the_recordings_say(name, runs):
 
 
 @pytest.mark.full
-def test_the_pictures_say_what_the_recordings_say(runs, tmp_path):
+def test_the_pictures_agree_with_the_recordings(runs, tmp_path):
     drawn = dict(pages.pictures(runs))
     assert {path.stem.removeprefix("bench-") for path in drawn} == set(pages.PICTURES)
     for path, figure in drawn.items():
@@ -34,7 +34,7 @@ def test_the_pictures_say_what_the_recordings_say(runs, tmp_path):
 
 
 @pytest.mark.parametrize("name", pages.PLANS)
-def test_a_recorded_run_is_whole(name, runs):
+def test_a_recording_is_complete(name, runs):
     run = runs[name]
     assert run.about["plan"] == name
     rounds = {cell.round for cell, result in run.results.items() if has_numbers(result)}
@@ -42,7 +42,7 @@ def test_a_recorded_run_is_whole(name, runs):
     assert all(has_numbers(result) or "missing" not in result for result in run.results.values())
 
 
-def test_a_recorded_run_skips_only_counts_above_a_failed_one(runs):
+def test_a_cell_that_was_not_tried_has_a_failed_smaller_one(runs):
     for cell, result in runs["full"].results.items():
         if "more were not tried" in result.get("failed", ""):
             assert recorder.hopeless(runs["full"], cell, plan.PLANS["full"].timing.open_within_s)

@@ -1,4 +1,4 @@
-"""For the tests of uwsgi_build/patches: a front whose app behind is the test itself, and what its visitors hear."""
+"""For the tests of uwsgi_build/patches: a running front whose backend is the test itself, and its clients."""
 
 import selectors
 import shutil
@@ -19,7 +19,7 @@ from offload_lab.uwsgi import binary
 from offload_lab.uwsgi.server import Uwsgi
 
 TIMEOUT_S = 30
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+HEADERS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
 EVENT = b"data: the next one, please\n\n"
 
 
@@ -30,83 +30,85 @@ def find(name):
         require(False, missing.what, missing.install)
 
 
-class Hall:
-    """A front, its visitors, and the door behind it, at which the test stands in place of an app."""
+class Front:
+    """A running front, its clients, and the listening socket on which the test plays the backend."""
 
-    def __init__(self, front, run, door, exits):
-        self.front, self.run, self.door, self.exits = front, run, door, exits
-        self.pid = front.workers()[0].pid
-        self.arrived = []  # all connections behind, whether there was a request on them or not
+    def __init__(self, server, run, listener, exits):
+        self.server, self.run, self.listener, self.exits = server, run, listener, exits
+        self.pid = server.workers()[0].pid
+        self.accepted = []  # all connections to the backend, with or without a request
+        self.answered = []  # those whose request was answered
 
-    def knock(self, path="/subscribe"):
-        """Somebody who has asked, and waits."""
-        visitor = self.exits.enter_context(socket.create_connection(("127.0.0.1", self.front.port), scaled(TIMEOUT_S)))
-        visitor.sendall(request_bytes(self.front.port, path))
-        return visitor
+    def request(self, path="/subscribe"):
+        """A client that has sent its request and waits."""
+        client = self.exits.enter_context(socket.create_connection(("127.0.0.1", self.server.port), scaled(TIMEOUT_S)))
+        client.sendall(request_bytes(self.server.port, path))
+        return client
 
     def accept(self):
-        self.arrived.append(self.exits.enter_context(self.door.accept()[0]))
-        return self.arrived[-1]
+        self.accepted.append(self.exits.enter_context(self.listener.accept()[0]))
+        return self.accepted[-1]
 
-    def requests(self):
-        """All that came behind since the last time, each answered."""
-        while hears([self.door]):
+    def answer_requests(self):
+        """Answer every new request to the backend; how many have been answered so far."""
+        while can_read([self.listener]):
             self.accept()
-        asking = [stream for stream in hears(self.arrived) if stream.recv(65536)]
-        for stream in asking:
-            stream.sendall(HEAD)
-        return asking
+        requested = [connection for connection in can_read(self.accepted) if connection.recv(65536)]
+        for connection in requested:
+            connection.sendall(HEADERS)
+        self.answered += requested
+        return len(self.answered)
 
-    def stream(self):
-        """A stream that has begun: the visitor's end, and the one behind."""
-        visitor, behind = self.knock(), self.accept()
-        assert b"/subscribe" in behind.recv(65536)
-        behind.sendall(HEAD)
-        assert read(visitor, len(HEAD)) == HEAD
-        return visitor, behind
+    def open_stream(self):
+        """An open stream: the client's end and the backend's."""
+        client, backend = self.request(), self.accept()
+        assert b"/subscribe" in backend.recv(65536)
+        backend.sendall(HEADERS)
+        assert receive(client, len(HEADERS)) == HEADERS
+        return client, backend
 
-    def serves(self):
-        """Who comes last is answered last."""
-        return ping(self.front.port, TIMEOUT_S).pid == self.pid
+    def answers(self):
+        """Whether the same worker answers /ping; a later request is answered later."""
+        return ping(self.server.port, TIMEOUT_S).pid == self.pid
 
 
 @contextmanager
-def hall(uwsgi, *options, listen=1024):
+def running_front(uwsgi, *options, listen=1024):
     run = short_private_folder()
     with ExitStack() as exits:
         exits.callback(shutil.rmtree, run)
-        door = exits.enter_context(socket.socket(socket.AF_UNIX))
-        door.bind(str(run / "sse.sock"))
-        door.listen(listen)
-        door.settimeout(scaled(TIMEOUT_S))
+        listener = exits.enter_context(socket.socket(socket.AF_UNIX))
+        listener.bind(str(run / "sse.sock"))
+        listener.listen(listen)
+        listener.settimeout(scaled(TIMEOUT_S))
         ini = manifest.find("07_pitfalls").folder / "queue_full_broken.ini"
         options = [word.format(run=run) for word in options]
-        front = exits.enter_context(Uwsgi(ini, run, port=free_port(), engine=find(uwsgi), options=options))
-        front.wait_ready(Deadline(TIMEOUT_S))
-        yield Hall(front, run, door, exits)
+        server = exits.enter_context(Uwsgi(ini, run, port=free_port(), engine=find(uwsgi), options=options))
+        server.wait_ready(Deadline(TIMEOUT_S))
+        yield Front(server, run, listener, exits)
 
 
-def hears(sockets):
-    """Those on which there is something to read, the end included."""
+def can_read(sockets):
+    """The sockets with bytes, or their end, to read."""
     with selectors.DefaultSelector() as selector:
-        for one in sockets:
-            selector.register(one, selectors.EVENT_READ)
+        for connection in sockets:
+            selector.register(connection, selectors.EVENT_READ)
         return [key.fileobj for key, _ in selector.select(0)]
 
 
-def read(visitor, size=10**9):
-    """So many bytes, or all until the end."""
-    came = b""
-    while len(came) < size and (chunk := visitor.recv(min(65536, size - len(came)))):
-        came += chunk
-    return came
+def receive(client, size=10**9):
+    """`size` bytes, or all until the end."""
+    data = b""
+    while len(data) < size and (chunk := client.recv(min(65536, size - len(data)))):
+        data += chunk
+    return data
 
 
-def says(client, words):
-    """Whether `client` hears them before the server closes the connection. Answers pings, as one has to."""
-    while (said := client.receive()) is not None:
-        if said.opcode == PING:
-            client.send(frame(PONG, said.payload))
-        if said.opcode == TEXT and words in said.payload.decode():
+def receives_text(client, text):
+    """Whether `client` receives `text` before the server closes the connection. Answers pings, as RFC 6455 demands."""
+    while (message := client.receive()) is not None:
+        if message.opcode == PING:
+            client.send(frame(PONG, message.payload))
+        if message.opcode == TEXT and text in message.payload.decode():
             return True
     return False

@@ -21,7 +21,7 @@ from offload_lab.errors import (
 from offload_lab.exercises import diagnose, hints, progress, regions, workspace
 from offload_lab.exercises.check import answered
 from offload_lab.exercises.expectation import UnexpectedResultError, expect
-from offload_lab.exercises.sandbox import inspect, scratch, solutions
+from offload_lab.exercises.sandbox import check_files, sandbox, solutions
 from offload_lab.inspect.observe import take_snapshot
 from offload_lab.paths import ROOT
 from offload_lab.stages import manifest
@@ -82,7 +82,7 @@ def test_what_was_filled_in_is_read_again_and_the_rest_stays(lines):
     [
         (("; <<<\n", ""), "line 2: the line '<<<' that belongs to '>>> belt' is gone"),
         (("; >>> belt\n", ""), "line 4: the line '>>> …' that belongs to this '<<<' is gone"),
-        (("; <<<\n", "; >>> more\n; <<<\n"), "line 5: '>>> more' stands before the '<<<' of '>>> belt'"),
+        (("; <<<\n", "; >>> more\n; <<<\n"), "line 5: '>>> more' comes before the '<<<' of '>>> belt'"),
         (("master = true\n", "; >>> belt\n; <<<\n"), "line 6: there is a second '>>> belt'"),
     ],
 )
@@ -117,7 +117,7 @@ def test_a_learner_gets_the_stage_with_blanks_and_nothing_that_gives_it_away(ste
     assert names == {"naive.ini", "file_wrapper.ini", "offload.ini", "naive.py", "file_wrapper.py"}
     assert (target / "naive.py").read_text() == (step.folder / "naive.py").read_text()
     for task in step.tasks:
-        assert workspace.answer(step, task) == workspace.untouched(task)
+        assert workspace.answer(step, task) == workspace.blank_lines(task)
 
 
 def test_a_solved_folder_is_the_stage_as_it_is_and_keeps_what_was_there(step):
@@ -143,7 +143,7 @@ def test_what_was_not_started_cannot_be_read(step):
 def test_a_reset_of_one_task_leaves_the_others_and_keeps_a_copy(step):
     target, _ = workspace.start(step, solved=True)
     kept = workspace.reset(step, step.task("belt"))
-    assert workspace.answer(step, step.task("belt")) == workspace.untouched(step.task("belt"))
+    assert workspace.answer(step, step.task("belt")) == workspace.blank_lines(step.task("belt"))
     assert workspace.answer(step, step.task("app")) == solutions(step)["app"]
     assert (kept / "offload.ini").read_text() == (step.folder / "offload.ini").read_text()
     assert kept.parent == target.parent / ".kept"
@@ -179,9 +179,9 @@ def test_a_file_that_cannot_be_read_is_named_with_the_way_out_which_works(step, 
     target, _ = workspace.start(step)
     spoil(target / "offload.ini")
     with pytest.raises(error, match=rf"(?s){says}.*\./lab reset 01 belt"):
-        inspect(step)
+        check_files(step)
     workspace.reset(step, step.task("belt"))
-    inspect(step)
+    check_files(step)
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_a_file_that_no_process_could_read_is_named_before_any_is_started(step, 
     else:
         (target / file).write_text(content)
     with pytest.raises((CheckError, RegionError), match=says):
-        inspect(step)
+        check_files(step)
 
 
 @pytest.mark.parametrize(
@@ -219,19 +219,19 @@ def test_another_tasks_file_or_a_missing_one_does_not_matter_for_a_task(step, fi
         (target / file).unlink()
     else:
         (target / file).write_bytes(content)
-    inspect(step, step.task("belt"))
+    check_files(step, step.task("belt"))
     with answered(step, step.task("belt")) as copy:
         assert (copy.folder / file).read_bytes() == (step.folder / file).read_bytes()
     if file == "file_wrapper.py":
         with pytest.raises((CheckError, RegionError), match=r"file_wrapper\.py"):
-            inspect(step, step.task("handover"))
+            check_files(step, step.task("handover"))
 
 
 def test_a_file_of_no_task_matters_for_each(step):
     target, _ = workspace.start(step)
     (target / "naive.py").write_text("def application(:\n")
     with pytest.raises(CheckError, match=r"naive\.py, line 1"):
-        inspect(step, step.task("belt"))
+        check_files(step, step.task("belt"))
 
 
 def test_a_tasks_own_file_is_the_learners_outside_of_the_marks_too(step):
@@ -242,7 +242,7 @@ def test_a_tasks_own_file_is_the_learners_outside_of_the_marks_too(step):
     with answered(step, step.task("belt")) as copy:
         text = (copy.folder / "offload.ini").read_text()
         assert text.endswith("; mine\n")
-        assert regions.body(text, "belt") == workspace.untouched(step.task("belt"))
+        assert regions.body(text, "belt") == workspace.blank_lines(step.task("belt"))
         assert regions.body(text, "app") == solutions(step)["app"]
         assert (copy.folder / "mine.py").exists()
 
@@ -264,7 +264,7 @@ def test_a_copy_of_a_step_is_found_by_its_path(step):
 
 
 def test_a_scratch_copy_has_the_repositorys_shape_and_goes_away(step):
-    with scratch(step, answers={"belt": "threads = 2"}) as copy:
+    with sandbox(step, answers={"belt": "threads = 2"}) as copy:
         assert regions.body((copy.folder / "offload.ini").read_text(), "belt") == "threads = 2"
         assert (copy.folder / "../..").resolve() == copy.folder.parents[1]
         assert (copy.folder.parents[1] / "offload_lab").resolve() == ROOT / "offload_lab"
@@ -281,7 +281,7 @@ def test_a_look_that_is_cut_short_says_the_logs_last_error(step, monkeypatch):
 
     monkeypatch.setattr("steps.01_file_wrapper.lesson.diagnoses.observe", cut_short)
     said = diagnose.diagnose(step, step.task("belt"))
-    assert said.findings == ()
+    assert said.causes == ()
     assert said.errors == ("the log of offload says: *** failed to mend ***",)
 
 
@@ -304,12 +304,12 @@ def test_the_answer_is_what_stands_in_the_last_fence():
 
 def test_tries_count_until_it_passed_and_a_blank_is_no_try(step):
     task = step.task("belt")
-    progress.note_check(step, task, passed=False, tried=False)
-    progress.note_check(step, task, passed=False, tried=True)
-    assert progress.note_check(step, task, passed=True, tried=True).of(step, task).tries == 2
+    progress.record_check(step, task, passed=False, tried=False)
+    progress.record_check(step, task, passed=False, tried=True)
+    assert progress.record_check(step, task, passed=True, tried=True).of(step, task).tries == 2
     when = progress.load().of(step, task).passed
-    progress.note_check(step, task, passed=False, tried=True)
-    assert progress.load().of(step, task) == progress.Way(tries=2, hints=0, passed=when)
+    progress.record_check(step, task, passed=False, tried=True)
+    assert progress.load().of(step, task) == progress.TaskRecord(tries=2, hints=0, passed=when)
     assert hints.first_open(step, progress.load()) == step.task("app")
 
 
@@ -317,7 +317,7 @@ def test_tries_count_until_it_passed_and_a_blank_is_no_try(step):
 def test_a_broken_record_is_set_aside_and_a_new_one_begun(step, work, content):
     work.mkdir()
     (work / ".progress.json").write_text(content)
-    known = progress.note_check(step, step.tasks[0], passed=True, tried=True)
+    known = progress.record_check(step, step.tasks[0], passed=True, tried=True)
     assert known.set_aside.read_text() == content
     assert progress.load().of(step, step.tasks[0]).passed
     assert json.loads((work / ".progress.json").read_text())
@@ -346,7 +346,7 @@ def test_of_a_log_the_lines_that_tell_are_said():
 
 
 def test_of_a_line_about_a_request_nothing_is_an_error():
-    assert diagnose.telling("[pid: 7|app: 0] GET /error => generated 0 bytes\nunable to load app 0") == [
+    assert diagnose.error_lines("[pid: 7|app: 0] GET /error => generated 0 bytes\nunable to load app 0") == [
         "unable to load app 0"
     ]
 

@@ -64,7 +64,7 @@ def test_from_the_blanks_by_the_hints_to_the_solution(lab, place):
         write(place, task, "\n".join(line for line in said.splitlines() if line.startswith("    ")))
     passed = lab("check", "01")
     assert re.findall(r"^(\w[\w ]*): passed$", passed, re.MULTILINE) == [*TASKS, "all together"]
-    assert "yours is the step's, line by line" in lab("solution", "01", "app")
+    assert "yours is the same as the step's, line by line" in lab("solution", "01", "app")
     rows = re.findall(r"01 +(\w+) +\w+ +(\d) +(\d/3) +\d{4}-\d\d-\d\d \d\d:\d\d", lab("progress"))
     assert rows == [(task, "1", "3/3") for task in TASKS]
     assert "all tasks of 01_file_wrapper have passed" in lab("hint", "01")
@@ -84,7 +84,7 @@ def test_a_mistake_is_named_by_what_it_does_and_taken_back_with_reset(lab, place
     said = lab("check", "01", "belt", status=1)
     assert re.search(r"worker \d+ has 2 threads that run the app, and one of them sends GET /file", said)
     assert "+offload-threads = 1" in lab("solution", "01", "belt", "--spoil")
-    kept = Path(re.search(r"kept in (\S+)", lab("reset", "01", "belt"))[1])
+    kept = Path(re.search(r"backed up in (\S+)", lab("reset", "01", "belt"))[1])
     assert regions.body((kept / "offload.ini").read_text(), "belt") == "threads = 2"
     assert re.search(r"its only thread sends", lab("check", "01", "belt", status=1))
 

@@ -14,7 +14,7 @@ from offload_lab.errors import MissingDependencyError
 from offload_lab.exercises.check import PREFIX, TIMEOUT_S, try_out
 from offload_lab.exercises.diagnose import Diagnosis, diagnose
 from offload_lab.exercises.hints import answer_in
-from offload_lab.exercises.sandbox import scratch
+from offload_lab.exercises.sandbox import sandbox
 from offload_lab.process.deadlines import Deadline
 from offload_lab.stages import manifest
 from offload_lab.testing import require
@@ -74,7 +74,7 @@ def test_each_task_has_its_test_and_each_test_its_task(step):
 @one_task_a_step_is_quick
 def test_a_blank_fails_at_its_own_task(step, task):
     step, task = find(step, task)
-    with scratch(step, answers={task.name: task.blank}) as copy:
+    with sandbox(step, answers={task.name: task.blank}) as copy:
         [verdict] = try_out(copy, [task.name])
     assert verdict.outcome == "failed"
     assert [line.partition(" ")[0] for line in verdict.lines] == ["called", "got", "expected"]
@@ -86,7 +86,7 @@ def test_a_blank_fails_at_its_own_task(step, task):
 def test_a_solved_task_passes_while_all_the_others_are_blank(step, task):
     step, task = find(step, task)
     blanks = {other.name: other.blank for other in step.tasks if other.name != task.name}
-    with scratch(step, answers=blanks) as copy:
+    with sandbox(step, answers=blanks) as copy:
         [verdict] = try_out(copy, [task.name])
     assert verdict.passed, verdict.lines
 
@@ -94,7 +94,7 @@ def test_a_solved_task_passes_while_all_the_others_are_blank(step, task):
 @one_task_a_step_is_quick
 def test_the_last_hint_passes(step, task):
     step, task = find(step, task)
-    with scratch(step, answers={task.name: answer_in(task.hints[-1])}) as copy:
+    with sandbox(step, answers={task.name: answer_in(task.hints[-1])}) as copy:
         [verdict] = try_out(copy, [task.name])
     assert verdict.passed, verdict.lines
 
@@ -104,11 +104,11 @@ def test_the_last_hint_passes(step, task):
 def test_a_mistake_fails_and_is_recognised_as_itself_alone(step, task, mistake):
     step, task = find(step, task)
     [mistake] = [one for one in task.mistakes if one.name == mistake]
-    with scratch(step, answers={task.name: mistake.answer}) as copy:
+    with sandbox(step, answers={task.name: mistake.answer}) as copy:
         [verdict] = try_out(copy, [task.name])
         diagnosis = diagnose(copy, copy.task(task.name))
     assert verdict.outcome == "failed", verdict.lines
-    assert [finding.id for finding in diagnosis.findings] == [mistake.diagnosis], diagnosis
+    assert [cause.id for cause in diagnosis.causes] == [mistake.diagnosis], diagnosis
 
 
 NEVER_RETURNS = """
@@ -132,11 +132,11 @@ def test_what_does_not_end_is_killed_at_the_limit_and_not_asked(tmp_path):
     """Neither the test nor the diagnosis waits for the app, or for a child of it that answers no SIGTERM."""
     step, _ = find("01_file_wrapper", "handover")
     answer = NEVER_RETURNS.format(child=ASKED.format(folder=str(tmp_path)))
-    with scratch(step, answers={"handover": answer}) as copy:
+    with sandbox(step, answers={"handover": answer}) as copy:
         [verdict] = try_out(copy, ["handover"])
         diagnosis = diagnose(copy, copy.task("handover"), Deadline(TIMEOUT_S))
     assert verdict.lines[1].startswith("got no end of it within")
-    assert [finding.id for finding in diagnosis.findings] == ["busy"]
+    assert [cause.id for cause in diagnosis.causes] == ["busy"]
     started = {path.name for path in tmp_path.iterdir()}
     assert "asked" not in started
     assert len(started) >= 2, "one at least in the test, one in the diagnosis"
@@ -147,6 +147,6 @@ def test_what_does_not_end_is_killed_at_the_limit_and_not_asked(tmp_path):
 @pytest.mark.parametrize(("step", "visit", "variant"), VISITS)
 def test_a_right_answer_matches_no_diagnosis(step, visit, variant):
     step, task = find(step, VISITS[step, visit, variant])
-    with scratch(step) as copy:
+    with sandbox(step) as copy:
         diagnosis = diagnose(copy, copy.task(task.name))
     assert diagnosis == Diagnosis(())

@@ -19,7 +19,7 @@ from offload_lab.uwsgi import binary
 from offload_lab.uwsgi.config.options import known, nearest
 
 BLOCKING = "steps/02_xsendfile/blocking.ini"
-PAGE = "docs/lint.md#hand-over-in-worker"
+PAGE = "docs/lint.md#proxied-by-worker"
 
 
 def run(*words, cwd=ROOT, program=(sys.executable, "-m", "offload_lab", "lint"), **environ):
@@ -55,7 +55,7 @@ def test_findings_are_readable_in_80_columns_and_without_colour():
     assert "\x1b" not in answer.stdout
     assert max(map(len, answer.stdout.splitlines())) <= 80
     shown = answer.stdout[answer.stdout.index(BLOCKING) :].splitlines()
-    assert shown[0].endswith("  warning  hand-over-in-worker")
+    assert shown[0].endswith("  warning  proxied-by-worker")
     assert shown[1] == "    response-route-if-not = empty:${X_SENDFILE} static-next:${X_SENDFILE}"
     assert shown[2].strip() == "^" * len("static-next:")
     assert shown[1][shown[2].index("^") :].startswith("static-next:$")
@@ -99,7 +99,7 @@ def test_json_has_the_line_itself():
     line = Path(BLOCKING).read_text().splitlines()[finding["line"] - 1]
     assert finding["source"] == line
     assert line[finding["column"] - 1 : finding["end_column"] - 1] == "static-next:"
-    assert (finding["rule"], finding["level"], finding["page"]) == ("hand-over-in-worker", "warning", PAGE)
+    assert (finding["rule"], finding["level"], finding["page"]) == ("proxied-by-worker", "warning", PAGE)
     assert document["unusable"] == [{"file": "nowhere.ini", "why": "cannot be read: No such file or directory"}]
 
 
@@ -110,7 +110,7 @@ def test_sarif_has_what_code_scanning_reads():
     [log] = document["runs"]
     assert (document["version"], log["tool"]["driver"]["name"]) == ("2.1.0", "offload-lint")
     result = next(one for one in log["results"] if one["level"] == "warning")
-    assert log["tool"]["driver"]["rules"][result["ruleIndex"]]["id"] == result["ruleId"] == "hand-over-in-worker"
+    assert log["tool"]["driver"]["rules"][result["ruleIndex"]]["id"] == result["ruleId"] == "proxied-by-worker"
     place = result["locations"][0]["physicalLocation"]
     assert place["artifactLocation"]["uri"] == BLOCKING
     assert place["region"]["startLine"] > 1
@@ -337,7 +337,7 @@ def test_it_installs_alone(tmp_path):
     assert size(tmp_path / "own") - before < 5 * 2**20
     answer = run("--json", ROOT / BLOCKING, program=(python.with_name("offload-lint"),), PYTHONPATH="")
     assert (answer.returncode, answer.stderr) == (1, "")
-    assert [one["rule"] for one in json.loads(answer.stdout)["findings"]] == ["hand-over-in-worker"]
+    assert [one["rule"] for one in json.loads(answer.stdout)["findings"]] == ["proxied-by-worker"]
 
 
 def size(folder):

@@ -1,6 +1,7 @@
 """What ./lab test runs, that the quick tier leaves out no variant, and that one factor scales every timeout."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -46,6 +47,17 @@ def test_what_is_named_runs_whole_in_one_process():
 
 def test_without_xdist_the_tests_run_in_one_process():
     assert pytest_args_of(full=True, named=(), side_by_side=False) == ()
+
+
+@pytest.mark.full
+def test_coverage_counts_the_processes_that_tests_start(tmp_path):
+    environ = {**os.environ, "COVERAGE_FILE": str(tmp_path / "coverage")}
+    chosen = ("tests/integration/test_cli.py", "-k", "test_list_")
+    command = [sys.executable, "-m", "offload_lab", "test", "--cov", *chosen]
+    answer = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=scaled(60))
+    assert answer.returncode == 0, answer.stdout
+    assert "offload_lab/cli/listing.py" not in answer.stdout, "all of its lines run in ./lab list"
+    assert re.search(r"^offload_lab/cli/run\.py .* \d\d% ", answer.stdout, re.MULTILINE)
 
 
 def collected(*words):

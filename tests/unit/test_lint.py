@@ -15,9 +15,9 @@ PITFALLS = STEPS / "07_pitfalls"
 
 # the fronts that block on purpose, and the pitfalls that stand in a configuration: file → rules
 NAMED = {
-    "02_xsendfile/blocking": {"hand-over-in-worker"},
-    "03_sse_offload/blocking": {"nothing-handed-over"},
-    "04_websocket/blocking": {"hand-over-in-worker"},
+    "02_xsendfile/blocking": {"proxied-by-worker"},
+    "03_sse_offload/blocking": {"nothing-offloaded"},
+    "04_websocket/blocking": {"proxied-by-worker"},
     "07_pitfalls/buffer_size_broken": {"small-buffer"},
     "07_pitfalls/gevent_django_broken": {"gevent-django"},
     "07_pitfalls/orm_in_gevent_late_broken": {"late-monkey-patch"},
@@ -26,7 +26,7 @@ NAMED = {
     "07_pitfalls/headers_lost_fake_broken": {"headers-twice"},
     "07_pitfalls/content_type_bypass_broken": {"request-variable"},
     "07_pitfalls/static_safe_broken": {"static-safe"},
-    "07_pitfalls/no_offload_threads_broken": {"hand-over-in-worker"},
+    "07_pitfalls/no_offload_threads_broken": {"proxied-by-worker"},
     "07_pitfalls/queue_full_broken": {"one-offload-thread"},
     "07_pitfalls/recycle_cuts_broken": {"recycling-cuts"},
     "07_pitfalls/sigterm_reloads_broken": {"sigterm-reloads"},
@@ -101,9 +101,9 @@ def add(*lines):
 
 # rule → the front above with one thing changed: what is replaced and what by, in pairs
 BAD = {
-    "hand-over-in-worker": [("offload-threads = 2", "offload-threads = 0"), ("offload-threads = 2\n", "")],
+    "proxied-by-worker": [("offload-threads = 2", "offload-threads = 0"), ("offload-threads = 2\n", "")],
     "no-offload-threads": [("offload-threads = 2\n", "", HAND_OVER, "")],
-    "nothing-handed-over": [(DISABLE, "", HAND_OVER, "")],
+    "nothing-offloaded": [(DISABLE, "", HAND_OVER, "")],
     "one-offload-thread": [
         ("offload-threads = 2", "offload-thread = 1"),
         ("offload-threads = 2", "offload-threads = %(one)\nset-placeholder = one=1"),

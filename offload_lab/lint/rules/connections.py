@@ -28,7 +28,7 @@ CARRY_NOTHING = ("break", "log", "donotlog")  # a route that refuses a request, 
 
 
 @rule(
-    "hand-over-in-worker",
+    "proxied-by-worker",
     "error",
     effect="the worker carries all bytes itself: one open stream or slow download occupies one worker",
     cure="offload-threads = 2",
@@ -57,7 +57,7 @@ def no_offload_threads(config: Config) -> Found:
 
 
 @rule(
-    "nothing-handed-over",
+    "nothing-offloaded",
     "note",
     effect="a stream that Django (or another blocking app) sends occupies a worker while the page is open",
     cure="let the app authorise in a header, collect it, hand over: response-route-if-not = empty:${…} uwsgi:…",

@@ -3,8 +3,8 @@
 import pytest
 
 from offload_lab.clients import SlowReader, ping
+from offload_lab.exercises.connection_owner import open_file_position, owner_in_words, wait_for_owner
 from offload_lab.exercises.expectation import expect
-from offload_lab.exercises.rules import carried_by, look_for_carrier, position_of_open_file
 from offload_lab.measure.scenarios import memory_mib
 from offload_lab.stages import manifest
 from offload_lab.stages.stage import Stage
@@ -16,7 +16,7 @@ SLOW_MIB_S = 1
 def who_sends(stage, path):
     """In words: who sends `path` to a slow client. If it is an offload thread, a bystander must be answered too."""
     with SlowReader(stage.port, path, rate_mib_s=SLOW_MIB_S) as reader:
-        sender = carried_by(*look_for_carrier(stage, reader))
+        sender = owner_in_words(*wait_for_owner(stage, reader))
         if sender == "an offload thread":
             assert ping(stage.port, timeout_s=30).status == 200
         return sender
@@ -48,5 +48,5 @@ def test_task_handover():
     with Stage(STEP, "file_wrapper", options=["--offload-threads", "1"]) as stage:
         expect("GET /file beside an idle offload thread", who_sends(stage, "/file"), "an offload thread")
         with SlowReader(stage.port, "/file", rate_mib_s=SLOW_MIB_S):
-            position = position_of_open_file(stage.workers()[0].pid, stage.run)
+            position = open_file_position(stage.workers()[0].pid, stage.run)
             expect("GET /file, and looked where the app's open file stands", f"byte {position}", "byte 0")

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 import pytest
 
 from offload_lab.clients import SlowReader, fetch, ping
+from offload_lab.exercises.connection_owner import owner_in_words, wait_for_owner
 from offload_lab.exercises.expectation import expect
-from offload_lab.exercises.rules import carried_by, look_for_carrier
-from offload_lab.exercises.sandbox import scratch
+from offload_lab.exercises.sandbox import sandbox
 from offload_lab.stages import manifest
 from offload_lab.stages.stage import Stage
 
@@ -41,7 +41,7 @@ def stage_of(step=STEP, *, mib=1, options=()):
 @pytest.fixture
 def other_app():
     """The step's INI before an app that names a file whenever it is asked."""
-    with scratch(STEP) as copy:
+    with sandbox(STEP) as copy:
         (copy.folder / "xsendfile.py").write_text(NAMES_WHAT_IT_IS_TOLD)
         yield copy
 
@@ -71,7 +71,7 @@ def test_task_belt(parcel):
     """The belt alone, with a file that meets neither app nor routes."""
     with stage_of(options=["--check-static", str(parcel)]) as stage:
         with SlowReader(stage.port, "/parcel", rate_mib_s=1) as reader:
-            sender = carried_by(*look_for_carrier(stage, reader))
+            sender = owner_in_words(*wait_for_owner(stage, reader))
             expect("GET /parcel, a file that needs no app", sender, "an offload thread")
             assert ping(stage.port, timeout_s=30).status == 200
 

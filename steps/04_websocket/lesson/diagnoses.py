@@ -8,7 +8,7 @@ from offload_lab.clients.raw import IN, RawClient, Received
 from offload_lab.clients.session import login_cookie
 from offload_lab.clients.websocket import TEXT, frame, upgrade_request
 from offload_lab.exercises.logs import NOT_REACHED, last_error
-from offload_lab.exercises.stuck import stuck
+from offload_lab.exercises.stuck_workers import stuck_workers
 from offload_lab.inspect import Snapshot, Worker, take_snapshot
 from offload_lab.stages.stage import Stage
 
@@ -76,7 +76,7 @@ def observe(stage: Stage) -> Seen:
 def connect(stage: Stage, cookie: str, **headers: str | None) -> RawClient:
     """A client that requested the board and has waited for the response."""
     client = RawClient(stage.port, upgrade_request(stage.port, stage.step.path, {"Cookie": cookie or None, **headers}))
-    client.read_until(lambda: IN in client.heads, lambda: stuck(stage))
+    client.read_until(lambda: IN in client.heads, lambda: stuck_workers(stage))
     return client
 
 

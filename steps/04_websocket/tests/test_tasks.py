@@ -8,8 +8,8 @@ from offload_lab.clients.session import login_cookie
 from offload_lab.clients.websocket import TEXT, frame, upgrade_request
 from offload_lab.exercises.expectation import expect
 from offload_lab.exercises.hints import answer_in
-from offload_lab.exercises.sandbox import scratch
-from offload_lab.exercises.stuck import stuck
+from offload_lab.exercises.sandbox import sandbox
+from offload_lab.exercises.stuck_workers import stuck_workers
 from offload_lab.stages import manifest
 from offload_lab.stages.stage import Stage
 
@@ -41,7 +41,7 @@ def application(environ, start_response):
 def stage_for(task, stand_in=True):
     """The stage with an answer to `task` alone in it: the other tasks have those of their last hints."""
     others = {one.name: answer_in(one.hints[-1]) for one in STEP.tasks if one.name != task}
-    with scratch(STEP, answers=others) as copy:
+    with sandbox(STEP, answers=others) as copy:
         if stand_in:
             (copy.folder / DJANGO).write_text(STAND_IN)
         with (copy.folder / "boardproject/settings.py").open("a") as settings:
@@ -53,7 +53,7 @@ def stage_for(task, stand_in=True):
 def come(stage, target, **headers):
     """Ask for the board, until there is an answer, or somebody is seen who has no time for it."""
     client = RawClient(stage.port, upgrade_request(stage.port, target, headers))
-    client.read_until(lambda: IN in client.heads, lambda: stuck(stage))
+    client.read_until(lambda: IN in client.heads, lambda: stuck_workers(stage))
     return client
 
 
@@ -61,7 +61,7 @@ def answer(stage, client):
     """In words: what the client got, and who is to blame where that is nothing."""
     if client.raw or client.closed:
         return " and then ".join(client.heads) or "an empty reply"
-    busy = [f"the worker of {server.name}.ini {does(worker)}" for server, worker in stuck(stage)]
+    busy = [f"the worker of {server.name}.ini {does(worker)}" for server, worker in stuck_workers(stage)]
     return "; ".join(["no answer", *busy])
 
 

@@ -12,7 +12,7 @@ from offload_lab.clients.session import login_cookie
 from offload_lab.clients.sse import request_bytes
 from offload_lab.clients.websocket import upgrade_request
 from offload_lab.exercises.logs import NOT_REACHED, last_error
-from offload_lab.exercises.stuck import stuck
+from offload_lab.exercises.stuck_workers import stuck_workers
 from offload_lab.inspect import Snapshot, take_snapshot
 from offload_lab.process.deadlines import LOOPBACK, readable
 from offload_lab.stages.stage import Stage
@@ -64,7 +64,7 @@ def observe(stage: Stage) -> Seen:
             board = exits.enter_context(
                 RawClient(stage.port, upgrade_request(stage.port, "/ws", {"Cookie": ada_cookie}))
             )
-            board.read_until(lambda: IN in board.heads or user(board) is not None, lambda: stuck(stage))
+            board.read_until(lambda: IN in board.heads or user(board) is not None, lambda: stuck_workers(stage))
         ada.read_available()
         sent_to_trap = listen(trap) if is_called(trap) else None
         logs = [process.log.read_text(errors="replace") for process in (stage.front, stage.process("sse"))]
@@ -83,7 +83,7 @@ def subscribe(stage: Stage, cookie: str = "", trap: socket.socket | None = None)
     target = f"/subscribe?server={address}" if trap else "/subscribe"
     headers = [(name, address) for name in ASKING] if trap else []
     client = RawClient(stage.port, request_bytes(stage.port, target, cookie, headers))
-    client.read_until(lambda: user(client) is not None, lambda: stuck(stage) or (trap and is_called(trap)))
+    client.read_until(lambda: user(client) is not None, lambda: stuck_workers(stage) or (trap and is_called(trap)))
     return client
 
 

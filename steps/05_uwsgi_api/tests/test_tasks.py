@@ -9,8 +9,8 @@ from offload_lab.clients.sse import request_bytes
 from offload_lab.clients.websocket import upgrade_request
 from offload_lab.exercises.expectation import expect
 from offload_lab.exercises.hints import answer_in
-from offload_lab.exercises.sandbox import scratch
-from offload_lab.exercises.stuck import stuck
+from offload_lab.exercises.sandbox import sandbox
+from offload_lab.exercises.stuck_workers import stuck_workers
 from offload_lab.stages import manifest
 from offload_lab.stages.stage import Stage
 
@@ -48,7 +48,7 @@ def application(environ, start_response):
 def stage_for(task, stand_in=False):
     """The stage with an answer to `task` alone in it: the other tasks have those of their last hints."""
     others = {one.name: answer_in(one.hints[-1]) for one in STEP.tasks if one.name != task}
-    with scratch(STEP, answers=others) as copy:
+    with sandbox(STEP, answers=others) as copy:
         if stand_in:
             (copy.folder / DJANGO).write_text(STAND_IN)
         with Stage(copy, "add_var", placeholders={"tick_s": "0.1"}) as stage:
@@ -58,7 +58,7 @@ def stage_for(task, stand_in=False):
 def ask(stage, request, enough):
     """Ask until what came is `enough`, or there is no hope."""
     client = RawClient(stage.port, request)
-    client.read_until(lambda: enough(client), lambda: stuck(stage))
+    client.read_until(lambda: enough(client), lambda: stuck_workers(stage))
     return client
 
 

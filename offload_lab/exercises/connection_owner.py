@@ -1,0 +1,68 @@
+"""Which worker and which thread have a slow client's connection."""
+
+import os
+import re
+from contextlib import suppress
+from pathlib import Path
+
+from offload_lab.clients import SlowReader
+from offload_lab.inspect import Connection, Snapshot, Worker, take_snapshot
+from offload_lab.process.polling import wait_for
+from offload_lab.stages.stage import Stage
+from offload_lab.system import is_linux
+
+SETTLED_S = 5.0
+
+
+def wait_for_owner(stage: Stage, reader: SlowReader) -> tuple[Snapshot, Connection | None]:
+    """The snapshot in which a thread waits on the client's socket, and that connection; None if it was closed.
+
+    A busy worker proves nothing: each request keeps it busy for a moment, an offloaded one too. Where the system does
+    not show threads, an idle worker is awaited: then only an offload thread can have the connection.
+    """
+    found: list[Snapshot] = []
+
+    def settled() -> bool:
+        found[:] = [take_snapshot(stage.step, stage.variant, stage.run)]
+        held = connection(found[0], reader.port)
+        worker = worker_of(found[0], held)
+        is_free = not is_linux() and worker is not None and not worker.busy
+        return reader.done.is_set() or bool(held and held.tid) or is_free
+
+    with suppress(TimeoutError):
+        wait_for(settled, SETTLED_S, "a thread that waits on the client's socket")
+    return found[0], connection(found[0], reader.port)
+
+
+def connection(snapshot: Snapshot, port: int) -> Connection | None:
+    """The connection of the client with this port."""
+    return next((held for held in snapshot.connections if held.visitor.endswith(f":{port}")), None)
+
+
+def worker_of(snapshot: Snapshot, held: Connection | None) -> Worker | None:
+    """The front's worker that has this connection, None if none has."""
+    pid = held and held.pid
+    return next((worker for worker in snapshot.front.workers if worker.pid == pid), None)
+
+
+def open_file_position(pid: int, folder: Path) -> int:
+    """The position of the file in `folder` that `pid` has open, in bytes; 0 if there is none, or no /proc."""
+    with suppress(OSError):
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            path = os.readlink(descriptor)
+            if path.startswith(f"{folder}/") and not path.endswith((".log", ".sock")):
+                info = Path(f"/proc/{pid}/fdinfo/{descriptor.name}").read_text()
+                return int(re.findall(r"pos:\s+(\d+)", info)[0])
+    return 0
+
+
+def owner_in_words(snapshot: Snapshot, held: Connection | None) -> str:
+    """The owner of the connection, for the test of a task: "an offload thread" if the answer is right."""
+    worker = worker_of(snapshot, held)
+    if worker is None or held is None:
+        return "no thread: the connection was closed"
+    if held.tid in worker.offload_tids or (not is_linux() and not worker.busy):
+        return "an offload thread"
+    if worker.threads_unknown and held.tid != worker.pid:
+        return "a thread that may or may not be an offload thread: offload-threads is no number that can be read"
+    return "the worker itself, which is busy with it"

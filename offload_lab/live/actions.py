@@ -1,0 +1,160 @@
+"""The buttons: each acts on the clients or on a process of its own side's stage, and says what it did."""
+
+import os
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from offload_lab.errors import UnknownNameError
+from offload_lab.process.deadlines import Deadline
+from offload_lab.stages.manifest import nearest
+from offload_lab.uwsgi.server import Uwsgi
+
+from .client import Kind
+
+if TYPE_CHECKING:
+    from .stage_side import StageSide
+
+MOST_CLIENTS = 2000
+READY_S = 30.0
+
+
+@dataclass(frozen=True)
+class Action:
+    """`key`: on the keyboard. `missing` says why a side does not have it, empty where it does."""
+
+    name: str
+    label: str
+    key: str
+    do: Callable[["StageSide"], str]
+    missing: Callable[["StageSide"], str] = lambda side: ""
+
+
+def opens(kind: Kind, count: int = 1) -> Callable[["StageSide"], str]:
+    def do(side: "StageSide") -> str:
+        assert side.hub is not None
+        held = sum(one.ended is None for one in list(side.hub.all)) + len(side.hub.later)
+        if held + count > MOST_CLIENTS:
+            return f"{held} clients are there already, of at most {MOST_CLIENTS}"
+        side.hub.open(kind, count)
+        return f"{count} more: {kind}" if count > 1 else f"opened: {kind}"
+
+    return do
+
+
+def has(kind: Kind) -> Callable[["StageSide"], str]:
+    return lambda side: "" if kind in side.live.paths or kind == "ping" else f"this step has no {kind}"
+
+
+def backends(side: "StageSide") -> list[Uwsgi]:
+    """Those that the front's INI names; where it names none, the view chooses: all that speak uWSGI's protocol."""
+    assert side.stage is not None
+    text = side.stage.front.ini.read_text()
+    others = side.stage.processes[:-1]
+    named = [one for one in others if f"/{one.name}.sock" in text]
+    return named or [one for one in others if (one.run / f"{one.name}.sock").exists()] or others
+
+
+def no_backend(side: "StageSide") -> str:
+    return "" if len(side.variant.inis) > 1 else "this variant has no backend"
+
+
+def needs_log_in(side: "StageSide") -> str:
+    return "" if {"stream", "websocket"} & set(side.live.paths) else "this step has no login"
+
+
+def toggle_login(side: "StageSide") -> str:
+    side.set_logged_in(not side.logged_in)
+    return "new clients are logged in" if side.logged_in else "new clients are anonymous"
+
+
+def leave(side: "StageSide") -> str:
+    assert side.hub is not None
+    side.hub.leave()
+    return "all clients have closed, without a word"
+
+
+def toggle_reading(side: "StageSide") -> str:
+    assert side.hub is not None
+    reading = not side.hub.reading
+    side.hub.set_reading(reading)
+    return "the clients read again" if reading else "the clients have stopped reading"
+
+
+def kill_worker(side: "StageSide") -> str:
+    assert side.stage is not None
+    return kill_worker_of(side.stage.front)
+
+
+def kill_worker_of(server: Uwsgi) -> str:
+    """SIGKILL to its first worker, a child of the master that was started here."""
+    pid = next((worker.pid for worker in server.workers() if worker.pid in server.pids()), None)
+    if pid is None:
+        return f"{server.name} has no worker just now"
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    return f"killed: worker {pid} of {server.name}"
+
+
+def kill_backend(side: "StageSide") -> str:
+    alive = [one for one in backends(side) if one.status() is None]
+    if not alive:
+        return "no backend runs"
+    serving = {one.name: one.under_way for one in side.look.backends} if side.look else {}
+    return kill_worker_of(max(alive, key=lambda one: serving.get(one.name, 0)))
+
+
+def toggle_backend(side: "StageSide") -> str:
+    """Stop every backend that the front offloads to, or start them again."""
+    chosen = backends(side)
+    names = ", ".join(one.name for one in chosen)
+    alive = [one for one in chosen if one.status() is None]
+    for one in alive:
+        one.ask_to_stop()
+    for one in chosen:
+        one.stop()
+    if alive:
+        return f"stopped: {names}"
+    for one in chosen:
+        one.start()
+        one.wait_ready(Deadline(READY_S))
+    return f"started: {names}"
+
+
+def reload(side: "StageSide") -> str:
+    assert side.stage is not None
+    os.kill(side.stage.front.pid, signal.SIGHUP)
+    return f"SIGHUP to master {side.stage.front.pid}: it reloads"
+
+
+def restart(side: "StageSide") -> str:
+    side.restart()
+    return "started again" if side.stage else side.problem
+
+
+ACTIONS = (
+    Action("download", "Slow download", "d", opens("download"), has("download")),
+    Action("stream", "+1 stream", "1", opens("stream"), has("stream")),
+    Action("stream50", "+50", "5", opens("stream", 50), has("stream")),
+    Action("stream500", "+500", "0", opens("stream", 500), has("stream")),
+    Action("websocket", "WebSocket", "w", opens("websocket"), has("websocket")),
+    Action("ping", "Ping", "p", opens("ping")),
+    Action("login", "Log out", "g", toggle_login, needs_log_in),
+    Action("leave", "Leave", "l", leave),
+    Action("reading", "Stop reading", "a", toggle_reading),
+    Action("kill_worker", "Kill worker", "k", kill_worker),
+    Action("kill_backend", "Kill backend", "b", kill_backend, no_backend),
+    Action("stop_backend", "Stop backend", "c", toggle_backend, no_backend),
+    Action("reload", "Reload", "r", reload),
+    Action("restart", "Restart", "t", restart),
+)
+
+
+def find(name: str) -> Action:
+    """Raises UnknownNameError."""
+    known = [one.name for one in ACTIONS]
+    if name not in known:
+        raise UnknownNameError("action", name, known, nearest(name, known))
+    return ACTIONS[known.index(name)]

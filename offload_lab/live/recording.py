@@ -1,0 +1,124 @@
+"""What a live view has shown: saved as JSON, played again, drawn by `plots.timeline` like any other measurement."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from offload_lab.clients import Probe
+from offload_lab.errors import LabError
+from offload_lab.measure.model import Recording, Sample, Transfer
+
+Json = dict[str, Any]
+SCHEMA = 1
+PAGE = Path(__file__).parent
+OK = 200
+
+
+@dataclass(frozen=True)
+class LiveRecording:
+    about: Json
+    frames: Sequence[Json]
+
+    def to_json(self) -> Json:
+        return {"live": SCHEMA, "about": self.about, "frames": list(self.frames)}
+
+    def save(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(self.to_json(), separators=(",", ":")) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> "LiveRecording":
+        """Raises LabError for a file that is no recording of a live view of this schema."""
+        try:
+            data = json.loads(path.read_text())
+            if data["live"] != SCHEMA:
+                raise LabError(f"{path} has schema {data['live']}, this version reads {SCHEMA}; record it again")
+            for frame in data["frames"]:
+                frame["at"], frame["sides"][0]["text"]
+            if not data["frames"]:
+                raise ValueError("no frames")
+            return cls(data["about"], data["frames"])
+        except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+            raise LabError(f"{path} is no recording of a live view: {error!r}; save one with ./lab live") from error
+
+    def page(self) -> str:
+        """The replay as one page that needs nothing else, not even a server."""
+        data = json.dumps(self.to_json(), separators=(",", ":")).replace("<", "\\u003c")
+        style, script = ((PAGE / name).read_text() for name in ("live.css", "live.js"))
+        page = (PAGE / "page.html").read_text()
+        page = page.replace('<link rel="stylesheet" href="live.css">', f"<style>\n{style}</style>")
+        embedded = f'<script type="application/json" id="recording">{data}</script>\n<script>\n{script}</script>'
+        return page.replace('<script src="live.js"></script>', embedded)
+
+    def recordings(self) -> list[Recording]:
+        """One for each side, as the signature picture reads them."""
+        return [self._of_side(number, side) for number, side in enumerate(self.about["sides"])]
+
+    def _of_side(self, number: int, side: Json) -> Recording:
+        rows = [(frame["at"], frame["sides"][number]) for frame in self.frames]
+        start = rows[0][0]
+        probes = {row["number"]: row for _, one in rows for row in one["probes"]}
+        held = [at for at, one in rows if of_interest(one)]
+        began, ended = (held[0] - start, held[-1] - start) if held else (0.0, 0.0)
+        kinds = [kind for _, one in rows for kind in kinds_of(one)]
+        most = max(count_of_interest(one) for _, one in rows)
+        return Recording(
+            step=self.about["step"],
+            variant=side["title"].rpartition(" ")[2],
+            says=side["says"],
+            reference=number == len(self.about["sides"]) - 1,
+            engine="",
+            machine="",
+            taken="",
+            memory_is="not measured",
+            transfer=Transfer(
+                "", 0.0, began, ended, ended, 0.0, kind=kinds[0] if kinds else "stream", count=max(most, 1)
+            ),
+            bystanders=[
+                Probe(
+                    row["sent"] - start,
+                    row["answered"] - start if row["answered"] and row["status"] == OK else None,
+                    error=None if row["status"] in (0, OK) else str(row["status"]),
+                )
+                for row in probes.values()
+                if row["sent"] >= start
+            ],
+            samples=[sample(at - start, one) for at, one in rows],
+        )
+
+
+def places(side: Json) -> list[Json]:
+    """Everything that holds clients: workers, their lanes, backends."""
+    workers = side["workers"]
+    return [*workers, *(lane for worker in workers for lane in worker["lanes"]), *side["backends"]]
+
+
+def kinds_of(side: Json) -> list[str]:
+    return [token[1] for one in places(side) for token in one["tokens"] if token[1] not in ("bystander", "ping")]
+
+
+def count_of_interest(side: Json) -> int:
+    """Clients that stay: bystanders at a place are left out of its count."""
+    passing = sum(token[1] in ("bystander", "ping") for one in places(side) for token in one["tokens"])
+    return sum(int(one["n"]) for one in places(side)) - passing
+
+
+def of_interest(side: Json) -> bool:
+    return count_of_interest(side) > 0
+
+
+def sample(at: float, side: Json) -> Sample:
+    workers = [
+        {"pid": one["pid"], "front": True, "busy": one["busy"], "requests": 0, "offloaded": side["offloaded"]}
+        for one in side["workers"]
+    ]
+    holder = None
+    for worker in side["workers"]:
+        for lane in worker["lanes"]:
+            if lane["n"]:
+                holder = {"pid": worker["pid"], "fd": None, "tid": lane["tid"]}
+        if holder is None and any(token[1] not in ("bystander", "ping") for token in worker["tokens"]):
+            holder = {"pid": worker["pid"], "fd": None, "tid": worker["pid"]}
+    return Sample(at, workers, {}, holder, gap="" if side["workers"] else side["text"])

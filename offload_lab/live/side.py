@@ -1,0 +1,75 @@
+"""One side of the page: a front that is watched. What goes wrong is shown there, and does not end the view."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from offload_lab.errors import LabError
+from offload_lab.uwsgi.stats import read_stats
+
+from .actions import ACTIONS
+from .client import Client
+from .counters import Counters
+from .frame import side_frame
+from .reader import KernelLists
+from .watcher import Look, Watcher
+
+Json = dict[str, Any]
+NOT_OURS = {one.name: "this uWSGI is only watched" for one in ACTIONS}
+NO_CLIENTS: Mapping[int, Client] = {}
+
+
+class Side:
+    """A front that runs already, by its stats server: it is watched and nothing is done to it."""
+
+    def __init__(self, title: str, lists: KernelLists) -> None:
+        self.title = title
+        self.problem = ""  # why nothing is seen just now; empty while something is
+        self.counters = Counters()
+        self.look: Look | None = None
+        self.watcher: Watcher | None = Watcher(title, lambda: read_stats(title), lists)
+
+    def about(self) -> Json:
+        """What does not change."""
+        return {"title": self.title, "says": "watched, not started here", "lines": [], "actions": NOT_OURS}
+
+    def frame(self, start: float) -> Json:
+        """This moment; `start` is that of the view, on `time.monotonic`'s clock."""
+        now = time.monotonic()
+        if self.watcher is None:
+            return self.nothing(self.problem or "nothing runs", start)
+        try:
+            look = self.watcher.look()
+        except (OSError, LabError) as error:
+            return self.nothing(self.problem or f"it cannot be watched: {error}", start)
+        self.look = look
+        self.counters.update(look, now)
+        return {**side_frame(look, self.counters, self.clients(), now), **self.told_by_clients(start)}
+
+    def nothing(self, why: str, start: float) -> Json:
+        text = why[:1].upper() + why[1:]
+        return {
+            "text": text if text.endswith(("…", ".")) else f"{text}.",
+            "state": "bad",
+            "queue": {"n": 0, "left": 0, "tokens": [], "room": 0},
+            "workers": [],
+            "backends": [],
+            "held": 0,
+            "offloaded": 0,
+            "worker_bytes": self.counters.by_workers,
+            "thread_bytes": self.counters.by_threads,
+            **self.told_by_clients(start),
+        }
+
+    def clients(self) -> Mapping[int, Client]:
+        return NO_CLIENTS
+
+    def told_by_clients(self, start: float) -> Json:
+        """What only our own clients know."""
+        return {"probes": [], "wait_ms": None, "waiting": 0, "clients": {}, "message": "", "done": 0}
+
+    def submit(self, number: int, action: str) -> None:
+        """Nothing is done to what was not started here."""
+
+    def close(self) -> None:
+        """Nothing was started."""

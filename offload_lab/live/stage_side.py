@@ -1,0 +1,196 @@
+"""A side whose stage is started here, with clients and buttons. One thread of its own does what the buttons say."""
+
+import queue
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from functools import partial
+from http.client import HTTPException
+from typing import Any, cast
+
+from offload_lab.clients.session import Session
+from offload_lab.errors import LabError, ending
+from offload_lab.process.background import Background
+from offload_lab.stages.manifest import Live, Step, Variant
+from offload_lab.stages.stage import Stage
+from offload_lab.uwsgi.binary import Engine
+from offload_lab.uwsgi.server import Uwsgi
+
+from . import actions
+from .client import Client, Kind
+from .clients import Clients
+from .counters import Counters
+from .ini_lines import difference
+from .reader import KernelLists
+from .side import Side
+from .watcher import BackendPlace, Watcher
+
+Json = dict[str, Any]
+
+
+class StageSide(Side):
+    """`other`: the variant beside it, for the lines that differ. `tell` gets what belongs in the terminal, too."""
+
+    def __init__(
+        self,
+        step: Step,
+        variant: Variant,
+        other: Variant | None,
+        lists: KernelLists,
+        engine: Engine,
+        tell: Callable[[str], None],
+    ) -> None:
+        super().__init__(f"{step.number} {variant.name}", lists)
+        assert step.live is not None
+        self.step, self.variant, self.live = step, variant, step.live
+        self.stage: Stage | None = None
+        self.hub: Clients | None = None
+        self.watcher = None
+        self.problem, self.message, self.done = "starting …", "", 0
+        self.cookie, self.logged_in = "", True
+        self.lines = difference(step.folder / variant.inis[-1], step.folder / other.inis[-1] if other else None)
+        self._lists, self._engine, self._tell = lists, engine, tell
+        self._probes_sent: dict[int, Json] = {}
+        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._exits = ExitStack()
+        self._thread = Background(f"the buttons of {self.title}", self._work, lambda: self._jobs.put(None))
+        self._jobs.put(self._start)
+        self._thread.__enter__()
+
+    def about(self) -> Json:
+        said = {one.name: one.missing(self) for one in actions.ACTIONS}
+        return {"title": self.title, "says": self.variant.says, "lines": self.lines, "actions": said}
+
+    def submit(self, number: int, action: str) -> None:
+        self._jobs.put(partial(self._act, number, action))
+
+    def close(self) -> None:
+        self._thread.end()
+        self._exits.close()
+
+    # --- in the thread of the buttons
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            job()
+
+    def _start(self) -> None:
+        try:
+            with ExitStack() as exits:
+                self.stage = exits.enter_context(Stage(self.step, self.variant.name, engine=self._engine))
+                self.cookie = self._log_in(self.stage) if needs_login(self.live) else ""
+                paths = cast(dict[Kind, str], self.live.paths)
+                self.hub = exits.enter_context(Clients(self.stage.port, paths, self._cookie()))
+                self._watch(self.stage)
+                self._exits = exits.pop_all()
+            self.problem = ""
+        except (LabError, OSError, HTTPException) as error:
+            self.stage = self.hub = self.watcher = None
+            self.problem = f"it did not start: {error}"
+            self._tell(f"{self.title}: {self.problem}")
+
+    def _watch(self, stage: Stage) -> None:
+        places = [BackendPlace(one.name, one.stats, partial(master_of, one)) for one in stage.processes[:-1]]
+        self.watcher = Watcher(stage.front.name, stage.front.stats, self._lists, places)
+
+    def _log_in(self, stage: Stage) -> str:
+        session = Session(stage.port)
+        session.log_in()
+        return session.cookie
+
+    def _cookie(self) -> str:
+        return self.cookie if self.logged_in else ""
+
+    def _act(self, number: int, action: str) -> None:
+        try:
+            found = actions.find(action)
+            if self.stage is None and action != "restart":
+                self.message = f"{found.label}: nothing runs; restart it"
+            else:
+                self.message = found.missing(self) or found.do(self)
+        except (LabError, OSError) as error:
+            self.message = f"{action}: {error}"
+        self.done = number
+
+    def restart(self) -> None:
+        self.problem = "starting again …"
+        self.watcher = None
+        self._exits.close()
+        self.counters = Counters()
+        self._probes_sent.clear()
+        self._start()
+
+    def set_logged_in(self, logged_in: bool) -> None:
+        self.logged_in = logged_in
+        if self.hub:
+            self.hub.cookie = self._cookie()
+
+    # --- for the page
+
+    def clients(self) -> Mapping[int, Client]:
+        return dict(self.hub.by_port) if self.hub else {}
+
+    def nothing(self, why: str, start: float) -> Json:
+        """Says that the front has ended, where it has."""
+        if self.stage and not self.problem and (status := self.stage.front.status()) is not None:
+            why = f"the front {self.stage.front.name} {ending(status)}; restart it"
+        return super().nothing(why, start)
+
+    def told_by_clients(self, start: float) -> Json:
+        every = list(self.hub.all) if self.hub else []
+        bystanders = [one for one in every if one.bystander]
+        waiting = [one for one in bystanders if one.ended is None]
+        answered = next((one for one in reversed(bystanders) if one.ended is not None and one.status), None)
+        now = time.monotonic()
+        wait_s = now - waiting[0].began if waiting and now - waiting[0].began > 0.2 else None
+        if wait_s is None and answered and answered.ended:
+            wait_s = answered.ended - answered.began
+        own = [one for one in every if not one.bystander]
+        return {
+            "probes": self._news_of(bystanders, start),
+            "wait_ms": None if wait_s is None else round(wait_s * 1000, 1),
+            "waiting": len(waiting),
+            "clients": summary(own, len(self.hub.later) if self.hub else 0),
+            "message": self.message,
+            "done": self.done,
+            "logged_in": self.logged_in,
+            "reading": self.hub.reading if self.hub else True,
+        }
+
+    def _news_of(self, bystanders: list[Client], start: float) -> list[Json]:
+        """Those that are new, and those that were answered since the last frame."""
+        news = []
+        for one in bystanders[-200:]:
+            row = {
+                "number": one.number,
+                "sent": round(one.began - start, 3),
+                "answered": None if one.ended is None else round(one.ended - start, 3),
+                "status": one.status,
+            }
+            if self._probes_sent.get(one.number) != row:
+                self._probes_sent[one.number] = row
+                news.append(row)
+        return news
+
+
+def needs_login(live: Live) -> bool:
+    return "stream" in live.paths or "websocket" in live.paths
+
+
+def master_of(process: Uwsgi) -> int:
+    return process.pid if process.status() is None else 0
+
+
+def summary(clients: list[Client], later: int) -> Json:
+    """What our clients say: how many wait, are open, were refused or ended, and what the last one got."""
+    last = next((one for one in reversed(clients) if one.status or one.error), None)
+    got = f"{last.name}: {last.error or last.status}" if last else ""
+    return {
+        "later": later,
+        "waiting": sum(one.waits for one in clients),
+        "open": sum(one.ended is None and one.status in (101, 200) for one in clients),
+        "refused": sum(one.status >= 300 for one in clients),
+        "ended": sum(one.ended is not None and one.status in (101, 200) for one in clients),
+        "failed": sum(one.ended is not None and not one.status and not one.left for one in clients),
+        "last": got,
+    }

@@ -1,0 +1,107 @@
+"""One front and its backends, looked at often."""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from offload_lab.inspect import Snapshot
+from offload_lab.inspect.kernel_sockets import Socket, is_at, open_sockets
+from offload_lab.inspect.observe import look_at
+
+from .reader import KernelLists, QuickReader, bytes_written, children
+
+Stats = Callable[[], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A server behind the front. `under_way`: connections that it has accepted, of at most `cores`; `pid` is 0 where it
+    does not run."""
+
+    name: str
+    pid: int
+    under_way: int = 0
+    cores: int = 0
+
+
+@dataclass(frozen=True)
+class Look:
+    """One moment. `written`: bytes by thread since its start; `passed`: the backend's name by the address of a client
+    whose socket the front has passed to it."""
+
+    snapshot: Snapshot
+    written: dict[int, int] = field(default_factory=dict)
+    backends: tuple[Backend, ...] = ()
+    passed: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class BackendPlace:
+    """What is known of a backend before it is looked at: its stats are large, so they are read once for each worker."""
+
+    name: str
+    stats: Stats
+    master: Callable[[], int]  # its process id, 0 while it does not run
+    sockets: tuple[str, ...] = ()
+    cores: int = 0
+    workers: list[int] = field(default_factory=list)
+
+    def refresh(self) -> bool:
+        """Whether it runs."""
+        master = self.master()
+        alive = children(master) if master else []
+        if not alive or not set(self.workers) <= set(alive) or not self.workers:
+            self.workers = []
+            with suppress(OSError):
+                stats = self.stats()
+                self.workers = [row["pid"] for row in stats["workers"] if row["pid"]]
+                self.cores = sum(len(row["cores"]) for row in stats["workers"])
+                self.sockets = tuple(row["name"] for row in stats["sockets"])
+        return bool(self.workers)
+
+
+class Watcher:
+    """Looks at a front whose stats are what `stats` gives. Raises OSError or LabError where they cannot be read."""
+
+    def __init__(self, name: str, stats: Stats, lists: KernelLists, backends: Sequence[BackendPlace] = ()) -> None:
+        self._name, self._stats, self._lists, self._places = name, stats, lists, list(backends)
+        self._reader = QuickReader(lists, set())
+
+    def look(self) -> Look:
+        stats = self._stats()
+        ports = (row["name"].rpartition(":")[2] for row in stats["sockets"])
+        self._reader.ports = {int(port) for port in ports if port.isdigit()}
+        server, connections = look_at(stats, self._name, reader=self._reader)
+        snapshot = Snapshot("", "", (server,), tuple(connections))
+        written = {tid: count for worker in server.workers for tid, count in bytes_written(worker.pid).items()}
+        running = [(place, place.refresh()) for place in self._places]
+        paths = {name for place, _ in running for name in place.sockets}
+        unix = self._lists.unix(paths, set()) if paths else []
+        orphans = any(one.accepted and one.pid is None for one in connections)
+        passed = self._passed([place for place, runs in running if runs]) if orphans else {}
+        backends = tuple(
+            Backend(
+                place.name,
+                place.workers[0] if runs else 0,
+                sum(is_from_front(one, place) for one in unix) + sum(name == place.name for name in passed.values()),
+                place.cores,
+            )
+            for place, runs in running
+        )
+        return Look(snapshot, written, backends, passed)
+
+    def _passed(self, places: Sequence[BackendPlace]) -> dict[str, str]:
+        """Connections at the front's port that a backend's worker has open."""
+        owners = {
+            inode: place.name
+            for place in places
+            for pid in place.workers
+            for inode in (open_sockets(pid) or {}).values()
+        }
+        found = self._lists.tcp(self._reader.ports, set())
+        return {one.remote: owners[one.inode] for one in found if one.inode in owners}
+
+
+def is_from_front(one: Socket, place: BackendPlace) -> bool:
+    return one.state == "open" and one.accepted and any(is_at(one, name) for name in place.sockets)

@@ -1,0 +1,100 @@
+"""The live view in Chromium: what it shows is what `./lab explain` says, whatever button was pressed before."""
+
+import random
+from importlib.util import find_spec
+
+import psutil
+import pytest
+
+from offload_lab.errors import MissingDependencyError
+from offload_lab.process.polling import wait_for
+from offload_lab.stages import manifest
+from offload_lab.testing import require, require_linux, require_program
+from offload_lab.timeouts import scaled
+from offload_lab.uwsgi import binary
+
+from .live_page import ARGUMENTS, WITHIN_S, live_page
+
+STEPS = ["01_file_wrapper", "03_sse_offload", "04_websocket", "05_uwsgi_api", "06_shared_state"]
+SEQUENCES, PRESSES = 4, 10  # of each step: 20 sequences in all
+
+
+@pytest.fixture(scope="module")
+def browser():
+    require_linux("which thread holds a connection")
+    require(find_spec("playwright") is not None, "Playwright", "./lab install test")
+    chromium = require_program("chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        context = browser.new_context()
+        context.set_default_timeout(scaled(WITHIN_S) * 1000)
+        yield context
+        context.close()
+        browser.close()
+
+
+@pytest.fixture
+def engine():
+    """The built uWSGI where there is one: step 05 shows more with it."""
+    try:
+        return binary.find("built")
+    except MissingDependencyError:
+        return binary.find()
+
+
+def need_programs(step):
+    for variant in manifest.find(step).variants:
+        for name in variant.programs:
+            require_program(name)
+
+
+def wait_until_gone(pids):
+    wait_for(lambda: not any(psutil.pid_exists(pid) for pid in pids), WITHIN_S, "no process is left")
+
+
+@pytest.mark.full
+@pytest.mark.timeout(scaled(600))
+@pytest.mark.parametrize("step", STEPS)
+def test_each_button_leads_to_what_explain_says(browser, engine, step):
+    need_programs(step)
+    with live_page(browser, step, engine=engine) as live:
+        live.wait_until_it_agrees()
+        for name in live.buttons():
+            if name != "stream500":
+                live.press(name)
+                if name == "stop_backend":
+                    live.page.wait_for_selector(".backend.down")
+                    live.press(name)  # again, so that explain has all servers to ask
+                live.wait_until_it_agrees()
+    wait_until_gone(live.pids)
+
+
+@pytest.mark.full
+@pytest.mark.timeout(scaled(900))
+@pytest.mark.parametrize("step", STEPS)
+def test_no_sequence_of_buttons_makes_it_say_something_else(browser, engine, step):
+    need_programs(step)
+    dice = random.Random(step)  # noqa: S311 (no secret)
+    with live_page(browser, step, engine=engine) as live:
+        names = [name for name in live.buttons() if name not in ("stream500", "stop_backend")]
+        for _ in range(SEQUENCES):
+            for name in dice.choices(names, k=PRESSES):
+                live.press(name)
+            live.wait_until_it_agrees()
+    wait_until_gone(live.pids)
+
+
+def test_a_slow_download_blocks_one_side_and_not_the_other(browser):
+    with live_page(browser, "01_file_wrapper") as live:
+        live.press("download")
+        live.page.wait_for_selector(".side.bad .worker.stuck .token.download")
+        live.page.wait_for_selector(".side.good .lane .token.download")
+        live.wait_shown(lambda sides: sides[0]["queue"] >= 2 and sides[1]["queue"] == 0, "bystanders wait on one side")
+        text = live.page.locator(".sentence .text").all_inner_texts()
+        assert "has been sending to the client" in text[0]
+        assert "because no offload thread exists" in text[0]
+        assert "is idle. Offload thread 1 serves 1 download." in text[1]
+        live.remember()
+    wait_until_gone(live.pids)

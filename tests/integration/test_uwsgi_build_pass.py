@@ -1,0 +1,247 @@
+"""uwsgi_build/patches, `passuwsgi`: an offload thread passes the client's socket to the backend.
+
+First the front with the test as backend, then the backend with the test as front, then both together.
+"""
+
+import os
+import socket
+
+import pytest
+
+from offload_lab.clients.session import Session
+from offload_lab.clients.sse import SseClient, request_bytes
+from offload_lab.clients.websocket import WebSocketClient
+from offload_lab.errors import ProcessDiedError
+from offload_lab.process.polling import wait_for
+from offload_lab.stages.stage import Stage
+from offload_lab.timeouts import scaled
+from offload_lab.uwsgi.protocol import connect, packet
+
+from .conftest import EVENT, HEADERS, TIMEOUT_S, find, receive, receives_text, running_front
+
+pytestmark = pytest.mark.full
+
+PASS = ["--route", "^/subscribe passuwsgi:{run}/sse.sock,0,0"]
+MANY = 50
+
+
+def descriptors(process):
+    """The number of descriptors of its worker."""
+    return len(os.listdir(f"/proc/{process.workers()[0].pid}/fd"))
+
+
+def variables(backend):
+    """The request up to its last byte; a descriptor that comes with an earlier byte is lost."""
+    size = int.from_bytes(receive(backend, 4)[1:3], "little")
+    return receive(backend, size - 1)
+
+
+def passed(backend):
+    """The client's socket, which comes with the last byte."""
+    byte, descriptors, *_ = socket.recv_fds(backend, 9, 2)
+    assert len(byte) == len(descriptors) == 1
+    return socket.socket(fileno=descriptors[0])
+
+
+def test_the_socket_comes_with_the_last_byte_and_outlives_the_front():
+    with running_front("built", *PASS) as front:
+        before = descriptors(front.server)
+        client, backend = front.request(), front.accept()
+        assert b"/subscribe" in variables(backend)
+        with passed(backend) as passed_socket:
+            assert backend.recv(1) == b"", "the front closes its connection"
+            wait_for(lambda: descriptors(front.server) == before, TIMEOUT_S, "a front without the client")
+            assert front.answers()
+            passed_socket.sendall(HEADERS)
+            assert receive(client, len(HEADERS)) == HEADERS
+            front.server.stop()
+            passed_socket.sendall(EVENT)
+            assert receive(client, len(EVENT)) == EVENT
+        assert receive(client) == b"", "no other process holds the socket"
+
+
+def test_a_long_request_comes_whole_before_its_socket():
+    with running_front("built", *PASS) as front, socket.create_connection(("127.0.0.1", front.server.port)) as client:
+        long = os.urandom(6 * 1024).hex()
+        client.sendall(request_bytes(front.server.port, "/subscribe", cookie=f"{long};"))
+        backend = front.accept()
+        assert long.encode() in variables(backend)
+        passed(backend).close()
+
+
+def post(front, *with_headers):
+    """A client that has announced a body of ten bytes."""
+    client = front.exits.enter_context(socket.create_connection(("127.0.0.1", front.server.port), scaled(TIMEOUT_S)))
+    client.sendall(
+        b"\r\n".join([b"POST /subscribe HTTP/1.1", b"Host: front", b"Content-Length: 10", b"", *with_headers])
+    )
+    return client
+
+
+def test_a_client_that_has_begun_its_body_is_proxied():
+    with running_front("built", *PASS) as front:
+        client, backend = post(front, b"01234"), front.accept()
+        variables(backend)
+        last, descriptors, *_ = socket.recv_fds(backend, 1, 2)
+        assert (len(last), descriptors) == (1, [])
+        assert receive(backend, 5) == b"01234"
+        client.sendall(b"56789")
+        assert receive(backend, 5) == b"56789"
+        backend.sendall(HEADERS)
+        assert receive(client, len(HEADERS)) == HEADERS
+
+
+def test_a_body_not_begun_is_read_by_the_backend():
+    with running_front("built", *PASS) as front:
+        client, backend = post(front, b""), front.accept()
+        variables(backend)
+        with passed(backend) as passed_socket:
+            client.sendall(b"0123456789")
+            assert receive(passed_socket, 10) == b"0123456789"
+
+
+def test_an_address_that_is_no_unix_socket_is_refused_at_the_start():
+    refusal = r"only a unix socket can take them: 127\.0\.0\.1:9,0,0"
+    with (
+        pytest.raises(ProcessDiedError, match=refusal),
+        running_front("built", "--route", "^/ passuwsgi:127.0.0.1:9,0,0"),
+    ):
+        pass
+
+
+def test_a_variable_address_that_is_no_unix_socket_is_proxied_to():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(scaled(TIMEOUT_S))
+        host, port = listener.getsockname()
+        actions = [f"addvar:BACKEND={host}:{port}", "passuwsgi:${{BACKEND}},0,0"]
+        with running_front("built", *(f"--route=^/subscribe {action}" for action in actions)) as front:
+            client, backend = front.request(), front.exits.enter_context(listener.accept()[0])
+            assert b"/subscribe" in variables(backend)
+            backend.sendall(HEADERS)
+            assert receive(client, len(HEADERS)) == HEADERS
+
+
+def test_a_stock_uwsgi_does_not_start_with_it():
+    with pytest.raises(ProcessDiedError, match=r"unable to register route .*passuwsgi"), running_front("wheel", *PASS):
+        pass
+
+
+class Passing(Stage):
+    """A step with `passuwsgi` in place of its offloading route."""
+
+    def __init__(self, step, variant, listener, variable, **placeholders):
+        actions = ["disableheaders:", f"passuwsgi:%(run)/{listener},0,0"]
+        routes = [f"--response-route-if-not=empty:${{{variable}}} {action}" for action in actions]
+        super().__init__(
+            step, variant, engine=find("built"), placeholders={"tick_s": "0.1", **placeholders}, options=routes
+        )
+
+    def __enter__(self):
+        super().__enter__()
+        self.ada = Session(self.port)
+        self.ada.log_in()
+        self.backend = self.processes[0]
+        self.idle = descriptors(self.backend)
+        return self
+
+    def subscribe(self, *headers):
+        return SseClient(self.port, cookie=self.ada.cookie, headers=headers, timeout_s=TIMEOUT_S)
+
+    def has_closed_all(self):
+        wait_for(lambda: descriptors(self.backend) == self.idle, TIMEOUT_S, "the backend without client sockets")
+
+    def serve(self, more, before):
+        """Wait until the backend has finished `more` requests."""
+        wait_for(lambda: self.served() == before + more, TIMEOUT_S, f"{more} requests finished by the backend")
+
+    def served(self):
+        [worker] = self.backend.workers()
+        return worker.requests
+
+
+def passing_stage():
+    return Passing("03_sse_offload", "header", "sse.sock", "X_OFFLOAD", heartbeat_s="0.1")
+
+
+@pytest.fixture(scope="module")
+def stage():
+    with passing_stage() as stage:
+        yield stage
+
+
+@pytest.fixture
+def backend(stage):
+    """A connection to the backend, as a front opens it."""
+    with connect(stage.run / "sse.sock") as backend:
+        yield backend
+
+
+REQUEST = packet({"REQUEST_METHOD": "GET", "PATH_INFO": "/subscribe", "X_OFFLOAD": "ada"})
+
+
+def pass_socket(backend, *sockets):
+    """The request in pieces, then its last byte, and `sockets` with it."""
+    for piece in (REQUEST[:2], REQUEST[2:9], REQUEST[9:-1]):
+        backend.sendall(piece)
+    socket.send_fds(backend, [REQUEST[-1:]], [each.fileno() for each in sockets])
+
+
+def test_of_two_sockets_the_backend_keeps_the_first(stage, backend):
+    (client, passed_socket), (bystander, other) = socket.socketpair(), socket.socketpair()
+    with client, bystander:
+        with passed_socket, other:
+            pass_socket(backend, passed_socket, other)
+        assert b"ticket" in receive(client, 400)
+        bystander.settimeout(scaled(TIMEOUT_S))
+        assert bystander.recv(1) == b"", "the backend closed the second one"
+        assert b"ticket" in receive(client, 400), "while the first one's stream goes on"
+    backend.close()
+    stage.has_closed_all()
+
+
+def test_a_client_gone_on_arrival_leaves_no_descriptor(stage):
+    before = stage.served()
+    for _ in range(MANY):
+        client, passed_socket = socket.socketpair()
+        with connect(stage.run / "sse.sock") as backend, passed_socket:
+            client.close()
+            pass_socket(backend, passed_socket)
+    stage.serve(MANY, before)
+    stage.has_closed_all()
+
+
+def test_a_client_that_leaves_at_once_leaves_no_descriptor(stage):
+    before = stage.served()
+    for _ in range(MANY):
+        with socket.create_connection(("127.0.0.1", stage.port), scaled(TIMEOUT_S)) as client:
+            client.sendall(request_bytes(stage.port, "/subscribe", stage.ada.cookie))
+    stage.serve(MANY, before)
+    stage.has_closed_all()
+
+
+def test_a_long_request_reaches_the_backend(stage):
+    with stage.subscribe(("X-Long", "x" * 12 * 1024)) as ada:
+        assert ada.next().type == "ticket"
+    stage.has_closed_all()
+
+
+def test_a_stream_outlives_its_front():
+    with passing_stage() as stage, stage.subscribe() as ada:
+        assert ada.head.status == 200
+        ada.next()
+        stage.front.stop()
+        ada.read()  # what was already sent
+        received = len(ada.events)
+        while len(ada.events) == received:
+            assert ada.read(), "the stream goes on"
+        ada.close()
+        stage.has_closed_all()
+
+
+def test_a_websocket_is_passed_as_well():
+    with Passing("04_websocket", "offload", "board.sock", "OFFLOAD_VISITOR") as stage:
+        with WebSocketClient(stage.port, headers={"Cookie": stage.ada.cookie}, timeout_s=TIMEOUT_S) as ada:
+            stage.front.stop()
+            ada.say("still connected?")
+            assert receives_text(ada, "still connected?")
+        stage.has_closed_all()

@@ -1,0 +1,254 @@
+"""The live view without a process: sentences, frames, rates, lines of INI, recordings, and who gets the page."""
+
+import http.client
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from offload_lab.errors import LabError
+from offload_lab.inspect.snapshot import Connection, Request, Server, Snapshot, Wait, Worker
+from offload_lab.live.client import Client
+from offload_lab.live.counters import Counters
+from offload_lab.live.frame import NAMED, side_frame
+from offload_lab.live.ini_lines import difference
+from offload_lab.live.recording import LiveRecording
+from offload_lab.live.sentence import Held, sentence
+from offload_lab.live.server import Server as PageServer
+from offload_lab.live.side import Side
+from offload_lab.live.view import View
+from offload_lab.live.watcher import Backend, Look
+from offload_lab.plots.timeline import signature
+from offload_lab.stages import manifest
+
+IDLE = Worker(10, busy=False, offload_tids=(11, 12), offloaded=3)
+STUCK = Worker(10, busy=True, wait=Wait("read", "backend"), requests=(Request("GET", "/subscribe", 3),))
+
+
+def front(*workers, **how):
+    return Server("front", "http://127.0.0.1:9090", workers, **how)
+
+
+def connection(port, tid, **how):
+    return Connection(f"127.0.0.1:{port}", 10, tid, accepted=True, **how)
+
+
+def client(port, kind="stream", **how):
+    return Client(port, kind, began=0.0, unsent=b"", port=port, **how)
+
+
+def look(*connections, worker=IDLE, **how):
+    return Look(Snapshot("", "", (front(worker, hands_over=True),), connections), **how)
+
+
+def frame_of(seen, *clients, at=10.0):
+    counters = Counters()
+    counters.update(seen, at)
+    return side_frame(seen, counters, {one.port: one for one in clients}, at)
+
+
+# --- the sentence
+
+
+def test_an_idle_worker_and_what_a_thread_serves():
+    held = [Held("Offload thread 1", []), Held("Offload thread 2", ["stream"] * 3)]
+    said = sentence(front(IDLE, hands_over=True), {}, held, [], 0)
+    assert said.text == "Worker 10 is idle. Offload thread 2 serves 3 streams."
+    assert said.state == "good"
+
+
+def test_several_threads_are_told_together():
+    held = [Held("Offload thread 1", ["stream"]), Held("Offload thread 2", ["stream", "websocket"])]
+    said = sentence(front(IDLE, hands_over=True), {}, held, [], 0)
+    assert said.text == "Worker 10 is idle. 2 offload threads serve 2 streams and 1 WebSocket."
+
+
+def test_a_worker_that_carries_is_told_with_the_reason():
+    said = sentence(front(STUCK), {10: 3.2}, [], [], 5)
+    assert said.text == (
+        "Worker 10 has been reading from the backend for 3 s because no offload thread exists. 5 bystanders wait."
+    )
+    assert said.state == "bad"
+
+
+def test_a_request_in_passing_is_no_alarm():
+    assert sentence(front(STUCK), {10: 0.4}, [], [], 0).state == "good"
+
+
+def test_a_backend_that_is_down_is_an_alarm():
+    said = sentence(front(IDLE, hands_over=True), {}, [], ["sse"], 0)
+    assert (said.text, said.state) == ("Worker 10 is idle. The backend sse does not run.", "bad")
+
+
+# --- the frame
+
+
+def test_each_client_is_where_its_connection_is():
+    frame = frame_of(
+        look(connection(1, 11), connection(2, 12), connection(3, 10), Connection("127.0.0.1:4")),
+        *(client(port) for port in (1, 2, 3, 4)),
+    )
+    [worker] = frame["workers"]
+    assert [lane["tokens"] for lane in worker["lanes"]] == [[("S1", "stream", 0)], [("S2", "stream", 0)]]
+    assert worker["tokens"] == [("S3", "stream", 0)]
+    assert frame["queue"]["tokens"] == [("S4", "stream", 0)]
+    assert (frame["held"], frame["offloaded"]) == (3, 3)
+
+
+def test_a_passed_socket_is_at_the_backend():
+    seen = look(
+        Connection("127.0.0.1:1", accepted=True),
+        backends=(Backend("sse", 20, 1, 2500),),
+        passed={"127.0.0.1:1": "sse"},
+    )
+    frame = frame_of(seen, client(1))
+    assert frame["backends"][0]["tokens"] == [("S1", "stream", 0)]
+    assert "The backend sse, with the passed socket, serves 1 stream." in frame["text"]
+
+
+def test_many_clients_are_a_count():
+    frame = frame_of(look(*(connection(port, 11) for port in range(500))))
+    lane = frame["workers"][0]["lanes"][0]
+    assert (lane["n"], len(lane["tokens"])) == (500, NAMED)
+
+
+def test_who_left_unnoticed_still_holds():
+    lane = frame_of(look(connection(1, 11, left=True)), client(1))["workers"][0]["lanes"][0]
+    assert (lane["n"], lane["left"], lane["tokens"]) == (1, 1, [("S1", "stream", 1)])
+
+
+def test_a_client_that_is_not_ours_is_its_address():
+    lane = frame_of(look(connection(7, 11)))["workers"][0]["lanes"][0]
+    assert lane["tokens"] == [("127.0.0.1:7", "other", 0)]
+
+
+# --- rates and totals
+
+
+def test_bytes_are_counted_by_workers_and_by_threads():
+    counters = Counters()
+    counters.update(look(written={10: 100, 11: 1000}), 1.0)
+    counters.update(look(written={10: 150, 11: 3000}), 2.0)
+    assert (counters.by_workers, counters.by_threads) == (50, 2000)
+    assert counters.rates[11] == 1000  # smoothed
+
+
+def test_a_worker_that_answers_one_after_another_is_not_stuck():
+    busy = Worker(10, busy=True, requests=(Request("GET", "/ping", 0),))
+    counters = Counters()
+    for at in (1.0, 2.0, 3.0, 9.0):
+        counters.update(look(worker=busy), at)
+    assert 9.0 - counters.busy_since[10] == 1.0  # uWSGI tells whole seconds
+
+
+def test_a_worker_with_one_request_is_busy_since_then():
+    counters = Counters()
+    for at, since in ((1.0, 0), (2.0, 1), (9.0, 8)):
+        counters.update(look(worker=Worker(10, busy=True, requests=(Request("GET", "/file", since),))), at)
+    assert 9.0 - counters.busy_since[10] == 8.0
+
+
+# --- the lines of INI
+
+
+def test_the_line_that_makes_the_difference_comes_first():
+    step = manifest.find("01")
+    lines = difference(step.folder / "offload.ini", step.folder / "file_wrapper.ini")
+    assert (lines[0]["text"], lines[0]["missing"]) == ("offload-threads = 1", False)
+    lines = difference(step.folder / "file_wrapper.ini", step.folder / "offload.ini")
+    assert (lines[0]["text"], lines[0]["missing"]) == ("offload-threads = 1", True)
+
+
+def test_of_a_route_the_action_is_told():
+    step = manifest.find("03")
+    lines = difference(step.folder / "header.ini", step.folder / "blocking.ini")
+    assert lines[0]["short"] == "response-route… uwsgi:sse.sock,0,0"
+
+
+# --- recordings
+
+
+def recorded():
+    side = {"message": "", "clients": {}, "done": 0, "wait_ms": 1.0, "waiting": 0}
+    probe = {"number": 1, "sent": 0.5, "answered": 0.6, "status": 200}
+    moments = [frame_of(look()), frame_of(look(connection(1, 11)), client(1)), frame_of(look())]
+    frames = [
+        {"n": at + 1, "at": float(at), "cost_percent": 1.0, "sides": [{**one, **side, "probes": [probe] if at else []}]}
+        for at, one in enumerate(moments)
+    ]
+    about = {"step": "03_sse_offload", "title": "", "window_s": 30, "actions": []}
+    sides = [{"title": "03 header", "says": "</script><b>", "lines": [], "actions": {}}]
+    return LiveRecording({**about, "sides": sides}, json.loads(json.dumps(frames)))
+
+
+def test_what_was_saved_comes_back(tmp_path):
+    recorded().save(tmp_path / "new" / "live.json")
+    assert LiveRecording.load(tmp_path / "new" / "live.json") == recorded()
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"live": 1, "about": {}, "frames": []}', '{"live": 99}'])
+def test_a_file_that_is_no_recording_is_named(tmp_path, text):
+    path = tmp_path / "live.json"
+    path.write_text(text)
+    with pytest.raises(LabError, match=r"live\.json"):
+        LiveRecording.load(path)
+
+
+def test_the_signature_picture_draws_it():
+    [recording] = recorded().recordings()
+    assert (recording.variant, recording.transfer.began, recording.transfer.count) == ("header", 1.0, 1)
+    assert [one.sent for one in recording.bystanders] == [0.5]
+    assert recording.samples[1].holder == {"pid": 10, "fd": None, "tid": 11}
+    assert signature([recording]).axes
+
+
+def test_the_page_holds_the_recording_and_nothing_of_it_is_markup():
+    page = recorded().page()
+    assert "</script><b>" not in page
+    assert "\\u003c/script>\\u003cb>" in page
+    assert 'src="' not in page
+    assert 'href="' not in page
+
+
+# --- the page's server
+
+
+@pytest.fixture
+def served():
+    side = SimpleNamespace(
+        frame=lambda start: {"text": "all is well"},
+        about=dict,
+        submit=lambda number, action: None,
+        close=lambda: None,
+    )
+    assert set(vars(side)) <= set(dir(Side))
+    with View("03_sse_offload", "", [side]) as view, PageServer(view) as server:
+        yield server
+
+
+def ask(server, path, method="GET", body=None, host=None, **headers):
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=30)
+    headers = {"Host": host or f"127.0.0.1:{server.server_port}", **headers}
+    connection.request(method, path, body, headers)
+    answer = connection.getresponse()
+    found = answer.status, answer.read() if "event-stream" not in answer.headers["Content-Type"] else b""
+    connection.close()
+    return found
+
+
+def test_the_page_is_for_who_knows_the_token(served):
+    assert ask(served, f"/{served.token}/")[0] == 200
+    assert ask(served, f"/{served.token}/recording")[0] == 200
+    for path in ("/", "/page.html", f"/{served.token}", f"/{served.token}x/", f"/{served.token}/../view.py", "/%ff/"):
+        assert ask(served, path)[0] == 404
+    assert ask(served, f"/{served.token}/", host="evil.example:80")[0] == 404
+
+
+def test_an_order_needs_the_token_json_and_a_known_action(served):
+    order = json.dumps({"action": "ping"})
+    is_json = {"Content-Type": "application/json"}
+    assert ask(served, f"/{served.token}/act", "POST", order, **is_json)[0] == 200
+    assert ask(served, "/x/act", "POST", order, **is_json)[0] == 404
+    assert ask(served, f"/{served.token}/act", "POST", order, **{"Content-Type": "text/plain"})[0] == 400
+    for wrong in ('{"action": "rm"}', "{}", "[]", "no json", json.dumps({"action": "x" * 2000})):
+        assert ask(served, f"/{served.token}/act", "POST", wrong, **is_json)[0] == 400
