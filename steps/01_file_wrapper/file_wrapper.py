@@ -11,6 +11,6 @@ def application(environ, start_response):
     start_response(
         "200 OK", [("Content-Type", "application/octet-stream"), ("Content-Length", str(BIG.stat().st_size))]
     )
-    # >>> handover
+    # >>> file_wrapper
     return environ["wsgi.file_wrapper"](BIG.open("rb"))
     # <<<

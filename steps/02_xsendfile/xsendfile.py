@@ -23,7 +23,7 @@ def asked_name(environ):
 
 def allowed(name):
     """The real path of the regular file `name` in SERVED, else None. `name` is the client's: it may be anything."""
-    # >>> gate
+    # >>> confine
     try:
         path = os.path.realpath(SERVED / name, strict=True)  # follows links; an absolute `name` replaces SERVED
         mode = os.stat(path).st_mode

@@ -29,7 +29,7 @@ def parcel(tmp_path):
     return tmp_path
 
 
-def test_task_belt(parcel):
+def test_task_offload_threads(parcel):
     """The belt alone, with a file that never meets the app."""
     with Stage(STEP, "offload", placeholders={"mib": "1"}, options=["--check-static", str(parcel)]) as stage:
         expect("GET /parcel, a file that needs no app", who_sends(stage, "/parcel"), "an offload thread")
@@ -43,7 +43,7 @@ def test_task_app():
         expect("GET /file (64 MiB) and looked at the memory of the worker", got, "a few MiB")
 
 
-def test_task_handover():
+def test_task_file_wrapper():
     """The app alone, in the INI without a belt: the test brings its own."""
     with Stage(STEP, "file_wrapper", options=["--offload-threads", "1"]) as stage:
         expect("GET /file beside an idle offload thread", who_sends(stage, "/file"), "an offload thread")

@@ -58,7 +58,7 @@ def path_is(stage, told):
     return told.replace(f"{stage.run}/", "") if told else "nothing"
 
 
-def test_task_slip(other_app):
+def test_task_pull_header(other_app):
     with stage_of(other_app, options=ROUTES_OFF) as stage:
         answer = fetch(stage.port, "/file")
         kept, shown = (path_is(stage, answer.headers[name]) for name in ("X-Told", "X-Sendfile"))
@@ -67,7 +67,7 @@ def test_task_slip(other_app):
         expect(f"{called}: the header X-Sendfile that the client sees", shown, "nothing")
 
 
-def test_task_belt(parcel):
+def test_task_offload_threads(parcel):
     """The belt alone, with a file that meets neither app nor routes."""
     with stage_of(options=["--check-static", str(parcel)]) as stage:
         with SlowReader(stage.port, "/parcel", rate_mib_s=1) as reader:
@@ -95,7 +95,7 @@ def test_task_named():
             expect(f"GET /file?name={name}, and read the header X-Sendfile of the app", told, f"served/{name}")
 
 
-def test_task_gate():
+def test_task_confine():
     """By HEAD, which the app answers alone: from a GET, uWSGI would keep a link that leads out."""
     with stage_of() as stage:
         served = stage.run / "served"

@@ -7,7 +7,7 @@ from django.http import HttpResponse
 from .decorators import members_only
 
 
-# >>> say_yes
+# >>> authorise
 @members_only
 def subscribe(request):
     # an ordinary, empty response: no middleware finds anything in it to compress, or stumbles over a missing `content`

@@ -46,7 +46,7 @@ def front(variant, folder, *options):
 # --- the lines of header.ini and content_type.ini
 
 
-def test_task_belt(tmp_path):
+def test_task_offload_threads(tmp_path):
     """The belt alone: a route of the test's own offloads, whatever the file's routes do."""
     route = ["--response-route", "^/belt uwsgi:%(run)/sse.sock,0,0"]
     with front("header", tmp_path, *route) as stage, trap(stage) as listener:
@@ -71,7 +71,7 @@ def test_task_belt(tmp_path):
         expect("GET /belt, which the test's own route offloads, and looked who carries it", got, "an offload thread")
 
 
-def test_task_handover(tmp_path):
+def test_task_offload(tmp_path):
     with front("header", tmp_path, "--offload-threads", "1") as stage:
         got, told = ask(stage, "yes")
         asked = "GET /subscribe, where the app authorises to ada"
@@ -211,7 +211,7 @@ def called(body):
 # --- the view
 
 
-def test_task_say_yes(tmp_path):
+def test_task_authorise(tmp_path):
     """The view alone: a front without routes lets its header through."""
     step = altered("blocking", tmp_path, ("sseproject.blocking.", "sseproject.offload."), alone=True)
     with Stage(step, "altered") as stage:

@@ -70,8 +70,8 @@ def does(worker):
     return f"has been busy with {oldest.method} {oldest.path} for {oldest.since_s} s"
 
 
-def test_task_belt():
-    with stage_for("belt") as stage, come(stage, "/ws?ada") as ada:
+def test_task_offload_threads():
+    with stage_for("offload_threads") as stage, come(stage, "/ws?ada") as ada:
         expect("GET /ws as ada", answer(stage, ada), IN)
         expect("GET /ping as somebody else", ping(stage.port, timeout_s=30).status, 200)
         offloaded = sum(worker.offloaded for worker in stage.workers())
@@ -95,8 +95,8 @@ def test_task_one_board():
         expect("'hello' from grace, and asked who heard it", ", ".join(heard), "ada, grace, joan")
 
 
-def test_task_door():
-    with stage_for("door") as stage, come(stage, "/ws?ada") as ada, come(stage, "/ws") as anonymous:
+def test_task_route():
+    with stage_for("route") as stage, come(stage, "/ws?ada") as ada, come(stage, "/ws") as anonymous:
         ada.read_available()
         expect("GET /ws as ada, who has Django's authorisation", answer(stage, ada), IN)
         expect("GET /ws without a login", answer(stage, anonymous), "403 Forbidden")

@@ -12,7 +12,7 @@ from ..lesson import feed_diagnoses as feed
 from ..lesson import observe as listening
 
 
-def test_task_locker(started):
+def test_task_cache(started):
     stage = started("cache", tick_s=0.05)
     got = claims.Fetched()
     with suppress(OSError), stage.subscribe(timeout_s=claims.PATIENCE_S) as ada:
