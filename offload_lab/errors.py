@@ -1,6 +1,8 @@
 """Errors that a person can mend: each carries its data and writes one sentence with the value and the next step."""
 
+import difflib
 import signal
+from collections.abc import Iterable
 
 
 class LabError(Exception):
@@ -94,14 +96,18 @@ class PathTooLongError(LabError):
 class UnknownNameError(LabError):
     """A name that does not exist: its kind, the nearest that does, else all that do; `owner` is what should have it."""
 
-    def __init__(self, kind: str, word: str, known: list[str], nearest: str | None, owner: str = "") -> None:
-        super().__init__(kind, word, known, nearest, owner)
-        self.kind, self.word, self.known, self.nearest, self.owner = kind, word, known, nearest, owner
+    def __init__(self, kind: str, name: str, known: Iterable[str], owner: str = "") -> None:
+        super().__init__(kind, name, known, owner)
+        self.kind, self.name, self.known, self.owner = kind, name, list(known), owner
+
+    @property
+    def nearest(self) -> str | None:
+        return next(iter(difflib.get_close_matches(self.name, self.known, n=1, cutoff=0.4)), None)
 
     def __str__(self) -> str:
         subject = f"{self.owner} has no" if self.owner else "no"
         advice = f"did you mean {self.nearest}?" if self.nearest else f"there are: {', '.join(self.known) or 'none'}"
-        return f"{subject} {self.kind} {self.word!r}; {advice}"
+        return f"{subject} {self.kind} {self.name!r}; {advice}"
 
 
 class ManifestError(LabError):

@@ -111,7 +111,7 @@ def find(name: str) -> str | None:
     Raises: UnknownNameError.
     """
     if name not in PROGRAMS:
-        raise UnknownNameError("program", name, list(PROGRAMS), None)
+        raise UnknownNameError("program", name, PROGRAMS)
     program = PROGRAMS[name]
     for called in program.names:
         if found := shutil.which(called) or beside_the_path(called, program.beside) or brought(called, program):

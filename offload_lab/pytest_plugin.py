@@ -5,6 +5,7 @@ unless they are marked `full`. ``./lab test`` chooses the tier; pytest alone run
 """
 
 import os
+import signal
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,8 @@ def use_no_stopwatch() -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     adapt_to_load()
+    # A shell that starts this in the background ignores SIGINT, and every process of a test would inherit that
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.pluginmanager.hasplugin("timeout") and config.option.timeout is None:
         config.option.timeout = scaled(float(config.getini("timeout")))
     if config.pluginmanager.hasplugin("hypothesispytest"):

@@ -8,7 +8,6 @@ import click
 
 from offload_lab.errors import LabError, UnknownNameError
 from offload_lab.paths import ROOT
-from offload_lab.stages.manifest import nearest
 from offload_lab.system import is_linux
 
 from .console import out
@@ -41,7 +40,7 @@ def bench(names: tuple[str, ...], plan: str | None, resume: Path | None, renew: 
 
     specs = load_all()
     if unknown := next((name for name in names if name not in specs), None):
-        raise UnknownNameError("server", unknown, list(specs), nearest(unknown, list(specs)))
+        raise UnknownNameError("server", unknown, specs)
     if not is_linux():
         raise LabError("./lab bench runs on Linux only: it waits with epoll and reads /proc; see docs/systems.md")
     needs("bench")

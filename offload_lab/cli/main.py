@@ -6,7 +6,6 @@ from io import TextIOWrapper
 import click
 
 from offload_lab.errors import LabError, UnknownNameError
-from offload_lab.stages.manifest import nearest
 
 from .bench import bench
 from .console import WIDEST, err
@@ -45,7 +44,7 @@ class GroupedCommands(click.Group):
         """Raises Unknown for an unknown command."""
         known = self.list_commands(ctx)
         if args and not args[0].startswith("-") and args[0] not in known:
-            raise UnknownNameError("command", args[0], known, nearest(args[0], known))
+            raise UnknownNameError("command", args[0], known)
         return super().resolve_command(ctx, args)
 
 

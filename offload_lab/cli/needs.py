@@ -7,7 +7,6 @@ import click
 
 from offload_lab.errors import UnknownNameError
 from offload_lab.paths import ROOT
-from offload_lab.stages.manifest import nearest
 
 from .console import out
 
@@ -42,6 +41,6 @@ def needs(*names: str) -> None:
 def install(names: tuple[str, ...]) -> None:
     """Install now what COMMANDS, by default all, would install when first used."""
     if unknown := next((name for name in names if name not in LOCKS), None):
-        raise UnknownNameError("command with packages of its own", unknown, list(LOCKS), nearest(unknown, list(LOCKS)))
+        raise UnknownNameError("command with packages of its own", unknown, LOCKS)
     needs(*names or LOCKS)
     out.print(f"installed: what {', '.join(names or LOCKS)} need{'s' if len(names) == 1 else ''}")

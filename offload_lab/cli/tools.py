@@ -9,7 +9,6 @@ import click
 
 from offload_lab.errors import MissingDependencyError, UnknownNameError
 from offload_lab.paths import ROOT
-from offload_lab.stages.manifest import nearest
 
 from .needs import needs
 
@@ -68,5 +67,5 @@ def find_notebook(number: str) -> Path:
     names = sorted(path.name for path in NOTEBOOKS.glob("*.ipynb"))
     name = next((name for name in names if name.startswith(number.zfill(2))), None)
     if name is None:
-        raise UnknownNameError("notebook", number, names, nearest(number, names))
+        raise UnknownNameError("notebook", number, names)
     return NOTEBOOKS / name

@@ -167,7 +167,7 @@ class WebSocketClient:
         """Bytes as they are: a frame, half of one, or none."""
         self.socket.sendall(data)
 
-    def say(self, text: str) -> None:
+    def send_text(self, text: str) -> None:
         self.send(frame(TEXT, text.encode()))
 
     def receive(self) -> Frame | None:

@@ -92,7 +92,7 @@ def renewed(text: str, steps: Sequence[Step]) -> str:
         else:
             known = {step.number: step for step in steps}
             if number not in known:
-                raise UnknownNameError("step", number, list(known), None)
+                raise UnknownNameError("step", number, known)
             body = sections_table(known[number])
         return f"{before}\n{body}\n\n{after}"
 

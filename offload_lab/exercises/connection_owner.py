@@ -36,7 +36,7 @@ def wait_for_owner(stage: Stage, reader: SlowReader) -> tuple[Snapshot, Connecti
 
 def connection(snapshot: Snapshot, port: int) -> Connection | None:
     """The connection of the client with this port."""
-    return next((held for held in snapshot.connections if held.visitor.endswith(f":{port}")), None)
+    return next((held for held in snapshot.connections if held.client.endswith(f":{port}")), None)
 
 
 def worker_of(snapshot: Snapshot, held: Connection | None) -> Worker | None:

@@ -11,7 +11,7 @@ NO_BYTES = re.compile(r"^\[ERROR\] Unhandled object from iterator: (.*) \(0x[0-9
 TRACEBACK = re.compile(r"^Traceback \(most recent call last\):\n((?:[ \t].*\n)*)(\S.*)$", re.MULTILINE)
 TRACEBACK_BEGINS = "Traceback (most recent call last)"
 CLIENT_LEFT = "OSError: write error"  # uWSGI raises it in the app whose client closed the connection
-NOT_REACHED = re.compile(r"error routing request to \S+ server (.+)")
+NOT_REACHED = re.compile(r"error routing request to \S+ server (.*)")
 CALL = re.compile(r'^ +File "(.+)", line \d+, in (\S+)\n +(\S.*)$', re.MULTILINE)
 
 

@@ -1,7 +1,7 @@
-"""Looks at a running uWSGI from outside and says where each connection is, and why.
+"""Where each connection of a running uWSGI is, and why, seen from outside.
 
-Nothing is started and nothing is changed: stats servers, /proc and the kernel's list of connections are read. `look`
-gathers facts; `describe`, `as_json` and `metrics` need no process.
+Nothing is started or changed: `take_snapshot` reads stats servers, /proc and the kernel's table of connections. What
+`describe`, `as_json` and `metrics` make of a snapshot needs no process.
 """
 
 from offload_lab.uwsgi.stats import StatsError

@@ -1,11 +1,10 @@
-"""Facts for programs. docs/explain.md says each field; what is not known is null."""
+"""A snapshot as JSON. docs/explain.md lists the fields; what is not known is null."""
 
 from typing import Any
 
 from .snapshot import Connection, Request, Server, Snapshot, Worker
 
 Json = dict[str, Any]
-ENDS = {"visitor": "client", "backend": "backend", "nobody yet": "none yet"}
 
 
 def as_json(snapshot: Snapshot) -> Json:
@@ -25,7 +24,7 @@ def server_to_json(server: Server) -> Json:
             {"name": one.name, "protocol": one.protocol, "waiting": one.waiting, "room": one.room}
             for one in server.listeners
         ],
-        "routes_offload": server.hands_over,
+        "routes_offload": server.routes_offload,
         "greenlets": server.in_greenlets,
         "workers": [worker_to_json(worker) for worker in server.workers],
     }
@@ -40,8 +39,8 @@ def worker_to_json(worker: Worker) -> Json:
         "offloaded": worker.offloaded,
         "requests": [request_to_json(request) for request in worker.requests],
         "offload_threads": None if worker.threads_unknown else list(worker.offload_tids),
-        "like_offload_threads": list(worker.alike_tids),
-        "waits": {"to": worker.wait.verb, "other_end": ENDS[worker.wait.end]} if worker.wait else None,
+        "like_offload_threads": list(worker.like_offload_tids),
+        "waits": {"to": worker.wait.verb, "other_end": worker.wait.end} if worker.wait else None,
         "not_known_because": worker.unseen or None,
     }
 
@@ -52,12 +51,12 @@ def request_to_json(request: Request) -> Json:
 
 def connection_to_json(one: Connection, front: Server) -> Json:
     return {
-        "client": one.visitor,
+        "client": one.client,
         "accepted": one.accepted,
         "pid": one.pid,
         "thread": one.tid,
         "offloaded": offloaded(one, front),
-        "client_closed": one.left,
+        "client_closed": one.client_closed,
     }
 
 
@@ -66,7 +65,7 @@ def offloaded(one: Connection, front: Server) -> bool | None:
     worker = next((worker for worker in front.workers if worker.pid == one.pid), None)
     if worker is None:
         return None if one.accepted else False
-    if one.tid in (*worker.offload_tids, *worker.alike_tids):
+    if one.tid in (*worker.offload_tids, *worker.like_offload_tids):
         return True
     if worker.threads_unknown:
         return False if one.tid == worker.pid else None

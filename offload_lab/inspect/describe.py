@@ -1,13 +1,13 @@
-"""Facts into sentences."""
+"""A snapshot as sentences."""
 
 from collections.abc import Iterator
 
 from .snapshot import Connection, Server, Snapshot, Wait, Worker
 
-NAMED = 3  # so many clients are named; of more only these
+NAMED = 3  # clients named in a sentence; the others are counted
 DOING = {
-    ("read", "visitor"): "reading from the client",
-    ("write", "visitor"): "sending to the client",
+    ("read", "client"): "reading from the client",
+    ("write", "client"): "sending to the client",
     ("read", "backend"): "reading from the backend",
     ("write", "backend"): "sending to the backend",
 }
@@ -17,15 +17,15 @@ UNKNOWN_NUMBER = "how many of these it has is not known: " + UNKNOWN
 
 
 def describe(snapshot: Snapshot) -> list[str]:
-    """What a person wants to know, the front first: its workers, then the clients, then the backends."""
+    """Sentences about the front's workers, then the clients, then the backends."""
     front = snapshot.front
     name = f"{snapshot.step} {snapshot.variant}: the front {front.name}" if snapshot.step else front.name
     return [
         f"{name} listens on {addresses(front)}.",
-        *say_unknown(front),
-        *(say_worker(worker, front, snapshot.connections) for worker in front.workers),
-        *say_clients(snapshot),
-        *(line for server in snapshot.servers[:-1] for line in say_backend(server)),
+        *describe_unknown(front),
+        *(describe_worker(worker, front, snapshot.connections) for worker in front.workers),
+        *describe_clients(snapshot),
+        *(line for server in snapshot.servers[:-1] for line in describe_backend(server)),
     ]
 
 
@@ -34,16 +34,16 @@ def addresses(server: Server) -> str:
     return " and ".join([server.address or "no socket", *others])
 
 
-def say_unknown(front: Server) -> Iterator[str]:
-    """What cannot be told of it, once for all its workers."""
+def describe_unknown(front: Server) -> Iterator[str]:
+    """What is not known of the front, once for all its workers."""
     reasons = dict.fromkeys(worker.unseen for worker in front.workers if worker.unseen)
     for reason in reasons:
         yield f"what its workers wait for and which thread holds which connection is not known: {reason}."
-    if front.hands_over is None:
-        yield "its configuration is not known: nothing is said of its routes, nor of the number of its offload threads."
+    if front.routes_offload is None:
+        yield "its configuration is not known, so neither are its routes and the number of its offload threads."
 
 
-def say_worker(worker: Worker, front: Server, connections: tuple[Connection, ...]) -> str:
+def describe_worker(worker: Worker, front: Server, connections: tuple[Connection, ...]) -> str:
     if front.in_greenlets:
         under_way = count(len(worker.requests), "request")
         return f"worker {worker.pid} has {under_way} under way in one thread{longest(worker)}."
@@ -54,7 +54,7 @@ def say_worker(worker: Worker, front: Server, connections: tuple[Connection, ...
         return f"worker {worker.pid} has {under_way} under way, of at most {worker.cores}{longest(worker)}."
     since = f" for {worker.requests[0].since_s} s" if worker.requests else ""
     about = [f"{request.method} {request.path}" for request in worker.requests[:1]]
-    about += [f"client {one.visitor}" for one in connections if holds_itself(worker, one)]
+    about += [f"client {one.client}" for one in connections if holds_itself(worker, one)]
     what = f" ({', '.join(about[:2])})" if about else ""
     if worker.unseen:
         return f"worker {worker.pid} has been busy{since}{what}."
@@ -74,22 +74,22 @@ def doing(wait: Wait | None) -> str:
 
 
 def why(worker: Worker, front: Server) -> str:
-    """Why it does that itself. An app that runs for a moment before it says yes or no is nothing to explain."""
+    """Why the worker is busy itself. An app that runs for a moment before it authorises needs no reason."""
     waits_for_end = doing(worker.wait) != OWN_CODE
-    if worker.threads_unknown and not worker.alike_tids:
+    if worker.threads_unknown and not worker.like_offload_tids:
         return f"; {UNKNOWN}"
-    if not worker.offload_tids and not worker.alike_tids:
+    if not worker.offload_tids and not worker.like_offload_tids:
         return " because no offload thread exists"
-    if front.hands_over is None:
+    if front.routes_offload is None:
         return "; whether a route offloads is not known"
-    if not front.hands_over:
-        return " because no route offloads: its offload threads get files only, and not what the app sends by itself"
+    if not front.routes_offload:
+        return " because no route offloads: its offload threads get only files, not what the app sends itself"
     if waits_for_end and worker.wait and worker.wait.end == "backend":
-        return " because its offload threads refused: their queue was full, and then uWSGI carries it in the worker"
+        return " because its offload threads refused: their queue was full, and then uWSGI proxies in the worker"
     return "" if waits_for_end else "; only its response can offload the connection"
 
 
-def say_clients(snapshot: Snapshot) -> Iterator[str]:
+def describe_clients(snapshot: Snapshot) -> Iterator[str]:
     if not snapshot.connections:
         reason = next((worker.unseen for worker in snapshot.front.workers if worker.unseen), "")
         yield f"which clients are connected is not known: {reason}." if reason else "no client is connected."
@@ -97,11 +97,11 @@ def say_clients(snapshot: Snapshot) -> Iterator[str]:
     for connection in snapshot.connections:
         groups.setdefault(place(connection, snapshot.front), []).append(connection)
     for where, group in groups.items():
-        gone = [one for one in group if one.left]
-        yield f"{clients(group)}: {where}."
+        gone = [one for one in group if one.client_closed]
+        yield f"{name_clients(group)}: {where}."
         if gone:
             some = "it has" if len(group) == 1 else f"{len(gone)} of them have" if len(gone) > 1 else "one of them has"
-            yield f"  {some} closed, and the server has not noticed: only sending would tell it."
+            yield f"  {some} closed, and the server has not noticed: only sending shows that."
 
 
 def place(connection: Connection, front: Server) -> str:
@@ -119,7 +119,7 @@ def place(connection: Connection, front: Server) -> str:
         return f"held by a greenlet of worker {worker.pid}"
     if worker.threads_unknown and connection.tid != worker.pid:
         thread = f"thread {connection.tid}" if connection.tid else "a thread that is not known"
-        if connection.tid in worker.alike_tids:
+        if connection.tid in worker.like_offload_tids:
             return f"held by {thread} of worker {worker.pid}, which waits as offload threads do; {UNKNOWN_NUMBER}"
         return f"held by {thread} of worker {worker.pid}: perhaps an offload thread; {UNKNOWN}"
     if connection.tid is None and worker.offload_tids:
@@ -128,11 +128,11 @@ def place(connection: Connection, front: Server) -> str:
         return f"held by an offload thread of worker {worker.pid}; the worker is idle"
     if worker.cores > 1:
         return f"held by worker {worker.pid} itself, which has {worker.cores} threads or greenlets for requests"
-    return f"held by worker {worker.pid} itself, which does nothing else meanwhile"
+    return f"held by worker {worker.pid} itself, which serves nothing else meanwhile"
 
 
 def state(worker: Worker, front: Server) -> str:
-    """Of the worker beside its offload threads."""
+    """The worker's state, beside its offload threads'."""
     return "the worker is busy with another request" if worker.busy and not front.in_greenlets else "the worker is idle"
 
 
@@ -143,15 +143,15 @@ def waits_for(front: Server) -> str:
     return "since " + (f"worker {busy[0]} is" if len(busy) == 1 else "all workers are") + " busy"
 
 
-def clients(group: list[Connection]) -> str:
+def name_clients(group: list[Connection]) -> str:
     if len(group) == 1:
-        return f"client {group[0].visitor}"
-    names = list(dict.fromkeys(one.visitor for one in group))
+        return f"client {group[0].client}"
+    names = list(dict.fromkeys(one.client for one in group))
     rest = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return f"{len(group)} clients ({', '.join(names[:NAMED])}{rest})"
 
 
-def say_backend(server: Server) -> Iterator[str]:
+def describe_backend(server: Server) -> Iterator[str]:
     for worker in server.workers:
         under_way = count(len(worker.requests), "request")
         most = f" of at most {worker.cores}" if server.in_greenlets else ""

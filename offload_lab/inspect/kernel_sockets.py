@@ -20,10 +20,10 @@ import psutil
 from offload_lab.system import is_linux
 
 Kind = Literal["tcp", "stream", "seqpacket"]
-State = Literal["listening", "open", "left", "other"]
-TCP_STATES: dict[str, State] = {"01": "open", "08": "left", "0A": "listening"}
+State = Literal["listening", "open", "close-wait", "other"]
+TCP_STATES: dict[str, State] = {"01": "open", "08": "close-wait", "0A": "listening"}
 PSUTIL_STATES: dict[str, State] = {
-    psutil.CONN_ESTABLISHED: "open", psutil.CONN_CLOSE_WAIT: "left", psutil.CONN_LISTEN: "listening",
+    psutil.CONN_ESTABLISHED: "open", psutil.CONN_CLOSE_WAIT: "close-wait", psutil.CONN_LISTEN: "listening",
 }  # fmt: skip
 UNIX_CONNECTING, UNIX_CONNECTED = "02", "03"
 UNIX_LISTENS = 0x10000

@@ -1,11 +1,11 @@
-"""Facts as Prometheus text: https://prometheus.io/docs/instrumenting/exposition_formats/ (version 0.0.4)."""
+"""Snapshots as Prometheus text: https://prometheus.io/docs/instrumenting/exposition_formats/ (version 0.0.4)."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from .snapshot import Connection, Server, Snapshot, Worker
 
-CARRIED_S = 1  # a request that is under way for so long is not answered in passing
+LONG_S = 1  # a request that is under way for so long is not answered in passing
 PREFIX = "uwsgi_offload_"
 HELP = {
     "up": ("gauge", "1 if the stats server answered."),
@@ -14,7 +14,7 @@ HELP = {
     "listen_queue": ("gauge", "Connections that wait to be accepted; of TCP sockets only."),
     "listen_queue_room": ("gauge", "Connections that may wait to be accepted."),
     "workers_carrying": (
-        "gauge", f"Workers that have had a request under way by themselves for {CARRIED_S} s or longer.",
+        "gauge", f"Workers that have had a request under way by themselves for {LONG_S} s or longer.",
     ),
 }  # fmt: skip
 Labels = Mapping[str, str]
@@ -48,7 +48,7 @@ def samples(name: str, snapshot: Snapshot | None) -> Iterable[Sample]:
             yield "listen_queue", {**server, "socket": one.name}, one.waiting
             yield "listen_queue_room", {**server, "socket": one.name}, one.room
     if front.in_greenlets is False:
-        yield "workers_carrying", server, sum(carries(worker) for worker in front.workers)
+        yield "workers_carrying", server, sum(serves_long(worker) for worker in front.workers)
 
 
 def streams(front: Server, connections: Sequence[Connection]) -> Counter[tuple[str, str]]:
@@ -65,7 +65,7 @@ def streams(front: Server, connections: Sequence[Connection]) -> Counter[tuple[s
 
 
 def thread_of(connection: Connection, worker: Worker) -> str:
-    tids = worker.offload_tids or worker.alike_tids
+    tids = worker.offload_tids or worker.like_offload_tids
     if connection.tid in tids:
         return f"offload {tids.index(connection.tid) + 1}"
     if connection.tid == worker.pid or not worker.may_offload:
@@ -73,8 +73,8 @@ def thread_of(connection: Connection, worker: Worker) -> str:
     return "unknown"
 
 
-def carries(worker: Worker) -> bool:
-    return any(request.since_s >= CARRIED_S for request in worker.requests)
+def serves_long(worker: Worker) -> bool:
+    return any(request.since_s >= LONG_S for request in worker.requests)
 
 
 def label_text(labels: Labels) -> str:

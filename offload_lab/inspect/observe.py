@@ -91,7 +91,7 @@ def look_at(
             else from_stats(row, number, unseen)
             for row in rows
         ),
-        hands_over=None if config is None else hands_over(config),
+        routes_offload=None if config is None else any_route_offloads(config),
         in_greenlets=in_greenlets(config, rows),
         queue_room=bound["max_queue"],
         listeners=listeners,
@@ -126,8 +126,8 @@ def listener(row: dict[str, Any]) -> Listener:
     return Listener(row["name"], row["proto"], row["queue"] if is_tcp else None, row["max_queue"])
 
 
-def hands_over(config: Config) -> bool:
-    return any(route.hands_over or route.sends_file for route in routes(config, "", "response"))
+def any_route_offloads(config: Config) -> bool:
+    return any(route.offloads or route.sends_file for route in routes(config, "", "response"))
 
 
 def in_greenlets(config: Config | None, rows: Sequence[dict[str, Any]]) -> bool | None:
@@ -176,7 +176,7 @@ def worker(
     return replace(
         from_stats(row, number),
         offload_tids=() if unknown else tuple(sorted(offload)),
-        alike_tids=tuple(sorted(alike)) if unknown else (),
+        like_offload_tids=tuple(sorted(alike)) if unknown else (),
         wait=wait_of(main, {fd: end(one, listeners) for fd, one in here.items()}) if main else None,
         threads_unknown=unknown,
     )
@@ -198,7 +198,7 @@ def request(core: dict[str, Any]) -> Request:
 
 def wait_of(blocked: Blocked, ends: dict[int, End | None]) -> Wait | None:
     known = [ends[fd] for fd in sorted(blocked.fds) if fd in ends]
-    for one in ("visitor", "backend", "nobody yet"):
+    for one in ("client", "backend", "none yet"):
         if one in known:
             return Wait(blocked.verb, one)
     return None
@@ -207,9 +207,9 @@ def wait_of(blocked: Blocked, ends: dict[int, End | None]) -> Wait | None:
 def end(one: Socket, listeners: Sequence[Listener]) -> End | None:
     """Who is at the other end of a worker's socket. A UNIX stream without a name is one that it connected itself."""
     if one.state == "listening":
-        return "nobody yet"
+        return "none yet"
     if any(is_at(one, listener.name) for listener in listeners):
-        return "visitor"
+        return "client"
     if one.kind == "seqpacket":
         return None
     return "backend" if one.kind == "tcp" or not one.local else None
@@ -227,12 +227,12 @@ def connections(
     names = [listener.name for listener in listeners]
     found = []
     for one in table:
-        if one.state in ("open", "left") and any(is_at(one, name) for name in names):
+        if one.state in ("open", "close-wait") and any(is_at(one, name) for name in names):
             owner = owners.get(one.inode)
             pid = owner[0] if owner else None
             client = one.remote or f"of {one.local}"
             tid = watching.get(owner) if owner else None
-            found.append(Connection(client, pid, tid, one.state == "left", one.accepted))
+            found.append(Connection(client, pid, tid, one.state == "close-wait", one.accepted))
     return sorted(found, key=lambda one: (one.pid is None, not one.accepted))
 
 

@@ -1,14 +1,14 @@
-"""What can be seen of a running uWSGI from outside, at one moment."""
+"""What a running uWSGI shows to the outside at one moment."""
 
 from dataclasses import dataclass, field
 from typing import Literal
 
-End = Literal["visitor", "backend", "nobody yet"]
+End = Literal["client", "backend", "none yet"]
 
 
 @dataclass(frozen=True)
 class Request:
-    """One that is under way, as the stats server tells it; its query is left out, it may hold secrets."""
+    """A request under way, without its query, which may hold secrets. `since_s`: seconds so far."""
 
     method: str
     path: str
@@ -17,7 +17,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Wait:
-    """What a thread waits for: words from or room for the other end of a descriptor. `end` is who is there."""
+    """A thread's wait for bytes from, or room in the buffer to, the other `end` of a connection."""
 
     verb: Literal["read", "write"]
     end: End
@@ -25,11 +25,12 @@ class Wait:
 
 @dataclass(frozen=True)
 class Worker:
-    """`wait`: of its main thread, None while that runs or sleeps; `cores` is how many requests it can have at once.
+    """One worker process.
 
-    `threads_unknown`: which of its threads are offload threads cannot be told, and `offload_tids` is empty then;
-    `alike_tids` are those that wait as offload threads do. `number` is uWSGI's for it, `offloaded` the requests that it
-    offloaded since it was spawned. `unseen`: why nothing but its stats is known, empty where more is.
+    `cores`: how many requests it can serve at once. `wait` is its main thread's, None while that runs or sleeps.
+    `number` is uWSGI's; `offloaded` counts the requests offloaded since it was spawned. `threads_unknown`: which of its
+    threads are offload threads is not known; `offload_tids` is empty then, and `like_offload_tids` are those that wait
+    as offload threads do. `unseen`: why only its stats are known; empty where more is.
     """
 
     pid: int
@@ -39,7 +40,7 @@ class Worker:
     offload_tids: tuple[int, ...] = ()
     wait: Wait | None = None
     threads_unknown: bool = False
-    alike_tids: tuple[int, ...] = ()
+    like_offload_tids: tuple[int, ...] = ()
     number: int = 0
     offloaded: int = 0
     unseen: str = ""
@@ -56,19 +57,22 @@ class Worker:
 
 @dataclass(frozen=True)
 class Connection:
-    """A client's, at the front. `pid` is None where no process has accepted it, or one that is not known has; `tid` is
-    the thread that watches it, None where that is not known. `left`: the client has closed its side."""
+    """A client's connection to the front.
 
-    visitor: str
+    `pid` is the process that has it, None where it is not accepted yet or that process is not known. `tid` is the
+    thread that waits on it, None where that is not known. `client_closed`: the client has closed its side.
+    """
+
+    client: str
     pid: int | None = None
     tid: int | None = None
-    left: bool = False
+    client_closed: bool = False
     accepted: bool = False
 
 
 @dataclass(frozen=True)
 class Listener:
-    """A socket that it listens on. `waiting`: so many connections wait there; None where uWSGI does not count them."""
+    """A listening socket. `waiting`: connections in its queue, None where uWSGI does not count; `room`: at most."""
 
     name: str
     protocol: str
@@ -78,13 +82,16 @@ class Listener:
 
 @dataclass(frozen=True)
 class Server:
-    """One uWSGI. `hands_over`: a route asks for it; `in_greenlets`: one thread serves many at once; None where its
-    configuration is not known. `queue_room`: so many may wait to be accepted, 0 where that is not known."""
+    """One uWSGI.
+
+    `routes_offload`: a route offloads connections or files. `in_greenlets`: one thread serves many requests at once.
+    Both are None where the configuration is not known. `queue_room`: how many connections may wait, 0 where not known.
+    """
 
     name: str
     address: str
     workers: tuple[Worker, ...]
-    hands_over: bool | None = False
+    routes_offload: bool | None = False
     in_greenlets: bool | None = False
     queue_room: int = 0
     listeners: tuple[Listener, ...] = ()
@@ -92,7 +99,7 @@ class Server:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The front is the last of `servers`, as it is the last to start; without `step` it is any uWSGI, alone."""
+    """The front is the last of `servers`. Without a `step` it is any uWSGI, alone."""
 
     step: str
     variant: str

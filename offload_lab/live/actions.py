@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from offload_lab.errors import UnknownNameError
 from offload_lab.process.deadlines import Deadline
-from offload_lab.stages.manifest import nearest
 from offload_lab.uwsgi.server import Uwsgi
 
 from .client import Kind
@@ -156,5 +155,5 @@ def find(name: str) -> Action:
     """Raises UnknownNameError."""
     known = [one.name for one in ACTIONS]
     if name not in known:
-        raise UnknownNameError("action", name, known, nearest(name, known))
+        raise UnknownNameError("action", name, known)
     return ACTIONS[known.index(name)]

@@ -55,12 +55,12 @@ def lane_name(tid: int) -> str:
 
 
 def place(one: Connection, look: Look) -> str:
-    if one.visitor in look.passed:
-        return look.passed[one.visitor]
+    if one.client in look.passed:
+        return look.passed[one.client]
     worker = next((worker for worker in look.snapshot.front.workers if worker.pid == one.pid), None)
     if worker is None:
         return ELSEWHERE if one.accepted else QUEUE
-    if one.tid in (*worker.offload_tids, *worker.alike_tids):
+    if one.tid in (*worker.offload_tids, *worker.like_offload_tids):
         return lane_name(one.tid or 0)
     if one.tid is None and worker.offload_tids and not worker.busy:
         return lane_name(worker.offload_tids[0])  # on its way from the worker: no thread waits for it yet
@@ -76,7 +76,7 @@ def worker_frame(
 ) -> Json:
     lanes = [
         {"number": number, "tid": tid, "rate": rate(counters, tid), **tokens(places.get(lane_name(tid), ()), clients)}
-        for number, tid in enumerate((*worker.offload_tids, *worker.alike_tids), 1)
+        for number, tid in enumerate((*worker.offload_tids, *worker.like_offload_tids), 1)
     ]
     return {
         "pid": worker.pid,
@@ -97,14 +97,14 @@ def held(look: Look, places: Mapping[str, Sequence[Connection]], clients: Mappin
     lanes = [
         (f"Offload thread {number}", lane_name(tid))
         for worker in look.snapshot.front.workers
-        for number, tid in enumerate((*worker.offload_tids, *worker.alike_tids), 1)
+        for number, tid in enumerate((*worker.offload_tids, *worker.like_offload_tids), 1)
     ]
     passed = [(f"The backend {backend.name}, with the passed socket,", backend.name) for backend in look.backends]
     return [Held(name, [kind_of(one, clients) for one in places.get(where, ())]) for name, where in (*lanes, *passed)]
 
 
 def client_of(one: Connection, clients: Mapping[int, Client]) -> Client | None:
-    port = one.visitor.rpartition(":")[2]
+    port = one.client.rpartition(":")[2]
     return clients.get(int(port)) if port.isdigit() else None
 
 
@@ -123,6 +123,6 @@ def tokens(connections: Sequence[Connection], clients: Mapping[int, Client]) -> 
 def token(one: Connection, client: Client | None) -> tuple[str, str, int]:
     """Its name, its kind, and whether it has closed its side."""
     if client is None:
-        return one.visitor, "other", int(one.left)
+        return one.client, "other", int(one.client_closed)
     name, kind = (f"B{client.number}", "bystander") if client.bystander else (client.name, client.kind)
-    return name, kind, int(one.left)
+    return name, kind, int(one.client_closed)

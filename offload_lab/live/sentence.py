@@ -54,7 +54,7 @@ def say_stuck(stuck: Sequence[Worker], front: Server, busy_s: dict[int, float]) 
     worker = max(stuck, key=lambda one: busy_s[one.pid])
     others = f" (and {len(stuck) - 1} more)" if len(stuck) > 1 else ""
     what = "busy" if worker.unseen else doing(worker.wait)
-    may_still_offload = what == OWN_CODE and worker.offload_tids and front.hands_over
+    may_still_offload = what == OWN_CODE and worker.offload_tids and front.routes_offload
     reason = "" if worker.unseen or may_still_offload else why(worker, front)
     return f"Worker {worker.pid}{others} has been {what} for {busy_s[worker.pid]:.0f} s{reason.partition(':')[0]}."
 

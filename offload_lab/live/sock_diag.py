@@ -10,7 +10,7 @@ from offload_lab.inspect.kernel_sockets import Socket, State
 NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY = 4, 20  # linux/netlink.h, linux/sock_diag.h
 NLM_F_REQUEST_DUMP = 0x301
 NLMSG_ERROR, NLMSG_DONE = 2, 3
-STATES: dict[int, State] = {1: "open", 8: "left", 10: "listening"}  # TCP_ESTABLISHED, TCP_CLOSE_WAIT, TCP_LISTEN
+STATES: dict[int, State] = {1: "open", 8: "close-wait", 10: "listening"}  # TCP_ESTABLISHED, TCP_CLOSE_WAIT, TCP_LISTEN
 HEADER = struct.Struct("=IHHII")
 REQUEST = struct.Struct("=BBBxI48x")
 ADDRESS_BYTES = {socket.AF_INET: 4, socket.AF_INET6: 16}

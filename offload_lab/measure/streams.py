@@ -1,9 +1,8 @@
-"""Measurements for open event streams: who has which socket, what one visitor gets, when events come.
+"""Measurements of open event streams: which thread waits on which socket, what one client receives, when events arrive.
 
-Each starts from a stage that is up, and gives plain data back.
+Each takes a started stage and returns plain data.
 """
 
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,17 +10,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
-
-import psutil
 
 from offload_lab.clients import ping
+from offload_lab.clients.event_stream import EventStreamParser
 from offload_lab.clients.event_stream_pool import EventStreamPool
+from offload_lab.clients.raw import RawClient
 from offload_lab.clients.session import Session
-from offload_lab.clients.sse import EventStreamParser, request_bytes
+from offload_lab.clients.sse import request_bytes
+from offload_lab.inspect.kernel_sockets import Socket, sockets_of
 from offload_lab.inspect.threads import waiting_thread
 from offload_lab.process.background import Background
-from offload_lab.process.deadlines import LOOPBACK
 from offload_lab.stages.stage import Stage
 
 TEN = 10
@@ -29,12 +27,14 @@ POLL_S = 0.005
 OPEN_WITHIN_S = 60.0
 
 
-# --- who has which socket
+# --- which thread waits on which socket
 
 
 @dataclass(frozen=True)
-class Held:
-    """A socket that the worker of `process` has open, and the thread that waits on it (None: none now, or not told)."""
+class HeldSocket:
+    """A socket that the worker of `process` has open. `tid` is the thread that waits on it; None where none does just
+    now, or the system does not show it.
+    """
 
     process: str
     pid: int
@@ -43,47 +43,48 @@ class Held:
     tid: int | None
 
 
-def held_sockets(stage: Stage) -> list[Held]:
+def held_sockets(stage: Stage) -> list[HeldSocket]:
     """Every socket of every worker, in the order of the stage's processes."""
     return [
-        Held(process.name, worker.pid, connection.fd, kind(connection), waiting_thread(worker.pid, connection.fd))
+        HeldSocket(process.name, worker.pid, fd, describe_peer(socket), waiting_thread(worker.pid, fd))
         for process in stage.processes
         for worker in process.workers()
-        for connection in sorted(psutil.Process(worker.pid).net_connections("all"), key=lambda one: one.fd)
+        for fd, socket in sorted(sockets_of(worker.pid).items())
     ]
 
 
-def kind(connection: Any) -> str:
-    """What a socket is for. A UNIX socket that was connected, not accepted, has no name of its own."""
-    if connection.family != socket.AF_UNIX:
-        return "a visitor" if connection.raddr else "new visitors"
-    return f"{str(connection.laddr).rpartition('/')[2]}, from the front" if connection.laddr else "the app behind"
+def describe_peer(socket: Socket) -> str:
+    """The other end of a socket. A UNIX socket that connected, instead of accepting, has no name of its own."""
+    if socket.kind == "tcp":
+        return "new clients" if socket.state == "listening" else "a client"
+    return f"{socket.local.rpartition('/')[2]}, from the front" if socket.local else "the backend"
 
 
-# --- one visitor
+# --- one client
 
 
-def answered(stage: Stage, asked: int = TEN, within_s: float = 1.0) -> int:
-    """How many of `asked` bystanders, who come all at once, are answered `within_s` seconds."""
+def answered(stage: Stage, count: int = TEN, within_s: float = 1.0) -> int:
+    """How many of `count` bystanders, sent at the same time, are answered within `within_s` seconds."""
 
-    def served(_: int) -> bool:
+    def is_answered(_: int) -> bool:
         try:
             return ping(stage.port, timeout_s=within_s).status == 200
         except OSError:
             return False
 
-    with ThreadPoolExecutor(asked) as counter:
-        return sum(counter.map(served, range(asked)))
+    with ThreadPoolExecutor(count) as pool:
+        return sum(pool.map(is_answered, range(count)))
 
 
 @dataclass(frozen=True)
-class Visit:
-    """What one logged-in visitor got while the stream was open, and how many of ten bystanders were answered then, and
-    after the visitor had left."""
+class ObservedStream:
+    """What one logged-in client received, and how many of ten bystanders were answered while its stream was open, and
+    after it had disconnected.
+    """
 
     raw: bytes
-    beside: int
-    after: int
+    answered_during: int
+    answered_after: int
 
     @property
     def status_lines(self) -> int:
@@ -91,47 +92,36 @@ class Visit:
 
     @property
     def head(self) -> str:
+        """The first response headers."""
         return self.raw.partition(b"\r\n\r\n")[0].decode("latin-1")
 
     @property
     def data(self) -> list[str]:
-        """The data of each event that a browser would have handed to the page."""
+        """The data of each event that a browser would dispatch."""
         return [event.data for event in EventStreamParser().feed(self.raw.partition(b"\r\n\r\n")[2])]
 
 
-def visit(stage: Stage, for_s: float = 1.5) -> Visit:
-    """Subscribe, let bystanders ask, take what has come after `for_s` seconds; leave, and let them ask again."""
-    visitor = Session(stage.port)
-    visitor.log_in()
-    leaves = time.monotonic() + for_s
-    with socket.create_connection((LOOPBACK, stage.port), timeout=for_s) as connection:  # first in the worker's queue
-        connection.sendall(request_bytes(stage.port, stage.step.path, visitor.cookie))
-        beside = answered(stage)
-        raw = received(connection, leaves)
-    return Visit(raw, beside, answered(stage))
+def observe_stream(stage: Stage, for_s: float = 1.5) -> ObservedStream:
+    """Subscribe for `for_s` seconds, with bystanders meanwhile and after."""
+    session = Session(stage.port)
+    session.log_in()
+    ends = time.monotonic() + for_s
+    request = request_bytes(stage.port, stage.step.path, session.cookie)
+    with RawClient(stage.port, request) as client:  # before the bystanders in the listen queue
+        during = answered(stage)
+        raw = client.read_for(ends - time.monotonic())
+    return ObservedStream(raw, during, answered(stage))
 
 
-def received(connection: socket.socket, until: float) -> bytes:
-    """All that comes until the server closes, or `time.monotonic` says `until`."""
-    raw = b""
-    try:
-        while (left := until - time.monotonic()) > 0:
-            connection.settimeout(left)
-            if not (chunk := connection.recv(65536)):
-                break
-            raw += chunk
-    except OSError:
-        pass
-    return raw
-
-
-# --- when events come
+# --- when events arrive
 
 
 @dataclass
 class Arrivals:
-    """When the events of each of several streams came, while from `began` until `ended` Django did something else.
-    In seconds since the start of the recording, which lasted `lasts` of them."""
+    """When the events of several streams arrived, while Django did something else from `began` until `ended`.
+
+    In seconds since the start of the recording, which lasted `lasts` seconds.
+    """
 
     variant: str
     streams: list[list[float]]
@@ -141,36 +131,36 @@ class Arrivals:
 
     @property
     def longest_silence_s(self) -> float:
-        """The longest time that any visitor heard nothing."""
-        return max(after - before for came in self.streams for before, after in pairwise([0.0, *came, self.lasts]))
+        """The longest time in which any stream had no event."""
+        return max(after - before for times in self.streams for before, after in pairwise([0.0, *times, self.lasts]))
 
 
 def record_arrivals(
     stage: Stage, meanwhile: Callable[[Stage], object], *, count: int = 5, around_s: float = 0.6
 ) -> Arrivals:
-    """Open `count` streams, call `meanwhile`, and note when each event comes: `around_s` seconds before and after too.
+    """Record `count` streams for `around_s` seconds, while `meanwhile` runs, and for `around_s` seconds more.
 
     Raises: TimeoutError, or ConnectionError with the reason, where not every stream begins.
     """
-    visitor = Session(stage.port)
-    visitor.log_in()
-    with EventStreamPool(stage.port, count, stage.step.path, cookie=visitor.cookie) as streams:
+    session = Session(stage.port)
+    session.log_in()
+    with EventStreamPool(stage.port, count, stage.step.path, cookie=session.cookie) as streams:
         streams.wait_for_events(1, OPEN_WITHIN_S)
         start = time.monotonic()
-        with noting(streams) as times:
+        with arrival_times(streams) as times:
             time.sleep(around_s)
             began = time.monotonic()
             meanwhile(stage)
             ended = time.monotonic()
             time.sleep(around_s)
         lasts = time.monotonic() - start
-    came = [[at - start for at in one] for one in times]
-    return Arrivals(stage.variant.name, came, began - start, ended - start, lasts)
+    relative = [[at - start for at in stream] for stream in times]
+    return Arrivals(stage.variant.name, relative, began - start, ended - start, lasts)
 
 
 @contextmanager
-def noting(streams: EventStreamPool) -> Iterator[list[list[float]]]:
-    """Until the block is left, the moments at which each of `streams` had more events than before."""
+def arrival_times(streams: EventStreamPool) -> Iterator[list[list[float]]]:
+    """Until the block is left: when each of `streams` was seen to have more events, on `time.monotonic`'s clock."""
     seen = [stream.events for stream in streams.all]
     times: list[list[float]] = [[] for _ in seen]
     closed = threading.Event()
@@ -182,5 +172,5 @@ def noting(streams: EventStreamPool) -> Iterator[list[list[float]]]:
                     seen[place] = stream.events
                     times[place].append(time.monotonic())
 
-    with Background("the notes of when events came", poll, closed.set):
+    with Background("the recorder of arrivals", poll, closed.set):
         yield times

@@ -182,7 +182,7 @@ def read(path: Path) -> str:
     """
     if not path.is_file():
         known = sorted(other.name for other in path.parent.iterdir() if other.is_file())
-        raise UnknownNameError(f"file in {path.parent.name}", path.name, known, manifest.nearest(path.name, known))
+        raise UnknownNameError("file", path.name, known, owner=path.parent.name)
     return regions.unmarked(path.read_text())
 
 

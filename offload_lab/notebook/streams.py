@@ -11,7 +11,7 @@ from offload_lab.measure import load as crowds
 from offload_lab.measure import scenarios
 from offload_lab.measure.load import LoadResult
 from offload_lab.measure.model import Recording
-from offload_lab.measure.streams import Held, held_sockets
+from offload_lab.measure.streams import HeldSocket, held_sockets
 from offload_lab.stages.stage import Stage
 
 from .display import progress, show_table
@@ -49,7 +49,7 @@ def record_load(step: str, variant: str, streams: int, **how: Any) -> LoadResult
         return crowds.record_load(stage, streams, progress=done, **how)
 
 
-def who_holds_what(stage: Stage, before: Sequence[Held] = ()) -> None:
+def who_holds_what(stage: Stage, before: Sequence[HeldSocket] = ()) -> None:
     """Every socket of the stage's workers that was not among `before`, by the thread that waits on it."""
     known = {(one.pid, one.fd) for one in before}
     held = [one for one in held_sockets(stage) if (one.pid, one.fd) not in known]
@@ -70,7 +70,7 @@ def who_holds_what(stage: Stage, before: Sequence[Held] = ()) -> None:
     show_table(rows)
 
 
-def by_thread(one: Held) -> tuple[str, int, int, str, int]:
+def by_thread(one: HeldSocket) -> tuple[str, int, int, str, int]:
     return one.process, one.pid, one.tid or 0, one.what, one.fd
 
 

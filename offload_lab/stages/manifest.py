@@ -1,7 +1,6 @@
 """step.toml, read and checked: what a step is called, which variants it has, what the demo does with it, and what a
 class does in it: sections with their minutes, tasks with their hints, mistakes with their diagnoses."""
 
-import difflib
 import os
 import tomllib
 from dataclasses import dataclass, field, replace
@@ -77,7 +76,7 @@ class Task:
 class Live:
     """What the live view opens, paths by kind of client, and which variants it shows where none is named."""
 
-    paths: dict[str, str]
+    paths: dict[str, str] = field(hash=False)
     variants: tuple[str, ...]
 
 
@@ -125,7 +124,7 @@ class Step:
             return self.default
         known = [variant.name for variant in self.variants]
         if word not in known:
-            raise UnknownNameError("variant", word, known, nearest(word, known), owner=self.name)
+            raise UnknownNameError("variant", word, known, owner=self.name)
         return self.variants[known.index(word)]
 
     def task(self, word: str) -> Task:
@@ -137,12 +136,8 @@ class Step:
         if word.isdecimal() and 1 <= int(word) <= len(known):
             return self.tasks[int(word) - 1]
         if word not in known:
-            raise UnknownNameError("task", word, known, nearest(word, known), owner=self.name)
+            raise UnknownNameError("task", word, known, owner=self.name)
         return self.tasks[known.index(word)]
-
-
-def nearest(word: str, known: list[str]) -> str | None:
-    return next(iter(difflib.get_close_matches(word, known, n=1, cutoff=0.4)), None)
 
 
 def steps_folder() -> Path:
@@ -168,7 +163,7 @@ def find(word: str, folder: Path | None = None) -> Step:
         if word in (step.name, step.number, step.number.lstrip("0"), step.name.partition("_")[2]):
             return step
     known = [step.name for step in available]
-    raise UnknownNameError("step", word, known, nearest(word, known))
+    raise UnknownNameError("step", word, known)
 
 
 def load(path: Path) -> Step:

@@ -19,7 +19,7 @@ from offload_lab.uwsgi.server import SOCKET_PATH_LIMIT, Uwsgi
 from offload_lab.uwsgi.stats import WorkerStats
 
 from . import manifest
-from .manifest import Step, Variant, nearest
+from .manifest import Step, Variant
 from .nginx import Nginx
 
 READY_S = 30.0  # for each process; Django's first start runs its migrations
@@ -145,8 +145,7 @@ class Stage:
         """
         by_name = {process.name: process for process in self.processes}
         if name not in by_name:
-            kind = f"process in {self.step.name} {self.variant.name}"
-            raise UnknownNameError(kind, name, list(by_name), nearest(name, list(by_name)))
+            raise UnknownNameError("process", name, by_name, owner=f"{self.step.name} {self.variant.name}")
         return by_name[name]
 
     def workers(self) -> list[WorkerStats]:

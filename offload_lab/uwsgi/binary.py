@@ -60,7 +60,7 @@ def find(name: str | None = None) -> Engine:
         return built()
     if os.access(name, os.X_OK) and os.path.isfile(name):
         return inspect(name, (os.path.abspath(name),), False)
-    raise UnknownNameError("uWSGI", name, ["wheel", "built", "a path to a uwsgi program"], None)
+    raise UnknownNameError("uWSGI", name, ["wheel", "built", "a path to a uwsgi program"])
 
 
 def built() -> Engine:

@@ -37,7 +37,7 @@ def lab(*args, **variables):
         (["run", "01", "xyz"], ["error: 01_file_wrapper has no variant 'xyz'; there are: naive, file_wrapper, "]),
         (["run", "01", "--prot", "1"], ["No such option", "--port"]),
         (["run", "01", "--port", "70000"], ["70000", "1<=x<=65535"]),
-        (["run", "01", "--engine", "wheal"], ["no uWSGI 'wheal'", "wheel, built"]),
+        (["run", "01", "--engine", "wheal"], ["no uWSGI 'wheal'; did you mean wheel?"]),
         (["notebook", "77"], ["no notebook '77'"]),
     ],
 )

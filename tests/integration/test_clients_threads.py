@@ -15,7 +15,7 @@ from offload_lab.clients.event_stream import EventStreamParser
 from offload_lab.clients.event_stream_pool import EventStreamPool
 from offload_lab.clients.sse import SseClient
 from offload_lab.clients.websocket import PING, TEXT, Frames, HandshakeError, WebSocketClient, WebSocketPool
-from offload_lab.measure.streams import noting
+from offload_lab.measure.streams import arrival_times
 from offload_lab.process.background import Background
 from offload_lab.process.polling import wait_for
 from offload_lab.timeouts import scaled
@@ -302,8 +302,8 @@ def test_notes_that_cannot_be_taken_are_an_error():
             self.reads += 1
             return self.reads if self.reads < 2 else breaks()
 
-    with pytest.raises(ZeroDivisionError), noting(SimpleNamespace(all=[Fickle()])):
-        wait_for(lambda: has_ended("the notes"), TIMEOUT_S, "the end of the thread")
+    with pytest.raises(ZeroDivisionError), arrival_times(SimpleNamespace(all=[Fickle()])):
+        wait_for(lambda: has_ended("the recorder"), TIMEOUT_S, "the end of the thread")
 
 
 def test_a_helper_thread_that_does_not_end_is_named():

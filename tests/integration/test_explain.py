@@ -58,15 +58,15 @@ def test_an_idle_front():
 
 def test_a_worker_that_reads_from_the_backend_because_no_offload_thread_exists():
     worker = Worker(4711, busy=True, requests=(SUBSCRIBED,), wait=Wait("read", "backend"))
-    assert describe(facts(worker, Connection("127.0.0.1:5001", 4711), hands_over=True))[1:] == [
+    assert describe(facts(worker, Connection("127.0.0.1:5001", 4711), routes_offload=True))[1:] == [
         "worker 4711 has been reading from the backend for 12 s (GET /subscribe, client 127.0.0.1:5001)"
         " because no offload thread exists.",
-        "client 127.0.0.1:5001: held by worker 4711 itself, which does nothing else meanwhile.",
+        "client 127.0.0.1:5001: held by worker 4711 itself, which serves nothing else meanwhile.",
     ]
 
 
 def test_a_worker_that_sends_a_file_itself():
-    worker = Worker(4711, busy=True, requests=(DOWNLOAD,), wait=Wait("write", "visitor"))
+    worker = Worker(4711, busy=True, requests=(DOWNLOAD,), wait=Wait("write", "client"))
     assert "worker 4711 has been sending to the client for 12 s (GET /file) because no offload thread exists." in said(
         worker
     )
@@ -79,13 +79,13 @@ def test_offload_threads_that_nothing_is_handed_to():
 
 def test_offload_threads_that_refused():
     worker = Worker(4711, busy=True, requests=(SUBSCRIBED,), offload_tids=(4712,), wait=Wait("read", "backend"))
-    assert "because its offload threads refused: their queue was full" in said(worker, hands_over=True)
+    assert "because its offload threads refused: their queue was full" in said(worker, routes_offload=True)
 
 
 def test_an_app_that_has_not_answered_yet_is_not_blamed():
     worker = Worker(4711, busy=True, requests=(SUBSCRIBED,), offload_tids=(4712,))
     assert "own code for 12 s (GET /subscribe); only its response can offload the connection." in said(
-        worker, hands_over=True
+        worker, routes_offload=True
     )
 
 
@@ -140,7 +140,7 @@ def test_workers_are_said_to_be_busy_only_if_all_are(busy, says):
 )
 def test_who_has_left_unnoticed(left, says):
     worker = Worker(4711, busy=False, offload_tids=(4712,))
-    gone = [Connection(f"10.0.0.1:500{number}", 4711, 4712, left=one) for number, one in enumerate(left)]
+    gone = [Connection(f"10.0.0.1:500{number}", 4711, 4712, client_closed=one) for number, one in enumerate(left)]
     assert says in said(worker, *gone)
 
 
@@ -158,7 +158,7 @@ def test_a_worker_of_whose_threads_nothing_is_known_is_not_said_to_have_no_offlo
     text = said(worker, Connection("10.0.0.1:5001", 4711, 4711), Connection("10.0.0.2:5002", 4711, 4713))
     assert "; which of its threads are offload threads is not known." in text
     assert "no offload thread exists" not in text
-    assert "client 10.0.0.1:5001: held by worker 4711 itself, which does nothing else meanwhile." in text.splitlines()
+    assert "client 10.0.0.1:5001: held by worker 4711 itself, which serves nothing else meanwhile." in text.splitlines()
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ def test_a_running_worker_with_a_number_that_only_uwsgi_knows(tmp_path):
 
 
 def test_a_front_in_greenlets():
-    worker = Worker(4711, busy=True, cores=100, requests=(SUBSCRIBED, DOWNLOAD), wait=Wait("read", "visitor"))
+    worker = Worker(4711, busy=True, cores=100, requests=(SUBSCRIBED, DOWNLOAD), wait=Wait("read", "client"))
     text = said(worker, Connection("10.0.0.1:5001", 4711), in_greenlets=True)
     assert "worker 4711 has 2 requests under way in one thread, the longest GET /subscribe for 12 s." in text
     assert "client 10.0.0.1:5001: held by a greenlet of worker 4711." in text

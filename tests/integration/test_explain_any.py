@@ -177,7 +177,7 @@ def settled(address, held):
 
     def told():
         found[:] = [take_snapshot_at(address)]
-        by_client = {one.visitor: one for one in found[0].connections}
+        by_client = {one.client: one for one in found[0].connections}
         known = [by_client.get(name) for name in (*held.offloaded, held.sending)]
         aged = [request.since_s >= 1 for worker in found[0].front.workers for request in worker.requests]
         return all(one and one.tid for one in known) and len(aged) == 2 and all(aged)
@@ -193,7 +193,7 @@ def test_each_of_four_workers_and_connections_is_told_rightly(servers, held):
     text = "\n".join(describe(facts))
     assert pids == children
     assert f"listens on http://127.0.0.1:{servers.port} and {servers.folder}/front.sock." in text
-    by_client = {one.visitor: one for one in facts.connections}
+    by_client = {one.client: one for one in facts.connections}
     waiter = by_client[held.waiting].pid
     assert re.search(rf"worker {held.sender} has been sending to the client for \d+ s \(GET /send, client", text)
     assert re.search(rf"worker {waiter} has been running the app's own code for \d+ s \(GET /wait, client", text)

@@ -242,6 +242,6 @@ def test_a_websocket_is_passed_as_well():
     with Passing("04_websocket", "offload", "board.sock", "OFFLOAD_VISITOR") as stage:
         with WebSocketClient(stage.port, headers={"Cookie": stage.ada.cookie}, timeout_s=TIMEOUT_S) as ada:
             stage.front.stop()
-            ada.say("still connected?")
+            ada.send_text("still connected?")
             assert receives_text(ada, "still connected?")
         stage.has_closed_all()

@@ -236,7 +236,7 @@ def test_a_lone_continuation_ends_its_own_connection_only(board):
     with open_websocket(board, "ada", "lovelace") as bystander, open_websocket(board, "grace", "hopper") as grace:
         grace.send(frame(CONTINUATION, b"x"))
         assert not receives_text(grace, "x")
-        bystander.say("still here")
+        bystander.send_text("still here")
         assert receives_text(bystander, "still here")
     [after] = board.process("ws_native").workers()
     assert after.pid == before.pid

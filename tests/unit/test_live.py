@@ -38,7 +38,7 @@ def client(port, kind="stream", **how):
 
 
 def look(*connections, worker=IDLE, **how):
-    return Look(Snapshot("", "", (front(worker, hands_over=True),), connections), **how)
+    return Look(Snapshot("", "", (front(worker, routes_offload=True),), connections), **how)
 
 
 def frame_of(seen, *clients, at=10.0):
@@ -52,14 +52,14 @@ def frame_of(seen, *clients, at=10.0):
 
 def test_an_idle_worker_and_what_a_thread_serves():
     held = [Held("Offload thread 1", []), Held("Offload thread 2", ["stream"] * 3)]
-    said = sentence(front(IDLE, hands_over=True), {}, held, [], 0)
+    said = sentence(front(IDLE, routes_offload=True), {}, held, [], 0)
     assert said.text == "Worker 10 is idle. Offload thread 2 serves 3 streams."
     assert said.state == "good"
 
 
 def test_several_threads_are_told_together():
     held = [Held("Offload thread 1", ["stream"]), Held("Offload thread 2", ["stream", "websocket"])]
-    said = sentence(front(IDLE, hands_over=True), {}, held, [], 0)
+    said = sentence(front(IDLE, routes_offload=True), {}, held, [], 0)
     assert said.text == "Worker 10 is idle. 2 offload threads serve 2 streams and 1 WebSocket."
 
 
@@ -76,7 +76,7 @@ def test_a_request_in_passing_is_no_alarm():
 
 
 def test_a_backend_that_is_down_is_an_alarm():
-    said = sentence(front(IDLE, hands_over=True), {}, [], ["sse"], 0)
+    said = sentence(front(IDLE, routes_offload=True), {}, [], ["sse"], 0)
     assert (said.text, said.state) == ("Worker 10 is idle. The backend sse does not run.", "bad")
 
 
@@ -113,7 +113,7 @@ def test_many_clients_are_a_count():
 
 
 def test_who_left_unnoticed_still_holds():
-    lane = frame_of(look(connection(1, 11, left=True)), client(1))["workers"][0]["lanes"][0]
+    lane = frame_of(look(connection(1, 11, client_closed=True)), client(1))["workers"][0]["lanes"][0]
     assert (lane["n"], lane["left"], lane["tokens"]) == (1, 1, [("S1", "stream", 1)])
 
 

@@ -38,9 +38,9 @@ def hand_over_in_worker(config: Config) -> Found:
     if offloads(config):
         return
     for route in routes(config, "", "response"):
-        if route.hands_over or route.sends_file:
+        if route.offloads or route.sends_file:
             what = f"{route.action}: without offload threads"
-            level: Level = "error" if route.hands_over and route.table == "response" else "warning"
+            level: Level = "error" if route.offloads and route.table == "response" else "warning"
             yield Match(route.option, what, part=f"{route.action}:", level=level)
 
 

@@ -29,7 +29,7 @@ def headers_twice(config: Config) -> Found:
         if route.action in STOPPERS:
             stops.append(route)
         covered = any(by_app(stop) <= by_app(route) or not stop.variables & asked for stop in stops)
-        if route.hands_over and not covered:
+        if route.offloads and not covered:
             yield Match(route.option, "hands over while the app's own headers are still to be sent", f"{route.action}:")
 
 
@@ -72,7 +72,7 @@ def request_variable(config: Config) -> Found:
 )
 def refusal_ignored(config: Config) -> Found:
     for route in routes(config, "response"):
-        if route.hands_over and not route.asks_app and not route.variables & set(collected(config)):
+        if route.offloads and not route.asks_app and not route.variables & set(collected(config)):
             yield Match(route.option, "hands over without asking what the app answered", part=f"{route.action}:")
 
 
@@ -84,9 +84,9 @@ def refusal_ignored(config: Config) -> Found:
 )
 def client_names_target(config: Config) -> Found:
     for route in routes(config, "", "response"):
-        target = route.argument.split(",")[0] if route.hands_over else route.argument
+        target = route.argument.split(",")[0] if route.offloads else route.argument
         chosen = [name for name in variables_in(target) if is_request_variable(name)]
-        if chosen and (route.hands_over or (route.sends_file and target.startswith("${" + chosen[0]))):
+        if chosen and (route.offloads or (route.sends_file and target.startswith("${" + chosen[0]))):
             variable = "${" + chosen[0] + "}"
             yield Match(
                 route.option, f"the client chooses the target: {variable} comes from the request", part=variable

@@ -43,7 +43,7 @@ class Route:
         return self.own.partition(":")[0]
 
     @property
-    def hands_over(self) -> bool:
+    def offloads(self) -> bool:
         return self.action in CONNECTIONS
 
     @property

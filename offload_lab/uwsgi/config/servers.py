@@ -72,7 +72,7 @@ def fronts(config: Config) -> list[Option]:
 
 def hand_overs(config: Config) -> list[Route]:
     """The routes after which another server answers. Only the first two tables can."""
-    return [route for route in routes(config, "", "response") if route.hands_over]
+    return [route for route in routes(config, "", "response") if route.offloads]
 
 
 def file_routes(config: Config) -> list[Route]:

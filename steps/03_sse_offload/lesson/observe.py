@@ -2,7 +2,6 @@
 
 import json
 import re
-import socket
 import sqlite3
 from collections.abc import Iterable
 from contextlib import ExitStack, closing, suppress
@@ -10,18 +9,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from http.client import HTTPException
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from offload_lab.clients.backend_request import BackendClient
 from offload_lab.clients.event_stream import Event, EventStreamParser
+from offload_lab.clients.raw import RawClient
 from offload_lab.clients.session import Session
 from offload_lab.clients.sse import request_bytes
 from offload_lab.errors import LabError
 from offload_lab.exercises.logs import NOT_REACHED, last_error
 from offload_lab.inspect import Snapshot, Worker, take_snapshot
 from offload_lab.inspect.threads import Blocked, blocked_threads
-from offload_lab.process.deadlines import LOOPBACK
 from offload_lab.process.polling import wait_for
 from offload_lab.process.process import Process
 from offload_lab.stages.stage import Stage
@@ -117,32 +114,16 @@ class Seen:
         return f"{self.snapshot.servers[0].name}, worker {self.backend.pid}"
 
 
-class Listener:
-    """One connection to the front, and what has come over it."""
+class Listener(RawClient):
+    """One subscriber at the front."""
 
     def __init__(self, stage: Stage, cookie: str = "", headers: Iterable[tuple[str, str]] = ()) -> None:
-        self.raw, self.ended = b"", False
-        self._connection = socket.create_connection((LOOPBACK, stage.port), SETTLED_S)
-        self._connection.sendall(request_bytes(stage.port, stage.step.path, cookie, headers))
-        self._connection.setblocking(False)
+        super().__init__(stage.port, request_bytes(stage.port, stage.step.path, cookie, headers))
 
     def tickets(self) -> int:
-        """Take what has come; how many events that makes so far."""
-        try:
-            while not self.ended:
-                chunk = self._connection.recv(65536)
-                self.raw, self.ended = self.raw + chunk, not chunk
-        except BlockingIOError:
-            pass
-        except OSError:
-            self.ended = True
+        """Read what has arrived; the number of events so far."""
+        self.read_available()
         return len(Answer(self.raw).events)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
-        self._connection.close()
 
 
 def observe(stage: Stage) -> Seen:
@@ -171,7 +152,7 @@ def observe(stage: Stage) -> Seen:
         path=stage.step.path,
         anonymous=anonymous,
         forger=forger,
-        ada=Answer(crowd[0].raw, crowd[0].ended, asked),
+        ada=Answer(crowd[0].raw, crowd[0].closed, asked),
         heard=tuple(one.tickets() > 0 for one in crowd),
         backend_received=variables,
         threads=threads,
@@ -207,8 +188,8 @@ def ask(stage: Stage, headers: Iterable[tuple[str, str]] = ()) -> Answer:
     before = backend_requests(stage)
     with Listener(stage, headers=headers) as one:
         with suppress(TimeoutError):
-            wait_for(lambda: one.tickets() > 0 or one.ended, SETTLED_S, "an answer")
-    return Answer(one.raw, one.ended, backend_requests(stage) - before)
+            wait_for(lambda: one.tickets() > 0 or one.closed, SETTLED_S, "an answer")
+    return Answer(one.raw, one.closed, backend_requests(stage) - before)
 
 
 def settled(stage: Stage, crowd: list[Listener], asked: int) -> bool:
@@ -217,7 +198,7 @@ def settled(stage: Stage, crowd: list[Listener], asked: int) -> bool:
     tickets = [one.tickets() for one in crowd]
     if max(tickets) > 1 or DIED.search(log_of(stage.processes[0])):
         return True
-    if all(number or one.ended for number, one in zip(tickets, crowd, strict=True)):
+    if all(number or one.closed for number, one in zip(tickets, crowd, strict=True)):
         return not any(worker.busy for worker in stage.workers())
     if backend_requests(stage) == asked:
         return False

@@ -62,7 +62,7 @@ def observe(stage: Stage) -> Seen:
         if ada.heads == [IN]:
             grace = exits.enter_context(connect(stage, graces))
             if grace.heads == [IN]:
-                grace.say(frame(TEXT, b"hello"))
+                grace.send(frame(TEXT, b"hello"))
                 grace.read_until(lambda: HELLO in texts(grace))
                 ada.send_and_wait()  # by then it has reached her as well, if it can
         snapshot = take_snapshot(stage.step, stage.variant, stage.run)

@@ -13,13 +13,13 @@ from typing import Any
 import psutil
 
 from offload_lab.clients import Probes
+from offload_lab.clients.raw import RawClient
 from offload_lab.clients.session import Session
 from offload_lab.clients.websocket import (
     CLOSE,
     PING,
     PONG,
     TEXT,
-    Frames,
     WebSocketClient,
     WebSocketPool,
     frame,
@@ -27,7 +27,6 @@ from offload_lab.clients.websocket import (
 )
 from offload_lab.measure.model import Recording, Transfer
 from offload_lab.measure.scenarios import AFTER_S, BEFORE_S, Watch
-from offload_lab.measure.streams import received
 from offload_lab.process.deadlines import LOOPBACK
 from offload_lab.stages.manifest import Step
 from offload_lab.stages.site.users import DEMO_USERS
@@ -69,7 +68,7 @@ def echo_ms(client: WebSocketClient, characters: int, times: int = 9) -> float:
     waits = []
     for _ in range(times):
         start = time.perf_counter()
-        client.say("*" * characters)
+        client.send_text("*" * characters)
         while (came := client.receive()) is not None and b'"text"' not in came.payload:
             pass  # the clock
         waits.append((time.perf_counter() - start) * 1000)
@@ -93,7 +92,7 @@ class Talkers(WebSocketPool):
     """Many clients that also write."""
 
     def say(self, place: int, text: str) -> None:
-        self.clients[place].say(text)
+        self.clients[place].send_text(text)
 
 
 @dataclass
@@ -126,11 +125,10 @@ def load(board: Board, clients: int, watch_s: float = 1.5) -> Load:
 
 def load_without_offload_threads(board: Board, watch_s: float = 1.0) -> Load:
     """One client, where no response is certain: it does not wait for the handshake."""
-    with socket.create_connection((LOOPBACK, board.port), CONNECT_S) as client:
-        client.sendall(upgrade_request(board.port, "/ws", {"Cookie": board.cookie()}))
+    with RawClient(board.port, upgrade_request(board.port, "/ws", {"Cookie": board.cookie()})) as client:
         with Probes(board.port, every_s=0.05, timeout_s=PATIENCE_S) as bystanders:
-            raw = received(client, time.monotonic() + watch_s)
-    heard = sum(one.opcode == TEXT for one in Frames().feed(raw.partition(b"\r\n\r\n")[2]))
+            client.read_for(watch_s)
+    heard = sum(received.opcode == TEXT for received in client.frames)
     return Load(board.variant.name, 1, 0.0, heard / watch_s, 0, in_ms(bystanders))
 
 

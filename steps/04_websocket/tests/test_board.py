@@ -39,7 +39,7 @@ BIG = "*" * 60_000
 @pytest.mark.core
 def test_every_client_gets_each_message_and_its_user(offload):
     with offload.visit(offload.ada) as ada, offload.visit(offload.grace) as grace:
-        ada.say("Anybody at counter 3? ☎")
+        ada.send_text("Anybody at counter 3? ☎")
         assert next_news(grace, "text") == next_news(ada, "text") == {"user": "ada", "text": "Anybody at counter 3? ☎"}
 
 
@@ -81,7 +81,7 @@ def test_a_client_that_stops_reading_is_dropped_and_the_rest_go_on(offload):
         wait_for(lambda: next_news(ada, "clients")["clients"] == 2, 30, "both clients")
         while "dropped, does not read" not in offload.process("ws").log_tail(5):
             for _ in range(20):
-                ada.say(BIG)
+                ada.send_text(BIG)
                 assert next_news(ada, "text")["text"] == BIG
         wait_for(lambda: next_news(ada, "clients")["clients"] == 1, 30, "the stalled client gone")
         # the front does not notice: an offload thread that waits to write watches nothing else
@@ -139,7 +139,7 @@ def test_a_name_of_any_characters_arrives_whole(offload):
     database.execute("UPDATE auth_user SET username = ? WHERE username = 'grace'", [name])
     try:
         with offload.visit(offload.grace) as zoe:
-            zoe.say("bonjour")
+            zoe.send_text("bonjour")
             assert next_news(zoe, "text")["user"] == name
     finally:
         database.execute("UPDATE auth_user SET username = 'grace' WHERE username = ?", [name])
@@ -179,7 +179,7 @@ def test_without_a_login_no_header_opens_the_board(offload, name):
 @pytest.mark.parametrize("name", ["X-Offload-Visitor", "Offload-Visitor", "OFFLOAD_VISITOR"])
 def test_no_client_can_write_in_another_users_name(offload, name):
     with WebSocketClient(offload.port, headers={"Cookie": offload.ada, name: "grace"}) as ada:
-        ada.say("It is me, Grace!")
+        ada.send_text("It is me, Grace!")
         assert next_news(ada, "text")["user"] == "ada"
 
 

@@ -87,7 +87,7 @@ def test_task_one_board():
             others = " and ".join(one for one in guests if one != guest)
             called = f"GET /ws as {guest}, beside {others}" if others else f"GET /ws as {guest}"
             expect(called, answer(stage, guests[guest]), IN)
-        guests["grace"].say(frame(TEXT, b"hello"))
+        guests["grace"].send(frame(TEXT, b"hello"))
         guests["grace"].read_until(lambda: ("grace", "hello") in texts(guests["grace"]))
         for one in guests.values():
             one.send_and_wait()

@@ -69,7 +69,7 @@ def test_without_the_clock_an_eventsource_gets_200_and_a_time_to_retry(stage):
 @pytest.mark.core
 def test_a_client_of_the_board_gets_its_own_message(stage):
     with WebSocketClient(stage.port, headers={"Cookie": stage.ada}) as ada:
-        ada.say("hello")
+        ada.send_text("hello")
         while "text" not in (news := json.loads(ada.receive().payload)):
             pass
         assert news == {"user": "ada", "text": "hello"}

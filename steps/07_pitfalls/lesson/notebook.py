@@ -4,10 +4,8 @@ observed from outside by one client and one bystander."""
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -16,13 +14,12 @@ from typing import Any
 from rich.table import Table
 
 from offload_lab.clients import ping
+from offload_lab.clients.raw import RawClient
 from offload_lab.clients.session import Session
 from offload_lab.clients.sse import EventStreamParser, request_bytes
 from offload_lab.inspect.socket_owners import find_socket_owners
-from offload_lab.measure.streams import received
 from offload_lab.notebook.display import progress, show_bundle, show_table
 from offload_lab.paths import ROOT
-from offload_lab.process.deadlines import LOOPBACK
 from offload_lab.stages import manifest
 from offload_lab.stages.stage import Stage
 from offload_lab.system import NOT_TOLD, is_linux
@@ -94,10 +91,10 @@ def observe(
         before(stage)
         [worker] = stage.workers()
         offloaded_before = worker.offloaded
-        with socket.create_connection((LOOPBACK, stage.port), timeout=for_s) as client:
-            client.sendall(request_bytes(stage.port, path, session.cookie, (headers or {}).items()))
-            raw = received(client, time.monotonic() + for_s)
-            proxied_by = find_proxy(stage, client.getsockname()[1])
+        request = request_bytes(stage.port, path, session.cookie, (headers or {}).items())
+        with RawClient(stage.port, request) as client:
+            raw = client.read_for(for_s)
+            proxied_by = find_proxy(stage, client.port)
             served = is_served(stage)
             [worker] = stage.workers()
         log = [line for line in stage.front.log.read_text(errors="replace").splitlines() if f"GET {path} " in line]

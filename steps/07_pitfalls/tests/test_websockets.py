@@ -35,9 +35,9 @@ def test_cross_site_websocket_broken_lets_another_sites_page_talk_as_ada(stage_o
     stage = stage_of("cross_site_websocket_broken")
     with ada_visits(stage) as ada:
         with ada_visits(stage, Origin=EVIL) as page:  # ada's browser sends her cookie along, whoever wrote the page
-            page.say("all my money to evil.example, please")
+            page.send_text("all my money to evil.example, please")
             assert next_message(ada)["user"] == "ada"
-            ada.say("a secret")
+            ada.send_text("a secret")
             while next_message(page)["text"] != "a secret":  # ... and the page may listen, which fetch() may not
                 pass
 
@@ -50,7 +50,7 @@ def test_cross_site_websocket_fixed_refuses_another_sites_page(stage_of):
     assert refused.value.status == 403
     assert stage.workers()[0].offloaded == 0
     with ada_visits(stage) as ada:
-        ada.say("hello")
+        ada.send_text("hello")
         assert next_message(ada) == {"user": "ada", "text": "hello"}
 
 

@@ -178,7 +178,7 @@ class Run:
             text = self._publish(text)
         elif self.step == "04":
             with WebSocketClient(self.trial.stage.port, headers={"Cookie": self.trial.ada.cookie}) as client:
-                client.say(text)
+                client.send_text(text)
         if self.step != "03":
             self.trial.wait_for_all(lambda one: one not in listening or one.hears(text), "the announcement")
         return text
