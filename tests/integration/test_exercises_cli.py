@@ -54,7 +54,7 @@ def test_from_the_blanks_by_the_hints_to_the_solution(lab, place):
     assert "./lab check 01" in lab("start", "01")
     failed = lab("check", "01", status=1)
     assert re.search(
-        r"offload_threads: not yet called GET /parcel.* got the worker itself.* expected an offload thread", failed
+        r"offload_threads: not yet called GET /static_file.* got the worker itself.* expected an offload thread", failed
     )
     assert re.search(r"what the processes do: worker \d+ is busy", failed)
     assert "next: ./lab hint 01 offload_threads" in failed

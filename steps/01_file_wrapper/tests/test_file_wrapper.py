@@ -1,4 +1,4 @@
-"""Who waits while one client downloads slowly, which thread carries the download, and how much memory that takes."""
+"""Which requests wait during a slow download, which thread sends it, and how much memory that takes."""
 
 import socket
 import sys
@@ -48,7 +48,7 @@ def test_a_bystander_is_answered_only_after_the_download_ends(stages, variant):
         holder = holder_of(stage, reader)
         [worker] = stage.workers()
         assert worker.busy
-        assert (holder.pid, holder.tid) == (worker.pid, worker.pid), "the worker's main thread carries the download"
+        assert (holder.pid, holder.tid) == (worker.pid, worker.pid), "the worker's main thread sends the download"
         with socket.create_connection(("127.0.0.1", stage.port), timeout=scaled(30)) as bystander:
             bystander.sendall(b"GET /ping HTTP/1.0\r\n\r\n")
             wait_for(lambda: stage.front.stats()["listen_queue"] == 1, 10, "the bystander in the listen queue")
@@ -74,7 +74,7 @@ def test_bystanders_are_answered_while_an_offload_thread_sends_the_file(stages):
     assert {answer.pid for answer in answers} == {before.pid}
     assert after.offloaded == before.offloaded + 1
     assert holder.pid == before.pid
-    assert holder.tid != before.pid, "the worker's main thread still carries the download"
+    assert holder.tid != before.pid, "the worker's main thread still sends the download"
 
 
 @pytest.mark.parametrize("variant", ["naive", "file_wrapper", "offload"])
@@ -140,8 +140,8 @@ def test_a_worker_drops_a_stalled_client_and_an_offload_thread_does_not():
     with Stage(STEP, "offload", options=short) as offload, Stage(STEP, "file_wrapper", options=short) as blocking:
         with take_nothing(offload) as held, take_nothing(blocking):
             wait_for(lambda: offload.workers()[0].offloaded == 1, 10, "the offload")
-            wait_for(lambda: blocking.workers()[0].busy, 10, "the worker busy with its visitor")
-            wait_for(lambda: not blocking.workers()[0].busy, 30, "the worker free of its visitor")
+            wait_for(lambda: blocking.workers()[0].busy, 10, "the worker busy with its client")
+            wait_for(lambda: not blocking.workers()[0].busy, 30, "the worker free of its client")
             assert find_socket_owners(offload.port, held.getsockname()[1], offload.front.pids())
 
 
@@ -149,7 +149,7 @@ def test_a_steady_client_that_is_too_slow_gets_a_broken_file_from_a_worker():
     """socket-timeout asks for room in the send buffer, and the kernel reports room only when much of it is empty."""
     with Stage(STEP, "file_wrapper", options=["--socket-timeout", "1"]) as stage:
         with SlowReader(stage.port, "/file", rate_mib_s=0.1) as reader:
-            wait_for(lambda: not stage.workers()[0].busy, 30, "the worker free of its visitor")
+            wait_for(lambda: not stage.workers()[0].busy, 30, "the worker free of its client")
             reader.hurry()
             assert reader.done.wait(30)
     assert reader.received < 64 * 2**20

@@ -1,4 +1,4 @@
-"""What each task of this step must do, whoever solved it: these tests also run against a learner's folder."""
+"""What each task of this step must do, for any answer: these tests also run against a learner's folder."""
 
 import http.client
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from offload_lab.stages import manifest
 from offload_lab.stages.stage import Stage
 
 STEP = manifest.find("02_xsendfile")
-HELLO = b"the clerk is free\n"
+HELLO = b"the worker is free\n"
 BEFORE_THE_INI = ["--pull-header", "X-Sendfile X_SENDFILE"]  # so that the INI's own line for it does not matter
 # the routes end before a file is sent, and tell the client what they knew
 ROUTES_OFF = ["--response-route", "^/file addheader:X-Told: ${X_SENDFILE}", "--response-route", "^/file last:"]
@@ -47,9 +47,9 @@ def other_app():
 
 
 @pytest.fixture
-def parcel(tmp_path):
+def static_file(tmp_path):
     """A folder with a file in it that uWSGI sends by itself, without app and routes."""
-    (tmp_path / "parcel").write_bytes(b"fragile " * 2**21)
+    (tmp_path / "static_file").write_bytes(b"fragile " * 2**21)
     return tmp_path
 
 
@@ -67,12 +67,12 @@ def test_task_pull_header(other_app):
         expect(f"{called}: the header X-Sendfile that the client sees", shown, "nothing")
 
 
-def test_task_offload_threads(parcel):
-    """The belt alone, with a file that meets neither app nor routes."""
-    with stage_of(options=["--check-static", str(parcel)]) as stage:
-        with SlowReader(stage.port, "/parcel", rate_mib_s=1) as reader:
+def test_task_offload_threads(static_file):
+    """The offload thread alone, with a file that bypasses app and routes."""
+    with stage_of(options=["--check-static", str(static_file)]) as stage:
+        with SlowReader(stage.port, "/static_file", rate_mib_s=1) as reader:
             sender = owner_in_words(*wait_for_owner(stage, reader))
-            expect("GET /parcel, a file that needs no app", sender, "an offload thread")
+            expect("GET /static_file, a file that needs no app", sender, "an offload thread")
             assert ping(stage.port, timeout_s=30).status == 200
 
 

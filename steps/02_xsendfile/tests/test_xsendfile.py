@@ -16,7 +16,7 @@ from offload_lab.testing import idle_workers
 from offload_lab.timeouts import scaled
 
 STEP = "02_xsendfile"
-HELLO = b"the clerk is free\n"
+HELLO = b"the worker is free\n"
 FILENAMES = re.compile(r"attachment; filename=\"([^\"]*)\"; filename\*=UTF-8''([^;]*)")
 PLAIN = {*string.ascii_letters, *string.digits, *string.punctuation, " "} - {*'"\\%'}
 
@@ -58,7 +58,7 @@ def test_xsendfile_answers_a_bystander_while_a_thread_sends_the_file(stage):
         assert worker.offloaded == before + 1
         [holder] = find_socket_owners(stage.port, reader.port, stage.front.pids())
         assert holder.pid == worker.pid
-        assert holder.tid != worker.pid, "the worker's main thread holds the visitor"
+        assert holder.tid != worker.pid, "the worker's main thread owns the client's socket"
 
 
 def test_the_file_arrives_whole(stage):
@@ -96,7 +96,7 @@ OUTSIDE = [
     "",
     "%ff%fe",
     "a" * 300,
-    "nobody-put-me-here",
+    "no-such-file",
     "hello.txt&name=../secret.txt",
     "hello.txt%0d%0aX-Sendfile:%20/etc/passwd",
 ]
@@ -203,7 +203,7 @@ def test_a_link_that_stays_inside_is_served(stage):
 
 
 def test_a_hard_link_is_the_file_that_it_links_to(stage):
-    """Whoever may write in the served folder may publish; no check of a path can tell."""
+    """A user who may write in the served folder may publish; no check of a path can tell."""
     os.link(stage.run / "secret.txt", stage.run / "served" / "hard")
     answer = fetch(stage.port, "/file?name=hard")
     assert (answer.status, answer.body) == (200, b"not for clients\n")

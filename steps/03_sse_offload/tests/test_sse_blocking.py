@@ -1,4 +1,4 @@
-"""blocking.ini, the contrary by cause and effect: whoever reads the stream keeps everybody else from being served."""
+"""blocking.ini, the contrary by cause and effect: an open stream keeps every other request from being served."""
 
 import socket
 from contextlib import closing

@@ -45,7 +45,7 @@ def browser(tmp_path_factory):
 
 @pytest.fixture
 def page(browser):
-    """The first tab, of somebody who is not logged in; kept for all tests, since opening another takes a second."""
+    """The first tab, not logged in; kept for all tests, since opening another takes a second."""
     browser.clear_cookies()
     [page] = browser.pages
     page.set_viewport_size(WINDOW)

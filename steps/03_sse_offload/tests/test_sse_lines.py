@@ -33,7 +33,7 @@ def front(request, fronts):
 
 @contextmanager
 def trap(front):
-    """A listener in the backend's place; it says nothing, and `accept` fails at once while nobody has knocked."""
+    """A listener in the backend's place; it sends nothing, and `accept` fails at once without a connection."""
     path = front.run / f"{STEP.variant(front.front.name).inis[0].removesuffix('.ini')}.sock"
     with closing(socket.socket(socket.AF_UNIX)) as listener:
         listener.bind(str(path))
@@ -56,7 +56,7 @@ def raw(front, path, headers=()):
     return request_bytes(front.port, path, headers=[("Connection", "close"), *headers])
 
 
-def handed_over(front, request):
+def offloaded_request(front, request):
     """What the backend receives when a front has been told yes: all of it, until the client leaves."""
     with (
         trap(front) as listener,
@@ -93,7 +93,7 @@ def test_no_request_header_offloads_whatever_django_answers(front, status):
 
 @pytest.mark.parametrize("front", ["header", "no_start_response", "content_type", "addvar", "goto"], indirect=True)
 def test_a_clients_header_arrives_under_another_name_than_djangos(front):
-    pairs = variables(handed_over(front, raw(front, "/yes" + QUERY, IMITATIONS)))
+    pairs = variables(offloaded_request(front, raw(front, "/yes" + QUERY, IMITATIONS)))
     names = Counter(name for name, _ in pairs)
     assert (names["X_OFFLOAD"], dict(pairs)["X_OFFLOAD"]) == (1, "ada")
     assert dict(pairs)["HTTP_X_OFFLOAD"].startswith("grace")
@@ -103,7 +103,7 @@ def test_a_clients_header_arrives_under_another_name_than_djangos(front):
 
 @pytest.mark.parametrize("front", ["http_proxy"], indirect=True)
 def test_the_line_that_names_the_user_precedes_all_that_the_client_sent(front):
-    received = handed_over(front, raw(front, "/yes" + QUERY, IMITATIONS) + b"GET /next HTTP/1.1\r\n\r\n")
+    received = offloaded_request(front, raw(front, "/yes" + QUERY, IMITATIONS) + b"GET /next HTTP/1.1\r\n\r\n")
     first, _, rest = received.partition(b"\r\n")
     assert first == b"GET /subscribe?user=ada&region=north HTTP/1.0"
     # why the name is not in a header, and why the backend must not keep connections alive: all of this gets through

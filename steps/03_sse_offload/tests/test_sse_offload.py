@@ -23,7 +23,7 @@ NAMES = [
     "grace\r\nX-Offload-to-SSE: ada\r\n\r\n",
     "comma, 0,0",
     "$1 $ ${X_OFFLOAD} ${REMOTE_ADDR}",
-    "&user=ada&hall=south#?;%41%0d%0a+",
+    "&user=ada&region=south#?;%41%0d%0a+",
     "\"quotes\" 'and' <b>tags</b> \\ \0 \t",
     "Ада Łovelace 🎟 \u2028 \x85",
     "é" * 300,

@@ -1,4 +1,4 @@
-"""Every front, blocking.ini too: whoever may not subscribe is told so by Django, whatever else they send."""
+"""Every front, blocking.ini too: Django refuses clients that may not subscribe, whatever else they send."""
 
 import json
 import os
@@ -124,7 +124,7 @@ def test_the_backends_socket_is_for_our_user_only(stage):
 
 
 @offloading_front
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can try as somebody else")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can try as another user")
 def test_another_user_cannot_connect_to_the_backend(stage):
     path = stage.run / f"{stage.backend.name}.sock"
     stage.run.chmod(0o711)  # leave the folder's protection out, the socket has its own

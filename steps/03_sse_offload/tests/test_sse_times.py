@@ -17,7 +17,7 @@ TIMES = {
 
 
 class Quick(Watched):
-    """header.ini with the plain app that authorises to everybody, and the real backend."""
+    """header.ini with the plain app that authorises every client, and the real backend."""
 
     def subscribe(self, **how):
         return SseClient(self.port, "/yes", **how)

@@ -1,4 +1,4 @@
-"""What the README warns of, seen to happen: lines in circulation, a dead backend, a worker that carries alone."""
+"""What the README warns of, observed: lines in circulation, a dead backend, a worker that proxies by itself."""
 
 from contextlib import closing
 from socket import create_connection

@@ -1,4 +1,4 @@
-"""What each task of this step must do, whoever solved it: these tests also run against a learner's folder."""
+"""What each task of this step must do, for any answer: these tests also run against a learner's folder."""
 
 import json
 import select
@@ -47,28 +47,28 @@ def front(variant, folder, *options):
 
 
 def test_task_offload_threads(tmp_path):
-    """The belt alone: a route of the test's own offloads, whatever the file's routes do."""
-    route = ["--response-route", "^/belt uwsgi:%(run)/sse.sock,0,0"]
+    """The offload threads alone: a route of the test offloads, whatever the file's routes do."""
+    route = ["--response-route", "^/offloaded uwsgi:%(run)/sse.sock,0,0"]
     with front("header", tmp_path, *route) as stage, trap(stage) as listener:
         before = {one.fd for one in held_sockets(stage)}
         with closing(socket.create_connection(("127.0.0.1", stage.port), scaled(TIMEOUT_S))) as client:
-            client.sendall(raw(stage, "/belt", [("Cookie", "200")]))
+            client.sendall(raw(stage, "/offloaded", [("Cookie", "200")]))
             with accepted(listener):
-                carriers = []
+                owners = []
 
-                def somebody_waits_for_the_app_behind():
-                    carriers[:] = [one for one in held_sockets(stage) if one.fd not in before and one.tid]
-                    return [one for one in carriers if one.what == "the backend"]
+                def a_socket_waits_for_the_backend():
+                    owners[:] = [one for one in held_sockets(stage) if one.fd not in before and one.tid]
+                    return [one for one in owners if one.what == "the backend"]
 
                 if is_linux():
-                    wait_for(somebody_waits_for_the_app_behind, TIMEOUT_S, "who carries the stream")
+                    wait_for(a_socket_waits_for_the_backend, TIMEOUT_S, "the owner of the stream")
                 else:  # no thread is told: then a worker that is free again has offloaded it
                     with suppress(TimeoutError):
                         wait_for(lambda: not stage.workers()[0].busy, TIMEOUT_S / 6, "a free worker")
                 [worker] = take_snapshot(stage.step, stage.variant, stage.run).front.workers
-        carried = all(one.tid in worker.offload_tids for one in carriers) if is_linux() else not worker.busy
-        got = "an offload thread" if carried else "the worker itself, which is busy with it"
-        expect("GET /belt, which the test's own route offloads, and looked who carries it", got, "an offload thread")
+        offloaded = all(one.tid in worker.offload_tids for one in owners) if is_linux() else not worker.busy
+        got = "an offload thread" if offloaded else "the worker itself, which is busy with it"
+        expect("GET /offloaded, which the test's own route offloads: its sockets' owner", got, "an offload thread")
 
 
 def test_task_offload(tmp_path):
@@ -165,13 +165,13 @@ def test_task_greenlets(behind):
         clients = [stage.enter_context(connect(behind, X_OFFLOAD="ada")) for _ in range(CROWD)]
         tickets = dict.fromkeys(clients, 0)
 
-        def all_have_one_or_somebody_has_many():
+        def all_have_one_or_one_has_many():
             for client in select.select(clients, [], [], 0)[0]:
                 tickets[client] += client.recv(65536).count(b"event:")
             return all(tickets.values()) or max(tickets.values()) > 10 or "DAMN" in behind.log_tail()
 
         with suppress(TimeoutError):
-            wait_for(all_have_one_or_somebody_has_many, TIMEOUT_S / 3, "tickets")
+            wait_for(all_have_one_or_one_has_many, TIMEOUT_S / 3, "tickets")
         threads = psutil.Process(behind.workers()[0].pid).num_threads()
         got = f"tickets for {sum(map(bool, tickets.values()))} of them, from {threads} thread(s)"
     expect(f"the backend, as {CROWD} clients at once", got, f"tickets for {CROWD} of them, from 1 thread(s)")
@@ -205,7 +205,7 @@ def called(body):
     data = "".join(event.data for event in EventStreamParser().feed(body)[:1])
     with suppress(ValueError, KeyError, TypeError):
         return json.loads(data)["for"]
-    return data or "nobody"
+    return data or "no user"
 
 
 # --- the view
@@ -232,12 +232,12 @@ def test_task_authorise(tmp_path):
 
 
 def says(got, stage):
-    """Status and slip of Django's answer; the slip as it should be where it means the same."""
+    """Status and offload header of Django's response; the header as it should be where it means the same."""
     if b" 500 " in got[:20] or not got:
         return f"{'500' if got else 'an empty reply'} ({last_error(stage.front.log_tail(60))})"
     status, *headers = got.decode("latin-1").partition("\r\n\r\n")[0].split("\r\n")
-    slips = [one.partition(":")[2].strip() for one in headers if one.lower().startswith("x-offload-to-sse:")]
-    if not slips:
+    headers = [one.partition(":")[2].strip() for one in headers if one.lower().startswith("x-offload-to-sse:")]
+    if not headers:
         return f"{status.split()[1]}, and no X-Offload-to-SSE"
-    slip = quote(ADA, safe="") if unquote(slips[0]) == ADA else slips[0]
-    return f"{status.split()[1]}, and X-Offload-to-SSE: {slip}"
+    header = quote(ADA, safe="") if unquote(headers[0]) == ADA else headers[0]
+    return f"{status.split()[1]}, and X-Offload-to-SSE: {header}"

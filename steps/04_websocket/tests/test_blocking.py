@@ -1,4 +1,4 @@
-"""Without offload threads one client takes Django away from everybody, and gets no board for it either."""
+"""Without offload threads one client blocks Django for all others, and is not connected either."""
 
 import select
 import socket
@@ -31,7 +31,7 @@ def test_one_client_blocks_django_until_the_backend_ends():
     with Board("blocking") as stage:
         client = ask(stage, upgrade_request(stage.port, "/ws", {"Cookie": stage.ada}))
         port = client.getsockname()[1]
-        wait_for(lambda: state(stage, port) == "ESTABLISHED", 30, "the worker takes the visitor")
+        wait_for(lambda: state(stage, port) == "ESTABLISHED", 30, "the worker accepts the client")
         with closing(ask(stage, b"GET /ping HTTP/1.0\r\n\r\n")) as bystander:
             client.close()
             wait_for(lambda: state(stage, port) == "CLOSE_WAIT", 30, "the kernel tells it that the client left")

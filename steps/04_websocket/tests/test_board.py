@@ -60,7 +60,7 @@ def test_open_sockets_leave_the_one_worker_free(offload):
 
 def test_an_offload_thread_owns_the_clients_socket(offload):
     with offload.visit(offload.ada) as ada:
-        next_news(ada, "clients")  # it is carried by now
+        next_news(ada, "clients")  # it is offloaded by now
         [holder] = find_socket_owners(offload.port, ada.socket.getsockname()[1], offload.front.pids())
         assert (holder.pid, holder.is_main_thread) == (offload.workers()[0].pid, False)
 
@@ -87,7 +87,7 @@ def test_a_client_that_stops_reading_is_dropped_and_the_rest_go_on(offload):
         # the front does not notice: an offload thread that waits to write watches nothing else
         assert find_socket_owners(offload.port, stalled.socket.getsockname()[1], offload.front.pids())
         while (last := stalled.receive()) is not None:
-            assert last.opcode != CLOSE  # there was no room left to say goodbye
+            assert last.opcode != CLOSE  # there was no room left for a Close frame
 
 
 def test_a_message_in_a_burst_of_hundreds_reaches_all_clients(offload):

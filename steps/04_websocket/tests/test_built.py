@@ -5,7 +5,7 @@ from .conftest import Board, next_news
 
 def test_native_uses_uwsgis_own_handshake(built):
     with Board("native", engine=built) as stage, stage.visit(stage.ada) as ada:
-        assert ada.headers["sec-websocket-origin"] == stage.url  # nobody but uWSGI sends this header
+        assert ada.headers["sec-websocket-origin"] == stage.url  # only uWSGI sends this header
         ada.send_text("hello")
         assert next_news(ada, "text") == {"user": "ada", "text": "hello"}
 

@@ -165,7 +165,7 @@ def lawful(data: bytes) -> tuple[list[str], bool]:
     return texts, reader.state is not OPEN or reader.parser_exc is not None
 
 
-def until_visitors(witness: WebSocketClient, count: int) -> list[str]:
+def until_clients(witness: WebSocketClient, count: int) -> list[str]:
     """All that ada says until the board counts `count` clients."""
     heard = []
     while (came := witness.receive()) is not None:
@@ -187,14 +187,14 @@ def heard_by_another(stage: Board, data: bytes, wait: bool) -> list[str]:
     into the next one.
     """
     with stage.visit(stage.grace) as witness:
-        until_visitors(witness, 1)
+        until_clients(witness, 1)
         with stage.visit(stage.ada) as attacker:
-            until_visitors(witness, 2)
+            until_clients(witness, 2)
             attacker.send(data)
             while wait and (answer := attacker.receive()) is not None:
                 if answer.opcode == CLOSE:
                     break
-        return until_visitors(witness, 1)
+        return until_clients(witness, 1)
 
 
 def test_others_get_only_the_valid_messages_of_a_client_that_breaks_rules():

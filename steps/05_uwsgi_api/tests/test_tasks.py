@@ -1,4 +1,4 @@
-"""What each task of this step must do, whoever solved it: these tests also run against a learner's folder."""
+"""What each task of this step must do, for any answer: these tests also run against a learner's folder."""
 
 import socket
 from contextlib import contextmanager
@@ -22,7 +22,7 @@ REFUSED = "403 Forbidden, 'log in first', and Django's headers"
 
 DJANGO = "apiproject/wsgi.py"
 STAND_IN = '''
-"""Django's part without Django: yes to whoever gives a name in the query, no to everybody else."""
+"""Django's part without Django: authorises a request with a name in the query, refuses every other."""
 
 import uwsgi
 
@@ -79,7 +79,7 @@ def answer(client):
 
 
 def refusal(client):
-    """In words, too; the body is missing where somebody else was to write it."""
+    """In words, too; the body is missing where the backend was to write it."""
     words = [*client.heads, "'log in first'" if b"log in first" in client.body else "no words"]
     return f"{', '.join(words)}, and {'' if b'X-Frame-Options' in client.raw else 'none of '}Django's headers"
 

@@ -1,4 +1,4 @@
-"""A hall with ada logged in, its Redis at hand, and the handles by which the tests pull it to pieces."""
+"""A stage with ada logged in, its Redis client, and the means to kill, stop and restart its processes."""
 
 import importlib.util
 import os
@@ -116,7 +116,7 @@ def feed():
 
 @pytest.fixture(scope="session")
 def make_stage():
-    """``hall(variant, **placeholders)`` is a stage that is not started yet."""
+    """``make_stage(variant, **placeholders)`` is a stage that is not started yet."""
     return SharedStateStage
 
 

@@ -50,7 +50,7 @@ def test_two_browsers_miss_nothing_while_both_backends_are_killed(browser, quiet
     say(20)
     for name, pid in killed.items():
         quiet.other_worker(name, pid)
-    pages[0].get_by_label("An announcement to everybody").fill("we are <b>back</b>")
+    pages[0].get_by_label("An announcement to all clients").fill("we are <b>back</b>")
     pages[0].get_by_role("button", name="Announce").click()
     for page, had in zip(pages, before, strict=True):
         page.wait_for_function(seen.format("ada: we are <b>back</b>"))

@@ -1,4 +1,4 @@
-"""Both stores: a payload that fits into no variable reaches the desk, once; any other key is refused, and clearly."""
+"""Both stores: a payload too large for variables reaches the client, once; every other key is refused."""
 
 import json
 import os
@@ -186,7 +186,7 @@ def test_a_client_of_a_stopped_backend_retries_and_leaves_no_payload(claims):
             assert stage.redis.keys("claim:*") == []
     finally:
         os.kill(pid, signal.SIGCONT)
-    wait_for(lambda: first_event(stage) == "payload", TIMEOUT_S, "the desk at work again")
+    wait_for(lambda: first_event(stage) == "payload", TIMEOUT_S, "the backend at work again")
 
 
 @with_redis
@@ -197,7 +197,7 @@ def test_without_redis_a_browser_retries_and_then_gets_its_payload(claims, key):
         os.kill(stage.redis_pid(), signal.SIGKILL)
         with stage.subscribe() as ada:  # Django could not leave the payload there
             assert is_asked_to_come_again(ada.head, ada.read_all())
-        with claims.ask(key) as connection:  # and the desk could not take it, had Redis gone a moment later
+        with claims.ask(key) as connection:  # and the backend could not read it, had Redis gone a moment later
             assert is_asked_to_come_again(*head_of(connection))
     finally:
         os.kill(stage.process("store").pid, signal.SIGCONT)

@@ -27,10 +27,10 @@ def crowd(make_stage, relay):
 
 
 @pytest.fixture(autouse=True)
-def nobody_misses_anything(crowd, feed):
-    """Around a test that breaks something: afterwards everybody has everything, once, in order."""
+def no_event_is_lost(crowd, feed):
+    """Around a test that breaks something: afterwards every client has every event, once, in order."""
     before = [one.connections for one in crowd.clients.all]
-    crowd.came_back = lambda: sum(one.connections > n for one, n in zip(crowd.clients.all, before, strict=True))
+    crowd.reconnected = lambda: sum(one.connections > n for one, n in zip(crowd.clients.all, before, strict=True))
     yield
     last = feed.position(
         feed.publish(crowd.redis, "notice", history=HISTORY, patience_s=scaled(TIMEOUT_S), text="all clear")
@@ -42,7 +42,7 @@ def nobody_misses_anything(crowd, feed):
     place = {entry_id: number for number, entry_id in enumerate(written)}
     for hello, *events in all_events:
         assert hello.type == "hello"
-        assert {event.type for event in events} <= {"hello", "train", "notice"}, "somebody was reset, or sent away"
+        assert {event.type for event in events} <= {"hello", "train", "notice"}, "a client was reset or dropped"
         seen = [event.last_event_id for event in events if event.type != "hello"]
         first = place[hello.last_event_id] + 1
         assert seen == written[first : first + len(seen)]
@@ -72,14 +72,14 @@ def test_kill_9_of_a_worker_loses_no_event(crowd, talk, whose):
     killed = crowd.kill_worker(name)
     talk()
     crowd.other_worker(name, killed)
-    wait_for(lambda: crowd.came_back() > COUNT / 5, TIMEOUT_S, "its clients coming back")
+    wait_for(lambda: crowd.reconnected() > COUNT / 5, TIMEOUT_S, "its clients coming back")
 
 
 @pytest.mark.parametrize("whose", ["a backend's", "Django's"])
 def test_a_graceful_reload_loses_no_event(crowd, talk, whose):
     crowd.reload(busier(crowd) if whose == "a backend's" else "stream")
     talk()
-    wait_for(lambda: crowd.came_back() > COUNT / 5, TIMEOUT_S, "its clients coming back")
+    wait_for(lambda: crowd.reconnected() > COUNT / 5, TIMEOUT_S, "its clients coming back")
 
 
 def test_kill_9_of_a_backend_that_stays_down_loses_no_event(crowd, talk):
@@ -87,7 +87,7 @@ def test_kill_9_of_a_backend_that_stays_down_loses_no_event(crowd, talk):
     for pid in crowd.process(killed).pids():
         os.kill(pid, signal.SIGKILL)
     talk()
-    wait_for(lambda: crowd.clients.open == crowd.busy(other) == COUNT, TIMEOUT_S, "everybody at the other backend")
+    wait_for(lambda: crowd.clients.open == crowd.busy(other) == COUNT, TIMEOUT_S, "all clients at the other backend")
     crowd.restart(killed)
 
 
@@ -98,7 +98,7 @@ def test_redis_restarted_with_its_file_loses_no_event(crowd, talk, how):
     os.kill(before, how)
     wait_for(lambda: crowd.redis_pid() != before, TIMEOUT_S, "another Redis")
     talk()
-    assert crowd.came_back() == 0, "the streams stay open meanwhile"
+    assert crowd.reconnected() == 0, "the streams stay open meanwhile"
 
 
 def test_a_stopped_backend_loses_no_event(crowd, talk):
@@ -107,7 +107,7 @@ def test_a_stopped_backend_loses_no_event(crowd, talk):
         talk()
     finally:
         os.kill(pid, signal.SIGCONT)
-    assert crowd.came_back() == 0, "nobody lost the connection"
+    assert crowd.reconnected() == 0, "no client lost the connection"
 
 
 def test_a_network_that_is_cut_for_15_events_loses_none(crowd, talk, feed):
@@ -115,14 +115,14 @@ def test_a_network_that_is_cut_for_15_events_loses_none(crowd, talk, feed):
     trains(crowd, feed, 15)  # 3 seconds
     crowd.network.restore()
     talk()
-    wait_for(lambda: crowd.came_back() >= COUNT / 2, TIMEOUT_S, "half of them coming back")
+    wait_for(lambda: crowd.reconnected() >= COUNT / 2, TIMEOUT_S, "half of them coming back")
 
 
 def test_all_failures_at_once_lose_no_event(crowd, talk):
     for pid in [*(crowd.worker(name) for name in ("stream_a", "stream_b", "stream")), crowd.redis_pid()]:
         os.kill(pid, signal.SIGKILL)
     talk()
-    wait_for(lambda: crowd.came_back() == COUNT, TIMEOUT_S, "everybody coming back")
+    wait_for(lambda: crowd.reconnected() == COUNT, TIMEOUT_S, "all clients reconnected")
 
 
 def busier(crowd):

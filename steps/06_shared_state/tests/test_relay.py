@@ -51,7 +51,7 @@ def test_a_cut_that_never_happens_is_an_error(target, monkeypatch):
     monkeypatch.setattr(RELAY.Relay, "_accept", never_done)
     with RELAY.Relay(target.getsockname()[1]) as relay, socket.create_connection(("127.0.0.1", relay.port)):
         assert stuck.wait(TIMEOUT_S)
-        with pytest.raises(TimeoutError, match=r"the relay still carries after 0\.1 s"):
+        with pytest.raises(TimeoutError, match=r"the relay is still busy after 0\.1 s"):
             relay.cut(timeout_s=0.1)
         go_on.set()
 

@@ -1,4 +1,4 @@
-"""The store: private, found where it is, written to disk before anybody hears of it, and gone with its uWSGI."""
+"""The store: private, found where it is, written to disk before any reader gets it, and gone with its uWSGI."""
 
 import os
 import signal

@@ -268,7 +268,7 @@ def test_while_redis_is_away_streams_stay_open_and_new_ones_wait(quiet, say):
         with come_back(quiet, before) as ada:
             while b": waiting for Redis\n" not in ada.body:
                 ada.read()
-            answer = announce(quiet, "is anybody there?")
+            answer = announce(quiet, "is Redis there?")
             assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
             os.kill(quiet.process("store").pid, signal.SIGCONT)
             assert ada.next().last_event_id == before

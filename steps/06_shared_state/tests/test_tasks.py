@@ -1,4 +1,4 @@
-"""What each task of this step must do, whoever solved it: these tests also run against a learner's folder.
+"""What each task of this step must do, for any answer: these tests also run against a learner's folder.
 
 The visits are those of the diagnoses, so that a learner is told of the very thing that the test saw.
 """
@@ -25,14 +25,14 @@ def test_task_letters(quiet):
     for letter, backend in listening.BACKENDS.items():
         with feed.only(quiet, letter):
             greeted = feed.greeted_by(quiet, quiet.ada.cookie)
-        called = f"GET /subscribe while only {backend} is there, so that Django says {letter}"
+        called = f"GET /subscribe while only {backend} is there, so that Django chooses {letter}"
         expect(called, f"a greeting from {greeted}" if greeted else "an empty reply", f"a greeting from {backend}")
 
 
 def test_task_take(started):
     stage = started("redis", tick_s=0.05)
     had, again = claims.with_one_key(stage, stage.redis)
-    called = f"the desk with one key: {claims.AT_ONCE} clients at once, and one who comes later"
+    called = f"claims with one key: {claims.AT_ONCE} clients at once, and a later one"
     expect(
         called,
         f"{had} with the payload, then {'one more' if again else 'a refusal'}",
