@@ -10,6 +10,7 @@ import psutil
 
 from offload_lab.errors import LabError
 from offload_lab.stages import manifest
+from offload_lab.stages.loopback import place_of_copy
 from offload_lab.stages.manifest import Step, Variant
 from offload_lab.uwsgi.stats import read_stats
 
@@ -56,18 +57,23 @@ def choices(found: Sequence[Run]) -> str:
 
 def runs(steps: Sequence[Step] | None = None) -> list[Run]:
     """All variants of `steps`, or of every step, whose front's stats server answers."""
-    fronts = {
-        (step.folder / variant.inis[-1]).resolve(): (step, variant)
-        for step in steps or manifest.steps()
-        for variant in step.variants
-    }
+    known = [(step, variant) for step in steps or manifest.steps() for variant in step.variants]
     found = {
-        Run(*fronts[ini], run)
+        Run(step, variant, run)
         for process in psutil.process_iter()
         for ini, run in named_by(process)
-        if ini in fronts and answers(run, ini)
+        for step, variant in known
+        if ini == front_of(step, variant, run) and answers(run, ini)
     }
     return sorted(found, key=lambda run: (run.step.name, run.variant.name, run.folder))
+
+
+def front_of(step: Step, variant: Variant, run: Path) -> Path | None:
+    """The front's INI as the variant starts it in `run`; None where `run` has no copies of this variant."""
+    if not step.loopback:
+        return (step.folder / variant.inis[-1]).resolve()
+    has_proxy = place_of_copy(step.folder, variant.proxy, run).is_file() or not variant.proxy
+    return place_of_copy(step.folder, variant.inis[-1], run) if has_proxy else None
 
 
 def named_by(process: psutil.Process) -> list[tuple[Path, Path]]:

@@ -1,4 +1,4 @@
-"""A report for machines: JSON of our own, and SARIF as code scanning reads it."""
+"""A report as JSON, and as SARIF for code scanning."""
 
 from typing import Any
 

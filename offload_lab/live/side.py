@@ -71,5 +71,8 @@ class Side:
     def submit(self, number: int, action: str) -> None:
         """Nothing is done to what was not started here."""
 
+    def pause(self, paused: bool) -> None:
+        """Send no bystanders while nobody looks: there are none."""
+
     def close(self) -> None:
         """Nothing was started."""

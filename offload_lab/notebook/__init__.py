@@ -35,6 +35,9 @@ from .display import DIFF_STYLES, framed, progress, show, show_bundle, show_sour
 from .display import screenshot as screenshot
 from .exercises import magic
 from .exercises import show_gap as show_gap
+from .live import live as live
+from .live import live_recording as live_recording
+from .live import replay as replay
 
 CONNECT_S = 5.0
 CONTEXT_LINES = 1

@@ -11,7 +11,9 @@ from offload_lab.errors import ManifestError, UnknownNameError
 from offload_lab.paths import ROOT
 from offload_lab.programs import PROGRAMS
 
-KEYS = ("title", "minutes", "path", "scenario", "try", "live", "variants", "sections", "tasks")
+from .loopback import Loopback
+
+KEYS = ("title", "minutes", "path", "scenario", "try", "live", "variants", "sections", "tasks", "loopback")
 LIVE_KEYS = ("download", "stream", "websocket", "variants")
 TASK_KINDS = ("config", "fix", "code")  # fill in a line, mend a wrong one, write the view or the app
 
@@ -93,7 +95,8 @@ class Step:
     try_it: tuple[str, ...] = field(default=())
     sections: tuple[Section, ...] = field(default=())
     tasks: tuple[Task, ...] = field(default=())
-    live: Live | None = None
+    loopback: Loopback | None = None  # where its files are what one deploys, and run here as copies
+    live: Live | None = field(default=None, hash=False)  # its paths are a dict
 
     @property
     def name(self) -> str:
@@ -214,6 +217,7 @@ def parse(folder: Path, data: dict[str, Any]) -> Step:
         try_it=tuple(data.get("try", ())),
         sections=sections,
         tasks=tasks,
+        loopback=parse_loopback(data["loopback"]) if "loopback" in data else None,
         live=parse_live(live) if live else None,
     )
 
@@ -226,6 +230,11 @@ def parse_live(row: dict[str, Any]) -> Live:
 def parse_variant(name: str, row: dict[str, Any]) -> Variant:
     lists = {key: tuple(row.pop(key, ())) for key in ("needs", "programs")}
     return Variant(name=name, inis=tuple(row.pop("inis")), **{**lists, **row})
+
+
+def parse_loopback(row: dict[str, Any]) -> Loopback:
+    lists = {key: tuple(row.pop(key, ())) for key in ("options", "prepare")}
+    return Loopback(**{**row, **lists, "replace": tuple(row["replace"].items())})
 
 
 def parse_task(row: dict[str, Any]) -> Task:

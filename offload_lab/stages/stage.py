@@ -19,6 +19,7 @@ from offload_lab.uwsgi.server import SOCKET_PATH_LIMIT, Uwsgi
 from offload_lab.uwsgi.stats import WorkerStats
 
 from . import manifest
+from .loopback import Copies
 from .manifest import Step, Variant
 from .nginx import Nginx
 
@@ -85,23 +86,27 @@ class Stage:
             self.run = short_private_folder()
             exits.callback(shutil.rmtree, self.run, ignore_errors=True)
             self.port = self._port or free_port()
+            copies = Copies(self.step.loopback, self.step.folder, self.run, self.port) if self.step.loopback else None
             for ini in self.variant.inis:
                 is_front = ini == self.variant.inis[-1]
+                if copies and is_front:
+                    copies.prepare()
                 process = Uwsgi(
-                    self.step.folder / ini,
+                    copies.copy(ini) if copies else self.step.folder / ini,
                     self.run,
                     port=self.port if is_front else None,
                     engine=self._engine,
                     placeholders=self._placeholders,
-                    options=self._options if is_front else (),
+                    options=[*self._options, *(copies.options() if copies else ())] if is_front else (),
                     path=folders,
+                    environ=copies.environment() if copies else {},
                     grace_s=self._grace_s,
                 )
                 exits.enter_context(process)
                 self.processes.append(process)
                 process.wait_ready(self._ready or Deadline(READY_S))
             if self.variant.proxy:
-                conf = self.step.folder / self.variant.proxy
+                conf = copies.copy(self.variant.proxy) if copies else self.step.folder / self.variant.proxy
                 self.proxy = exits.enter_context(Nginx(conf, self.run, port=free_port(), front_port=self.port))
                 self.proxy.wait_ready(self._ready or Deadline(READY_S))
             for running in self.everything:

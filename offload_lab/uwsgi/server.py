@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http.client import HTTPException, RemoteDisconnected
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ class Uwsgi(ServerProcess):
 
     With a `port` it is a front: ready once ``GET /ping`` answers 200. Without, a backend: ready once its stats server
     answers and lists a worker, which with ``need-app`` means that the app is loaded. `path`: folders of programs that
-    the INI starts.
+    the INI starts. `environ`: what its processes are given besides our own environment.
     """
 
     def __init__(
@@ -47,6 +47,7 @@ class Uwsgi(ServerProcess):
         placeholders: dict[str, str] | None = None,
         options: Sequence[str] = (),
         path: Sequence[str] = (),
+        environ: Mapping[str, str] | None = None,
         grace_s: float | None = None,
     ) -> None:
         self.ini, self.run, self.port = ini, run, port
@@ -59,7 +60,7 @@ class Uwsgi(ServerProcess):
             [*self.engine.command, *overrides, *options, "--ini", str(ini)],  # overrides count only before the file
             log=run / f"{ini.stem}.log",
             scratch=run,
-            env=environment(path),
+            env={**environment(path), **(environ or {})},
             grace_s=grace_s,
         )
 

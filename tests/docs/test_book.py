@@ -75,7 +75,7 @@ def test_no_page_loads_anything_from_elsewhere(site, book):
 
 
 @pytest.mark.full
-def test_every_link_of_every_page_leads_somewhere(book):
+def test_every_link_of_every_page_has_a_target(book):
     broken = []
     for path, page in book.items():
         for link in [*page.leads, *page.loads]:
@@ -89,7 +89,7 @@ def test_every_link_of_every_page_leads_somewhere(book):
 
 
 @pytest.mark.full
-def test_a_link_that_leads_nowhere_stops_the_build(tmp_path, monkeypatch):
+def test_a_broken_link_stops_the_build(tmp_path, monkeypatch):
     from offload_lab.course import book
 
     broken = tmp_path / "99_broken.ipynb"
@@ -211,23 +211,25 @@ def test_long_cells_are_split_and_shortened_code_says_so():
 def test_headings_begin_slides_and_long_prose_is_for_the_speaker():
     from offload_lab.course.slides import deck
 
-    long = "A clerk who carries a parcel cannot sell. " + "And so the queue grows. " * 10
-    slides = deck([cell("markdown", f"# The hall\n\n## What\n\n{long}\n\n- a clerk\n- a belt\n\n## Why\n\nShort.")])
-    assert [slide.title for slide in slides] == ["The hall", "What", "Why"]
+    long = "A worker that sends a file serves no other client. " + "And so the queue grows. " * 10
+    slides = deck(
+        [cell("markdown", f"# The server\n\n## What\n\n{long}\n\n- a worker\n- an offload thread\n\n## Why\n\nShort.")]
+    )
+    assert [slide.title for slide in slides] == ["The server", "What", "Why"]
     shown = "".join(piece.html for piece in slides[1].pieces)
-    assert "A clerk who carries a parcel cannot sell." in shown
+    assert "A worker that sends a file serves no other client." in shown
     assert "the queue grows" not in shown
     assert "the queue grows" in slides[1].notes[0]
-    assert "a belt" in shown
+    assert "an offload thread" in shown
 
 
 def test_the_guess_stays_whole_and_a_diff_loses_its_comments():
     from offload_lab.course.slides import deck
 
     question = "Somebody comes with a bad line, and takes what he ordered, piece by piece. " * 3 + "**How long?**"
-    diff = "steps/01: a.ini → b.ini\n  master = true\n+ ; the belt\n+ offload-threads = 1\n"
+    diff = "steps/01: a.ini → b.ini\n  master = true\n+ ; the thread\n+ offload-threads = 1\n"
     cells = [
-        cell("markdown", "# The hall"),
+        cell("markdown", "# The server"),
         cell("markdown", f"## Guess\n\n{question}"),
         cell("code", "guess_ms = None"),
         cell("markdown", "## Read"),
@@ -239,7 +241,7 @@ def test_the_guess_stays_whole_and_a_diff_loses_its_comments():
     assert "guess_ms = None" in shown
     [lines] = read.pieces
     assert '<div class="new">+ offload-threads = 1</div>' in lines.html
-    assert "the belt" not in lines.html
+    assert "the thread" not in lines.html
     assert "show_diff" not in lines.html
 
 

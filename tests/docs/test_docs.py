@@ -1,4 +1,4 @@
-"""What the documents say exists: links, commands, files of the steps, and the tests that they call as witnesses."""
+"""What the documents say exists: links, commands, files of the steps, and the tests that they name as proof."""
 
 import re
 
@@ -41,7 +41,7 @@ def heading_ids(document):
 
 
 @every_document
-def test_every_relative_link_leads_somewhere(document):
+def test_every_relative_link_has_a_target(document):
     targets = ["".join(groups) for groups in LINK.findall(prose(document))]
     relative = [target.partition("#") for target in targets if not re.match(r"[a-z]+:", target)]
     broken = []
@@ -58,7 +58,7 @@ def test_every_command_of_lab_exists(document):
 
 
 @every_document
-def test_every_variant_that_lab_is_told_to_run_exists(document):
+def test_every_variant_in_a_lab_run_command_exists(document):
     for step, variant in RUN.findall(document.read_text()):
         found = manifest.find(step)
         assert not variant or found.variant(variant)
@@ -81,10 +81,10 @@ def tests():
 
 
 @every_document
-def test_every_test_that_is_called_as_a_witness_exists(document, tests):
+def test_every_test_that_is_named_as_proof_exists(document, tests):
     assert set(TEST.findall(document.read_text())) - tests == set()
 
 
-def test_every_document_is_looked_at():
+def test_every_document_is_checked():
     looked_at = {str(path.relative_to(ROOT)) for path in documents()}
     assert {"README.md", "CONTRIBUTING.md", "steps/01_file_wrapper/README.md", "uwsgi_build/README.md"} <= looked_at

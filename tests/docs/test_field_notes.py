@@ -32,9 +32,9 @@ def test_every_listing_is_there_once_and_in_its_order():
 
 def test_the_table_says_what_the_sections_say():
     rows = re.findall(r"^\| ([a-z ]+) \| ([\d ]+) \|$", TEXT, re.MULTILINE)
-    told = [(int(number), verdict) for verdict, numbers in rows for number in numbers.split()]
-    assert sorted(told) == [(number, verdict) for number, verdict, _ in sections()]
-    assert {verdict for _, verdict in told} == VERDICTS
+    listed = [(int(number), verdict) for verdict, numbers in rows for number in numbers.split()]
+    assert sorted(listed) == [(number, verdict) for number, verdict, _ in sections()]
+    assert {verdict for _, verdict in listed} == VERDICTS
 
 
 @every_section
@@ -48,7 +48,7 @@ def test_a_listing_has_what_to_do_a_stage_and_witnesses(section):
     assert WITNESS.search(proof)
 
 
-def test_every_relative_link_leads_somewhere():
+def test_every_relative_link_has_a_target():
     targets = {target for target in LINK.findall(TEXT) if "://" not in target}
     assert targets
     assert [target for target in sorted(targets) if not (NOTES.parent / target).exists()] == []

@@ -32,6 +32,7 @@ from offload_lab.uwsgi.config.reader import parse
 VARIANTS = {
     ini: [variant for variant in step.variants if ini.name in variant.inis]
     for step in manifest.steps()
+    if not step.loopback  # those are deployed, and cannot run by hand here
     for ini in sorted(step.folder.glob("[!_]*.ini"))  # the others are included
 }
 INIS = list(VARIANTS)

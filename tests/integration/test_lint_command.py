@@ -70,7 +70,7 @@ def test_the_caret_stands_below_a_value_that_was_expanded(tmp_path):
     assert shown[1:3] == ["    socket = %(host):3031", "             ^^^^^^^^^^^^"]
 
 
-def test_colour_where_it_is_wanted():
+def test_colour_is_used_where_it_is_wanted():
     assert "\x1b[33mwarning" in run(BLOCKING, FORCE_COLOR="1", TERM="xterm").stdout
 
 
@@ -140,7 +140,7 @@ def test_no_file_is_a_usage_error():
 # --- what is read
 
 
-def test_what_cannot_be_used_is_named_with_its_reason_and_the_rest_is_linted(tmp_path):
+def test_an_unusable_file_is_named_and_the_others_are_linted(tmp_path):
     (tmp_path / "binary.ini").write_bytes(b"\x89PNG\r\n\0\0[uwsgi]\n")
     (tmp_path / "other.ini").write_text("[tool:pytest]\n")
     (tmp_path / "huge.ini").write_bytes(b"[uwsgi]\n" + b";" * 2**20)
@@ -273,7 +273,7 @@ def test_a_folder_is_read_as_an_emperor_reads_it(tmp_path):
     assert rules(as_json("emperor.ini", cwd=tmp_path)) == found
 
 
-def test_a_file_found_twice_is_told_once():
+def test_a_file_found_twice_is_reported_once():
     again = f"{ROOT}/steps/02_xsendfile/../02_xsendfile/blocking.ini"
     assert len(as_json(BLOCKING, again)["findings"]) == 1
 
@@ -311,7 +311,7 @@ def re_options(text):
         ("project", None),
     ],
 )
-def test_the_nearest_name(name, meant):
+def test_the_nearest_name_is_found(name, meant):
     assert nearest(name, known().likely) == meant
 
 

@@ -240,6 +240,12 @@ def test_a_finding_names_the_line():
     assert (one.option.file, one.option.line) == ("front.ini", 7)
 
 
+def test_a_small_buffer_is_named_where_it_is_set_last():
+    text = GOOD.replace("buffer-size = 16384", "buffer-size = 65535\nbuffer-size = 2048")
+    [one] = found_in(text)
+    assert (one.rule.id, one.option.line) == ("small-buffer", 9)
+
+
 def test_every_rule_says_enough():
     assert len({rule.id for rule in RULES}) == len(RULES)
     for rule in RULES:

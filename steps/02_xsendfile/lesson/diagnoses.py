@@ -136,11 +136,20 @@ def header_reaches_client(seen: Seen) -> str | None:
 
 
 def no_sendfile_header(seen: Seen) -> str | None:
-    if seen.named or seen.leaked_in or seen.arrived or seen.raised:
+    if seen.named or seen.leaked_in or seen.arrived or seen.raised or not seen.status:
         return None
     return (
         f"the client got {seen.status!r} and {seen.arrived} bytes: the app's response has no header {HEADER}, with the"
         " routes on or off. uWSGI does not know which file to send."
+    )
+
+
+def no_status_line(seen: Seen) -> str | None:
+    if seen.status or seen.collected or seen.raised or seen.spins:
+        return None
+    return (
+        "the client got an empty reply, and the log has no exception: the app returned without a status line."
+        " start_response() sends it."
     )
 
 
@@ -157,7 +166,7 @@ def route_never_matches(seen: Seen) -> str | None:
     if not seen.collected or not seen.status.startswith("200") or seen.arrived:
         return None
     return (
-        f"${{{VARIABLE}}} held a path once the app had answered, and no route acted on it: the client got"
+        f"${{{VARIABLE}}} held a path once the app had answered, and no route sent that file: the client got"
         f" {seen.status!r} and {seen.arrived} bytes, and {offloaded(seen)}."
     )
 
@@ -222,6 +231,7 @@ RULES = (
     variable_name_differs,
     header_reaches_client,
     no_sendfile_header,
+    no_status_line,
     another_header,
     route_never_matches,
     route_sends_something_else,

@@ -20,7 +20,7 @@ def no_response_headers(seen: Seen) -> str | None:
 
 def name_still_encoded(seen: Seen) -> str | None:
     sent = seen.backend_received.get("X_OFFLOAD", "")
-    if unquote(sent) != ADA or not seen.ada.heads or seen.ada.called == ADA:
+    if sent == ADA or unquote(sent) != ADA or not seen.ada.heads or seen.ada.called == ADA:
         return None
     return (
         f"the backend ({seen.app}) received X_OFFLOAD={sent}, and its first ticket is for {seen.ada.called!r}. The"

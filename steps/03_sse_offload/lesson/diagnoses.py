@@ -135,8 +135,8 @@ def no_route_acts(seen: Seen) -> str | None:
         return None
     return (
         "the offload header was removed from Django's response: the front's log counts one variable more than ada's"
-        " request had. But no route offloaded her connection; its condition was not true at the moment when it was"
-        f" tested. {never_asked(seen)} Ada got {seen.ada.status or 'an empty reply'!r}."
+        " request had. But her connection was not offloaded: no route that does so had a condition that was true when"
+        f" it was tested. {never_asked(seen)} Ada got {seen.ada.status or 'an empty reply'!r}."
     )
 
 
@@ -210,6 +210,15 @@ def name_spoilt(seen: Seen) -> str | None:
     )
 
 
+def name_not_encoded(seen: Seen) -> str | None:
+    if seen.backend_received.get("X_OFFLOAD") != ADA:
+        return None
+    return (
+        f"X_OFFLOAD at the backend is {ADA!r} itself, with bytes beyond ASCII in it: it was not percent-encoded. The"
+        f" first ticket is for {seen.ada.called!r}."
+    )
+
+
 def id_sent(seen: Seen) -> str | None:
     name = seen.backend_received.get("X_OFFLOAD")
     if not name or name != seen.ada_id:
@@ -239,6 +248,7 @@ RULES = (
     name_not_found,
     variable_of_the_request,
     name_spoilt,
+    name_not_encoded,
     id_sent,
     *backend_diagnoses.RULES,
 )

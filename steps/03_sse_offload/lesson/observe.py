@@ -153,7 +153,7 @@ def observe(stage: Stage) -> Seen:
         anonymous=anonymous,
         forger=forger,
         ada=Answer(crowd[0].raw, crowd[0].closed, asked),
-        heard=tuple(one.tickets() > 0 for one in crowd),
+        heard=tuple(bool(Answer(one.raw).events) for one in crowd),
         backend_received=variables,
         threads=threads,
         offload_header_taken=offload_header_taken(front_log, stage.step.path),

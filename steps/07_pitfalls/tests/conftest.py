@@ -12,16 +12,16 @@ from offload_lab.uwsgi import binary
 
 STEP = "07_pitfalls"
 TIMEOUT_S = 30
-FAST = {"tick_s": "0.05", "heartbeat_s": "0.05"}  # for those INIs that have them; the others do not mind
+FAST = {"tick_s": "0.05", "heartbeat_s": "0.05"}  # for those INIs that have them; the others ignore them
 
 
-class Hall(Stage):
-    """A stage whose Django knows ada."""
+class DjangoStage(Stage):
+    """A stage whose Django has the demo users."""
 
     def log_in(self) -> Session:
-        ada = Session(self.port)
-        ada.log_in()
-        return ada
+        session = Session(self.port)
+        session.log_in()
+        return session
 
     def subscribe(self, **how) -> SseClient:
         return SseClient(self.port, **how)
@@ -34,9 +34,9 @@ def stage_of():
 
     @cache
     def start(variant):
-        # what is broken is so on uWSGI as it is released; the one that the project builds cures some of it
+        # broken variants are broken on the released uWSGI; the patched one fixes some of them
         chosen = binary.find("wheel") if variant.endswith("_broken") else None
-        stages.append(Hall(STEP, variant, placeholders=FAST, engine=chosen).__enter__())
+        stages.append(DjangoStage(STEP, variant, placeholders=FAST, engine=chosen).__enter__())
         return stages[-1]
 
     yield start

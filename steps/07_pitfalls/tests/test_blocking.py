@@ -1,4 +1,4 @@
-"""One call that blocks among greenlets: who waits with it, and how to wait alone. Nothing here looks at a clock."""
+"""gevent_django, orm_in_gevent: one call that blocks among greenlets, and which clients wait with it."""
 
 import http.client
 import socket
@@ -19,43 +19,43 @@ SLEEPS = {35, 230, 101, 115}  # nanosleep and clock_nanosleep, on x86_64 and on 
 
 
 @contextmanager
-def asked(stage, path, cookie=""):
-    """A visitor who has asked and waits for the answer."""
-    with socket.create_connection(("127.0.0.1", stage.port), timeout=scaled(TIMEOUT_S)) as visitor:
-        visitor.sendall(f"GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\nCookie: {cookie}\r\n\r\n".encode())
-        yield visitor
+def requested(stage, path, cookie=""):
+    """A client that has sent its request and waits for the answer."""
+    with socket.create_connection(("127.0.0.1", stage.port), timeout=scaled(TIMEOUT_S)) as client:
+        client.sendall(f"GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\nCookie: {cookie}\r\n\r\n".encode())
+        yield client
 
 
-def new_bytes(visitor):
-    """What has come since the last look, without waiting for more."""
-    came = b""
-    visitor.setblocking(False)
+def new_bytes(client):
+    """What has arrived since the last call, without waiting for more."""
+    received = b""
+    client.setblocking(False)
     try:
-        while chunk := visitor.recv(65536):
-            came += chunk
+        while chunk := client.recv(65536):
+            received += chunk
     except BlockingIOError:
         pass
-    visitor.settimeout(scaled(TIMEOUT_S))
-    return came
+    client.settimeout(scaled(TIMEOUT_S))
+    return received
 
 
-def is_answered(visitor):
-    assert visitor.recv(12)[8:] == b" 200"
+def is_answered(client):
+    assert client.recv(12)[8:] == b" 200"
 
 
-def queue(stage):
-    """How many connections nobody has taken; the master counts, whatever the workers do."""
+def listen_queue(stage):
+    """How many connections wait to be accepted; the master counts them, whatever the workers do."""
     return stage.front.stats()["listen_queue"]
 
 
 def sleeps_in_c(pid):
-    """Whether the process's main thread sleeps by itself; under gevent it should wait in epoll, for everybody."""
+    """Whether the process's main thread sleeps in its own call; under gevent it should wait in epoll, for all."""
     return bool(SLEEPS.intersection(read_syscall(pid, pid)[:1]))
 
 
 @contextmanager
-def somebody_writes(stage):
-    """Another process has begun to write. Until it ends, every other writer waits: in SQLite, in C."""
+def write_lock_held(stage):
+    """Another connection holds the write lock. Until it ends, every other writer waits: in SQLite, in C."""
     with closing(
         sqlite3.connect(stage.run / "django.sqlite3", isolation_level=None, timeout=scaled(TIMEOUT_S))
     ) as database:
@@ -69,15 +69,15 @@ def test_gevent_django_broken_blocks_all_clients_for_one_write(stage_of):
     stage = stage_of("gevent_django_broken")
     cookie = stage.log_in().cookie
     with ExitStack() as exits:
-        ada = exits.enter_context(asked(stage, "/subscribe", cookie))
+        ada = exits.enter_context(requested(stage, "/subscribe", cookie))
         wait_for(lambda: b"ticket" in new_bytes(ada), TIMEOUT_S, "ada's first ticket")
-        assert ping(stage.port, TIMEOUT_S).status == 200  # so far it looks like a good idea
-        with somebody_writes(stage):
-            buyer = exits.enter_context(asked(stage, "/buy", cookie))
+        assert ping(stage.port, TIMEOUT_S).status == 200
+        with write_lock_held(stage):
+            buyer = exits.enter_context(requested(stage, "/buy", cookie))
             wait_for(lambda: sleeps_in_c(stage.workers()[0].pid), TIMEOUT_S, "the worker asleep in SQLite")
             new_bytes(ada)
-            bystander = exits.enter_context(asked(stage, "/ping"))
-            wait_for(lambda: queue(stage) == 1, TIMEOUT_S, "the bystander in the listen queue")
+            bystander = exits.enter_context(requested(stage, "/ping"))
+            wait_for(lambda: listen_queue(stage) == 1, TIMEOUT_S, "the bystander in the listen queue")
             assert new_bytes(ada) == b"", "her stream goes on"
             assert new_bytes(bystander) == b""
         is_answered(bystander)
@@ -91,14 +91,14 @@ def test_gevent_django_fixed_blocks_one_worker_only(stage_of):
     cookie = stage.log_in().cookie
     with stage.subscribe(cookie=cookie) as ada, ExitStack() as exits:
         ada.next()
-        with somebody_writes(stage):
-            buyer = exits.enter_context(asked(stage, "/buy", cookie))
-            clerks = {worker.pid for worker in stage.workers()}
-            asleep = set()  # noted when seen: SQLite wakes up now and then to try again
+        with write_lock_held(stage):
+            buyer = exits.enter_context(requested(stage, "/buy", cookie))
+            workers = {worker.pid for worker in stage.workers()}
+            asleep = set()  # kept once seen: SQLite wakes up now and then to try again
             wait_for(
-                lambda: asleep.update(filter(sleeps_in_c, clerks)) or asleep, TIMEOUT_S, "a clerk asleep in SQLite"
+                lambda: asleep.update(filter(sleeps_in_c, workers)) or asleep, TIMEOUT_S, "a worker asleep in SQLite"
             )
-            [other] = clerks - asleep
+            [other] = workers - asleep
             assert {ping(stage.port, TIMEOUT_S).pid for _ in range(5)} == {other}
             now = len(ada.events)
             while len(ada.events) < now + 2:
@@ -147,10 +147,10 @@ def wake(database):
 @pytest.mark.core
 def test_orm_in_gevent_broken_blocks_all_clients_for_one_query(database_of):
     stage, database = database_of("orm_in_gevent_broken")
-    with asked(stage, "/?seconds=3600") as slow:
+    with requested(stage, "/?seconds=3600") as slow:
         wait_for(lambda: count(database, ASLEEP) == 1, TIMEOUT_S, "the query asleep in the database")
-        with asked(stage, "/ping") as bystander:
-            wait_for(lambda: queue(stage) == 1, TIMEOUT_S, "the bystander in the listen queue")
+        with requested(stage, "/ping") as bystander:
+            wait_for(lambda: listen_queue(stage) == 1, TIMEOUT_S, "the bystander in the listen queue")
             assert (new_bytes(bystander), new_bytes(slow)) == (b"", b"")
             wake(database)
             is_answered(bystander)
@@ -158,7 +158,7 @@ def test_orm_in_gevent_broken_blocks_all_clients_for_one_query(database_of):
 
 @pytest.mark.core
 def test_orm_in_gevent_late_broken_fails_every_query(database_of):
-    """What gevent's patch replaces is in use by then: Django takes every greenlet for a thread that is not its own."""
+    """Django made its connection before the patch, and takes every greenlet for another thread."""
     stage, _ = database_of("orm_in_gevent_late_broken")
     with pytest.raises(http.client.RemoteDisconnected):
         fetch(stage.port, "/?seconds=0")
@@ -169,7 +169,7 @@ def test_orm_in_gevent_late_broken_fails_every_query(database_of):
 def test_orm_in_gevent_fixed_lets_ten_queries_wait_alone(database_of):
     stage, database = database_of("orm_in_gevent_fixed")
     with ExitStack() as exits:
-        slow = [exits.enter_context(asked(stage, "/?seconds=3600")) for _ in range(10)]
+        slow = [exits.enter_context(requested(stage, "/?seconds=3600")) for _ in range(10)]
         wait_for(lambda: count(database, ASLEEP) == 10, TIMEOUT_S, "ten queries asleep in the database")
         assert ping(stage.port, TIMEOUT_S).status == 200
         assert fetch(stage.port, "/?seconds=0").body == b"1 seat\n"

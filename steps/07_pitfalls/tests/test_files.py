@@ -1,4 +1,4 @@
-"""What wsgi.file_wrapper makes of things that are no whole file; and a socket file that is open to others."""
+"""file_wrapper, open_stats: responses that are no whole file, and a stats socket that is open to others."""
 
 import gzip
 import socket
@@ -60,7 +60,7 @@ def test_file_wrapper_broken_spins_on_text_until_its_worker_is_killed():
 
 @contextmanager
 def mid_download(stage):
-    """A slow client that takes the file, and by how much the worker's counter of offloaded requests rose since."""
+    """A slow client downloads the file. Yields how many requests were offloaded since, as a function."""
     [before] = stage.workers()
     with SlowReader(stage.port, "/file", rate_mib_s=1) as reader:
         wait_for(lambda: reader.received > 0, TIMEOUT_S, "the first bytes")

@@ -1,4 +1,4 @@
-"""Two sets of headers, or none: what a front does with Django's when the app behind has its own."""
+"""headers_twice, headers_lost, middleware_gzip: Django's headers where the backend sends its own."""
 
 import gzip
 import http.client
@@ -10,11 +10,11 @@ from httpx_sse import connect_sse
 from offload_lab.clients import fetch, fetch_raw
 
 DJANGOS = {"X-Frame-Options": "DENY", "X-Content-Type-Options": "nosniff", "Vary": "Cookie"}
-STRANGER = b"GET /subscribe HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+ANONYMOUS = b"GET /subscribe HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 
-def everything(client):
-    """The first head and all that followed. Which head is the first is a race between the worker and the app behind."""
+def whole_answer(client):
+    """The first set of headers and all that followed. The worker and the backend race for the first."""
     head = "".join(f"{name}: {value}\r\n" for name, value in client.head.headers)
     return head.encode() + client.body
 
@@ -23,12 +23,12 @@ def everything(client):
 def test_headers_twice_broken_sends_two_sets_of_headers(stage_of):
     stage = stage_of("headers_twice_broken")
     with stage.subscribe(cookie=stage.log_in().cookie) as ada:
-        while b"HTTP/1.1 200 OK\r\n" not in ada.body or b"Referrer-Policy" not in everything(ada):
+        while b"HTTP/1.1 200 OK\r\n" not in ada.body or b"Referrer-Policy" not in whole_answer(ada):
             ada.read()
-        said = everything(ada)
-    assert b"Content-Type: text/event-stream\r\n" in said  # the app's that streams
-    assert b"Content-Type: text/html; charset=utf-8\r\n" in said  # Django's
-    assert b"Content-Length: 0\r\n" in said
+        answer = whole_answer(ada)
+    assert b"Content-Type: text/event-stream\r\n" in answer  # the backend's
+    assert b"Content-Type: text/html; charset=utf-8\r\n" in answer  # Django's
+    assert b"Content-Length: 0\r\n" in answer
 
 
 @pytest.mark.core
@@ -45,13 +45,13 @@ def test_headers_twice_fixed_sends_the_streams_alone(stage_of):
 @pytest.mark.parametrize("variant", ["headers_lost_broken", "headers_lost_fake_broken"])
 def test_headers_lost_broken_refuses_without_a_status(stage_of, variant):
     stage = stage_of(variant)
-    assert fetch_raw(stage.port, STRANGER) == b"log in first\n"  # Django's 403, naked
+    assert fetch_raw(stage.port, ANONYMOUS) == b"log in first\n"  # the body of Django's 403, and nothing else
     with pytest.raises(http.client.BadStatusLine):
         fetch(stage.port, "/subscribe")
 
 
 def test_headers_lost_fake_broken_offloads_nothing(stage_of):
-    """uWSGI asks the response routes when it writes headers; Django's yes is one, and was thrown away."""
+    """uWSGI evaluates the response routes when it writes headers; Django's were thrown away."""
     stage = stage_of("headers_lost_fake_broken")
     with pytest.raises(http.client.RemoteDisconnected):
         stage.log_in().ask("GET", "/subscribe")
@@ -60,7 +60,7 @@ def test_headers_lost_fake_broken_offloads_nothing(stage_of):
 
 @pytest.mark.parametrize("variant", ["headers_lost_broken", "headers_lost_fixed"])
 def test_headers_lost_is_not_seen_by_logged_in_users(stage_of, variant):
-    """Why it goes unnoticed: whoever is logged in gets the stream, headers and all, either way."""
+    """Why it goes unnoticed: a logged-in user gets the stream with its headers either way."""
     stage = stage_of(variant)
     with stage.subscribe(cookie=stage.log_in().cookie) as ada:
         assert ada.head.get("Content-Type") == ["text/event-stream"]

@@ -1,4 +1,4 @@
-"""recycle_cuts, dead_clients, sigterm_reloads: who goes, who is told, and who finds out."""
+"""recycle_cuts, dead_clients, sigterm_reloads: what ends, and which process notices."""
 
 import os
 import signal
@@ -18,67 +18,67 @@ from offload_lab.uwsgi import binary
 from .conftest import STEP, TIMEOUT_S
 
 REQUESTS = 20  # of recycle_cuts_broken.ini
-VISITORS = 20
+CLIENTS = 20
 
 
-def last_number(visitor) -> int:
-    return int(visitor.next().last_event_id)
+def next_number(client) -> int:
+    return int(client.next().last_event_id)
 
 
-def cut_off(visitor) -> int:
-    """The last number that this visitor heard before the stream ended."""
-    visitor.read_all()
-    return int(visitor.parser.last_event_id)
+def read_to_the_end(client) -> int:
+    """Read to the stream's end. Returns the last number that the client received."""
+    client.read_all()
+    return int(client.parser.last_event_id)
 
 
-def comes_back(stage, heard: int) -> tuple[int, int]:
-    """The first number for a visitor who heard `heard`, and which number somebody else has heard before that."""
+def reconnect(stage, last: int) -> tuple[int, int]:
+    """The first number for a client that reconnects after `last`, and one that was published before it did."""
     with SseClient(stage.port) as other:
-        while (called := last_number(other)) < heard + 3:
+        while (published := next_number(other)) < last + 3:
             pass
-    with SseClient(stage.port, headers=[("Last-Event-ID", str(heard))]) as visitor:
-        return last_number(visitor), called
+    with SseClient(stage.port, headers=[("Last-Event-ID", str(last))]) as client:
+        return next_number(client), published
 
 
 @pytest.mark.core
 def test_recycle_cuts_broken_ends_streams_and_loses_numbers(stage_of):
     stage = stage_of("recycle_cuts_broken")
-    with SseClient(stage.port) as visitor:
-        last_number(visitor)
-        first = ping(stage.port, TIMEOUT_S).pid
+    with SseClient(stage.port) as client:
+        next_number(client)
+        old = ping(stage.port, TIMEOUT_S).pid
         for _ in range(REQUESTS):
             ping(stage.port, TIMEOUT_S)
-        heard = cut_off(visitor)
-    assert ping(stage.port, TIMEOUT_S).pid != first
-    hears, called = comes_back(stage, heard)
-    assert hears > called > heard + 1
+        last = read_to_the_end(client)
+    assert ping(stage.port, TIMEOUT_S).pid != old
+    first_number, published = reconnect(stage, last)
+    assert first_number > published > last + 1
 
 
 @pytest.mark.core
 def test_recycle_cuts_fixed_keeps_the_worker_after_many_requests(stage_of):
     stage = stage_of("recycle_cuts_fixed")
-    with SseClient(stage.port) as visitor:
-        before = last_number(visitor)
+    with SseClient(stage.port) as client:
+        before = next_number(client)
         assert len({ping(stage.port, TIMEOUT_S).pid for _ in range(5 * REQUESTS)}) == 1
-        assert last_number(visitor) == before + 1
+        assert next_number(client) == before + 1
 
 
 def test_recycle_cuts_fixed_loses_no_number_when_the_worker_does_end(stage_of):
     stage = stage_of("recycle_cuts_fixed")
-    with SseClient(stage.port) as visitor:
-        last_number(visitor)
+    with SseClient(stage.port) as client:
+        next_number(client)
         os.kill(stage.front.pid, signal.SIGHUP)
-        heard = cut_off(visitor)
-    hears, called = comes_back(stage, heard)
-    assert hears == heard + 1 < called
+        last = read_to_the_end(client)
+    first_number, published = reconnect(stage, last)
+    assert first_number == last + 1 < published
 
 
-def desert(stage) -> None:
-    """A crowd of visitors comes, is welcomed, and leaves. Returns when the front knows that they left."""
+def connect_and_leave(stage) -> None:
+    """Many clients connect, receive the first bytes, and leave. Returns when the front has noticed."""
     before = descriptors(stage.front)
-    with EventStreamPool(stage.port, VISITORS) as streams:
-        wait_for(lambda: streams.open == VISITORS, TIMEOUT_S, "everybody welcomed")
-        assert (carried(stage), descriptors(stage.front)) == (VISITORS, before + 2 * VISITORS)
+    with EventStreamPool(stage.port, CLIENTS) as streams:
+        wait_for(lambda: streams.open == CLIENTS, TIMEOUT_S, "all streams open")
+        assert (count_streams(stage), descriptors(stage.front)) == (CLIENTS, before + 2 * CLIENTS)
     wait_for(lambda: descriptors(stage.front) == before, TIMEOUT_S, "the front notices that they left")
 
 
@@ -86,8 +86,8 @@ def descriptors(process) -> int:
     return len(os.listdir(f"/proc/{process.workers()[0].pid}/fd"))
 
 
-def carried(stage) -> int:
-    """How many greenlets of the app behind have a visitor, as far as it knows."""
+def count_streams(stage) -> int:
+    """How many requests the backend still serves, by its own stats."""
     [worker] = stage.processes[0].stats()["workers"]
     return sum(core["in_request"] for core in worker["cores"])
 
@@ -95,28 +95,28 @@ def carried(stage) -> int:
 @pytest.mark.core
 def test_dead_clients_broken_keeps_greenlets_and_descriptors_until_news(stage_of):
     stage = stage_of("dead_clients_broken")
-    desert(stage)
+    connect_and_leave(stage)
     held = descriptors(stage.processes[0])
-    assert carried(stage) == VISITORS
+    assert count_streams(stage) == CLIENTS
     assert fetch(stage.port, "/news").status == 200
-    wait_for(lambda: carried(stage) == 0, TIMEOUT_S, "the write that fails frees the greenlets")
-    wait_for(lambda: descriptors(stage.processes[0]) == held - VISITORS, TIMEOUT_S, "the descriptors")
+    wait_for(lambda: count_streams(stage) == 0, TIMEOUT_S, "the write that fails frees the greenlets")
+    wait_for(lambda: descriptors(stage.processes[0]) == held - CLIENTS, TIMEOUT_S, "the descriptors")
 
 
 @pytest.mark.core
 def test_dead_clients_fixed_frees_dead_clients_and_keeps_live_ones(stage_of):
     stage = stage_of("dead_clients_fixed")
-    with SseClient(stage.port) as faithful:
-        with EventStreamPool(stage.port, VISITORS) as streams:
-            wait_for(lambda: streams.open == VISITORS, TIMEOUT_S, "everybody welcomed")
-            assert carried(stage) == VISITORS + 1
-        wait_for(lambda: carried(stage) == 1, TIMEOUT_S, "a sign of life that fails frees the greenlets")
-        heard = len(faithful.parser.comments)
-        while len(faithful.parser.comments) < heard + 3:
-            faithful.read()
+    with SseClient(stage.port) as live:
+        with EventStreamPool(stage.port, CLIENTS) as streams:
+            wait_for(lambda: streams.open == CLIENTS, TIMEOUT_S, "all streams open")
+            assert count_streams(stage) == CLIENTS + 1
+        wait_for(lambda: count_streams(stage) == 1, TIMEOUT_S, "a comment that cannot be written frees the greenlets")
+        received = len(live.parser.comments)
+        while len(live.parser.comments) < received + 3:
+            live.read()
 
 
-def said_goodbye(process) -> bool:
+def ended_cleanly(process) -> bool:
     """Whether it has ended by itself, and cleanly."""
     wait_for(lambda: process.status() is not None, TIMEOUT_S, "its end")
     return process.status() == 0 and "goodbye to uWSGI" in process.log_tail()
@@ -126,7 +126,7 @@ def said_goodbye(process) -> bool:
 def test_sigterm_reloads_broken_on_the_wheel_dies_during_a_reload():
     with Stage(STEP, "sigterm_reloads_broken", engine=binary.find("wheel")) as stage:
         os.kill(stage.front.pid, signal.SIGTERM)
-        assert not said_goodbye(stage.front)
+        assert not ended_cleanly(stage.front)
         assert "binary reloading uWSGI" in stage.logs()
         assert "No module named 'pyuwsgi'" in stage.logs()
 
@@ -142,14 +142,14 @@ def test_sigterm_reloads_broken_on_the_built_engine_lives_on():
         wait_for(lambda: other_worker(stage.port, before), TIMEOUT_S, "another worker that answers")
         assert stage.front.status() is None
         os.kill(stage.front.pid, signal.SIGQUIT)  # this does end it; leaving the block would wait and use SIGKILL
-        assert said_goodbye(stage.front)
+        assert ended_cleanly(stage.front)
 
 
 def other_worker(port: int, pid: int) -> bool:
     try:
         return ping(port, TIMEOUT_S).pid != pid
     except OSError:
-        return False  # just now nobody listens
+        return False  # nothing listens at the moment
 
 
 @pytest.mark.core
@@ -164,6 +164,6 @@ def test_sigterm_reloads_fixed_reloads_on_sighup_and_ends_on_sigterm(which):
         os.kill(stage.front.pid, signal.SIGHUP)
         wait_for(lambda: other_worker(stage.port, before), TIMEOUT_S, "another worker that answers")
         os.kill(stage.front.pid, signal.SIGTERM)
-        assert said_goodbye(stage.front)
+        assert ended_cleanly(stage.front)
         assert not stage.front.stats_socket.exists()
         assert not port_in_use(stage.port)

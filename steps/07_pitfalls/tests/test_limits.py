@@ -1,4 +1,4 @@
-"""What does not fit, what grows, what is cut: request variables, events that come again and again, events and ids."""
+"""buffer_size, sse_never_flushes, id_alone: what does not fit, what grows, what a cut loses."""
 
 import pytest
 
@@ -13,8 +13,8 @@ from .conftest import STEP, TIMEOUT_S
 COOKIES = {"Cookie": "seats=" + "s" * 4096}
 
 
-def said(stage, size, headers=None):
-    """What arrived of a message of `size` bytes, in the words of the app behind. Raises ConnectionResetError."""
+def send_message(stage, size, headers=None):
+    """The backend's answer to a message of `size` bytes. Raises ConnectionResetError."""
     return fetch(stage.port, f"/?bytes={size}", headers=headers).body.decode()
 
 
@@ -25,46 +25,46 @@ def log_has(process, text):
 @pytest.mark.core
 def test_buffer_size_broken_sends_no_answer_when_a_message_does_not_fit(stage_of):
     stage = stage_of("buffer_size_broken")
-    assert said(stage, 3000) == "3000 bytes arrived\n"
+    assert send_message(stage, 3000) == "3000 bytes arrived\n"
     with pytest.raises(ConnectionResetError):  # an empty reply
-        said(stage, 4096)
+        send_message(stage, 4096)
     log_has(stage.front, "not enough buffer space to add MESSAGE variable")
 
 
 def test_buffer_size_broken_sends_no_answer_to_a_client_with_many_cookies(stage_of):
     stage = stage_of("buffer_size_broken")
     with pytest.raises(ConnectionResetError):
-        said(stage, 0, COOKIES)
+        send_message(stage, 0, COOKIES)
     log_has(stage.front, "invalid HTTP request size (max 4096)")
 
 
 def test_buffer_size_broken_takes_lengths_modulo_64_kib(stage_of):
     """uWSGI counts a variable's length in 16 bits and does not look: 65,540 bytes pass as their first four."""
-    assert said(stage_of("buffer_size_broken"), 65_540) == "4 bytes arrived\n"
+    assert send_message(stage_of("buffer_size_broken"), 65_540) == "4 bytes arrived\n"
 
 
 @pytest.mark.core
 def test_buffer_size_fixed_passes_both_and_refuses_what_never_fits(stage_of):
     stage = stage_of("buffer_size_fixed")
-    assert said(stage, 8192, COOKIES) == "8192 bytes arrived\n"
+    assert send_message(stage, 8192, COOKIES) == "8192 bytes arrived\n"
     for size in (8193, 65_540):
         assert fetch(stage.port, f"/?bytes={size}").status == 413
 
 
 def test_buffer_size_of_the_backend_must_hold_the_fronts_packet():
     with Stage(STEP, "buffer_size_fixed", placeholders={"backend_bytes": "4096"}) as stage:
-        assert said(stage, 3000) == "3000 bytes arrived\n"
+        assert send_message(stage, 3000) == "3000 bytes arrived\n"
         with pytest.raises(ConnectionResetError):
-            said(stage, 8192)
+            send_message(stage, 8192)
         log_has(stage.processes[0], "invalid request block size")
         assert idle_workers(stage)[0].offloaded == 2, "the front believes that all is well"
 
 
 def test_buffer_size_ends_at_64_kib_whatever_is_set():
     with Stage(STEP, "buffer_size_broken", placeholders={"front_bytes": "1000000"}) as stage:
-        assert said(stage, 65_000) == "65000 bytes arrived\n"
+        assert send_message(stage, 65_000) == "65000 bytes arrived\n"
         with pytest.raises(ConnectionResetError):
-            said(stage, 65_535)
+            send_message(stage, 65_535)
 
 
 def tickets(stage, last):
@@ -111,14 +111,14 @@ def test_id_alone_fixed_loses_nothing_wherever_the_connection_is_cut(stage_of):
 
 
 def lost_by_a_cut(stage):
-    """What a browser never sees that had the first event, lost the connection at some byte, and came back."""
+    """The events that a browser misses when the connection is cut at any byte after the first event."""
     with stage.subscribe(path="/") as stream:
         while len(stream.events) < 3:
             stream.read()
     lost = set()
     for length in range(stream.body.index(b"ticket 1\n\n") + 10, len(stream.body)):
         parser = EventStreamParser()
-        had = [event.data for event in parser.feed(stream.body[:length])]
-        if (had[-1] != (claims := f"ticket {parser.last_event_id}")) and claims not in had:
-            lost.add(claims)
+        received = [event.data for event in parser.feed(stream.body[:length])]
+        if (received[-1] != (last := f"ticket {parser.last_event_id}")) and last not in received:
+            lost.add(last)
     return lost

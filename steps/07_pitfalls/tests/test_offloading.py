@@ -1,4 +1,4 @@
-"""no_offload_threads, backend_down: handing over, when nobody can carry or nobody is there to take over."""
+"""no_offload_threads, backend_down: an offload without threads, and one without a backend."""
 
 import http.client
 import os
@@ -20,15 +20,15 @@ from offload_lab.timeouts import scaled
 from .conftest import TIMEOUT_S
 
 
-def knock(stage, path="/subscribe") -> socket.socket:
-    """Somebody who has asked, and waits."""
-    visitor = socket.create_connection(("127.0.0.1", stage.port), timeout=scaled(TIMEOUT_S))
-    visitor.sendall(request_bytes(stage.port, path))
-    return visitor
+def open_client(stage, path="/subscribe") -> socket.socket:
+    """A client that has sent its request, and waits."""
+    client = socket.create_connection(("127.0.0.1", stage.port), timeout=scaled(TIMEOUT_S))
+    client.sendall(request_bytes(stage.port, path))
+    return client
 
 
 def has_left(stage, client_port: int) -> bool:
-    """Whether the worker's kernel knows that this visitor left, and the worker keeps the connection all the same."""
+    """Whether the kernel knows that this client left, and the worker keeps the connection all the same."""
     connections = psutil.Process(stage.workers()[0].pid).net_connections("tcp")
     return ("CLOSE_WAIT", client_port) in [(one.status, one.raddr.port) for one in connections if one.raddr]
 
@@ -36,11 +36,11 @@ def has_left(stage, client_port: int) -> bool:
 @pytest.mark.core
 def test_no_offload_threads_broken_loses_the_worker_to_the_first_client(stage_of):
     stage = stage_of("no_offload_threads_broken")
-    with knock(stage) as visitor:
-        wait_for(lambda: stage.workers()[0].busy, TIMEOUT_S, "the worker carries the visitor")
-        port = visitor.getsockname()[1]
-    wait_for(lambda: has_left(stage, port), TIMEOUT_S, "the visitor is gone, the worker goes on carrying")
-    with knock(stage, "/ping") as bystander:
+    with open_client(stage) as client:
+        wait_for(lambda: stage.workers()[0].busy, TIMEOUT_S, "the worker proxies the stream")
+        port = client.getsockname()[1]
+    wait_for(lambda: has_left(stage, port), TIMEOUT_S, "the client is gone, the worker goes on proxying")
+    with open_client(stage, "/ping") as bystander:
         wait_for(lambda: stage.front.stats()["listen_queue"] == 1, TIMEOUT_S, "the bystander in the listen queue")
         assert (stage.workers()[0].busy, stage.workers()[0].offloaded) == (True, 0)
         assert not select.select([bystander], [], [], 0)[0]
@@ -72,60 +72,58 @@ def test_backend_down_broken_gives_an_empty_reply_and_logs_200(stage_of):
 
 @pytest.fixture
 def fixed(stage_of):
-    """With somebody behind who takes visitors: there at first, and started again after a test that ended them."""
+    """With a backend that answers: started again after a test that ended it."""
     stage = stage_of("backend_down_fixed")
-    behind = stage.process("sse")
-    if behind.status() is not None:
-        behind.stop()
-        behind.start()
-        behind.wait_ready(Deadline(TIMEOUT_S))
-    wait_for(lambda: is_carried(stage), TIMEOUT_S, "a visitor handed over")
+    backend = stage.process("sse")
+    if backend.status() is not None:
+        backend.stop()
+        backend.start()
+        backend.wait_ready(Deadline(TIMEOUT_S))
+    wait_for(lambda: is_offloaded(stage), TIMEOUT_S, "a stream offloaded")
     return stage
 
 
-def is_carried(stage) -> bool:
-    with SseClient(stage.port) as visitor:
-        return b"event:" in visitor.body + visitor.read()
+def is_offloaded(stage) -> bool:
+    with SseClient(stage.port) as client:
+        return b"event:" in client.body + client.read()
 
 
-def is_told_to_come_back(stage) -> bool:
+def is_told_to_reconnect(stage) -> bool:
     """Whether a client gets an event stream of nothing with a time to retry, and Django offloads nothing."""
     [before] = stage.workers()
-    with SseClient(stage.port) as visitor:
-        if visitor.head.get("Content-Type") != ["text/event-stream; charset=utf-8"]:
+    with SseClient(stage.port) as client:
+        if client.head.get("Content-Type") != ["text/event-stream; charset=utf-8"]:
             return False
-        visitor.read_all()
+        client.read_all()
     [after] = stage.workers()
     stays = (after.pid, after.offloaded) == (before.pid, before.offloaded)
-    return (
-        stays and visitor.head.status == 200 and not visitor.events and 1000 <= (visitor.parser.retry_ms or 0) <= 3000
-    )
+    return stays and client.head.status == 200 and not client.events and 1000 <= (client.parser.retry_ms or 0) <= 3000
 
 
 @pytest.mark.core
 def test_backend_down_fixed_sends_retry_while_no_backend_runs(fixed):
     fixed.process("sse").stop()
-    assert is_told_to_come_back(fixed)
+    assert is_told_to_reconnect(fixed)
 
 
 def test_backend_down_fixed_sends_retry_while_only_a_dead_socket_is_left(fixed):
-    behind = fixed.process("sse")
-    os.kill(behind.pid, signal.SIGKILL)
-    wait_for(lambda: behind.status() is not None, TIMEOUT_S, "its end")
+    backend = fixed.process("sse")
+    os.kill(backend.pid, signal.SIGKILL)
+    wait_for(lambda: backend.status() is not None, TIMEOUT_S, "its end")
     assert (fixed.run / "sse.sock").exists()
-    assert is_told_to_come_back(fixed)
+    assert is_told_to_reconnect(fixed)
 
 
 def test_backend_down_fixed_sends_retry_while_the_backend_is_stopped(fixed):
     [worker] = fixed.process("sse").workers()
     os.kill(worker.pid, signal.SIGSTOP)
     try:
-        assert is_told_to_come_back(fixed)
+        assert is_told_to_reconnect(fixed)
     finally:
         os.kill(worker.pid, signal.SIGCONT)
 
 
 def test_backend_down_fixed_sends_retry_while_all_greenlets_are_taken(fixed):
     with EventStreamPool(fixed.port, 100) as streams:  # of sse.ini
-        wait_for(lambda: is_told_to_come_back(fixed), TIMEOUT_S, "no greenlet free")
+        wait_for(lambda: is_told_to_reconnect(fixed), TIMEOUT_S, "no greenlet free")
         assert streams.open > 90  # a ping of its own takes one for a moment

@@ -1,4 +1,4 @@
-"""greenlet_ceiling, queue_full: more visitors than can be carried, and a thread that falls behind."""
+"""greenlet_ceiling, queue_full: more clients than greenlets, and an offload thread that falls behind."""
 
 import ctypes
 import os
@@ -21,24 +21,25 @@ from .conftest import STEP, TIMEOUT_S
 
 SEATS = 20  # of greenlet_ceiling_*.ini
 WALL = 0x40000000  # __WALL of waitpid(2): threads as well
-CROWD = 400  # more than one queue holds
+CLIENTS = 400  # more than one queue holds
 SEIZE, INTERRUPT, DETACH = 0x4206, 0x4207, 17  # of ptrace(2)
 
 
-AGAIN = b"Content-Type: text/event-stream; charset=utf-8"  # of an event stream that only says when to come back
+# of an event stream that only says when to reconnect
+RECONNECT_LATER = "text/event-stream; charset=utf-8"
 
 
 def is_refused(stage) -> bool:
-    """Whether a client that asks for the stream now is told to come back later."""
-    with SseClient(stage.port) as visitor:
-        return visitor.head.status == 200 and f"Content-Type: {visitor.head.get('Content-Type')[0]}".encode() == AGAIN
+    """Whether a client that requests the stream now is told to reconnect later."""
+    with SseClient(stage.port) as client:
+        return client.head.status == 200 and client.head.get("Content-Type") == [RECONNECT_LATER]
 
 
-def knock(stage, exits, path="/subscribe") -> socket.socket:
-    """Somebody who has asked, and waits."""
-    visitor = exits.enter_context(socket.create_connection(("127.0.0.1", stage.port), timeout=scaled(TIMEOUT_S)))
-    visitor.sendall(request_bytes(stage.port, path))
-    return visitor
+def open_client(stage, exits, path="/subscribe") -> socket.socket:
+    """A client that has sent its request, and waits."""
+    client = exits.enter_context(socket.create_connection(("127.0.0.1", stage.port), timeout=scaled(TIMEOUT_S)))
+    client.sendall(request_bytes(stage.port, path))
+    return client
 
 
 @pytest.mark.core
@@ -47,12 +48,12 @@ def test_greenlet_ceiling_broken_leaves_one_client_too_many_unanswered(stage_of)
     with ExitStack() as exits:
         with EventStreamPool(stage.port, SEATS) as streams:
             streams.wait_for_events(each=1, timeout_s=TIMEOUT_S)
-            late = knock(stage, exits)
+            late = open_client(stage, exits)
             full = "async queue is full"
             wait_for(lambda: full in stage.processes[0].log_tail(), TIMEOUT_S, full)
-            heard = max(one.events for one in streams.all)
-            streams.wait_for_events(each=heard + 3, timeout_s=TIMEOUT_S)
-            assert hears([late]) == []
+            received = max(one.events for one in streams.all)
+            streams.wait_for_events(each=received + 3, timeout_s=TIMEOUT_S)
+            assert readable([late]) == []
         assert late.recv(100).startswith(b"HTTP/1.1 200 OK")
 
 
@@ -61,7 +62,7 @@ def test_greenlet_ceiling_fixed_refuses_with_retry_and_frees_seats(stage_of):
     stage = stage_of("greenlet_ceiling_fixed")
     with EventStreamPool(stage.port, SEATS) as streams:
         streams.wait_for_events(each=1, timeout_s=TIMEOUT_S)
-        for _ in range(2 * SEATS):  # saying no takes no seat away
+        for _ in range(2 * SEATS):  # a refusal takes no seat
             assert is_refused(stage)
         assert streams.open == SEATS
     wait_for(lambda: not is_refused(stage), TIMEOUT_S, "a free seat")
@@ -69,7 +70,7 @@ def test_greenlet_ceiling_fixed_refuses_with_retry_and_frees_seats(stage_of):
 
 def test_greenlet_ceiling_fixed_never_serves_more_than_it_has_seats(stage_of):
     stage = stage_of("greenlet_ceiling_fixed")
-    wait_for(lambda: serves(stage) == 0, TIMEOUT_S, "all seats free")
+    wait_for(lambda: count_served(stage) == 0, TIMEOUT_S, "all seats free")
     with EventStreamPool(stage.port, 5 * SEATS) as streams:
         wait_for(lambda: all(one.events or one.closed for one in streams.all), TIMEOUT_S, "an answer for all")
         assert sum(one.events > 0 for one in streams.all) == streams.open == SEATS
@@ -83,10 +84,10 @@ def ptrace(request: int, tid: int) -> None:
 
 
 @contextmanager
-def held_up(stage):
+def offload_threads_stopped(stage):
     """The worker's offload threads stopped, as a debugger does it, and nothing else of the worker.
 
-    It stands for a second in which they have more to carry than they can, and makes that second as long as we like.
+    It stands for a moment in which they have more to proxy than they can, and makes that moment as long as needed.
     """
     pid = stage.workers()[0].pid
     threads = [int(tid) for tid in os.listdir(f"/proc/{pid}/task") if int(tid) != pid]
@@ -108,48 +109,48 @@ def held_up(stage):
                 os.waitpid(tid, WALL)
 
 
-def crowd_knocks(stage, exits) -> list[socket.socket]:
-    return [knock(stage, exits) for _ in range(CROWD)]
+def open_clients(stage, exits) -> list[socket.socket]:
+    return [open_client(stage, exits) for _ in range(CLIENTS)]
 
 
-def hears(visitors) -> list[socket.socket]:
-    """Those for whom there is something to read."""
+def readable(clients) -> list[socket.socket]:
+    """Those that have something to read."""
     with selectors.DefaultSelector() as selector:
-        for visitor in visitors:
-            selector.register(visitor, selectors.EVENT_READ)
+        for client in clients:
+            selector.register(client, selectors.EVENT_READ)
         return [key.fileobj for key, _ in selector.select(0)]
 
 
-def serves(stage) -> int:
-    """How many requests the app behind is busy with: those that it has read, not those that may still come."""
+def count_served(stage) -> int:
+    """How many requests the backend is busy with: those that it has read, not those that are on their way."""
     [worker] = stage.processes[0].stats()["workers"]
     return sum(bool(core["vars"]) for core in worker["cores"])
 
 
 def lose_the_worker(stage, exits) -> list[socket.socket]:
-    """A crowd comes while the one thread is held up. It goes on then, and returned are all who came, in their order."""
-    with held_up(stage):
-        visitors = crowd_knocks(stage, exits)
-        wait_for(lambda: serves(stage) == 1, TIMEOUT_S, "a visitor whom no thread can have carried, but the worker")
-    return visitors
+    """Open all clients while the one offload thread is stopped. It goes on then; returns the clients in their order."""
+    with offload_threads_stopped(stage):
+        clients = open_clients(stage, exits)
+        wait_for(lambda: count_served(stage) == 1, TIMEOUT_S, "a request that only the worker can have proxied")
+    return clients
 
 
 @pytest.mark.core
 def test_queue_full_broken_loses_the_worker_when_its_thread_falls_behind(stage_of):
     stage = stage_of("queue_full_broken")
     with ExitStack() as exits:
-        visitors = lose_the_worker(stage, exits)
+        clients = lose_the_worker(stage, exits)
         [worker] = stage.workers()
-        assert worker.offloaded < CROWD
-        *carried, lost = visitors[: worker.offloaded]
-        wait_for(lambda: len(hears(carried)) == len(carried), TIMEOUT_S, "a timetable for all in the queue")
-        bystander = knock(stage, exits, "/ping")
-        waiting = CROWD - worker.offloaded + 1
+        assert worker.offloaded < CLIENTS
+        *offloaded, lost = clients[: worker.offloaded]
+        wait_for(lambda: len(readable(offloaded)) == len(offloaded), TIMEOUT_S, "a timetable for each of them")
+        bystander = open_client(stage, exits, "/ping")
+        waiting = CLIENTS - worker.offloaded + 1
         wait_for(lambda: stage.front.stats()["listen_queue"] == waiting, TIMEOUT_S, "the bystander in the listen queue")
-        read(carried[0], 200_000)  # the thread goes on carrying, timetable after timetable
+        read(offloaded[0], 200_000)  # the thread goes on proxying, timetable after timetable
         assert stage.workers() == [worker]
         assert worker.busy
-        assert hears([lost, bystander]) == []
+        assert readable([lost, bystander]) == []
         stage.processes[0].stop()  # nothing less frees the worker
         assert bystander.recv(100).startswith(b"HTTP/1.1 200 OK")
 
@@ -158,40 +159,40 @@ def test_queue_full_broken_with_harakiri_ends_the_worker_and_its_streams():
     wheel = binary.find("wheel")
     with Stage(STEP, "queue_full_broken", options=["--harakiri", "2"], engine=wheel) as stage, ExitStack() as exits:
         [old] = stage.workers()
-        visitors = lose_the_worker(stage, exits)
+        clients = lose_the_worker(stage, exits)
         assert ping(stage.port, TIMEOUT_S).pid != old.pid
-        read(visitors[0], 10**9)  # returns, since the stream has an end
+        read(clients[0], 10**9)  # returns, since the stream has an end
 
 
 @pytest.mark.core
 def test_queue_full_fixed_refuses_in_time_and_offloads_all_others(stage_of):
     stage = stage_of("queue_full_fixed")
-    wait_for(lambda: not is_refused(stage), TIMEOUT_S, "the first visitor carried")
+    wait_for(lambda: not is_refused(stage), TIMEOUT_S, "the first client offloaded")
     with ExitStack() as exits:
         [worker] = stage.workers()
-        with held_up(stage):
-            visitors = crowd_knocks(stage, exits)
-            assert ping(stage.port, TIMEOUT_S).pid == worker.pid  # who comes last is answered last
-            refused = hears(visitors)
-            assert 0 < len(refused) < CROWD
-            assert all(AGAIN in visitor.recv(300) for visitor in refused)
-        for visitor in set(visitors) - set(refused):
-            assert AGAIN not in (head := visitor.recv(300))
-            assert head.startswith(b"HTTP/1.1 200 OK")
+        with offload_threads_stopped(stage):
+            clients = open_clients(stage, exits)
+            assert ping(stage.port, TIMEOUT_S).pid == worker.pid  # sent last, so answered last
+            refused = readable(clients)
+            assert 0 < len(refused) < CLIENTS
+            assert all(RECONNECT_LATER in client.recv(300).decode() for client in refused)
+        for client in set(clients) - set(refused):
+            assert RECONNECT_LATER not in (start := client.recv(300).decode())
+            assert start.startswith("HTTP/1.1 200 OK")
         assert ping(stage.port, TIMEOUT_S).pid == worker.pid
 
 
 def test_queue_full_fixed_answers_all_clients_in_a_storm(stage_of):
     stage = stage_of("queue_full_fixed")
     [worker] = stage.workers()
-    with EventStreamPool(stage.port, CROWD, at_once=CROWD) as streams:
-        wait_for(lambda: sum(one.status == 200 for one in streams.all) == CROWD, TIMEOUT_S, "an answer for all")
+    with EventStreamPool(stage.port, CLIENTS, at_once=CLIENTS) as streams:
+        wait_for(lambda: sum(one.status == 200 for one in streams.all) == CLIENTS, TIMEOUT_S, "an answer for all")
         assert ping(stage.port, TIMEOUT_S).pid == worker.pid
 
 
-def read(visitor, size: int) -> int:
-    """Take `size` bytes, or all there are until the end. Returns how many came."""
-    came = 0
-    while came < size and (chunk := visitor.recv(65536)):
-        came += len(chunk)
-    return came
+def read(client, size: int) -> int:
+    """Read `size` bytes, or all there are until the end. Returns how many were read."""
+    received = 0
+    while received < size and (chunk := client.recv(65536)):
+        received += len(chunk)
+    return received

@@ -1,4 +1,4 @@
-"""A stranger with nothing but a request: what a front that trusts the wrong thing gives away."""
+"""content_type_bypass, static_safe, anonymous_user: what an anonymous client gets from a front that trusts it."""
 
 import http.client
 import json
@@ -17,9 +17,9 @@ def test_content_type_bypass_broken_lets_anonymous_clients_bypass_django(stage_o
     stage = stage_of("content_type_bypass_broken")
     assert fetch(stage.port, "/subscribe").status == 403
     assert fetch(stage.port, "/opening-hours", headers=KNOWN).status == 304
-    with stage.subscribe(path="/opening-hours", headers=FORGED.items()) as stranger:
-        assert stranger.head.status == 200
-        assert json.loads(stranger.next().data)["for"] == "a member"
+    with stage.subscribe(path="/opening-hours", headers=FORGED.items()) as client:
+        assert client.head.status == 200
+        assert json.loads(client.next().data)["for"] == "a member"
     assert idle_workers(stage)[0].offloaded == 1
 
 
@@ -40,7 +40,7 @@ def static_safe(stage_of):
     def with_secret(variant):
         stage = stage_of(variant)
         secret = stage.run / "secret.txt"
-        secret.write_text("not for visitors\n")
+        secret.write_text("not for clients\n")
         return stage, secret
 
     return with_secret
@@ -50,8 +50,8 @@ def static_safe(stage_of):
 def test_static_safe_broken_sends_any_file(static_safe):
     stage, secret = static_safe("static_safe_broken")
     assert fetch(stage.port, f"/file?name={secret}").body == secret.read_bytes()
-    settings = fetch(stage.port, "/file?name=/etc/passwd")
-    assert settings.body.startswith(b"root:")
+    passwd = fetch(stage.port, "/file?name=/etc/passwd")
+    assert passwd.body.startswith(b"root:")
 
 
 @pytest.mark.parametrize("name", ["../secret.txt", "link", "nothing"])
@@ -74,9 +74,9 @@ def test_static_safe_fixed_sends_what_is_served_and_nothing_else(static_safe):
 
 @pytest.mark.core
 def test_anonymous_user_broken_streams_to_an_anonymous_client(stage_of):
-    with stage_of("anonymous_user_broken").subscribe() as stranger:
-        assert stranger.head.status == 200
-        assert json.loads(stranger.next().data)["for"] == "AnonymousUser"
+    with stage_of("anonymous_user_broken").subscribe() as client:
+        assert client.head.status == 200
+        assert json.loads(client.next().data)["for"] == "AnonymousUser"
 
 
 @pytest.mark.core

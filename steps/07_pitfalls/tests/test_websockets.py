@@ -1,4 +1,4 @@
-"""cross_site_websocket, shared_fragments: whose page it is, and whose words."""
+"""cross_site_websocket, shared_fragments: another site's page, and another user's fragments."""
 
 import json
 
@@ -12,29 +12,29 @@ from .conftest import TIMEOUT_S
 EVIL = "https://evil.example"
 
 
-def visit(stage, name, password, **headers) -> WebSocketClient:
-    visitor = Session(stage.port)
-    visitor.log_in(name, password)
-    return WebSocketClient(stage.port, headers={"Cookie": visitor.cookie, **headers}, timeout_s=TIMEOUT_S)
+def connect(stage, name, password, **headers) -> WebSocketClient:
+    session = Session(stage.port)
+    session.log_in(name, password)
+    return WebSocketClient(stage.port, headers={"Cookie": session.cookie, **headers}, timeout_s=TIMEOUT_S)
 
 
-def ada_visits(stage, **headers) -> WebSocketClient:
-    return visit(stage, "ada", "lovelace", **headers)
+def connect_as_ada(stage, **headers) -> WebSocketClient:
+    return connect(stage, "ada", "lovelace", **headers)
 
 
 def next_message(client) -> dict:
-    """The next one that somebody wrote; the clock's are left out."""
-    while (said := client.receive()) is not None:
-        if said.opcode == TEXT and "text" in (news := json.loads(said.payload)):
-            return news
+    """The next message of a user; the clock's are left out."""
+    while (message := client.receive()) is not None:
+        if message.opcode == TEXT and "text" in (content := json.loads(message.payload)):
+            return content
     raise AssertionError("the server closed the connection")
 
 
 @pytest.mark.core
 def test_cross_site_websocket_broken_lets_another_sites_page_talk_as_ada(stage_of):
     stage = stage_of("cross_site_websocket_broken")
-    with ada_visits(stage) as ada:
-        with ada_visits(stage, Origin=EVIL) as page:  # ada's browser sends her cookie along, whoever wrote the page
+    with connect_as_ada(stage) as ada:
+        with connect_as_ada(stage, Origin=EVIL) as page:  # ada's browser sends her cookie along with any page
             page.send_text("all my money to evil.example, please")
             assert next_message(ada)["user"] == "ada"
             ada.send_text("a secret")
@@ -46,26 +46,26 @@ def test_cross_site_websocket_broken_lets_another_sites_page_talk_as_ada(stage_o
 def test_cross_site_websocket_fixed_refuses_another_sites_page(stage_of):
     stage = stage_of("cross_site_websocket_fixed")
     with pytest.raises(HandshakeError) as refused:
-        ada_visits(stage, Origin=EVIL)
+        connect_as_ada(stage, Origin=EVIL)
     assert refused.value.status == 403
     assert stage.workers()[0].offloaded == 0
-    with ada_visits(stage) as ada:
+    with connect_as_ada(stage) as ada:
         ada.send_text("hello")
         assert next_message(ada) == {"user": "ada", "text": "hello"}
 
 
-def leave_half_a_message(client) -> None:
-    """Returns when the server has it, as it answers a ping that was sent after it."""
+def send_half_a_message(client) -> None:
+    """Returns once the server has it: it answers a ping that was sent after it."""
     client.send(frame(TEXT, b"ada's PIN is 18", final=False) + frame(PING))
-    while (said := client.receive()) is not None and said.opcode != PONG:
+    while (message := client.receive()) is not None and message.opcode != PONG:
         pass
 
 
 @pytest.mark.core
 def test_shared_fragments_broken_gives_adas_half_message_to_grace(stage_of):
     stage = stage_of("shared_fragments_broken")
-    with ada_visits(stage) as ada, visit(stage, "grace", "hopper") as grace:
-        leave_half_a_message(ada)
+    with connect_as_ada(stage) as ada, connect(stage, "grace", "hopper") as grace:
+        send_half_a_message(ada)
         grace.send(frame(CONTINUATION, b"15"))
         assert next_message(grace) == {"user": "grace", "text": "ada's PIN is 1815"}
 
@@ -73,11 +73,11 @@ def test_shared_fragments_broken_gives_adas_half_message_to_grace(stage_of):
 @pytest.mark.core
 def test_shared_fragments_fixed_keeps_each_clients_fragments_apart(stage_of):
     stage = stage_of("shared_fragments_fixed")
-    with ada_visits(stage) as ada:
-        leave_half_a_message(ada)
-        with visit(stage, "grace", "hopper") as grace:
+    with connect_as_ada(stage) as ada:
+        send_half_a_message(ada)
+        with connect(stage, "grace", "hopper") as grace:
             grace.send(frame(CONTINUATION, b"15"))
-            while grace.receive() is not None:  # it is her who is shown out: she continues nothing
+            while grace.receive() is not None:  # her connection is closed: her fragment continues no message
                 pass
         ada.send(frame(CONTINUATION, b"15"))
         assert next_message(ada) == {"user": "ada", "text": "ada's PIN is 1815"}

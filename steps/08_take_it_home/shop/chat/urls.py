@@ -1,0 +1,5 @@
+from django.urls import path
+
+from . import views
+
+urlpatterns = [path("chat", views.page, name="chat"), path("ws", views.websocket, name="websocket")]
