@@ -29,7 +29,12 @@ def scaled(seconds: float) -> float:
 
 def adapt_to_load() -> None:
     """Set the factor by what the machine does now, unless it is set."""
-    os.environ.setdefault(VARIABLE, str(factor_for_load(os.getloadavg()[0], os.cpu_count() or 1)))
+    os.environ.setdefault(VARIABLE, str(load_factor()))
+
+
+def load_factor() -> float:
+    """What this machine needs now."""
+    return factor_for_load(os.getloadavg()[0], os.cpu_count() or 1)
 
 
 def factor_for_load(load: float, processors: int) -> float:

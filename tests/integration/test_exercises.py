@@ -19,7 +19,7 @@ from offload_lab.errors import (
     WrongPingError,
 )
 from offload_lab.exercises import diagnose, hints, progress, regions, workspace
-from offload_lab.exercises.check import answered
+from offload_lab.exercises.check import UNENDED, answered, seconds_for_a_test, verdict
 from offload_lab.exercises.expectation import UnexpectedResultError, expect
 from offload_lab.exercises.sandbox import check_files, sandbox, solutions
 from offload_lab.inspect.observe import take_snapshot
@@ -355,3 +355,20 @@ def test_a_ping_that_is_offloaded_is_a_cause_of_its_own():
     said = diagnose.ping_lost(WrongPingError("header", "an empty reply", 1, ""))
     assert re.search(r"was offloaded and got an empty reply: the condition of a route in header\.ini is true", said)
     assert diagnose.ping_lost(WrongPingError("header", "500", 0, "")).endswith("got 500: header.ini answered it")
+
+
+@pytest.mark.parametrize(
+    ("load", "factor", "outcome", "line"),
+    [
+        (0.5, "", "failed", "got no end of it within 7 s"),
+        (9.0, "", "skipped", "did not end within 10 s on a busy machine (9 processes want 2 cores)"),
+        (9.0, "2", "failed", "got no end of it within 12 s"),
+    ],
+)
+def test_an_answer_is_not_called_wrong_because_the_machine_is_busy(load, factor, outcome, line, monkeypatch):
+    monkeypatch.setattr("os.getloadavg", lambda: (load, load, load))
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.setenv("LAB_TIMEOUT_FACTOR", factor)
+    said = verdict("belt", UNENDED, (), seconds_for_a_test())
+    assert said.outcome == outcome
+    assert any(line in one for one in said.lines)

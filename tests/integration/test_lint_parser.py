@@ -66,11 +66,15 @@ TRICKY = {
     "imports": "[uwsgi]\nprocesses = 2\nini = base.ini\nprocesses = 3\n",
     "a template comes last": "[uwsgi]\ninherit = base.ini\nprocesses = 3\n",
     "include": "[uwsgi]\ninclude = base.ini\npyargv = %n %N\n",
+    "files in values": "[uwsgi]\npyargv = @(word)|x@(word)x|@(empty)|%(y)\ny = @(word)\nset-ph = z=@(word)\n",
+    "else is no word of uWSGI 2.0": "[uwsgi]\nif-not-file = /nowhere\npyargv = a\nelse =\npyargv = b\nendif =\n",
     "an import of an import": "[uwsgi]\nini = chain.ini\n",
 }  # fmt: skip
 FILES = {
     "base.ini": "[uwsgi]\nprocesses = 5\npyargv = %n %N %(processes)\n",
     "chain.ini": "[uwsgi]\nini = base.ini\npyargv = %n %N\n",
+    "word": "north\n",
+    "empty": "",
 }
 ENVIRON = {"SITE": "north", "NAMED": "%(front)", "PATH": "/usr/bin:/bin", "HOME": "/"}
 IGNORED = (*IMPORTS, *PLACEHOLDERS, "set")
