@@ -45,6 +45,7 @@ class StageSide(Side):
         self.step, self.variant, self.live = step, variant, step.live
         self.stage: Stage | None = None
         self.hub: Clients | None = None
+        self.backends: list[Uwsgi] = []  # that the front offloads to
         self.watcher = None
         self.problem, self.message, self.done = "starting …", "", 0
         self.cookie, self.logged_in = "", True
@@ -85,6 +86,7 @@ class StageSide(Side):
                 self.cookie = self._log_in(self.stage) if needs_login(self.live) else ""
                 paths = cast(dict[Kind, str], self.live.paths)
                 self.hub = exits.enter_context(Clients(self.stage.port, paths, self._cookie()))
+                self.backends = actions.backends_of(self.stage)
                 self._watch(self.stage)
                 self._exits = exits.pop_all()
             self.problem = ""

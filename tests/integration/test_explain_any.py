@@ -357,7 +357,7 @@ def test_processes_of_another_machine_are_not_taken_for_those_here(tmp_path, ser
     ("says", "why"),
     [
         (b"", "it closed without an answer"),
-        (b"hello", "it answered 'hello', which is no uWSGI stats"),
+        (b"hello", "it answered 'hello', which is not a stats server's JSON"),
         (b"[1]", "its JSON has no workers and sockets"),
         (b'{"vassals": []}', "they are an Emperor's: name the stats server of a vassal"),
     ],
@@ -372,9 +372,9 @@ def test_what_is_no_stats_server_is_named(tmp_path, says, why):
 def test_an_address_that_does_not_answer_is_named_with_the_next_step(tmp_path, servers):
     port = free_port()
     for address, words in {
-        str(tmp_path / "none.sock"): "no such socket; does that uWSGI run",
-        f"127.0.0.1:{port}": "nothing listens there; does that uWSGI run",
-        "127.0.0.1:http": "'http' is no port; write a socket's path, or HOST:PORT",
+        str(tmp_path / "none.sock"): "no such socket; check that this uWSGI runs",
+        f"127.0.0.1:{port}": "nothing listens there; check that this uWSGI runs",
+        "127.0.0.1:http": "'http' is not a port; give a socket's path, or HOST:PORT",
         str(tmp_path): "nothing listens there",
         servers.backend.removeprefix("http://"): f"stats-http`: then write {servers.backend}",
     }.items():

@@ -160,7 +160,7 @@ def test_a_supervisor_that_says_nothing_is_not_waited_for_for_ever(python, monke
     monkeypatch.setattr("offload_lab.process.process.SUPERVISOR", silent)
     monkeypatch.setattr("offload_lab.process.process.HANDSHAKE_S", 3.0)
     process = python(FOREVER)
-    with pytest.raises(StartError, match=r"child: its supervisor said nothing for [\d.]+ s"):
+    with pytest.raises(StartError, match=r"child: its supervisor did not answer within [\d.]+ s"):
         process.start()
     assert gone(int(process.log_tail()))
 

@@ -185,7 +185,7 @@ def test_an_engine_that_is_not_there_is_named(monkeypatch):
 
 
 PROGRAMS = {
-    "silent": ("#!/bin/sh\nexit 0\n", "says nothing to --help"),
+    "silent": ("#!/bin/sh\nexit 0\n", "prints nothing for --help"),
     "no program": ("not a program", "cannot be run: Exec format error"),
     "hangs": ("#!/bin/sh\nread -r never < fifo\n", r"did not answer --help within 0\.5 s"),
 }
@@ -282,7 +282,7 @@ def test_the_stats_are_read_whole():
 
 @pytest.mark.parametrize("text", [b"", b'{"workers": [', b"\xff\xfe"])
 def test_stats_that_are_cut_are_a_failed_connection(text):
-    with pytest.raises(OSError, match=r"it closed without an answer|, which is no uWSGI stats;"):
+    with pytest.raises(OSError, match=r"it closed without an answer|, which is not a stats server's JSON;"):
         whole_stats(text)
 
 

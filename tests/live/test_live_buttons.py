@@ -8,7 +8,8 @@ import pytest
 from offload_lab.errors import MissingDependencyError
 from offload_lab.process.polling import wait_for
 from offload_lab.stages import manifest
-from offload_lab.testing import require_program
+from offload_lab.stages.overrides import altered
+from offload_lab.testing import require, require_program
 from offload_lab.timeouts import scaled
 from offload_lab.uwsgi import binary
 
@@ -66,6 +67,26 @@ def test_no_sequence_of_buttons_makes_it_say_something_else(browser, engine, ste
             for name in dice.choices(names, k=PRESSES):
                 live.press(name)
             live.wait_until_it_agrees()
+    wait_until_gone(live.pids)
+
+
+@pytest.mark.full
+def test_a_passed_socket_is_at_the_backend_and_outlives_the_worker(browser, monkeypatch, tmp_path):
+    try:
+        built = binary.find("built")
+    except MissingDependencyError as missing:
+        require(False, missing.what, missing.install)
+    monkeypatch.setenv("LAB_RESULTS", str(tmp_path))
+    line = "response-route-if-not = empty:${X_OFFLOAD} "
+    passing = altered("03", "header", f"{line}passuwsgi:%(run)/sse.sock,0,0", without=[f"{line}uwsgi:"])
+    with live_page(browser, passing, "header", engine=built) as live:
+        live.press("stream")
+        live.page.wait_for_selector(".backend .token.stream")
+        assert "The backend sse serves 1 stream on sockets passed to it." in live.page.inner_text(".sentence")
+        worker = live.shown()[0]["workers"][0][0]
+        live.press("kill_worker")
+        live.wait_shown(lambda sides: sides[0]["workers"] not in ([], [[worker, False]]), "another worker")
+        live.page.wait_for_selector(".backend .token.stream")
     wait_until_gone(live.pids)
 
 

@@ -120,10 +120,10 @@ def words(recording):
 @pytest.mark.parametrize(
     ("state", "says"),
     [
-        ("offloaded", ["idle, free for everybody", "carried by an offload thread"]),
-        ("blocked", ["busy with one visitor", "carried by the worker itself"]),
-        ("no holder", ["idle, free for everybody", "carried by the kernel: all was sent at once"]),
-        ("busy with Python meanwhile", ["busy with one visitor", "carried by the worker itself"]),
+        ("offloaded", ["idle", "served by an offload thread"]),
+        ("blocked", ["busy with one client", "served by the worker itself"]),
+        ("no holder", ["idle", "served by the kernel: all was sent at once"]),
+        ("busy with Python meanwhile", ["busy with one client", "served by the worker itself"]),
     ],
 )
 def test_the_lanes_say_who_was_busy_and_who_carried(state, says):
@@ -131,13 +131,13 @@ def test_the_lanes_say_who_was_busy_and_who_carried(state, says):
 
 
 def test_without_samples_the_picture_claims_nothing_of_the_worker():
-    claims = {"idle, free for everybody", "carried by the kernel: all was sent at once"}
+    claims = {"idle", "served by the kernel: all was sent at once"}
     assert not claims & set(words(STATES["no samples"]))
 
 
 def test_where_the_system_tells_no_thread_an_idle_worker_is_not_called_the_carrier():
     """So it is on macOS, and on Linux where /proc keeps system calls to itself."""
-    assert "carried by the worker itself" not in words(STATES["a holder whose thread is not told"])
+    assert "served by the worker itself" not in words(STATES["a holder whose thread is not told"])
 
 
 def test_a_bystander_who_was_never_answered_is_drawn_to_the_end_of_the_download():
@@ -154,7 +154,7 @@ def test_a_gap_is_drawn_as_one_and_not_as_an_idle_worker():
     assert [busy for _, _, busy in spans] == [False, True, None, True, False]
     assert spans[2][:2] == (2.0, 2.5)
     drawn = timeline.signature([with_a_gap(recorded(QUICK, busy=True))])
-    assert "not seen" in {text.get_text() for axes in drawn.axes for text in axes.texts}
+    assert "no sample" in {text.get_text() for axes in drawn.axes for text in axes.texts}
 
 
 def test_the_same_recording_is_the_same_svg(tmp_path):
