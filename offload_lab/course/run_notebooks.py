@@ -82,7 +82,12 @@ def run(notebook: Path, progress: Callable[[float], None]) -> Any:
     with TemporaryDirectory(prefix="lab-") as temporary, TemporaryDirectory(dir=RESULTS) as results:
         if (pictures := RESULTS / "screenshots").exists():  # of the browser tests
             shutil.copytree(pictures, Path(results, "screenshots"))
-        variables = {"LAB_RESULTS": results, "LAB_FIGURE_SCALE": FIGURE_SCALE, "IPYTHONDIR": f"{temporary}/ipython"}
+        variables = {
+            "LAB_RESULTS": results,
+            "LAB_FIGURE_SCALE": FIGURE_SCALE,
+            "LAB_LIVE": "replay",
+            "IPYTHONDIR": f"{temporary}/ipython",
+        }
         kernel = AsyncKernelManager(transport="ipc", connection_file=f"{temporary}/kernel.json")
         client = NotebookClient(content, km=kernel, timeout=round(scaled(CELL_TIMEOUT_S)))
         client.resources = {"metadata": {"path": str(notebook.parent)}}

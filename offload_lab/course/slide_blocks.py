@@ -235,6 +235,8 @@ def result(data: Any) -> Iterator[Piece]:
     if "image/png" in data:
         picture = data["image/png"].replace("\n", "")
         yield Piece("figure", f'<img alt="{html.escape(text)}" src="data:image/png;base64,{picture}">', ROOM)
+    elif data.get("text/html", "").startswith("<iframe"):  # a live view's recording
+        yield Piece("figure", data["text/html"], ROOM)
     elif "text/markdown" in data:
         for kind, block in blocks(data["text/markdown"]):
             yield from shown(kind, block, whole=False)

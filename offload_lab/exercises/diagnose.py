@@ -19,7 +19,7 @@ from offload_lab.stages.stage import Stage
 
 from .cause import Cause
 from .ini_causes import ini_causes
-from .logs import CLIENT_LEFT, app_causes
+from .logs import CLIENT_LEFT, WORKER_DIED, app_causes
 from .stuck_workers import stuck_workers
 
 WILL_NOT_START = "will_not_start"
@@ -29,7 +29,6 @@ ERROR_WORDS = ("strict-mode", "Error", "error", "invalid", "unable", "failed", "
 REQUEST = "[pid: "  # a line about a request begins so, and may contain any text
 LAST_LINES = 3
 LEAST_S = 0.01  # 0 would be no limit
-TELLS_S = 2.0  # a server that does not answer for so long is worth a sentence
 
 Rule = Callable[[Any], str | None]
 
@@ -73,9 +72,9 @@ def diagnose(step: Step, task: Task, deadline: Deadline | None = None) -> Diagno
     except WrongPingError as error:
         return Diagnosis((Cause(PING_LOST, ping_lost(error)),))
     except (ProcessDiedError, NotReadyError) as error:
-        waited_s = time.monotonic() - began
-        tells = isinstance(error, ProcessDiedError) or waited_s > TELLS_S
-        return Diagnosis((Cause(WILL_NOT_START, will_not_start(error, waited_s)),) if tells else ())
+        sentence = will_not_start(error, time.monotonic() - began)
+        in_time = isinstance(error, ProcessDiedError) or deadline is None
+        return Diagnosis((Cause(WILL_NOT_START, sentence),) if in_time or error_lines(error.log_tail) else ())
 
 
 @contextmanager
@@ -115,7 +114,8 @@ def log_causes(stage: Stage, known: Sequence[Cause] = ()) -> list[Cause]:
         log = process.log.read_text(errors="replace")
         for cause in app_causes(f"{process.name}.ini", log, str(stage.step.folder)):
             error = cause.sentence.rpartition(": ")[2]
-            if not any(error in other.sentence for other in known):
+            quoted = any(error in other.sentence for other in known) or (cause.id == WORKER_DIED and known)
+            if not quoted:
                 found.setdefault(cause.id, cause)
     return list(found.values())
 
@@ -147,4 +147,6 @@ def will_not_start(error: ProcessDiedError | NotReadyError, waited_s: float) -> 
     else:
         what = f"lives, and did not answer within {waited_s:.0f} s"
     lines = error_lines(error.log_tail)[-LAST_LINES:]
+    if isinstance(error, ProcessDiedError):
+        lines = lines or error.log_tail.strip().splitlines()[-1:]
     return f"{error.name}.ini {what}" + (f". Its log says: {' / '.join(lines)}" if lines else "")

@@ -11,7 +11,6 @@ from offload_lab.stages.manifest import Step, Task
 from offload_lab.uwsgi.config.ini import read_ini
 from offload_lab.uwsgi.config.magic import magic_of
 from offload_lab.uwsgi.config.model import Config, ConfigError, Option
-from offload_lab.uwsgi.config.options import known
 from offload_lab.uwsgi.config.reader import parse
 from offload_lab.uwsgi.config.servers import COLLECTS
 
@@ -20,6 +19,7 @@ from .cause import Cause
 READ = "uwsgi"  # the one section that `uwsgi --ini FILE` reads
 # rules of lint about one line; what the whole configuration does is observed on the processes
 BY_THE_TEXT = {
+    "no-number",
     "unknown-option",
     "comment-in-value",
     "invalid-placeholder",
@@ -45,7 +45,7 @@ def ini_causes(step: Step, task: Task) -> list[Cause]:
         config = configs[task.file]
         findings = [*lint(config), *lint_sides(list(configs.values()))]
         found += [lint_cause(finding) for finding in findings if finding.rule.id in BY_THE_TEXT]
-        found += [*wrong_numbers(config), *nameless_variables(config), *deleted_headers(config)]
+        found += [*nameless_variables(config), *deleted_headers(config)]
     here = re.compile(rf"{re.escape(str(step.folder))}/|(?<=\.ini):\d+")  # a copy's lines are not the learner's
     first_of_each = {cause.id: cause for cause in reversed(found)}.values()
     return [Cause(cause.id, here.sub("", cause.sentence)) for cause in first_of_each]
@@ -69,12 +69,6 @@ def lint_cause(found: Finding) -> Cause:
     if found.rule.id != "unknown-option":  # its `what` has the effect, which depends on `strict`
         sentence += f"; {found.rule.effect}" + (f"; write {found.match.cure}" if found.match.cure else "")
     return Cause(found.rule.id, sentence)
-
-
-def wrong_numbers(config: Config) -> Iterator[Cause]:
-    for option in config.options:
-        if known().kinds.get(option.name) == "number" and option.known and re.match(r"\s*[^\s\d+-]", option.value):
-            yield Cause("no-number", f"{quoted(option)}: {option.value!r} is no number, and uWSGI reads it as 0")
 
 
 def nameless_variables(config: Config) -> Iterator[Cause]:

@@ -10,6 +10,8 @@ NO_ITERABLE = re.compile(r"^TypeError: '(\w+)' object is not iterable$", re.MULT
 NO_BYTES = re.compile(r"^\[ERROR\] Unhandled object from iterator: (.*) \(0x[0-9a-f]+\)$", re.MULTILINE)
 TRACEBACK = re.compile(r"^Traceback \(most recent call last\):\n((?:[ \t].*\n)*)(\S.*)$", re.MULTILINE)
 TRACEBACK_BEGINS = "Traceback (most recent call last)"
+DIED = re.compile(r"^DAMN ! worker \d+ \(pid: (\d+)\) died(?:, (killed by signal \d+))?", re.MULTILINE)
+WORKER_DIED = "worker_died"
 CLIENT_LEFT = "OSError: write error"  # uWSGI raises it in the app whose client closed the connection
 NOT_REACHED = re.compile(r"error routing request to \S+ server (.*)")
 CALL = re.compile(r'^ +File "(.+)", line \d+, in (\S+)\n +(\S.*)$', re.MULTILINE)
@@ -30,6 +32,10 @@ def app_causes(server: str, log: str, folder: str) -> Iterator[Cause]:
         yield Cause(
             "no_bytes", f"the app of {server} gave uWSGI {wrong[1]} to send, and WSGI wants bytes: it was left out"
         )
+
+    if died := DIED.search(log):
+        how = f", {died[2]}" if died[2] else ": its process ended in the middle of its work"
+        yield Cause(WORKER_DIED, f"the log of {server} says that worker {died[1]} died{how}")
 
 
 def raised_at(calls: str, folder: str) -> str:

@@ -1,7 +1,7 @@
 """Run tests of a step's tasks, and write their results to a file.
 
-``python -m offload_lab.exercises.pytest_runner RESULT TEST…`` is a process of its own: its ``LAB_STEPS`` names the
-steps that are tested, and it can be ended together with the processes of its tests.
+``python -m offload_lab.exercises.pytest_runner RESULT TIMEOUT_S TEST…`` is a process of its own: its ``LAB_STEPS``
+names the steps that are tested, and it can be ended together with the processes of its tests.
 """
 
 import json
@@ -16,9 +16,8 @@ import pytest
 from offload_lab.errors import NotReadyError, ProcessDiedError, WrongPingError, ending
 from offload_lab.paths import ROOT
 from offload_lab.process.process import Process
-from offload_lab.timeouts import scaled
 
-from .check import PREFIX, TIMEOUT_S, no_end_within
+from .check import PREFIX, UNENDED
 from .expectation import UnexpectedResultError
 
 QUIET = ("-q", "--no-header", "--tb=short", "-p", "no:cacheprovider", "-p", "pytest_timeout")
@@ -29,8 +28,7 @@ UNCLOSED = ("-p", "no:unraisableexception")
 class Recorder:
     """Collects the outcome of each task; for a failure also what was called, got and expected, or the error's text."""
 
-    def __init__(self, timeout_s: float) -> None:
-        self._timeout_s = timeout_s
+    def __init__(self) -> None:
         self.verdicts: dict[str, dict[str, Any]] = {}
 
     @pytest.hookimpl(wrapper=True)
@@ -39,16 +37,16 @@ class Recorder:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
         name = item.name.removeprefix(PREFIX)
-        if call.excinfo and self.verdicts.get(name, {}).get("outcome") != "failed":
-            self.verdicts[name] = {"outcome": report.outcome, "lines": self._lines(call.excinfo.value)}
+        if call.excinfo and self.verdicts.get(name, {}).get("outcome") not in ("failed", UNENDED):
+            outcome = UNENDED if is_timeout(call.excinfo.value) else report.outcome
+            self.verdicts[name] = {"outcome": outcome, "lines": lines(call.excinfo.value)}
         elif report.when == "call":
             self.verdicts.setdefault(name, {"outcome": report.outcome, "lines": []})
         return report
 
-    def _lines(self, error: BaseException) -> list[str]:
-        if isinstance(error, pytest.fail.Exception) and "pytest-timeout" in str(error):
-            return no_end_within(self._timeout_s)
-        return lines(error)
+
+def is_timeout(error: BaseException) -> bool:
+    return isinstance(error, pytest.fail.Exception) and "pytest-timeout" in str(error)
 
 
 def lines(error: BaseException) -> list[str]:
@@ -64,15 +62,14 @@ def lines(error: BaseException) -> list[str]:
     return [f"{type(error).__name__}: {error}"]
 
 
-def main(result: str, tests: list[str]) -> None:
+def main(result: str, timeout_s: str, tests: list[str]) -> None:
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # loading them takes longer than the tests do
     Process.default_grace_s = 0  # a learner waits, and nothing here has anything to save
-    timeout_s = scaled(TIMEOUT_S)  # before pytest adapts the factor to the machine's load: a learner waits no longer
-    recorder = Recorder(timeout_s)
+    recorder = Recorder()
     where = ("--rootdir", str(ROOT), "-c", str(ROOT / "pyproject.toml"), "--basetemp", f"{result}.tmp")
     pytest.main([*QUIET, *UNCLOSED, *where, f"--timeout={timeout_s}", *tests], plugins=[recorder])
     Path(result).write_text(json.dumps(recorder.verdicts))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2:])
+    main(sys.argv[1], sys.argv[2], sys.argv[3:])

@@ -1,4 +1,4 @@
-"""Names what is wrong with a uWSGI configuration: `reader` reads it as uWSGI does, `rules` judge it.
+"""Find what is wrong with a uWSGI configuration: `uwsgi.config` reads it as uWSGI does, `rules` judge it.
 
 Needs nothing but Python's standard library: `offload-lint` installs alone.
 """

@@ -14,7 +14,7 @@ from .text import Style, show, show_rules, wants_colour
 CLEAN, FINDINGS, UNUSABLE = 0, 1, 2
 EPILOG = """\
 several files: parts of one configuration are read as one (--one, --each); where one
-hands over to a socket on which another listens, both sides are compared.
+offloads to a socket on which another listens, both sides are compared.
 a folder: each file in it, as an Emperor starts them. FILE:SECTION: that section.
 acknowledge a finding by a comment above its line:  ; lint: ignore RULE reason
 

@@ -9,13 +9,13 @@ from .rules import RULES, Finding
 
 
 def lint(config: Config) -> list[Finding]:
-    """All findings, in the order of the lines, one rule and line at most once; acknowledged ones are left out."""
+    """All findings in the order of their lines, each rule and line once, without acknowledged ones."""
     found = (Finding(rule, match) for rule in RULES if rule.sides == 1 for match in rule.check(config))
     return sort([one for one in found if not is_acknowledged(one, config.acknowledged)], [config])
 
 
 def lint_sides(configs: list[Config]) -> list[Finding]:
-    """What does not fit between a configuration that hands over and another that listens there."""
+    """What does not fit between a front and the backend that listens at its target."""
     found = []
     for front in configs:
         for backend in configs:
@@ -36,7 +36,7 @@ def sort(found: Iterable[Finding], configs: list[Config]) -> list[Finding]:
 
 
 def is_acknowledged(finding: Finding, marks: Iterable[Acknowledged]) -> bool:
-    """By a comment above one of its lines; what is told of a whole file by one anywhere in it."""
+    """By a comment above one of its lines; general advice by a comment anywhere in the file."""
     lines = {(option.file, option.line) for option in (finding.option, *finding.match.related)}
     files = {file for file, _ in lines}
     for mark in marks:

@@ -1,13 +1,13 @@
-"""What is linted: files, sections of them, folders of an Emperor; and which files belong together."""
+"""The files to lint: sections, folders of an Emperor, and files that belong together."""
 
 import glob
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from offload_lab.uwsgi.config.formats import ENDINGS
-from offload_lab.uwsgi.config.model import Config, ConfigError
+from offload_lab.uwsgi.config.model import Config, ConfigError, Option
 from offload_lab.uwsgi.config.reader import parse
 from offload_lab.uwsgi.config.servers import APPS, listens
 
@@ -65,10 +65,12 @@ def examine(names: list[str], environ: Mapping[str, str], join: bool | None = No
     return report
 
 
-def attempt(path: str | list[str], environ: Mapping[str, str], report: Report) -> list[Config]:
+def attempt(
+    path: str | list[str], environ: Mapping[str, str], report: Report, before: Sequence[Option] = ()
+) -> list[Config]:
     """The configuration; none where it cannot be read, which the report then says."""
     try:
-        return [parse(path, read, environ, sorted_glob)]
+        return [parse(path, read, environ, sorted_glob, before)]
     except ConfigError as error:
         if not any((known.where, known.why) == (error.where, error.why) for known in report.unusable):
             report.unusable.append(error)
@@ -114,6 +116,7 @@ def vassals_in(folder: str) -> list[str]:
 def vassals_of(config: Config, environ: Mapping[str, str], report: Report) -> list[Config]:
     """The servers that an ``emperor =`` line starts, where its folder is on this machine too."""
     read_already = {one.file for one in report.configs}
+    sets = [replace(option, name="set") for option in config.all("vassal-set", "vassals-set")]
     found: list[Config] = []
     for option in config.all("emperor"):
         folder = option.value.removeprefix("dir://").removeprefix("glob://")
@@ -123,5 +126,5 @@ def vassals_of(config: Config, environ: Mapping[str, str], report: Report) -> li
             else [path for path in sorted_glob(folder) if os.path.isfile(path)]
         )
         for path in paths:
-            found += [vassal for vassal in attempt(path, environ, report) if vassal.file not in read_already]
+            found += [vassal for vassal in attempt(path, environ, report, sets) if vassal.file not in read_already]
     return found

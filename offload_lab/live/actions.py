@@ -5,10 +5,12 @@ import signal
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from offload_lab.errors import UnknownNameError
 from offload_lab.process.deadlines import Deadline
+from offload_lab.stages.stage import Stage
 from offload_lab.uwsgi.server import Uwsgi
 
 from .client import Kind
@@ -47,13 +49,12 @@ def has(kind: Kind) -> Callable[["StageSide"], str]:
     return lambda side: "" if kind in side.live.paths or kind == "ping" else f"this step has no {kind}"
 
 
-def backends(side: "StageSide") -> list[Uwsgi]:
-    """Those that the front's INI names; where it names none, the view chooses: all that speak uWSGI's protocol."""
-    assert side.stage is not None
-    text = side.stage.front.ini.read_text()
-    others = side.stage.processes[:-1]
-    named = [one for one in others if f"/{one.name}.sock" in text]
-    return named or [one for one in others if (one.run / f"{one.name}.sock").exists()] or others
+def backends_of(stage: Stage) -> list[Uwsgi]:
+    """Those whose sockets the front's INI names. Where it names none, the app does: all that speak uWSGI's protocol."""
+    text = stage.front.ini.read_text()
+    listeners = {one: one.stats()["sockets"] for one in stage.processes[:-1]}
+    named = [one for one, rows in listeners.items() if any(f"/{Path(row['name']).name}" in text for row in rows)]
+    return named or [one for one, rows in listeners.items() if any(row["proto"] == "uwsgi" for row in rows)]
 
 
 def no_backend(side: "StageSide") -> str:
@@ -98,7 +99,7 @@ def kill_worker_of(server: Uwsgi) -> str:
 
 
 def kill_backend(side: "StageSide") -> str:
-    alive = [one for one in backends(side) if one.status() is None]
+    alive = [one for one in side.backends if one.status() is None]
     if not alive:
         return "no backend runs"
     serving = {one.name: one.under_way for one in side.look.backends} if side.look else {}
@@ -107,7 +108,7 @@ def kill_backend(side: "StageSide") -> str:
 
 def toggle_backend(side: "StageSide") -> str:
     """Stop every backend that the front offloads to, or start them again."""
-    chosen = backends(side)
+    chosen = side.backends
     names = ", ".join(one.name for one in chosen)
     alive = [one for one in chosen if one.status() is None]
     for one in alive:

@@ -26,12 +26,13 @@ READS = selectors.EVENT_READ
 class Clients:
     """All clients at `port`. `open`, `leave`, `set_reading` may be called from any thread, and return at once."""
 
-    def __init__(self, port: int, paths: dict[Kind, str], cookie: str = "", *, probes: bool = True) -> None:
+    def __init__(self, port: int, paths: dict[Kind, str], cookie: str = "") -> None:
         self.all: list[Client] = []
         self.by_port: dict[int, Client] = {}
         self.later: deque[Kind] = deque()  # to be opened once fewer wait
         self.cookie, self.reading = cookie, True
-        self._port, self._paths, self._probes = port, {**paths, "ping": "/ping"}, probes
+        self.probing = True  # a bystander every PING_EVERY_S
+        self._port, self._paths = port, {**paths, "ping": "/ping"}
         self._numbers: dict[str, int] = {}
         self._next_probe = self._next_tick = 0.0
         self._stop = False
@@ -79,7 +80,7 @@ class Clients:
 
     def _tick(self, now: float) -> None:
         running = [one for one in self.all if one.ended is None]
-        if self._probes and now >= self._next_probe:
+        if self.probing and now >= self._next_probe:
             self._next_probe = now + PING_EVERY_S
             if sum(one.bystander for one in running) < MOST_BYSTANDERS:
                 self._open("ping", now, bystander=True)

@@ -99,18 +99,22 @@ def held(look: Look, places: Mapping[str, Sequence[Connection]], clients: Mappin
         for worker in look.snapshot.front.workers
         for number, tid in enumerate((*worker.offload_tids, *worker.like_offload_tids), 1)
     ]
-    passed = [(f"The backend {backend.name}, with the passed socket,", backend.name) for backend in look.backends]
-    return [Held(name, [kind_of(one, clients) for one in places.get(where, ())]) for name, where in (*lanes, *passed)]
+    return [
+        *(Held(name, kinds_at(places.get(where, ()), clients)) for name, where in lanes),
+        *(
+            Held(f"The backend {one.name}", kinds_at(places.get(one.name, ()), clients), " on sockets passed to it")
+            for one in look.backends
+        ),
+    ]
+
+
+def kinds_at(connections: Sequence[Connection], clients: Mapping[int, Client]) -> list[str]:
+    return [client.kind if (client := client_of(one, clients)) else "" for one in connections]
 
 
 def client_of(one: Connection, clients: Mapping[int, Client]) -> Client | None:
     port = one.client.rpartition(":")[2]
     return clients.get(int(port)) if port.isdigit() else None
-
-
-def kind_of(one: Connection, clients: Mapping[int, Client]) -> str:
-    client = client_of(one, clients)
-    return client.kind if client else ""
 
 
 def tokens(connections: Sequence[Connection], clients: Mapping[int, Client]) -> Json:

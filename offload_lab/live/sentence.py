@@ -15,10 +15,11 @@ State = Literal["good", "bad", "unknown"]
 
 @dataclass(frozen=True)
 class Held:
-    """`kinds` of the clients at one place: what they asked for, "" where that is not known."""
+    """`kinds` of the clients at one place: what they asked for, "" where that is not known. `how` ends the sentence."""
 
     place: str
     kinds: Sequence[str]
+    how: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def say_lanes(lanes: Sequence[Held]) -> list[str]:
     """Each by its name; several offload threads together."""
     threads = [lane for lane in lanes if lane.place.startswith("Offload")]
     if len(threads) < 2:
-        return [f"{lane.place} {serves(lane.kinds)}." for lane in lanes]
+        return [f"{lane.place} {serves(lane.kinds)}{lane.how}." for lane in lanes]
     together = serves([kind for lane in threads for kind in lane.kinds]).replace("serves", "serve", 1)
     rest = [lane for lane in lanes if lane not in threads]
     return [f"{len(threads)} offload threads {together}.", *say_lanes(rest)]

@@ -18,6 +18,7 @@ BUDGET = 0.04  # of a core, at most: where a look costs more, the next one comes
 KEPT_FRAMES = 1200
 WINDOW_S = 30.0
 COST_OVER_S = 5.0
+UNSEEN_S = 10.0  # so long it goes on when no page follows: nothing is spent on what nobody sees
 
 
 class View:
@@ -29,7 +30,8 @@ class View:
         self.start = time.monotonic()
         self.closed = threading.Event()
         self._new = threading.Condition()
-        self._actions = 0
+        self._actions = self._pages = 0
+        self._seen_at = self.start
         self._spent: deque[tuple[float, float]] = deque()  # when, and seconds of CPU time that it cost
         self._thread = Background("the live view", self._run, self.closed.set)
 
@@ -66,18 +68,34 @@ class View:
     def follow(self) -> Iterator[list[Json]]:
         """First the frames of the window, then each as it comes; an empty list now and then while none does."""
         with self._new:
+            self._pages += 1
+            self._new.notify_all()
             oldest = time.monotonic() - self.start - WINDOW_S
             found = [one for one in self.frames if one["at"] >= oldest]
         last = 0
-        while not self.closed.is_set():
-            yield found
-            last = found[-1]["n"] if found else last
+        try:
+            while not self.closed.is_set():
+                yield found
+                last = found[-1]["n"] if found else last
+                with self._new:
+                    self._new.wait(timeout=1.0)
+                    found = [one for one in list(self.frames)[-8:] if one["n"] > last]
+        finally:
             with self._new:
+                self._pages -= 1
+                self._seen_at = time.monotonic()
+
+    def _wait_for_a_page(self) -> None:
+        unseen = not self._pages and time.monotonic() - self._seen_at > UNSEEN_S
+        for side in self.sides:
+            side.pause(unseen)
+        with self._new:
+            while unseen and not self._pages and not self.closed.is_set():
                 self._new.wait(timeout=1.0)
-                found = [one for one in list(self.frames)[-8:] if one["n"] > last]
 
     def _run(self) -> None:
         while not self.closed.is_set():
+            self._wait_for_a_page()
             began = time.thread_time()
             self._look()
             cost = time.thread_time() - began

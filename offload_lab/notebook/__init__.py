@@ -35,6 +35,9 @@ from .display import DIFF_STYLES, framed, progress, show, show_bundle, show_sour
 from .display import screenshot as screenshot
 from .exercises import magic
 from .exercises import show_gap as show_gap
+from .live import live as live
+from .live import live_recording as live_recording
+from .live import replay as replay
 
 CONNECT_S = 5.0
 CONTEXT_LINES = 1
@@ -143,7 +146,7 @@ def mechanism(*recordings: Recording) -> None:
             recording.variant,
             f"PID {timeline.front_pids(recording)}",
             ", ".join(f"PID {pid}" for pid in sorted({str(who["pid"]) for who in held})) or "no process",
-            f"{', '.join(map(str, threads))}: {timeline.carrier(recording)}"
+            f"{', '.join(map(str, threads))}: {timeline.owner(recording)}"
             if threads
             else "none, or unknown on this system",
             f"busy in {busy} of {len(middle)} samples" + f", {len(recording.gaps)} failed" * bool(recording.gaps),

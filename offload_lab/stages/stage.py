@@ -28,7 +28,7 @@ LONGEST_NAME = 40  # bytes that a stage may need for a socket's name below its r
 
 
 def short_private_folder() -> Path:
-    """A new folder that only we can enter, with a path short enough for the sockets in it."""
+    """A new folder that only this user can enter, with a path short enough for UNIX sockets in it."""
     preferred = tempfile.gettempdir()
     too_long = len(os.fsencode(preferred)) + LONGEST_NAME > SOCKET_PATH_LIMIT
     return Path(tempfile.mkdtemp(prefix="lab-", dir="/tmp" if too_long else preferred))  # noqa: S108 (mkdtemp)
@@ -74,7 +74,7 @@ class Stage:
             try:
                 self._start()
                 break
-            except PortInUseError:  # the kernel's free port was somebody's a moment later
+            except PortInUseError:  # another program took the free port a moment later
                 if self._port or last_try:
                     raise
         return self
@@ -118,13 +118,13 @@ class Stage:
             self._exits = exits.pop_all()
 
     def prepare(self) -> None:
-        """For subclasses: what they need of a stage that answers. If it raises, nothing of the stage is left."""
+        """For subclasses: called once the stage answers. If it raises, the stage is stopped."""
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         for process in self.everything:
-            process.ask_to_stop()  # all at once: some wait for others that they started
+            process.ask_to_stop()  # all at once: some wait for others to end
         self._exits.close()
 
     @property
@@ -147,7 +147,7 @@ class Stage:
         return self.proxy.url if self.proxy else self.url
 
     def process(self, name: str) -> Uwsgi:
-        """The process whose INI is called `name`, without its ending.
+        """The process of the INI file `name`, without its ending.
 
         Raises: UnknownNameError with the nearest match.
         """
@@ -161,5 +161,5 @@ class Stage:
         return self.front.workers()
 
     def logs(self) -> str:
-        """The end of every process's log, one after the other."""
+        """The last lines of every process's log."""
         return "\n".join(f"--- {process.name}\n{process.log_tail(40)}" for process in self.everything)

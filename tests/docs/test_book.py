@@ -75,7 +75,7 @@ def test_no_page_loads_anything_from_elsewhere(site, book):
 
 
 @pytest.mark.full
-def test_every_link_of_every_page_leads_somewhere(book):
+def test_every_link_of_every_page_has_a_target(book):
     broken = []
     for path, page in book.items():
         for link in [*page.leads, *page.loads]:
@@ -89,7 +89,7 @@ def test_every_link_of_every_page_leads_somewhere(book):
 
 
 @pytest.mark.full
-def test_a_link_that_leads_nowhere_stops_the_build(tmp_path, monkeypatch):
+def test_a_broken_link_stops_the_build(tmp_path, monkeypatch):
     from offload_lab.course import book
 
     broken = tmp_path / "99_broken.ipynb"
@@ -168,7 +168,7 @@ def cell(kind, source, *shown):
 
 
 PRINTED = """
- Somebody who stays
+ A long-lived client
 
   variant      worker's   thread that
                peak MiB   waits on it

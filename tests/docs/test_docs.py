@@ -41,7 +41,7 @@ def heading_ids(document):
 
 
 @every_document
-def test_every_relative_link_leads_somewhere(document):
+def test_every_relative_link_has_a_target(document):
     targets = ["".join(groups) for groups in LINK.findall(prose(document))]
     relative = [target.partition("#") for target in targets if not re.match(r"[a-z]+:", target)]
     broken = []
@@ -85,6 +85,6 @@ def test_every_test_that_is_named_as_proof_exists(document, tests):
     assert set(TEST.findall(document.read_text())) - tests == set()
 
 
-def test_every_document_is_looked_at():
+def test_every_document_is_checked():
     looked_at = {str(path.relative_to(ROOT)) for path in documents()}
     assert {"README.md", "CONTRIBUTING.md", "steps/01_file_wrapper/README.md", "uwsgi_build/README.md"} <= looked_at

@@ -48,7 +48,7 @@ def test_a_listing_has_what_to_do_a_stage_and_witnesses(section):
     assert WITNESS.search(proof)
 
 
-def test_every_relative_link_leads_somewhere():
+def test_every_relative_link_has_a_target():
     targets = {target for target in LINK.findall(TEXT) if "://" not in target}
     assert targets
     assert [target for target in sorted(targets) if not (NOTES.parent / target).exists()] == []

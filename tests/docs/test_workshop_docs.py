@@ -44,7 +44,7 @@ def test_every_public_question_links_to_its_answer():
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_test_that_is_named_stands_in_the_file_that_is_linked(page):
+def test_every_test_that_is_named_is_in_the_linked_file(page):
     for file, test, target in WITNESS.findall(PAGES[page]):
         assert target.rpartition("/")[2] == file
         there = re.findall(r"^(?:async )?def (test_\w+)", (FOLDER / target).read_text(), re.MULTILINE)
@@ -52,7 +52,7 @@ def test_every_test_that_is_named_stands_in_the_file_that_is_linked(page):
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_part_of_a_notebook_that_is_named_stands_in_it(page):
+def test_every_part_of_a_notebook_that_is_named_is_in_it(page):
     for heading, target in NOTEBOOK.findall(PAGES[page]):
         cells = json.loads((FOLDER / target).read_text())["cells"]
         prose = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
@@ -68,7 +68,7 @@ def test_the_guide_has_questions_pictures_and_problems_for_each_step(step):
 
 
 @pytest.mark.parametrize("step", manifest.steps(), ids=lambda step: step.name)
-def test_every_step_has_sections_with_something_to_have_seen(step):
+def test_every_step_has_sections_with_a_landmark(step):
     assert step.sections
     assert all(section.landmark and section.minutes > 0 and section.cut >= 0 for section in step.sections)
 

@@ -78,7 +78,7 @@ def lab(command, path, *words, cwd=None, **variables):
     return answer
 
 
-def test_two_at_once_install_one_after_the_other(repo, quick):
+def test_two_installations_wait_for_each_other(repo, quick):
     """The second would else find the first one's half-made .venv and begin anew under it."""
     with ThreadPoolExecutor(2) as both:
         answers = list(both.map(lambda word: lab(repo / "lab", quick, word), ["demo", "list"]))
@@ -87,7 +87,7 @@ def test_two_at_once_install_one_after_the_other(repo, quick):
     assert not (repo / ".lab-turn").is_symlink()
 
 
-def test_one_that_was_killed_holds_nobody_up(repo, quick):
+def test_a_killed_installation_blocks_no_other(repo, quick):
     with subprocess.Popen([sys.executable, "-c", ""]) as dead:
         pass
     (repo / ".lab-turn").symlink_to(str(dead.pid))
@@ -112,7 +112,7 @@ def test_it_installs_once_and_runs_from_anywhere(repo, path, tmp_path):
     assert (again.returncode, again.stdout, again.stderr) == (0, "ran list\n", "")
 
 
-def test_each_command_installs_only_what_it_needs_and_again_when_that_changes(repo, quick):
+def test_a_command_installs_what_it_needs_and_again_when_that_changes(repo, quick):
     assert "dev.lock" not in lab(repo / "lab", quick, "demo").stderr
     asked = lab(repo / "lab", quick, "test")
     assert "dev.lock" in asked.stderr
@@ -123,7 +123,7 @@ def test_each_command_installs_only_what_it_needs_and_again_when_that_changes(re
     assert "base.lock" in lab(repo / "lab", quick, "demo").stderr
 
 
-def test_a_moved_or_half_made_environment_is_made_anew(repo, quick, tmp_path):
+def test_a_moved_or_incomplete_environment_is_made_again(repo, quick, tmp_path):
     (repo / ".venv" / "bin").mkdir(parents=True)
     assert "making .venv" in lab(repo / "lab", quick, "list").stderr
     (repo / ".venv" / ".lab-installing").touch()  # as after a power cut in the middle of an installation
@@ -134,7 +134,7 @@ def test_a_moved_or_half_made_environment_is_made_anew(repo, quick, tmp_path):
     assert answer.stdout == "ran list\n"
 
 
-def test_no_python_is_named(repo, path):
+def test_a_missing_python_is_named(repo, path):
     (path / "python3").unlink()
     answer = lab(repo / "lab", path, "demo")
     assert answer.returncode == 1
@@ -196,7 +196,7 @@ def pins(lock):
 
 
 @pytest.mark.parametrize("lock", LOCKS)
-def test_the_number_of_packages_that_lab_announces_is_about_right(lock):
+def test_lab_announces_about_as_many_packages_as_it_installs(lock):
     [said] = re.findall(
         rf"^ +{lock}\) echo '(\d+) (?:more )?packages, \d+ MB'", (ROOT / "lab").read_text(), re.MULTILINE
     )
@@ -239,7 +239,7 @@ def asked(tmp_path):
     ],
     ids=" ".join,
 )
-def test_a_wrong_word_is_named_before_anything_is_installed(asked, words):
+def test_a_wrong_argument_is_named_before_anything_is_installed(asked, words):
     answer = asked(*words)
     assert (answer.returncode, answer.stdout) == (2, "")
     assert f"'{words[-1]}'" in answer.stderr
@@ -257,7 +257,7 @@ def test_a_wrong_word_is_named_before_anything_is_installed(asked, words):
         ("install notebook test", "base notebooks dev"),
     ],
 )
-def test_a_right_word_leads_to_the_packages_that_it_needs(asked, words, locks):
+def test_a_right_argument_installs_the_packages_that_it_needs(asked, words, locks):
     assert asked(*words.split()).stdout == f"{locks}: {words}\n"
 
 

@@ -127,14 +127,14 @@ def test_its_name_and_its_page_say_for_which_python_it_is(made):
     assert f"tar -xzf {made.archive.name}\ncd hall-1.2\n./lab demo" in page
 
 
-def test_it_tells_how_far_it_is_with_each_lock_file_and_leaves_only_the_archive(made, told):
+def test_it_reports_progress_and_leaves_only_the_archive(made, told):
     assert [lock for lock, share in told if share == 1] == [f"{lock}.lock" for lock in LOCKS]
     assert list(made.archive.parent.iterdir()) == [made.archive]
 
 
 @pytest.mark.timeout(300)  # makes an environment with pip in it
 @pytest.mark.parametrize("installer", ["pip", "uv"] if UV else ["pip"])  # nothing here needs uv
-def test_in_a_room_without_a_network_lab_installs_from_it_and_says_when_it_cannot(made, installer, tmp_path):
+def test_lab_installs_from_it_without_a_network_or_says_why_not(made, installer, tmp_path):
     alone = ["unshare", "--map-root-user", "--net"]
     unshare = require_program("unshare")
     able = subprocess.run([*alone, "true"], capture_output=True).returncode == 0

@@ -112,7 +112,7 @@ class Foreground:
         self.process.communicate()
 
 
-def test_run_says_what_to_try_prefixes_each_line_and_ends_with_ctrl_c():
+def test_run_prints_what_to_try_and_each_log_until_ctrl_c():
     with Foreground("run", "01", "offload") as front:
         assert f"http://127.0.0.1:{front.port}/file" in front.said
         assert "steps/01_file_wrapper/offload.ini" in front.said
@@ -124,7 +124,7 @@ def test_run_says_what_to_try_prefixes_each_line_and_ends_with_ctrl_c():
     assert not any(process.is_running() for process in front.family)
 
 
-def test_run_shows_a_clients_control_characters_and_markup_as_they_were_sent():
+def test_run_shows_control_characters_and_markup_as_text():
     with Foreground("run", "01", "offload") as front:
         fetch_raw(front.port, "GET /title[bold]\u202e\x9b?over HTTP/1.1\r\n\r\n".encode())
         line = next(line for line in front.process.stdout if "title" in line)
@@ -133,7 +133,7 @@ def test_run_shows_a_clients_control_characters_and_markup_as_they_were_sent():
     assert r" GET /title[bold]\u202e\x9b?over => " in line
 
 
-def test_run_on_a_busy_port_says_so():
+def test_run_names_a_busy_port():
     with Foreground("run", "01", "offload") as front:
         answer = lab("run", "01", "naive", "--port", str(front.port))
         assert answer.returncode == 1
@@ -155,7 +155,7 @@ def test_demo_of_a_step_without_a_measurement_says_which_have_one():
     assert "07_pitfalls has nothing that the demo measures; these steps have: 01, 02" in answer.stderr
 
 
-def test_run_and_explain_without_a_variant_mean_the_one_that_others_are_compared_with():
+def test_run_and_explain_take_the_reference_variant_by_default():
     with Foreground("run", "03") as front:
         assert "03_sse_offload header: " in front.said
         assert "./lab explain 03 header" in front.said
@@ -186,7 +186,7 @@ def test_demo_shows_blocking_against_offloaded(demo):
 
 
 @pytest.mark.full
-def test_demo_draws_a_picture_a_step_and_says_where(demo):
+def test_demo_draws_one_picture_per_step_and_prints_its_path(demo):
     pictures = [Path(path) for path in re.findall(r"picture: (.*\.png)", demo.stdout)]
     assert [path.stem for path in pictures] == ["01_file_wrapper", "02_xsendfile"]
     for path in pictures:

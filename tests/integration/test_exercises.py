@@ -19,7 +19,7 @@ from offload_lab.errors import (
     WrongPingError,
 )
 from offload_lab.exercises import diagnose, hints, progress, regions, workspace
-from offload_lab.exercises.check import answered
+from offload_lab.exercises.check import UNENDED, answered, seconds_for_a_test, verdict
 from offload_lab.exercises.expectation import UnexpectedResultError, expect
 from offload_lab.exercises.sandbox import check_files, sandbox, solutions
 from offload_lab.inspect.observe import take_snapshot
@@ -110,7 +110,7 @@ def step():
     return manifest.find("01")
 
 
-def test_a_learner_gets_the_stage_with_blanks_and_nothing_that_gives_it_away(step, work):
+def test_a_learners_folder_has_blanks_and_no_solution(step, work):
     target, kept = workspace.start(step)
     assert (target, kept) == (work / "01_file_wrapper", None)
     names = {path.name for path in target.iterdir()}
@@ -120,7 +120,7 @@ def test_a_learner_gets_the_stage_with_blanks_and_nothing_that_gives_it_away(ste
         assert workspace.answer(step, task) == workspace.blank_lines(task)
 
 
-def test_a_solved_folder_is_the_stage_as_it_is_and_keeps_what_was_there(step):
+def test_a_solved_folder_is_the_step_and_the_former_one_is_backed_up(step):
     target, _ = workspace.start(step)
     (target / "naive.py").write_text("# mine\n")
     solved, kept = workspace.start(step, solved=True)
@@ -135,12 +135,12 @@ def test_a_folder_is_not_started_twice(step):
         workspace.start(step)
 
 
-def test_what_was_not_started_cannot_be_read(step):
+def test_a_step_that_was_not_started_has_no_answer(step):
     with pytest.raises(WorkspaceError, match=r"is not there yet; make it with: \./lab start 01"):
         workspace.answer(step, step.tasks[0])
 
 
-def test_a_reset_of_one_task_leaves_the_others_and_keeps_a_copy(step):
+def test_a_reset_of_one_task_leaves_the_others_and_makes_a_backup(step):
     target, _ = workspace.start(step, solved=True)
     kept = workspace.reset(step, step.task("belt"))
     assert workspace.answer(step, step.task("belt")) == workspace.blank_lines(step.task("belt"))
@@ -175,7 +175,7 @@ def spoil_encoding(path):
         (lambda path: path.unlink(), CheckError, r"offload\.ini is gone; get it back"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_named_with_the_way_out_which_works(step, spoil, error, says):
+def test_an_unreadable_file_is_named_with_a_command_that_restores_it(step, spoil, error, says):
     target, _ = workspace.start(step)
     spoil(target / "offload.ini")
     with pytest.raises(error, match=rf"(?s){says}.*\./lab reset 01 belt"):
@@ -192,7 +192,7 @@ def test_a_file_that_cannot_be_read_is_named_with_the_way_out_which_works(step, 
         ("naive.ini", None, r"naive\.ini is gone; get it back with: \./lab reset 01"),
     ],
 )
-def test_a_file_that_no_process_could_read_is_named_before_any_is_started(step, file, content, says):
+def test_a_syntax_error_is_named_before_any_process_is_started(step, file, content, says):
     target, _ = workspace.start(step)
     if content is None:
         (target / file).unlink()
@@ -213,7 +213,7 @@ def test_a_file_that_no_process_could_read_is_named_before_any_is_started(step, 
         ("naive.ini", None),
     ],
 )
-def test_another_tasks_file_or_a_missing_one_does_not_matter_for_a_task(step, file, content):
+def test_another_tasks_broken_or_missing_file_does_not_fail_a_task(step, file, content):
     target, _ = workspace.start(step, solved=True)
     if content is None:
         (target / file).unlink()
@@ -234,7 +234,7 @@ def test_a_file_of_no_task_matters_for_each(step):
         check_files(step, step.task("belt"))
 
 
-def test_a_tasks_own_file_is_the_learners_outside_of_the_marks_too(step):
+def test_a_tasks_file_is_the_learners_outside_of_the_markers_too(step):
     target, _ = workspace.start(step)
     with (target / "offload.ini").open("a") as ini:
         ini.write("; mine\n")
@@ -247,7 +247,7 @@ def test_a_tasks_own_file_is_the_learners_outside_of_the_marks_too(step):
         assert (copy.folder / "mine.py").exists()
 
 
-def test_an_ini_that_names_another_step_names_it_from_the_learners_folder_too(step, work, tmp_path):
+def test_an_ini_finds_another_step_from_the_learners_folder_too(step, work, tmp_path):
     shutil.copytree(step.folder, tmp_path / "steps" / step.name)
     ini = tmp_path / "steps" / step.name / "naive.ini"
     ini.write_text(ini.read_text() + "pythonpath = %d../04_websocket\n")
@@ -263,7 +263,7 @@ def test_a_copy_of_a_step_is_found_by_its_path(step):
         manifest.find(f"{target.parent}/02_nowhere")
 
 
-def test_a_scratch_copy_has_the_repositorys_shape_and_goes_away(step):
+def test_a_sandbox_is_laid_out_as_the_repository_and_is_removed(step):
     with sandbox(step, answers={"belt": "threads = 2"}) as copy:
         assert regions.body((copy.folder / "offload.ini").read_text(), "belt") == "threads = 2"
         assert (copy.folder / "../..").resolve() == copy.folder.parents[1]
@@ -273,7 +273,7 @@ def test_a_scratch_copy_has_the_repositorys_shape_and_goes_away(step):
     assert (ROOT / "offload_lab" / "exercises" / "sandbox.py").exists(), "links were removed, not what they lead to"
 
 
-def test_a_look_that_is_cut_short_says_the_logs_last_error(step, monkeypatch):
+def test_a_diagnosis_that_is_cut_short_has_the_logs_last_error(step, monkeypatch):
     def cut_short(stage):
         with stage.front.log.open("a") as log:
             log.write("*** failed to mend ***\n")
@@ -295,7 +295,7 @@ def test_hints_are_taken_one_by_one_and_the_last_one_stays(step):
     assert progress.load().of(step, task).hints == 3
 
 
-def test_the_answer_is_what_stands_in_the_last_fence():
+def test_the_answer_is_the_last_fenced_block():
     assert hints.answer_in("one:\n```\nno\n```\nor:\n```\nmaster = true\n    indented\n```\n") == (
         "master = true\n    indented\n"
     )
@@ -337,7 +337,7 @@ def test_expect_says_what_was_called_got_and_expected():
         expect("GET /ping", "nothing: worker 4711 is busy", "pong")
 
 
-def test_of_a_log_the_lines_that_tell_are_said():
+def test_the_error_lines_of_a_log_are_found():
     log = "*** Starting uWSGI ***\nunable to load app 0\nclosing all\n*** GAME OVER ***"
     said = diagnose.will_not_start(ProcessDiedError("offload", 22, log), 1)
     assert said == "offload.ini ended before it answered. Its log says: unable to load app 0"
@@ -345,13 +345,30 @@ def test_of_a_log_the_lines_that_tell_are_said():
     assert said == "offload.ini lives, and did not answer within 5 s"
 
 
-def test_of_a_line_about_a_request_nothing_is_an_error():
+def test_a_line_about_a_request_is_never_an_error():
     assert diagnose.error_lines("[pid: 7|app: 0] GET /error => generated 0 bytes\nunable to load app 0") == [
         "unable to load app 0"
     ]
 
 
-def test_a_ping_that_is_offloaded_is_told_as_what_it_is():
+def test_a_ping_that_is_offloaded_is_a_cause_of_its_own():
     said = diagnose.ping_lost(WrongPingError("header", "an empty reply", 1, ""))
     assert re.search(r"was offloaded and got an empty reply: the condition of a route in header\.ini is true", said)
     assert diagnose.ping_lost(WrongPingError("header", "500", 0, "")).endswith("got 500: header.ini answered it")
+
+
+@pytest.mark.parametrize(
+    ("load", "factor", "outcome", "line"),
+    [
+        (0.5, "", "failed", "got no end of it within 7 s"),
+        (9.0, "", "skipped", "did not end within 10 s on a busy machine (9 processes want 2 cores)"),
+        (9.0, "2", "failed", "got no end of it within 12 s"),
+    ],
+)
+def test_an_answer_is_not_called_wrong_because_the_machine_is_busy(load, factor, outcome, line, monkeypatch):
+    monkeypatch.setattr("os.getloadavg", lambda: (load, load, load))
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.setenv("LAB_TIMEOUT_FACTOR", factor)
+    said = verdict("belt", UNENDED, (), seconds_for_a_test())
+    assert said.outcome == outcome
+    assert any(line in one for one in said.lines)

@@ -97,7 +97,7 @@ def test_another_tasks_broken_file_is_not_blamed(lab, place):
 
 
 @pytest.mark.full
-def test_what_fails_only_beside_ones_own_other_answers_is_said(lab, place):
+def test_answers_that_fail_only_together_are_reported(lab, place):
     """A task is tried beside the others' solutions; in the end all of the learner's own are tried together."""
     lab("start", "01", "--from-solution")
     write(place, "app", "wsgi-file = %dfile_wrapper.py\noffload-threads = 0")
@@ -117,7 +117,7 @@ def test_what_fails_only_beside_ones_own_other_answers_is_said(lab, place):
         (["start", "07"], 1, "07_pitfalls has no tasks; these steps have: 01, 02"),
     ],
 )
-def test_a_wrong_word_or_one_too_early_gets_the_next_step(lab, words, status, says):
+def test_a_wrong_or_early_command_is_answered_with_the_next_step(lab, words, status, says):
     assert says in lab(*words, status=status)
 
 

@@ -46,7 +46,7 @@ def find(step, task):
 
 
 @every_step
-def test_a_step_has_tasks_of_each_kind_in_the_order_of_understanding(step):
+def test_a_step_has_its_tasks_in_the_order_of_their_kinds(step):
     tasks = manifest.find(step).tasks
     kinds = [manifest.TASK_KINDS.index(task.kind) for task in tasks]
     assert len(tasks) >= 3
@@ -83,7 +83,7 @@ def test_a_blank_fails_at_its_own_task(step, task):
 
 @pytest.mark.full
 @every_task
-def test_a_solved_task_passes_while_all_the_others_are_blank(step, task):
+def test_a_solved_task_passes_beside_the_blanks_of_all_others(step, task):
     step, task = find(step, task)
     blanks = {other.name: other.blank for other in step.tasks if other.name != task.name}
     with sandbox(step, answers=blanks) as copy:
@@ -128,7 +128,7 @@ while True:
 
 
 @pytest.mark.full
-def test_what_does_not_end_is_killed_at_the_limit_and_not_asked(tmp_path):
+def test_a_test_that_does_not_end_is_killed_at_the_limit(tmp_path):
     """Neither the test nor the diagnosis waits for the app, or for a child of it that answers no SIGTERM."""
     step, _ = find("01_file_wrapper", "handover")
     answer = NEVER_RETURNS.format(child=ASKED.format(folder=str(tmp_path)))

@@ -77,7 +77,7 @@ def test_a_narrow_demo_keeps_every_number_whole(capsys):
     assert re.search(r"01 file_wrapper +0 of 30 +[\d,]+\.\d +\d+ +0", text)
 
 
-def test_a_terminal_that_knows_no_arrow_gets_the_rest(tmp_path):
+def test_a_terminal_without_arrows_shows_the_rest(tmp_path):
     answer = bare(tmp_path, "doctor", PYTHONIOENCODING="ascii", PATH=str(tmp_path))  # where much is missing
     assert answer.returncode == 0, answer.stderr
     assert re.search(rb"Pushpin +\./lab bench +\? (apt-get|brew)", answer.stdout)
@@ -93,7 +93,7 @@ def elsewhere(tmp_path):
 
 
 @pytest.mark.full
-def test_a_letter_beyond_ascii_in_the_path_stops_no_command_in_a_c_locale(elsewhere, tmp_path):
+def test_commands_run_at_a_path_beyond_ascii_in_a_c_locale(elsewhere, tmp_path):
     """Python reads the .pth file that leads to offload_lab in the locale's encoding, before 3.13 at least."""
     (elsewhere / "requirements" / "base.lock").write_text("")
     (elsewhere / "offload_lab" / "__main__.py").write_text("import sys; print('ran', *sys.argv[1:])\n")
@@ -177,7 +177,7 @@ def test_the_container_and_binder_have_the_packages_of_ci():
 
 
 @pytest.mark.full
-def test_the_container_is_named_by_tag_and_starts_with_commands_that_exist(tmp_path):
+def test_the_container_has_a_tag_and_runs_existing_commands(tmp_path):
     container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text())
     dockerfile = ROOT / ".devcontainer" / container["build"]["dockerfile"]
     assert re.search(r"^FROM \S+:(?!latest)\S+$", dockerfile.read_text(), re.MULTILINE)

@@ -66,11 +66,15 @@ TRICKY = {
     "imports": "[uwsgi]\nprocesses = 2\nini = base.ini\nprocesses = 3\n",
     "a template comes last": "[uwsgi]\ninherit = base.ini\nprocesses = 3\n",
     "include": "[uwsgi]\ninclude = base.ini\npyargv = %n %N\n",
+    "files in values": "[uwsgi]\npyargv = @(word)|x@(word)x|@(empty)|%(y)\ny = @(word)\nset-ph = z=@(word)\n",
+    "else is no word of uWSGI 2.0": "[uwsgi]\nif-not-file = /nowhere\npyargv = a\nelse =\npyargv = b\nendif =\n",
     "an import of an import": "[uwsgi]\nini = chain.ini\n",
 }  # fmt: skip
 FILES = {
     "base.ini": "[uwsgi]\nprocesses = 5\npyargv = %n %N %(processes)\n",
     "chain.ini": "[uwsgi]\nini = base.ini\npyargv = %n %N\n",
+    "word": "north\n",
+    "empty": "",
 }
 ENVIRON = {"SITE": "north", "NAMED": "%(front)", "PATH": "/usr/bin:/bin", "HOME": "/"}
 IGNORED = (*IMPORTS, *PLACEHOLDERS, "set")
@@ -125,7 +129,7 @@ def test_what_a_file_imports_below_a_condition_is_maybe():
     ]
 
 
-def test_an_import_is_looked_for_where_uwsgi_starts_and_then_beside_the_file():
+def test_an_import_is_found_where_uwsgi_starts_or_beside_the_file():
     beside = {"shop/front.ini": "[uwsgi]\nini = base.ini\n", "shop/base.ini": "[uwsgi]\nthreads = 2\n"}
     assert pairs(parse("shop/front.ini", loader(beside)))[-1] == ("threads", "2")
     both = {**beside, "base.ini": "[uwsgi]\nthreads = 7\n"}
@@ -201,7 +205,7 @@ PROBLEMS = [
 
 
 @pytest.mark.parametrize(("files", "kind", "file", "line"), PROBLEMS)
-def test_what_is_wrong_in_a_file_does_not_keep_the_rest_from_being_read(files, kind, file, line):
+def test_an_error_in_a_file_does_not_stop_the_reader(files, kind, file, line):
     text = files["front.ini"].replace("[uwsgi]\n", "[uwsgi]\nvacuum = true\n", 1)
     config = parse("front.ini", loader({**files, "front.ini": text}))
     line += file == "front.ini"
@@ -224,7 +228,7 @@ def test_many_lines_and_long_lines_are_read():
     ],
     ids=["a long loop", "a tree of imports"],
 )
-def test_what_would_never_end_is_given_up(text):
+def test_a_configuration_that_would_never_end_is_given_up(text):
     with pytest.raises(ConfigError, match="too many imports, or loops that are too long"):
         read(text)
 
@@ -280,7 +284,7 @@ def conditions(*lines):
     return {f"{route.action}:{route.argument}": set(route.conditions) for route in found}
 
 
-def test_a_routes_own_condition():
+def test_a_route_has_its_own_condition():
     assert conditions("if-not = empty:${A} addheader:X: y", "run = send:") == {
         "addheader:X: y": {"if-not empty:${A}"},
         "send:": set(),

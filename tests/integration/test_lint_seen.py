@@ -10,16 +10,22 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 from contextlib import contextmanager
+from pathlib import Path
 
+import psutil
 import pytest
 
+from offload_lab.lint import lint_sides
+from offload_lab.lint.targets import read
 from offload_lab.process.deadlines import Deadline
 from offload_lab.process.polling import wait_for
 from offload_lab.process.server_process import free_port
 from offload_lab.testing import idle_workers
 from offload_lab.timeouts import scaled
 from offload_lab.uwsgi import binary
+from offload_lab.uwsgi.config.reader import parse
 from offload_lab.uwsgi.server import Uwsgi
 
 pytestmark = pytest.mark.full  # each starts a uWSGI or two
@@ -200,6 +206,14 @@ def test_a_comment_behind_a_value_is_part_of_it(folder):
     text = "[uwsgi]\nhttp-socket = x.sock\nneed-app = {}\nmodule = nowhere\nexit-on-reload = true\n"
     status, said = start(folder, text.format("false ; there may be none"))
     assert (status, "no app loaded. GAME OVER" in said) == (22, True)
+
+
+@pytest.mark.parametrize(
+    ("value", "threads"), [("true", 0), ("", 0), ('"2"', 0), ("0x2", 0), ("2", 2), ("2k", 2), ("2 ; comment", 2)]
+)
+def test_a_number_is_read_as_far_as_its_digits_go(value, threads, folder):
+    with running(folder, "front", f"{FRONT}offload-threads = {value}\n", free_port()) as server:
+        assert (f"spawned {threads} offload threads" in server.log.read_text()) == bool(threads)
 
 
 def test_the_wheel_stops_reading_yaml_at_a_list(folder):
@@ -394,7 +408,7 @@ def test_a_backend_believes_any_variable(folder, backend):
         assert b"".join(iter(lambda: connection.recv(4096), b"")).endswith(b"backend admin")
 
 
-def test_the_stats_socket_shows_cookies_and_is_opened_by_chmod_socket(folder):
+def test_chmod_socket_opens_the_stats_socket_which_shows_cookies(folder):
     port = free_port()
     with running(folder, "front", FRONT + "processes = 2\nchmod-socket = 666\n", port) as server:
         assert server.stats_socket.stat().st_mode & 0o777 == 0o666
@@ -417,13 +431,42 @@ def test_a_socket_in_a_shared_folder_can_be_made_by_another_user(folder):
                 assert b"sessionid=secret" in received.recv(65536)
 
 
-def test_a_socket_of_another_user_cannot_be_reached(folder, backend):
-    if os.geteuid() == 0:
-        pytest.skip("root may connect to any socket")
-    (folder / "backend.sock").chmod(0)
+@pytest.fixture
+def open_folder():
+    """One that another user may enter, and in which it may make its stats socket."""
+    with tempfile.TemporaryDirectory(prefix="t-") as path:
+        os.chmod(path, 0o777)  # noqa: S103 (the other user is what the test is about)
+        Path(path, "backend.py").write_text(APP.replace("__name__", "'backend'"))
+        yield Path(path)
+
+
+OTHER_USER = """[uwsgi]
+http-socket = 127.0.0.1:%(port)
+stats = %(run)/front-stats.sock
+master = true
+uid = nobody
+gid = nogroup
+socket-timeout = 3
+route-run = uwsgi:%(run)/backend.sock,0,0
+"""
+
+
+@pytest.mark.parametrize(("mode", "reached"), [("660", False), ("666", True)])
+def test_a_socket_of_another_user_cannot_be_reached(mode, reached, open_folder):
+    """The backend's socket is root's here, and the front runs as nobody."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can start a server for another user")
+    folder = open_folder
     port = free_port()
-    with running(folder, "front", offloading(folder), port):
-        assert b"tick" not in raw(port, "/authorised")
+    as_root = f"socket = {folder}/backend.sock\nuid = root\ngid = root\nchmod-socket = {mode}\n"
+    with (
+        running(folder, "backend", BACKEND + as_root),
+        running(folder, "front", OTHER_USER.replace("%(port)", str(port)).replace("%(run)", str(folder))) as front,
+    ):
+        assert {psutil.Process(worker.pid).username() for worker in front.workers()} == {"nobody"}
+        assert (b"backend" in raw(port, "/hello")) == reached
+    found = lint_sides([parse(str(folder / name), read) for name in ("front.ini", "backend.ini")])
+    assert ("permission-mismatch" in {finding.rule.id for finding in found}) == (not reached)
 
 
 # --- start and reload

@@ -138,7 +138,7 @@ def test_it_runs_from_top_to_bottom(jupyter, notebook):
     [("0.5", "times too small"), ("None", "You made no guess"), ('"three"', "'three' is no number")],
     ids=["a number", "none", "a word"],
 )
-def test_only_a_number_is_a_guess_and_is_written_down(jupyter, guess, says):
+def test_only_a_number_is_saved_as_a_guess(jupyter, guess, says):
     cell = f'lab.guess_and_see({guess}, 1500.0, "ms", "00_start", "how long?")'
     content = execute(NOTEBOOKS[0], ["setup", "see-guess"], lambda source: source if "try:" in source else cell)
     assert says in printed(content)
@@ -173,7 +173,7 @@ def in_a_cell(source):
 
 
 @pytest.mark.full
-def test_your_turn_says_what_the_processes_do_then_helps_and_counts_what_passes(jupyter):
+def test_your_turn_diagnoses_helps_and_counts_what_passes(jupyter):
     first, again, solved = (
         in_a_cell(f"%%your_turn 01 belt\n{lines}") for lines in ("processes = 2", "processes = 2", ANSWER)
     )
@@ -187,7 +187,7 @@ def test_your_turn_says_what_the_processes_do_then_helps_and_counts_what_passes(
 
 
 @pytest.mark.full
-def test_your_turn_that_python_cannot_read_is_told_with_the_line_and_counts_as_nothing(jupyter):
+def test_your_turn_names_a_syntax_error_and_does_not_count_it(jupyter):
     from nbclient.exceptions import CellExecutionError
 
     with pytest.raises(CellExecutionError) as caught:
@@ -198,7 +198,7 @@ def test_your_turn_that_python_cannot_read_is_told_with_the_line_and_counts_as_n
 
 
 @pytest.mark.full
-def test_the_last_notebook_shows_every_first_guess_beside_what_was_measured(jupyter):
+def test_the_last_notebook_shows_each_first_guess_and_its_result(jupyter):
     guesses = [
         ("00_start", "a wait", 5, 1500.0, "ms"),
         ("00_start", "a wait", 1500, 1500.0, "ms"),
@@ -224,7 +224,7 @@ SILENCE = "response-route-if-not = empty:${X_OFFLOAD} disableheaders:"
 
 
 @pytest.mark.full
-def test_without_the_harness_the_first_cell_says_in_one_line_what_to_do(jupyter, notebook):
+def test_without_the_harness_the_first_cell_prints_what_to_do(jupyter, notebook):
     from nbclient.exceptions import CellExecutionError
 
     with pytest.raises(CellExecutionError) as caught:
@@ -234,7 +234,7 @@ def test_without_the_harness_the_first_cell_says_in_one_line_what_to_do(jupyter,
 
 
 @pytest.mark.full
-def test_a_misspelt_option_is_told_without_a_traceback(jupyter):
+def test_a_misspelt_option_is_named_without_a_traceback(jupyter):
     from nbclient.exceptions import CellExecutionError
 
     cell = 'with lab.Stage(lab.altered("01_file_wrapper", "naive", "ofload-threads = 1"), "naive"): pass'
@@ -282,7 +282,7 @@ HAND_OVER_07 = "response-route-if-not = empty:${X_OFFLOAD} uwsgi:%(run)/sse.sock
     [([HAND_OVER_07], "Not yet. Of two sets"), ([SILENCE, HAND_OVER_07], "Passed")],
     ids=["two sets of headers", "the fix"],
 )
-def test_your_turn_in_07_tells_the_fix_from_half_of_it(jupyter, lines, verdict):
+def test_your_turn_in_07_refuses_half_of_the_fix(jupyter, lines, verdict):
     def solve(source):
         if not source.startswith("lines = ["):
             return source

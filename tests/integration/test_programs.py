@@ -89,7 +89,7 @@ def test_the_install_command_is_that_of_the_manager_on_the_path(bin_, monkeypatc
     assert programs.install("redis-server") == command
 
 
-def test_on_a_mac_it_is_homebrews(bin_, monkeypatch):
+def test_the_install_command_on_a_mac_is_that_of_homebrew(bin_, monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")
     assert programs.install("postgresql") == "brew install postgresql@17"
 
@@ -100,7 +100,7 @@ def test_every_program_has_a_command_for_every_manager():
         assert all(command.split()[-1] != "install" for command in program.install.values()), name
 
 
-def test_a_stage_whose_program_is_missing_says_so_before_it_starts_anything(bin_):
+def test_a_stage_names_a_missing_program_before_it_starts_a_process(bin_):
     with pytest.raises(
         MissingDependencyError, match=r"PostgreSQL is missing; .* install it with: (apt-get|brew) install"
     ):
@@ -123,7 +123,7 @@ def test_a_stage_runs_on_the_redis_that_a_package_brings(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("required", "outcome"), [("", "1 skipped"), ("all", "1 failed")])
-def test_what_is_missing_skips_the_test_that_meets_it_unless_all_is_required(tmp_path, required, outcome):
+def test_a_missing_program_skips_a_test_unless_all_is_required(tmp_path, required, outcome):
     (tmp_path / "test_it.py").write_text(
         "from offload_lab.errors import MissingDependencyError\n\n\n"
         "def test_it():\n    raise MissingDependencyError('a thing', 'it', 'make one')\n"

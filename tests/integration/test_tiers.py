@@ -97,7 +97,7 @@ def project(tmp_path):
 
 @pytest.mark.full
 @pytest.mark.parametrize("processes", [(), ("--numprocesses=2",)], ids=["in one process", "side by side"])
-def test_a_quick_run_that_starts_not_every_variant_fails_and_names_it(project, processes):
+def test_a_quick_run_names_the_variants_that_it_did_not_start(project, processes):
     answer = project("-m", "not full", *processes)
     assert answer.returncode == 1
     assert "01_file offload" in answer.stdout

@@ -51,7 +51,7 @@ def shown(timetable):
         (FRAME + 50, ["queue", "parcel", "belt", "ticket"]),
     ],
 )
-def test_the_lowest_cut_goes_first_and_nothing_stays_without_what_matters_more_in_its_step(minutes, titles):
+def test_sections_are_left_out_by_their_cut(minutes, titles):
     assert taught(plan(HALL, minutes)) == titles
 
 
@@ -65,7 +65,7 @@ def test_too_few_minutes_are_an_error_that_names_the_least():
         plan(HALL, FRAME + 19)
 
 
-def test_what_to_leave_out_is_what_lies_ahead_the_lowest_cut_first():
+def test_only_sections_that_lie_ahead_can_be_left_out():
     table = plan(HALL, FRAME + 50)
     titles = [[section.title for section in group.sections] for group in table.kept]
     assert titles == [["ticket"], ["belt"], ["parcel"]]
@@ -75,7 +75,7 @@ def test_what_to_leave_out_is_what_lies_ahead_the_lowest_cut_first():
     assert table.ahead(table.minutes) == []
 
 
-def test_whatever_the_length_it_fits_and_is_in_order():
+def test_a_timetable_of_any_length_fits_and_is_in_order():
     everything = [section for one in STEPS for section in one.sections]
     for minutes in range(LEAST, 500):
         table = plan(STEPS, minutes)
@@ -86,7 +86,7 @@ def test_whatever_the_length_it_fits_and_is_in_order():
         assert {section.title for section in everything if section.cut == 0} <= set(taught(table))
 
 
-def test_nobody_sits_for_longer_than_75_minutes_but_in_a_short_workshop():
+def test_a_break_comes_within_75_minutes_but_in_a_short_workshop():
     for minutes in range(LEAST, 500):
         stretches = [0]
         for entry in plan(STEPS, minutes).entries:
@@ -113,7 +113,7 @@ def test_the_essence_is_in_90_minutes_and_everything_in_a_day():
         plan(STEPS, LEAST - 1)
 
 
-def test_each_boundary_has_its_landmark_and_each_end_of_a_step_says_what_to_skip():
+def test_each_section_has_a_landmark_and_each_step_what_to_skip():
     text = " ".join(shown(plan(HALL, FRAME + 50)).split())
     assert "0:10 queue 20 min by 0:30 you have seen: queue is done if not, skip 02 ticket (saves 5 min)" in text
     assert "0:30 parcel 10 min by 0:40 you have seen: parcel is done if not, skip 02 ticket (saves 5 min)" in text
@@ -121,7 +121,7 @@ def test_each_boundary_has_its_landmark_and_each_end_of_a_step_says_what_to_skip
     assert "If you are late, leave out in this order (30 min) 02 ticket, 5 min 02 belt, 15 min 01 parcel" in text
 
 
-def test_each_step_begins_with_the_command_that_brings_everybody_to_the_same_place():
+def test_each_step_begins_with_a_command_for_the_whole_class():
     text = shown(plan(STEPS, 420))
     for one in STEPS:
         begin = f"./lab start {one.number} --from-solution" if one.tasks else f"./lab notebook {one.number}"
@@ -139,7 +139,7 @@ def test_the_documented_lengths_are_three():
     assert f"At least {LEAST} minutes" in text
 
 
-def test_renewing_writes_them_anew_and_touches_nothing_else(tmp_path, monkeypatch):
+def test_renewing_changes_only_what_is_between_the_marks(tmp_path, monkeypatch):
     page = tmp_path / "page.md"
     page.write_text(
         "before\n<!-- timetable 90 -->\nold\n<!-- /timetable -->\nafter\n<!-- sections 01 -->\n<!-- /sections -->\n"

@@ -43,7 +43,7 @@ def nothing_installed(monkeypatch, tmp_path):
         ("Playwright", "./lab install test"),
     ],
 )
-def test_what_is_missing_comes_with_the_command_that_gets_it(nothing_installed, part, install):
+def test_a_missing_part_comes_with_the_command_that_installs_it(nothing_installed, part, install):
     one = find_part(part)
     assert (one.found, one.install) == (None, install)
 
@@ -87,7 +87,7 @@ def soft_limit():
     resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
-def test_a_low_descriptor_limit_is_found_missing_with_the_line_that_raises_it(soft_limit):
+def test_a_low_descriptor_limit_comes_with_the_line_that_raises_it(soft_limit):
     soft_limit(512)
     one = find_part("descriptor limit")
     assert one.found is None
@@ -95,7 +95,7 @@ def test_a_low_descriptor_limit_is_found_missing_with_the_line_that_raises_it(so
     assert one.install.endswith("# now 512")
 
 
-def test_a_high_descriptor_limit_is_told(monkeypatch):
+def test_a_high_descriptor_limit_is_shown(monkeypatch):
     monkeypatch.setattr(resource, "getrlimit", lambda _: (doctor.DESCRIPTORS_WANTED, 20_000))
     assert find_part("descriptor limit").found == f"{doctor.DESCRIPTORS_WANTED} (at most 20000)"
 

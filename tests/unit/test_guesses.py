@@ -30,7 +30,7 @@ def test_only_a_finite_number_is_a_guess(guess, counts):
         (3, math.inf, 0, math.inf),
     ],
 )
-def test_how_far_off_a_guess_was(guess, measured, ratio, off):
+def test_a_guess_is_off_by_a_factor(guess, measured, ratio, off):
     one = Guess("00_start", "how long?", guess, measured, "ms")
     assert (one.ratio, one.off) == (ratio, off)
 
@@ -41,11 +41,11 @@ def kept(monkeypatch, tmp_path):
     return tmp_path / "guesses.jsonl"
 
 
-def test_without_a_file_there_are_none(kept):
+def test_there_are_no_guesses_without_a_file(kept):
     assert first_guesses() == []
 
 
-def test_the_first_of_each_question_counts_in_the_courses_order_and_no_guess_is_left_out(kept):
+def test_the_first_guess_of_each_question_counts(kept):
     keep_guess("03_sse_offload", "how many?", 3, 10, "of ten")
     keep_guess("00_start", "how long?", 5, math.inf, "ms")
     keep_guess("03_sse_offload", "how many?", 10, 10, "of ten")
@@ -60,7 +60,7 @@ def test_a_guess_whose_numbers_are_words_is_left_out(kept):
     assert first_guesses() == []
 
 
-def test_the_picture_has_the_furthest_off_on_top_and_all_of_them_on_its_axis():
+def test_the_picture_has_all_guesses_and_the_furthest_off_on_top():
     off_by = {"close": 90, "hundredfold": 10_000, "nothing": 0}
     figure = all_guesses([Guess("00_start", name, guess, 100, "ms") for name, guess in off_by.items()])
     [axes] = figure.axes

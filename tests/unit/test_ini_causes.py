@@ -75,7 +75,7 @@ PermissionError: link
         ("06", "locker", "sockets = %(run)/cache.sock", "there is socket"),
     ],
 )
-def test_what_the_text_of_an_ini_says_is_told_without_a_process(step, task, answer, says):
+def test_a_mistake_in_the_text_of_an_ini_is_found(step, task, answer, says):
     found = manifest.find(step)
     with sandbox(found, answers={task: answer}) as copy:
         causes = ini_causes(copy, copy.task(task))
@@ -84,7 +84,7 @@ def test_what_the_text_of_an_ini_says_is_told_without_a_process(step, task, answ
 
 
 @pytest.mark.parametrize("step", [step.name for step in manifest.steps() if step.tasks])
-def test_of_a_solution_and_a_blank_the_text_says_nothing(step):
+def test_solutions_and_blanks_have_no_mistake_in_their_text(step):
     found = manifest.find(step)
     for task in found.tasks:
         assert ini_causes(found, task) == []
@@ -92,7 +92,7 @@ def test_of_a_solution_and_a_blank_the_text_says_nothing(step):
             assert ini_causes(copy, copy.task(task.name)) == []
 
 
-def test_where_the_text_says_it_nothing_is_started(tmp_path, monkeypatch):
+def test_no_process_is_started_for_a_mistake_in_the_text(tmp_path, monkeypatch):
     monkeypatch.setenv("LAB_WORK", str(tmp_path))
     monkeypatch.setattr("offload_lab.exercises.check.try_out", None)
     step = manifest.find("01")
@@ -117,7 +117,7 @@ def test_where_the_text_says_it_nothing_is_started(tmp_path, monkeypatch):
         ("[ERROR] Unhandled object from iterator: 'no' (0x7f17)\n", "no_bytes", "gave uWSGI 'no' to send"),
     ],
 )
-def test_what_went_wrong_in_an_app_is_told_from_the_log(log, id, says):
+def test_an_apps_error_is_found_in_the_log(log, id, says):
     [cause] = app_causes("xsendfile.ini", log, "/copy/steps/02")
     assert cause.id == id
     assert says in cause.sentence
@@ -131,5 +131,5 @@ def test_what_went_wrong_in_an_app_is_told_from_the_log(log, id, says):
         TRACEBACK.replace("PermissionError: link", "OSError: write error"),
     ],
 )
-def test_of_an_app_that_did_nothing_wrong_the_log_says_nothing(log):
+def test_no_error_is_found_in_the_log_of_a_right_app(log):
     assert list(app_causes("xsendfile.ini", log, "/copy/steps/02")) == []

@@ -16,9 +16,16 @@ STREAMS = (
 )
 
 
+VALUES = {"address": "0.0.0.0:3031\n", "private": "/run/shop/app.sock\n"}
+
+
 def judged(text, environ=None, **files):
     """Rule → level and line, of all but general advice."""
-    texts = {"app.ini": f"[uwsgi]\n{text}", **{name.replace("_ini", ".ini"): own for name, own in files.items()}}
+    texts = {
+        "app.ini": f"[uwsgi]\n{text}",
+        **VALUES,
+        **{name.replace("_ini", ".ini"): own for name, own in files.items()},
+    }
 
     def load(path):
         if path not in texts:
@@ -44,6 +51,52 @@ CASES = [
         "max-requests = 1000",
         APP + "gevent = 9\nmax-requests = 1000\n",
         APP + "gevent = 9\n",
+    ),
+    case(
+        "gevent-threads", "error", "threads = 4", APP + "loop = gevent\nasync = 9\nthreads = 4\n", APP + "threads = 4\n"
+    ),
+    case(
+        "gevent-recycling",
+        "warning",
+        "max-worker-lifetime = 60",
+        APP + "gevent = 9\nmax-worker-lifetime = 60\n",
+        APP + "gevent = 9\n",
+    ),
+    *(
+        case("no-number", "error", line, APP + f"{line}\n", APP + f"{cured}\n")
+        for line, cured in {
+            "offload-threads = true": "offload-threads = 2",
+            "offload-threads": "offload-threads = 1",
+            "cheaper = yes": "cheaper = 2",
+            "buffer-size = 32k": "buffer-size = 32768",
+            "harakiri = 5m": "harakiri = 300s",
+            "limit-post = 10M": "limit-post = 10485760",
+            "reload-on-rss = auto": "reload-on-rss = 256M",
+        }.items()
+    ),
+    *(
+        case("unknown-option", "warning", line, APP + f"{line}\n", APP + f"{cured}\n")
+        for line, cured in {
+            "process = 4": "processes = 4",
+            "chmod-sock = 660": "chmod-socket = 660",
+            "env SITE = north": "env = SITE=north",
+            "vassal-set = offload-treads=2": "vassal-set = offload-threads=2",
+            "else =": "",
+        }.items()
+    ),
+    case(
+        "public-backend",
+        "warning",
+        "socket = @(address)",
+        "socket = @(address)\nmodule = app\n",
+        "socket = @(private)\nmodule = app\n",
+    ),
+    case(
+        "unread-import",
+        "note",
+        "socket = @(exec://hostname):3031",
+        "socket = @(exec://hostname):3031\nmodule = app\n",
+        "socket = @(private)\nmodule = app\n",
     ),
     case(
         "cache-offload",

@@ -103,7 +103,7 @@ def test_a_passed_socket_is_at_the_backend():
     )
     frame = frame_of(seen, client(1))
     assert frame["backends"][0]["tokens"] == [("S1", "stream", 0)]
-    assert "The backend sse, with the passed socket, serves 1 stream." in frame["text"]
+    assert "The backend sse serves 1 stream on sockets passed to it." in frame["text"]
 
 
 def test_many_clients_are_a_count():
@@ -219,6 +219,7 @@ def served():
         frame=lambda start: {"text": "all is well"},
         about=dict,
         submit=lambda number, action: None,
+        pause=lambda paused: None,
         close=lambda: None,
     )
     assert set(vars(side)) <= set(dir(Side))

@@ -135,7 +135,7 @@ def test_an_empty_folder_of_steps_says_so(tmp_path):
         manifest.find("01", tmp_path)
 
 
-def test_the_default_variant_is_the_one_that_others_are_compared_with_else_the_last(hall):
+def test_the_default_variant_is_the_reference_else_the_last(hall):
     assert (
         manifest.load(
             hall(

@@ -1,4 +1,4 @@
-"""Who can reach the sockets."""
+"""Which users and hosts can connect to the sockets."""
 
 import os
 import re

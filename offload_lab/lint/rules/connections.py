@@ -1,4 +1,4 @@
-"""The worker keeps what it should hand over, or hands it where it cannot arrive."""
+"""Connections that are not offloaded, or whose target cannot be reached."""
 
 import re
 
@@ -24,16 +24,16 @@ from offload_lab.uwsgi.config.servers import (
 from .model import Found, Level, Match, rule
 
 TABLES = ("", "response", "error", "final")
-CARRY_NOTHING = ("break", "log", "donotlog")  # a route that refuses a request, as every front of the steps has
+REFUSALS = ("break", "log", "donotlog")  # a route that refuses a request, as every front of the steps has
 
 
 @rule(
     "proxied-by-worker",
     "error",
-    effect="the worker carries all bytes itself: one open stream or slow download occupies one worker",
+    effect="the worker sends all bytes itself: one open stream or slow download occupies one worker",
     cure="offload-threads = 2",
 )
-def hand_over_in_worker(config: Config) -> Found:
+def proxied_by_worker(config: Config) -> Found:
     """An error where a response route does it because of what the app answered; any other is a proxy or a file."""
     if offloads(config):
         return
@@ -51,7 +51,7 @@ def hand_over_in_worker(config: Config) -> Found:
     cure="offload-threads = 2",
 )
 def no_offload_threads(config: Config) -> Found:
-    if not offloads(config) and not any(hand_over_in_worker(config)):
+    if not offloads(config) and not any(proxied_by_worker(config)):
         for option in fronts(config):
             yield Match(option, "no offload threads")
 
@@ -60,14 +60,14 @@ def no_offload_threads(config: Config) -> Found:
     "nothing-offloaded",
     "note",
     effect="a stream that Django (or another blocking app) sends occupies a worker while the page is open",
-    cure="let the app authorise in a header, collect it, hand over: response-route-if-not = empty:${…} uwsgi:…",
+    cure="let the app authorise by a header, collect it, offload: response-route-if-not = empty:${…} uwsgi:…",
 )
-def nothing_handed_over(config: Config) -> Found:
+def nothing_offloaded(config: Config) -> Found:
     app, option = may_be_django(config), config.last(*OFFLOAD)
-    asked = [route for route in routes(config, "", "response") if route.action not in CARRY_NOTHING]
+    asked = [route for route in routes(config, "", "response") if route.action not in REFUSALS]
     routed = [*asked, *config.all(*STATIC)]
     if app and option and offloads(config) and fronts(config) and not routed:
-        what = "no route hands a connection to these threads: they send files, and nothing that the app streams"
+        what = "no route offloads a connection to these threads: they send files, and no stream of the app"
         yield Match(option, what, related=(app,))
 
 
@@ -93,7 +93,7 @@ def one_offload_thread(config: Config) -> Found:
 def router_websockets(config: Config) -> Found:
     routers = [option for option in config.all(*ROUTERS) if option.value]
     if routers and hand_overs(config) and not config.on("http-websockets") and not config.on("http-raw-body"):
-        what = "the HTTP router stands before connections that are handed over, and has no http-websockets"
+        what = "the HTTP router is in front of offloaded connections, and has no http-websockets"
         yield Match(routers[0], what, related=(hand_overs(config)[0].option,))
 
 

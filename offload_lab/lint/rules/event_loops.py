@@ -3,12 +3,19 @@
 import os
 import re
 
-from offload_lab.uwsgi.config.model import Config
+from offload_lab.uwsgi.config.model import Config, Option
 from offload_lab.uwsgi.config.servers import LOOPS, django, may_be_django
 
 from .model import Found, Match, rule
 
+GRACEFUL = ("max-requests", "max-worker-lifetime", "reload-on-as", "reload-on-rss")  # the worker ends when it is idle
 DRIVER = re.compile(r"psycopg|postgres|mysql|mariadb|DATABASE_URL|PGHOST", re.IGNORECASE)
+
+
+def runs_gevent(config: Config) -> Option | None:
+    """The option that says for how many requests."""
+    loop = config.last("loop")
+    return config.positive("gevent") or (config.positive("async") if loop and loop.value == "gevent" else None)
 
 
 @rule(
@@ -19,7 +26,7 @@ DRIVER = re.compile(r"psycopg|postgres|mysql|mariadb|DATABASE_URL|PGHOST", re.IG
     issue="jrief/django-websocket-redis #34",
 )
 def gevent_threads(config: Config) -> Found:
-    gevent, threads = config.positive("gevent"), config.positive("threads")
+    gevent, threads = runs_gevent(config), config.positive("threads")
     if gevent and threads and threads.number != 1:
         what = f"threads together with gevent ({gevent.place})"
         yield Match(threads, what, threads.value, (gevent,), level=None if threads.known else "warning")
@@ -33,7 +40,7 @@ def gevent_threads(config: Config) -> Found:
     issue="unbit/uwsgi #68",
 )
 def gevent_harakiri(config: Config) -> Found:
-    gevent, harakiri = config.positive("gevent"), config.positive("harakiri")
+    gevent, harakiri = runs_gevent(config), config.positive("harakiri")
     if gevent and harakiri:
         yield Match(harakiri, "one time limit for a process that holds many connections", harakiri.value, (gevent,))
 
@@ -45,10 +52,11 @@ def gevent_harakiri(config: Config) -> Found:
     cure="leave it out of the process that streams",
 )
 def gevent_recycling(config: Config) -> Found:
-    gevent = config.positive("gevent")
-    option = config.positive("max-requests")
-    if gevent and option:
-        yield Match(option, "recycles a process that holds many connections", option.value, (gevent,))
+    gevent = runs_gevent(config)
+    for name in GRACEFUL:
+        option = config.positive(name)
+        if gevent and option:
+            yield Match(option, "recycles a process that holds many connections", option.value, (gevent,))
 
 
 @rule(
@@ -60,7 +68,7 @@ def gevent_recycling(config: Config) -> Found:
 def late_monkey_patch(config: Config) -> Found:
     option = config.last("gevent-monkey-patch")
     driver = next((one for one in config.options if DRIVER.search(one.value)), None)
-    if option and option.on and driver and config.positive("gevent") and not config.on("gevent-early-monkey-patch"):
+    if option and option.on and driver and runs_gevent(config) and not config.on("gevent-early-monkey-patch"):
         yield Match(
             option, f"patches after the app was loaded, and line {driver.line} names a database", related=(driver,)
         )

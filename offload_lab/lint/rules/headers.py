@@ -22,8 +22,8 @@ SETTERS = ("addvar", "cachevar", "rpcvar", "access")
     cure="before it, under the same condition: disableheaders: (or send:, where the backend sends no headers)",
 )
 def headers_twice(config: Config) -> Found:
-    """A line above that stops the headers counts if it holds wherever the hand-over does: by its conditions, or because
-    it asks for a variable of its own that no hand-over asks for."""
+    """A line above that stops the headers counts if it holds wherever the offload does: by its conditions, or because
+    it asks for a variable of its own that no offload asks for."""
     asked = {name for route in hand_overs(config) for name in route.variables}
     stops: list[Route] = []
     for route in routes(config, "response"):
@@ -31,7 +31,7 @@ def headers_twice(config: Config) -> Found:
             stops.append(route)
         covered = any(by_app(stop) <= by_app(route) or not stop.variables & asked for stop in stops)
         if route.offloads and not covered:
-            yield Match(route.option, "hands over while the app's own headers are still to be sent", f"{route.action}:")
+            yield Match(route.option, "offloads while the app's own headers are still to be sent", f"{route.action}:")
 
 
 def by_app(route: Route) -> set[str]:
@@ -70,12 +70,12 @@ def request_variable(config: Config) -> Found:
     "refusal-ignored",
     "error",
     effect="Django's refusal does not count: anonymous clients get the stream",
-    cure="hand over only if the app says so: response-route-if-not = empty:${…} …, from a header that you collect",
+    cure="offload only if the app authorises: response-route-if-not = empty:${…} …, from a header that you collect",
 )
 def refusal_ignored(config: Config) -> Found:
     for route in routes(config, "response"):
         if route.offloads and not route.asks_app and not route.variables & set(collected(config)):
-            yield Match(route.option, "hands over without asking what the app answered", part=f"{route.action}:")
+            yield Match(route.option, "offloads whatever the app answered", part=f"{route.action}:")
 
 
 @rule(
@@ -101,7 +101,7 @@ def client_names_target(config: Config) -> Found:
 @rule(
     "collected-never-asked",
     "error",
-    effect="the app's header decides nothing: no connection is handed over because of it",
+    effect="the app's header decides nothing: no connection is offloaded because of it",
     cure="ask for the variable that the header is collected in",
 )
 def collected_never_asked(config: Config) -> Found:

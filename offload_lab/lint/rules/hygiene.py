@@ -1,4 +1,4 @@
-"""General advice, told in one line for a file."""
+"""General advice, on one line for each file."""
 
 from offload_lab.uwsgi.config.model import Config
 from offload_lab.uwsgi.config.servers import APPS

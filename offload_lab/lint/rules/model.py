@@ -1,4 +1,4 @@
-"""What a rule is: a small function that finds lines, and what is said about each of them."""
+"""What a rule is: a function that finds lines, and the text about each of them."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What ends workers, and with them the connections that their offload threads carry."""
+"""What ends workers, and with them the connections of their offload threads."""
 
 from offload_lab.uwsgi.config.model import Config
 from offload_lab.uwsgi.config.servers import RECYCLING, hand_overs, offloaded
@@ -14,7 +14,7 @@ RELOADS = (
 @rule(
     "recycling-cuts",
     "warning",
-    effect="what a worker's offload threads carry is cut when it is replaced: streams end, downloads break off",
+    effect="a replaced worker's offload threads end, and their connections are cut: streams end, downloads break off",
     cure="leave it out of the front, and let clients continue where they were (Last-Event-ID, Range)",
     issue="unbit/uwsgi #1893",
 )
@@ -22,19 +22,19 @@ def recycling_cuts(config: Config) -> Found:
     carried = offloaded(config)
     for option in config.all(*RECYCLING) if carried else []:
         if option.on:
-            yield Match(option, f"replaces workers by itself, and offload threads carry {carried}")
+            yield Match(option, f"replaces workers by itself, and their offload threads have {carried}")
 
 
 @rule(
     "harakiri-ends-streams",
     "note",
-    effect="one stuck request ends its worker, and all streams and downloads that its offload threads carry",
+    effect="one stuck request ends its worker, and all streams and downloads of its offload threads",
     cure="keep it where it must free stuck workers; clients continue where they were (Last-Event-ID, Range)",
 )
 def harakiri_ends_streams(config: Config) -> Found:
     harakiri, carried = config.positive("harakiri"), offloaded(config)
     if harakiri and carried and not config.positive("gevent"):
-        yield Match(harakiri, f"a time limit in a front whose offload threads carry {carried}")
+        yield Match(harakiri, f"a time limit in a front whose offload threads have {carried}")
 
 
 @rule(

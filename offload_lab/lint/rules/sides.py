@@ -1,4 +1,4 @@
-"""Two files as two sides: what the front hands over, and where the backend listens."""
+"""A front and its backend: where the front connects, and where the backend listens."""
 
 import re
 from collections.abc import Iterator
@@ -61,9 +61,7 @@ def buffer_mismatch(front: Config, backend: Config) -> Found:
     sizes = [config.number("buffer-size", default=DEFAULT_BUFFER) for config in (front, backend)]
     for route, option in meetings(front, backend):
         if None not in sizes and (sizes[0] or 0) > (sizes[1] or 0):
-            what = (
-                f"the backend takes {sizes[1]} bytes, and the front hands over up to {sizes[0]} ({route.option.place})"
-            )
+            what = f"the backend takes {sizes[1]} bytes, and the front passes up to {sizes[0]} ({route.option.place})"
             set_in = backend.last("buffer-size")
             yield Match(set_in or option, what, related=(route.option,))
             return
@@ -129,4 +127,4 @@ def socket_mismatch(front: Config, backend: Config) -> Found:
         return
     route, target = goes[0]
     listed = " and ".join(dict.fromkeys(option.value for option in waits))
-    yield Match(route.option, f"hands over to {target}, and {backend.file} listens on {listed}", target, tuple(waits))
+    yield Match(route.option, f"connects to {target}, and {backend.file} listens on {listed}", target, tuple(waits))

@@ -64,17 +64,27 @@ def unknown_option(config: Config) -> Found:
         if is_asked_for(option.name, config) or (elsewhere and not guess and not refused):
             continue
         what = f"uWSGI has no option {option.name}" + (f"; there is {guess}" if guess else "")
+        first, space, rest = option.name.partition(" ")
+        if space and first in known().kinds:
+            what, guess = f"'{option.name}' is one name: write {first} = {rest}={option.value}", None
         if "=" not in option.text and re.match(r"[\w-]+\s*:", option.name):
             what, guess = f"'{option.name}' is one name: an INI file wants NAME = VALUE", None
         if refused:
             what += ": with strict = true it does not start"
         yield Match(option, what, option.name, level="error" if refused else None, cure=write(guess, option))
+    for option in config.all("vassal-set", "vassals-set"):
+        name = option.value.partition("=")[0]
+        if name not in known().kinds:
+            guess = nearest(name, known().likely)
+            yield Match(option, f"uWSGI has no option {name}" + (f"; there is {guess}" if guess else ""), name)
+    for option in config.all("else"):
+        yield Match(option, "uWSGI 2.0 knows no else: what stands below it counts where the condition above it holds")
 
 
 def may_be_asked_for_elsewhere(config: Config) -> bool:
     """In a file that was not read: this one imports it, or is itself a part that others import."""
     unread = any(problem.kind == "unread-import" for problem in config.problems)
-    return unread or not (listens(config) or config.all(*APPS))
+    return unread or not (listens(config) or config.all(*APPS, "emperor"))
 
 
 def write(guess: str | None, option: Option) -> str:

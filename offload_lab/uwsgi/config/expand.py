@@ -1,13 +1,16 @@
-"""What uWSGI puts in for ``$(…)`` and ``%(…)`` in a value, once all the lines are read."""
+"""What uWSGI puts in for ``$(…)``, ``@(…)`` and ``%(…)`` in a value, once all the lines are read."""
 
 import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 
-from .model import Option, Problem, to_int
+from .model import ConfigError, Option, Problem, to_int
 
 MOST, LONGEST = 200, 2**20  # no honest value has so many, or becomes so long
+FILE = re.compile(r"@\(([^()]+)\)")
+OF_THE_KERNEL = ("/proc/", "/sys/")
 Hook = Callable[[str], str | None]
 
 
@@ -16,14 +19,14 @@ class ExpansionLoopError(Exception):
 
 
 class Expander:
-    """``$(ENVIRONMENT)`` in all values, then ``%(placeholder)``, each in the order of the lines.
+    """``$(ENVIRONMENT)`` in all values, then ``@(FILE)``, then ``%(placeholder)``, each in the order of the lines.
 
     A placeholder is any option, the first of its name, with the value that it has by then: one further down is put in
     as it stands, and what begins with a placeholder stays so (uWSGI goes on one character behind the beginning).
     """
 
-    def __init__(self, options: list[Option], environ: Mapping[str, str]) -> None:
-        self._environ = environ
+    def __init__(self, options: list[Option], environ: Mapping[str, str], load: Callable[[str, str], str]) -> None:
+        self._environ, self._load = environ, load
         self._options = list(options)
         self._indices: dict[str, list[int]] = defaultdict(list)
         for index, option in enumerate(options):
@@ -31,22 +34,38 @@ class Expander:
         self.problems: list[Problem] = []
 
     def expanded(self) -> tuple[Option, ...]:
-        self._pass("$", lambda name: self._environ.get(name))
+        self._pass("$", lambda _, name: self._environ.get(name))
+        self._pass("@", self._content)
+        for option in self._options:
+            words = None if option.raw else FILE.search(option.value)
+            if words and not words[1].startswith(OF_THE_KERNEL):
+                what = f"the value is what {words[1]} yields, which cannot be read here: not judged"
+                self.problems.append(Problem("unread-import", option, what))
         self._pass("%", self._placeholder)
         return tuple(self._options)
 
-    def _pass(self, symbol: str, hook: Hook) -> None:
+    def _pass(self, symbol: str, hook: Callable[[Option, str], str | None]) -> None:
         for index, option in enumerate(self._options):
             if not option.raw and f"{symbol}(" in option.value:
                 try:
-                    self._options[index] = replace(option, value=put_in(option.value, symbol, hook))
+                    value = put_in(option.value, symbol, partial(hook, option))
+                    self._options[index] = replace(option, value=value)
                 except ExpansionLoopError:
                     if self.problems:
                         continue  # it speaks of the one that was named
                     what = f"{option.name} refers to itself: uWSGI puts in for ever"
                     self.problems.append(Problem("endless-value", option, what))
 
-    def _placeholder(self, words: str) -> str | None:
+    def _content(self, option: Option, path: str) -> str | None:
+        """Of the file, without the newline at its end; None where only uWSGI can read it."""
+        if path.startswith(OF_THE_KERNEL):
+            return None  # what it says of the linter is not what it says of uWSGI
+        try:
+            return self._load(path, option.file).removesuffix("\n")
+        except (OSError, ConfigError):
+            return None
+
+    def _placeholder(self, _: Option, words: str) -> str | None:
         return self._calculate(words) if " " in words else self._value(words)
 
     def _value(self, name: str) -> str | None:

@@ -7,9 +7,10 @@ from .formats import Page, acknowledges
 from .magic import lines
 from .model import Option
 
-OPENS = re.compile(r"\{%[-+]?\s*(?:if|for|unless)\b|<%-?\s*(?:if|unless)\b|\bdo\s*\|")
-CLOSES = re.compile(r"\{%[-+]?\s*end(?:if|for)\b|<%-?\s*end\b")
-TEMPLATE_LINE = re.compile(r"\s*(\{[%#{].*|<%(?!=).*)$")
+OPENS = re.compile(r"(?:\{%[-+]?|^\s*%)\s*(?:if|for|unless|while)\b|<%-?\s*(?:if|unless)\b|\bdo\s*\|")
+CLOSES = re.compile(r"(?:\{%[-+]?|^\s*%)\s*end(?:if|for|while)\b|<%-?\s*end\b")
+MAKO = r"%\s*(?:if|elif|else|for|while|end(?:if|for|while))\b.*|##.*"
+TEMPLATE_LINE = re.compile(rf"\s*(\{{[%#{{].*|<%(?!=).*|{MAKO})$")
 MARKS = re.compile(r"<%|%>|\{%|%\}|\{#|#\}")
 
 

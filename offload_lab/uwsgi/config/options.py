@@ -66,7 +66,9 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
 
 
 def begins(name: str, other: str) -> bool:
-    return len(name) > 5 and (other.startswith(f"{name}-") or name.startswith(f"{other}-"))
+    """Words of it, or all but its last letters: `chmod-sock`, `process`."""
+    is_cut_off = squeeze(other).startswith(squeeze(name)) and len(squeeze(other)) - len(squeeze(name)) < 3
+    return len(name) > 5 and (is_cut_off or other.startswith(f"{name}-") or name.startswith(f"{other}-"))
 
 
 @cache

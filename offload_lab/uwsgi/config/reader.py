@@ -37,22 +37,23 @@ def parse(
     load: Loader,
     environ: Mapping[str, str] | None = None,
     expand_glob: Glob | None = None,
+    before: Iterable[Option] = (),
 ) -> Config:
     """The configuration in `path` or in one of its sections (``path:section``); several paths are one configuration, as
-    ``uwsgi --ini base.ini --ini app.ini`` has it.
+    ``uwsgi --ini base.ini --ini app.ini`` has it. `before`: options that stand before the first file's.
 
     Raises: ConfigError.
     """
     paths = [path] if isinstance(path, str) else list(path)
     environ = environ or {}
     reader = Reader(load, environ, expand_glob)
-    for option in from_environment(environ):
+    for option in (*from_environment(environ), *before):
         reader.add(option, ())
     for one in paths:
         name, section = split_section(one, load)
         reader.read(name, section, ())
     reader.read_templates()
-    expander = Expander(reader.options, environ)
+    expander = Expander(reader.options, environ, reader.load_for)
     options = expander.expanded()
     problems = (*reader.problems, *expander.problems)
     return Config(
@@ -196,6 +197,9 @@ class Reader:
         self._maybe += option.maybe
         self.read(path, section, chain, option, IMPORTS[option.name])
         self._maybe -= option.maybe
+
+    def load_for(self, name: str, importer: str) -> str:
+        return self._load(self._find(name, importer))
 
     def _find(self, name: str, importer: str) -> str:
         beside = os.path.normpath(os.path.join(os.path.dirname(importer), name))

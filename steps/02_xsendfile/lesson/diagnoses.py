@@ -134,11 +134,20 @@ def slip_shown(seen: Seen) -> str | None:
 
 
 def no_slip(seen: Seen) -> str | None:
-    if seen.said or seen.shown or seen.arrived or seen.raised:
+    if seen.said or seen.shown or seen.arrived or seen.raised or not seen.status:
         return None
     return (
         f"the visitor got {seen.status!r} and {seen.arrived} bytes: the app's answer has no {SLIP} header, with the"
         " routes on or off. Nobody told uWSGI which file to send."
+    )
+
+
+def no_status_line(seen: Seen) -> str | None:
+    if seen.status or seen.kept or seen.raised or seen.spins:
+        return None
+    return (
+        "the client got an empty reply, and the log has no exception: the app returned without a status line."
+        " start_response() sends it."
     )
 
 
@@ -155,8 +164,8 @@ def route_never_matches(seen: Seen) -> str | None:
     if not seen.kept or not seen.status.startswith("200") or seen.arrived:
         return None
     return (
-        f"the slip was there, ${{{KEPT}}} held a path once the app had answered, and no route acted on it: the visitor"
-        f" got {seen.status!r} and {seen.arrived} bytes, and {offloaded(seen)}."
+        f"the slip was there, ${{{KEPT}}} held a path once the app had answered, and no route sent that file: the"
+        f" visitor got {seen.status!r} and {seen.arrived} bytes, and {offloaded(seen)}."
     )
 
 
@@ -220,6 +229,7 @@ RULES = (
     slip_under_another_name,
     slip_shown,
     no_slip,
+    no_status_line,
     another_header,
     route_never_matches,
     route_sends_something_else,

@@ -20,7 +20,7 @@ def no_head(seen: Seen) -> str | None:
 
 def name_still_encoded(seen: Seen) -> str | None:
     slip = seen.told.get("X_OFFLOAD", "")
-    if unquote(slip) != ADA or not seen.ada.heads or seen.ada.called == ADA:
+    if slip == ADA or unquote(slip) != ADA or not seen.ada.heads or seen.ada.called == ADA:
         return None
     return (
         f"the app behind ({seen.app}) was told X_OFFLOAD={slip}, and its first ticket is for {seen.ada.called!r}. The"

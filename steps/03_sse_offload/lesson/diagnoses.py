@@ -127,7 +127,7 @@ def no_route_acts(seen: Seen) -> str | None:
         return None
     return (
         "the slip was taken out of Django's answer: the front's log counts one variable more than ada's request had."
-        " But no route handed her over; whatever its condition asks, it was not true at the moment when it was asked."
+        " But it was not offloaded: no route that does so had a condition that was true when it was asked."
         f" {never_asked(seen)} Ada got {seen.ada.status or 'an empty reply'!r}."
     )
 
@@ -199,6 +199,15 @@ def name_spoilt(seen: Seen) -> str | None:
     )
 
 
+def name_not_encoded(seen: Seen) -> str | None:
+    if seen.told.get("X_OFFLOAD") != ADA:
+        return None
+    return (
+        f"X_OFFLOAD at the backend is {ADA!r} itself, with bytes beyond ASCII in it: it was not percent-encoded. The"
+        f" first ticket is for {seen.ada.called!r}."
+    )
+
+
 def id_sent(seen: Seen) -> str | None:
     name = seen.told.get("X_OFFLOAD")
     if not name or name != seen.ada_id:
@@ -228,6 +237,7 @@ RULES = (
     name_not_found,
     variable_of_the_request,
     name_spoilt,
+    name_not_encoded,
     id_sent,
     *backend_diagnoses.RULES,
 )

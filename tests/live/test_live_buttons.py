@@ -1,7 +1,8 @@
 """The live view in Chromium: what it shows is what `./lab explain` says, whatever button was pressed before."""
 
+import os
 import random
-from importlib.util import find_spec
+import signal
 
 import psutil
 import pytest
@@ -9,30 +10,15 @@ import pytest
 from offload_lab.errors import MissingDependencyError
 from offload_lab.process.polling import wait_for
 from offload_lab.stages import manifest
-from offload_lab.testing import require, require_linux, require_program
+from offload_lab.stages.overrides import altered
+from offload_lab.testing import require, require_program
 from offload_lab.timeouts import scaled
 from offload_lab.uwsgi import binary
 
-from .live_page import ARGUMENTS, WITHIN_S, live_page
+from .live_page import WITHIN_S, live_page
 
 STEPS = ["01_file_wrapper", "03_sse_offload", "04_websocket", "05_uwsgi_api", "06_shared_state"]
 SEQUENCES, PRESSES = 4, 10  # of each step: 20 sequences in all
-
-
-@pytest.fixture(scope="module")
-def browser():
-    require_linux("which thread holds a connection")
-    require(find_spec("playwright") is not None, "Playwright", "./lab install test")
-    chromium = require_program("chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        context = browser.new_context()
-        context.set_default_timeout(scaled(WITHIN_S) * 1000)
-        yield context
-        context.close()
-        browser.close()
 
 
 @pytest.fixture
@@ -86,6 +72,26 @@ def test_no_sequence_of_buttons_makes_it_say_something_else(browser, engine, ste
     wait_until_gone(live.pids)
 
 
+@pytest.mark.full
+def test_a_passed_socket_is_at_the_backend_and_outlives_the_worker(browser, monkeypatch, tmp_path):
+    try:
+        built = binary.find("built")
+    except MissingDependencyError as missing:
+        require(False, missing.what, missing.install)
+    monkeypatch.setenv("LAB_RESULTS", str(tmp_path))
+    line = "response-route-if-not = empty:${X_OFFLOAD} "
+    passing = altered("03", "header", f"{line}passuwsgi:%(run)/sse.sock,0,0", without=[f"{line}uwsgi:"])
+    with live_page(browser, passing, "header", engine=built) as live:
+        live.press("stream")
+        live.page.wait_for_selector(".backend .token.stream")
+        assert "The backend sse serves 1 stream on sockets passed to it." in live.page.inner_text(".sentence")
+        worker = live.shown()[0]["workers"][0][0]
+        live.press("kill_worker")
+        live.wait_shown(lambda sides: sides[0]["workers"] not in ([], [[worker, False]]), "another worker")
+        live.page.wait_for_selector(".backend .token.stream")
+    wait_until_gone(live.pids)
+
+
 def test_a_slow_download_blocks_one_side_and_not_the_other(browser):
     with live_page(browser, "01_file_wrapper") as live:
         live.press("download")
@@ -97,4 +103,19 @@ def test_a_slow_download_blocks_one_side_and_not_the_other(browser):
         assert "because no offload thread exists" in text[0]
         assert "is idle. Offload thread 1 serves 1 download." in text[1]
         live.remember()
+    wait_until_gone(live.pids)
+
+
+@pytest.mark.full
+def test_a_front_that_dies_is_told_on_the_page_and_in_the_terminal(browser, capfd):
+    with live_page(browser, "01_file_wrapper", "offload") as live:
+        live.remember()
+        os.kill(live.view.sides[0].stage.front.pid, signal.SIGKILL)
+        live.page.wait_for_selector(".side.bad")
+        sentence = live.page.locator(".sentence .text")
+        wait_for(lambda: "SIGKILL" in sentence.inner_text(), WITHIN_S, "why it ended")
+        assert "press Restart" in sentence.inner_text()
+        assert "SIGKILL" in capfd.readouterr().err
+        live.press("restart")
+        live.page.wait_for_selector(".side.good .worker.idle")
     wait_until_gone(live.pids)

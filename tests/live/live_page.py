@@ -111,7 +111,7 @@ def live_page(browser, step, *variants, engine=None):
         page.on("pageerror", lambda error: errors.append(error))
         page.goto(server.url)
         live = LivePage(view, page)
-        live.url = server.url
+        live.server = server
         wait_for(lambda: all(not side.problem for side in view.sides), WITHIN_S, "both sides run")
         live.wait_shown(lambda sides: all(side["workers"] for side in sides), "the workers are on the page")
         yield live

@@ -1,0 +1,137 @@
+"""The live page itself: readable from afar and on a phone, by keyboard, frozen, saved and played again."""
+
+import json
+
+import pytest
+
+from offload_lab.live.recording import LiveRecording
+from offload_lab.paths import ROOT
+from offload_lab.process.polling import wait_for
+from offload_lab.testing import require
+
+from .live_page import WITHIN_S, live_page
+
+pytestmark = pytest.mark.full
+SMALLEST_TEXT = """() => Math.min(...[...document.querySelectorAll("body *")]
+    .filter((one) => one.checkVisibility() && !one.matches(".small") && !one.closest("defs"))
+    .filter((one) => [...one.childNodes].some((child) => child.nodeType === 3 && child.textContent.trim()))
+    .map((one) => parseFloat(getComputedStyle(one).fontSize)))"""
+FRAME = "() => Number(document.body.dataset.frame)"
+WIDTH = "() => document.documentElement.scrollWidth"
+BUTTONS_END = "() => document.querySelector('#buttons').getBoundingClientRect().bottom"
+MOVING = "() => document.getAnimations().filter((one) => one.playState === 'running').length"
+
+
+def recording_of(number):
+    path = ROOT / "docs" / "recordings" / f"live-{number}.json"
+    require(path.exists(), path.name, "git checkout docs/recordings")
+    return LiveRecording.load(path)
+
+
+def test_it_is_readable_from_the_back_row_and_fits_a_phone(browser):
+    with live_page(browser, "03_sse_offload", "header") as live:
+        live.press("stream")
+        live.page.wait_for_selector(".lane .token.stream")
+        assert live.page.evaluate(SMALLEST_TEXT) >= 24
+        live.page.set_viewport_size({"width": 360, "height": 740})
+        assert live.page.evaluate(WIDTH) <= 360
+        assert live.page.evaluate(SMALLEST_TEXT) >= 16
+
+
+def test_two_sides_and_all_buttons_fit_one_screen(browser):
+    with live_page(browser, "03_sse_offload") as live:
+        live.page.wait_for_selector(".side >> nth=1")
+        assert live.page.evaluate(BUTTONS_END) <= 720
+
+
+def test_nothing_moves_for_who_asked_for_that(browser):
+    with live_page(browser, "03_sse_offload", "header") as live:
+        live.press("stream")
+        live.page.wait_for_selector(".lane.some .belt")
+        wait_for(lambda: live.page.evaluate(MOVING) > 0, WITHIN_S, "the stripes move")
+        live.page.emulate_media(reduced_motion="reduce")
+        live.page.reload()
+        live.page.wait_for_selector(".lane.some .token.stream")
+        assert live.page.evaluate(MOVING) == 0
+
+
+def test_the_keyboard_does_it_all(browser):
+    with live_page(browser, "01_file_wrapper", "offload") as live:
+        keys = live.page.eval_on_selector_all("#buttons button", "all => all.map((one) => one.dataset.key)")
+        assert len(set(keys)) == len(keys)
+        live.page.keyboard.press("d")
+        live.page.wait_for_selector(".lane .token.download")
+        live.page.keyboard.press("Space")
+        frozen = live.page.evaluate(FRAME)
+        live.page.keyboard.press("ArrowLeft")
+        live.page.keyboard.press("ArrowLeft")
+        assert live.page.evaluate(FRAME) == frozen - 2
+        live.page.keyboard.press("ArrowRight")
+        assert live.page.evaluate(FRAME) == frozen - 1
+        assert "frozen at" in live.page.inner_text("#messages")
+        live.page.keyboard.press("Space")
+        wait_for(lambda: live.page.evaluate(FRAME) > frozen, WITHIN_S, "it goes on")
+
+
+def test_a_screen_reader_hears_what_is_new_and_not_each_second(browser):
+    with live_page(browser, "01_file_wrapper", "file_wrapper") as live:
+        spoken = live.page.locator("[aria-live=polite]")
+        live.press("download")
+        live.page.wait_for_selector(".worker.stuck")
+        first = spoken.inner_text()
+        assert "has been sending to the client" in first
+        sentence = live.page.inner_text(".sentence")
+        wait_for(lambda: live.page.inner_text(".sentence") != sentence, WITHIN_S, "another second")
+        assert spoken.inner_text().partition(" for ")[0] == first.partition(" for ")[0]
+
+
+def test_what_was_saved_is_played_from_a_file_with_nothing_from_elsewhere(browser, tmp_path):
+    with live_page(browser, "01_file_wrapper") as live:
+        live.press("download")
+        live.page.wait_for_selector(".side.bad .worker.stuck")
+        with live.page.expect_download() as saved:
+            live.page.click("#do-save")
+        saved.value.save_as(tmp_path / "saved.json")
+    recording = LiveRecording.load(tmp_path / "saved.json")
+    assert [one.variant for one in recording.recordings()] == ["file_wrapper", "offload"]
+    (tmp_path / "replay.html").write_text(recording.page())
+    page = browser.new_page()
+    elsewhere = []
+    page.on("request", lambda request: elsewhere.append(request.url))
+    page.goto(f"file://{tmp_path}/replay.html")
+    page.wait_for_selector(".side.bad .worker.stuck .token.download")
+    assert elsewhere == [f"file://{tmp_path}/replay.html"]
+    page.close()
+
+
+def test_every_recording_of_the_repository_is_played(browser, tmp_path):
+    for number in ("01", "03", "04", "05", "06"):
+        path = tmp_path / f"{number}.html"
+        path.write_text(recording_of(number).page())
+        page = browser.new_page()
+        errors = []
+        page.on("pageerror", lambda error, errors=errors: errors.append(error))
+        page.goto(f"file://{path}")
+        page.wait_for_selector(".token >> nth=0")
+        assert not errors
+        page.close()
+
+
+def test_a_client_that_writes_markup_writes_text(browser, tmp_path):
+    text = json.dumps(recording_of("03").to_json()).replace('"S1"', '"<img src=x onerror=document.title=1>"')
+    data = json.loads(text)
+    (tmp_path / "replay.html").write_text(LiveRecording(data["about"], data["frames"]).page())
+    page = browser.new_page()
+    page.goto(f"file://{tmp_path}/replay.html")
+    page.wait_for_selector(".token:has-text('<img')")
+    assert page.locator("img").count() == 0
+    page.close()
+
+
+def test_the_page_says_that_its_process_is_gone(browser):
+    with live_page(browser, "01_file_wrapper", "offload") as live:
+        live.view.closed.set()
+        live.server.shutdown()
+        live.server.server_close()
+        live.page.wait_for_selector("#lost:not([hidden])")
+        assert "./lab live" in live.page.inner_text("#lost")
