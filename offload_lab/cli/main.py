@@ -7,6 +7,7 @@ import click
 
 from offload_lab.errors import LabError, UnknownNameError
 
+from .adopt import adopt
 from .bench import bench
 from .console import WIDEST, err
 from .demo import demo
@@ -61,7 +62,7 @@ def lab() -> None:
 
 
 GROUPS: dict[str, tuple[click.Command, ...]] = {
-    "Start": (demo, list_steps, run, live, explain, doctor),
+    "Start": (demo, list_steps, run, live, explain, doctor, adopt),
     "Learn": (notebook, start, check, hint, watch, solution, reset, show_progress),
     "Teach": (timetable, pack, book, slides),
     "Measure and maintain": (test, lint, engine, bench, install, dev),
