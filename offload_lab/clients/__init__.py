@@ -1,4 +1,4 @@
-"""Clients from outside; they know nothing of servers: `bystanders` ping, `download` reads slowly, `http` asks once."""
+"""Clients of a front, which know nothing of servers: `Probes` ping, `SlowReader` downloads, `fetch` requests once."""
 
 from .http import Answer, fetch, fetch_raw
 from .probe import Pong, Probe, Probes, ping

@@ -1,4 +1,4 @@
-"""The bytes of an event stream → the events that a browser hands to its page. No socket here."""
+"""The bytes of an event stream → the events that a browser dispatches. No socket here."""
 
 import codecs
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ BOM = "\ufeff"
 
 @dataclass(frozen=True)
 class Event:
-    """What a browser hands to the page: `type` is "message" where the stream named none."""
+    """An event that a browser dispatches; `type` is "message" where the stream names none."""
 
     type: str
     data: str
@@ -19,8 +19,8 @@ class Event:
 class EventStreamParser:
     """Bytes in, events out, by the rules of https://html.spec.whatwg.org/multipage/server-sent-events.html.
 
-    Chunks may end anywhere, inside a character or between CR and LF too. An event whose closing blank line has not
-    come yet is not an event, so at the end of a stream there is nothing to flush.
+    Chunks may end anywhere, also inside a character or between CR and LF. Without its closing blank line an event is
+    none, so at the end of a stream there is nothing to flush.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class EventStreamParser:
         self.retry_ms: int | None = None
         self.comments: list[str] = []
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._pending = ""  # of a line whose end has not come
+        self._pending = ""  # of an incomplete line
         self._at_start, self._after_cr = True, False
         self._data: list[str] = []
         self._type = self._id = ""

@@ -1,6 +1,7 @@
-"""Visitors who only want /ping: one, or a new one every now and then."""
+"""Requests to /ping: one, or one every few milliseconds while the block lasts."""
 
 import http.client
+import math
 import threading
 import time
 from dataclasses import dataclass
@@ -11,12 +12,12 @@ from offload_lab.process.background import Background
 
 from .http import fetch
 
-ROOM_S = 30.0  # for a busy machine
+SPARE_S = 30.0  # for a busy machine
 
 
 @dataclass(frozen=True)
 class Pong:
-    """The answer to one ping. `pid` is the worker that gave it, 0 where it did not say."""
+    """The answer to one ping. `pid` is the worker's that answered, 0 where the answer does not name it."""
 
     status: int
     pid: int
@@ -36,18 +37,23 @@ def ping(port: int, timeout_s: float) -> Pong:
 
 @dataclass
 class Probe:
-    """One visitor who only wants /ping, and how long that took. Times are seconds on `time.monotonic`'s clock."""
+    """One request to /ping. Times are seconds on `time.monotonic`'s clock; `answered` is None without an answer."""
 
     sent: float
     answered: float | None = None
     pid: int = 0
     error: str | None = None
 
+    @property
+    def wait_ms(self) -> float:
+        """Infinite without an answer."""
+        return math.inf if self.answered is None else 1000 * (self.answered - self.sent)
+
 
 class Probes:
-    """Somebody new at the counter every `every_s`, each in a thread of their own, until the block is left.
+    """A new probe every `every_s` seconds, each in its own thread, until the block is left.
 
-    Leaving waits for every answer, at most `timeout_s` each.
+    The block's end waits for every answer, at most `timeout_s` seconds each.
     """
 
     def __init__(self, port: int, every_s: float, timeout_s: float = 30.0) -> None:
@@ -55,32 +61,32 @@ class Probes:
         self._port, self._every_s, self._timeout_s = port, every_s, timeout_s
         self._threads: list[threading.Thread] = []
         self._closed = threading.Event()
-        self._source = Background("the source of bystanders", self._arrive, self._closed.set)
+        self._source = Background("the source of probes", self._send, self._closed.set)
 
-    def _arrive(self) -> None:
+    def _send(self) -> None:
         while not self._closed.wait(self._every_s):
-            one = Probe(time.monotonic())
-            self.all.append(one)
-            thread = threading.Thread(target=self._ask, args=(one,), daemon=True)
+            probe = Probe(time.monotonic())
+            self.all.append(probe)
+            thread = threading.Thread(target=self._ping, args=(probe,), daemon=True)
             thread.start()
             self._threads.append(thread)
 
-    def _ask(self, one: Probe) -> None:
+    def _ping(self, probe: Probe) -> None:
         try:
             pong = ping(self._port, self._timeout_s)
         except Exception as error:
-            one.error = str(error) or type(error).__name__
+            probe.error = str(error) or type(error).__name__
         else:
-            one.answered, one.pid = time.monotonic(), pong.pid
+            probe.answered, probe.pid = time.monotonic(), pong.pid
 
     def __enter__(self) -> Self:
         self._source.__enter__()
         return self
 
     def close(self) -> None:
-        """Nobody new from now on.
+        """Send no more probes.
 
-        Raises: what kept bystanders from being sent, if anything did.
+        Raises: the exception that ended the sending, if there is one.
         """
         self._source.end()
 
@@ -91,4 +97,4 @@ class Probes:
             self._source.__exit__(kind, value, trace)
         finally:
             for thread in self._threads:
-                thread.join(self._timeout_s + ROOM_S)  # each has a deadline of its own
+                thread.join(self._timeout_s + SPARE_S)  # each has a deadline of its own

@@ -1,4 +1,4 @@
-"""A visitor with a browser's cookies, who logs in through the form like everybody else."""
+"""A client with cookies that logs in through Django's form."""
 
 import re
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
 
 
 class Session:
-    """Sends requests to `port` and keeps the cookies that come back; `cookie` is the header for another client."""
+    """Sends requests to `port` and keeps the cookies; `cookie` is the Cookie header, for another client."""
 
     def __init__(self, port: int, timeout_s: float = 30.0) -> None:
         self.cookies: dict[str, str] = {}
@@ -51,19 +51,21 @@ class Session:
                     del self.cookies[name]
 
     def log_in(self, name: str = DEMO_USER, password: str = DEMO_USERS[DEMO_USER]) -> None:
-        """Raises: PermissionError where the form is shown again."""
+        """Raises: PermissionError where Django shows the form again; OSError or HTTPException."""
         answer = self._send_form(LOGIN, {"username": name, "password": password})
         if answer.status != 302:
-            raise PermissionError(f"{name} could not log in: {answer.status}")
+            raise PermissionError(
+                f"{name} could not log in: {LOGIN} answered {answer.status}, expected 302; check the password"
+            )
 
     def log_out(self) -> None:
         self._send_form(LOGOUT, {})
 
     def _send_form(self, path: str, form: dict[str, str]) -> Answer:
-        """POST `form` with the token against forged requests that the login page carries."""
+        """POST `form` with the login page's CSRF token."""
         token = TOKEN.search(self.ask("GET", LOGIN).body.decode())
         if token is None:
-            raise PermissionError(f"no form at {LOGIN}")
+            raise PermissionError(f"{LOGIN} has no login form; is the stage one with users?")
         return self.ask("POST", path, form={"csrfmiddlewaretoken": token[1], **form})
 
 

@@ -1,4 +1,4 @@
-"""A visitor on a bad connection."""
+"""A client on a slow connection."""
 
 import socket
 import struct
@@ -14,11 +14,11 @@ RECEIVE_BUFFER_BYTES = 64 * 1024  # small and fixed, else the kernel takes megab
 
 
 class SlowReader:
-    """A visitor on a bad connection: asks for `path`, then takes `rate_mib_s` until told to `hurry`.
+    """Requests `path` and reads `rate_mib_s` MiB a second until `hurry` is called.
 
-    Below about 0.3 MiB/s a worker would cut it off: uWSGI's ``socket-timeout`` (4 s) ends when the kernel finds the
-    socket writable again, and that takes until a good part of its send buffer (4 MiB on Linux) is empty.
-    `done` is set once the server has closed the connection; `received` counts bytes, the head included.
+    Below about 0.3 MiB/s a worker would close the connection: uWSGI's ``socket-timeout`` (4 s) runs until the socket is
+    writable again, and that takes until a large part of the send buffer (4 MiB on Linux) is empty.
+    `done` is set once the server has closed the connection; `received` counts bytes, headers included.
     """
 
     def __init__(self, port: int, path: str, rate_mib_s: float = 8.0, timeout_s: float = 30.0) -> None:
@@ -45,7 +45,7 @@ class SlowReader:
         self._thread = threading.Thread(target=self._read, daemon=True)
 
     def wait_for_head(self) -> bytes:
-        """The status line and headers, within `timeout_s`; the transfer has begun then.
+        """Returns the status line and headers within `timeout_s` seconds; the transfer has begun then.
 
         Raises: OSError.
         """
@@ -65,7 +65,7 @@ class SlowReader:
             self.done.set()
 
     def hurry(self) -> None:
-        """The connection is good again: take the rest as fast as it comes."""
+        """Read the rest as fast as it arrives."""
         self._hurry.set()
 
     def __enter__(self) -> Self:

@@ -23,7 +23,7 @@ __all__ = [
 
 @dataclass
 class Head:
-    """The status line and the header lines, in order and with their spelling, as they came."""
+    """The status line and the headers, in the order and spelling of the server."""
 
     status: int
     version: str
@@ -50,9 +50,9 @@ def request_bytes(port: int, path: str, cookie: str = "", headers: Iterable[tupl
 
 
 class SseClient:
-    """One subscriber: connected and answered inside the ``with`` block, gone after it.
+    """One subscriber, connected and answered inside the ``with`` block.
 
-    `head` is what the server said, `body` every byte since, `events` what the parser made of them so far.
+    `head` has the response headers, `body` every byte after them, `events` the events in these so far.
 
     Raises: OSError where the connection fails, TimeoutError where the headers, the next event or one read take longer
         than `timeout_s`.
@@ -79,7 +79,7 @@ class SseClient:
 
     @property
     def address(self) -> tuple[str, int]:
-        """Our end of the connection, as the server's side of the kernel lists it."""
+        """The client's end of the connection."""
         host, port = self._socket.getsockname()
         return host, port
 
@@ -96,7 +96,7 @@ class SseClient:
         return self.events[self._handed_out - 1]
 
     def read(self) -> bytes:
-        """Whatever comes next, parsed as well; empty at the end of the stream."""
+        """The next bytes, which are parsed too; empty at the end of the stream."""
         return self._read(Deadline(self._timeout_s), "the stream's next bytes")
 
     def _read(self, deadline: Deadline, what: str) -> bytes:
@@ -105,13 +105,13 @@ class SseClient:
         return chunk
 
     def read_all(self) -> bytes:
-        """The body to its end, for answers that have one."""
+        """The body, read to its end."""
         while self.read():
             pass
         return self.body
 
     def close(self) -> None:
-        """Leave; the end of the ``with`` block does it too."""
+        """Disconnect; the end of the ``with`` block does it too."""
         self._socket.close()
 
     def _take(self, chunk: bytes) -> None:

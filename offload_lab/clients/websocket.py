@@ -1,7 +1,7 @@
-"""WebSocket visitors: one who can say anything, right or wrong, and a crowd that only listens.
+"""WebSocket clients: one that sends any bytes, valid or not, and a pool that only listens.
 
-`frame` and `Frames` know the wire format (RFC 6455, section 5) and no socket. Nothing here repairs what it is told to
-send: a visitor who breaks the rules on purpose is what the servers are tested with.
+`frame` and `Frames` know the wire format (RFC 6455, section 5) and no socket. Nothing here corrects what it sends: the
+servers are tested with clients that break the protocol on purpose.
 """
 
 import base64
@@ -26,7 +26,7 @@ CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 
 @dataclass(frozen=True)
 class Frame:
-    """One frame as it came from the server."""
+    """One frame from the server."""
 
     opcode: int
     payload: bytes
@@ -71,7 +71,7 @@ def close_frame(code: int, reason: bytes = b"") -> bytes:
 
 
 class Frames:
-    """Bytes from a server in, whole frames out; what is not yet whole is kept."""
+    """Bytes from a server in, complete frames out; an incomplete frame is kept."""
 
     def __init__(self) -> None:
         self._bytes = bytearray()
@@ -79,8 +79,8 @@ class Frames:
     def feed(self, data: bytes) -> list[Frame]:
         self._bytes += data
         frames = []
-        while (one := self._next()) is not None:
-            frames.append(one)
+        while (complete := self._next()) is not None:
+            frames.append(complete)
         return frames
 
     def _next(self) -> Frame | None:
@@ -115,8 +115,7 @@ def upgrade_request(port: int, path: str, headers: Mapping[str, str | None]) -> 
 
 
 class WebSocketClient:
-    """One visitor on one connection, open once it exists. `receive` answers no ping and no close frame: whoever drives
-    it decides what the visitor does.
+    """One connection, open once the object exists. `receive` answers no ping and no Close frame: the caller does.
 
     Raises: HandshakeError, TimeoutError or another OSError.
     """
@@ -154,7 +153,7 @@ class WebSocketClient:
         self._ready += self._frames.feed(rest)
 
     def _rest_of_body(self, body: bytes, deadline: Deadline) -> bytes:
-        """What a refusal says: up to its Content-Length, else until the server closes or the deadline."""
+        """The refusal's body: up to its Content-Length, else until the server closes or the deadline."""
         size = self.headers.get("content-length", "")
         with suppress(OSError):  # the refusal counts, also without the end of its body
             while not (size.isdecimal() and len(body) >= int(size)):
@@ -164,7 +163,7 @@ class WebSocketClient:
         return body
 
     def send(self, data: bytes) -> None:
-        """Bytes as they are: a frame, half of one, or none."""
+        """Send bytes as they are: a frame, half a frame, or neither."""
         self.socket.sendall(data)
 
     def send_text(self, text: str) -> None:
@@ -180,7 +179,7 @@ class WebSocketClient:
             try:
                 data = receive(self.socket, deadline, "the next frame")
             except ConnectionError:
-                return None  # it closed before it had read all we sent
+                return None  # the server closed before it had read all that was sent
             if not data:
                 return None
             self._ready += self._frames.feed(data)

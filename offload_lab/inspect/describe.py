@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from .snapshot import Connection, Server, Snapshot, Wait, Worker
+from .snapshot import ENDED, Connection, Server, Snapshot, Wait, Worker
 
 NAMED = 3  # clients named in a sentence; the others are counted
 DOING = {
@@ -36,7 +36,7 @@ def addresses(server: Server) -> str:
 
 def describe_unknown(front: Server) -> Iterator[str]:
     """What is not known of the front, once for all its workers."""
-    reasons = dict.fromkeys(worker.unseen for worker in front.workers if worker.unseen)
+    reasons = dict.fromkeys(worker.unseen for worker in front.workers if worker.unseen not in ("", ENDED))
     for reason in reasons:
         yield f"what its workers wait for and which thread holds which connection is not known: {reason}."
     if front.routes_offload is None:
@@ -44,6 +44,8 @@ def describe_unknown(front: Server) -> Iterator[str]:
 
 
 def describe_worker(worker: Worker, front: Server, connections: tuple[Connection, ...]) -> str:
+    if worker.unseen == ENDED:
+        return f"worker {worker.pid}: {ENDED}."
     if front.in_greenlets:
         under_way = count(len(worker.requests), "request")
         return f"worker {worker.pid} has {under_way} under way in one thread{longest(worker)}."
@@ -91,7 +93,7 @@ def why(worker: Worker, front: Server) -> str:
 
 def describe_clients(snapshot: Snapshot) -> Iterator[str]:
     if not snapshot.connections:
-        reason = next((worker.unseen for worker in snapshot.front.workers if worker.unseen), "")
+        reason = next((one.unseen for one in snapshot.front.workers if one.unseen not in ("", ENDED)), "")
         yield f"which clients are connected is not known: {reason}." if reason else "no client is connected."
     groups: dict[str, list[Connection]] = {}
     for connection in snapshot.connections:

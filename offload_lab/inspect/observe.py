@@ -21,12 +21,13 @@ from offload_lab.uwsgi.stats import HTTP, StatsError, is_path, read_stats
 from .kernel_sockets import Socket, is_at
 from .reader import Reader
 from .runs import stats_socket
-from .snapshot import Connection, End, Listener, Request, Server, Snapshot, Wait, Worker
+from .snapshot import ENDED, Connection, End, Listener, Request, Server, Snapshot, Wait, Worker
 from .threads import Blocked, thread_ids
 
 ANEW = Reader()
 CAN_OFFLOAD = {"http", "uwsgi"}  # the protocols whose sockets tell of it
 OTHER_MACHINE = "its processes are not here: another machine, or a container"
+NO_PROCESS = "no process of its workers is here: another machine, a container, or they ended in this moment"
 OTHER_USER = "its processes may not be read: run this as their user, or as root"
 
 
@@ -72,12 +73,15 @@ def look_at(
 ) -> tuple[Server, list[Connection]]:
     rows = [row for row in stats["workers"] if row["pid"]]
     pids = [row["pid"] for row in rows]
-    here = local and all(is_worker_of(pid, stats["pid"]) for pid in pids)
+    kin = [is_worker_of(pid, stats["pid"]) for pid in pids]
+    here = local and False not in kin and (True in kin or not kin)
     config = reader.configuration(stats["pid"], min((row["last_spawn"] for row in rows), default=0)) if here else None
     table = reader.sockets([stats["pid"], *pids]) if here else []
     opened = {pid: reader.open_sockets(pid) if here else None for pid in pids}
-    unseen = not_seen(here, any(inodes is None for inodes in opened.values()))
-    threads = {pid: {} if unseen else reader.threads(pid) for pid in pids}
+    ended = {pid for pid, inodes in opened.items() if here and inodes is None and has_ended(pid)}
+    unreadable = any(inodes is None for pid, inodes in opened.items() if pid not in ended)
+    unseen = not_seen(here, unreadable) if here or False in kin or not local else NO_PROCESS
+    threads = {pid: {} if unseen or pid in ended else reader.threads(pid) for pid in pids}
     number = threads_told(stats, config)
     bound = bound_socket(stats)
     listeners = tuple(listener(row) for row in stats["sockets"])
@@ -87,8 +91,8 @@ def look_at(
         f"http://{bound['name']}" if ":" in bound["name"] and bound["proto"] == "http" else bound["name"],
         tuple(
             worker(row, number, listeners, opened[row["pid"]] or {}, by_inode, threads[row["pid"]])
-            if not unseen
-            else from_stats(row, number, unseen)
+            if not unseen and row["pid"] not in ended
+            else from_stats(row, number, unseen or ENDED)
             for row in rows
         ),
         routes_offload=None if config is None else any_route_offloads(config),
@@ -99,11 +103,20 @@ def look_at(
     return server, with_those_of_workers(connections(table, opened, listeners, threads), server)
 
 
-def is_worker_of(pid: int, master: int) -> bool:
-    """False where the process ids are those of another machine or container."""
-    with suppress(psutil.Error):
+def is_worker_of(pid: int, master: int) -> bool | None:
+    """False where the process ids are those of another machine or container, None where there is no such process."""
+    try:
         return pid == master or psutil.Process(pid).ppid() == master
-    return False
+    except psutil.Error:
+        return None
+
+
+def has_ended(pid: int) -> bool:
+    """Between the stats server's answer and now."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def not_seen(here: bool, unreadable: bool) -> str:

@@ -12,7 +12,7 @@ from offload_lab.errors import LabError
 from offload_lab.stages import manifest
 from offload_lab.stages.loopback import place_of_copy
 from offload_lab.stages.manifest import Step, Variant
-from offload_lab.uwsgi.stats import read_stats
+from offload_lab.uwsgi.stats import StatsError, read_stats
 
 
 class Run(NamedTuple):
@@ -34,11 +34,27 @@ def find_run(step: Step, variant: Variant) -> Path:
     """
     found = [run for run in runs([step]) if run.variant == variant]
     if not found:
-        start = f"./lab run {step.number} {variant.name}"
-        raise LabError(f"{step.name} {variant.name} is not running; start it in another terminal: {start}")
+        raise LabError(why_none(step, variant))
     if len(found) > 1:
         raise LabError(f"{step.name} {variant.name} runs {len(found)} times; choose one:{choices(found)}")
     return found[0].folder
+
+
+def why_none(step: Step, variant: Variant) -> str:
+    """What is seen of a variant whose front's stats server does not answer."""
+    backends = ""
+    for process in psutil.process_iter():
+        for ini, run in named_by(process):
+            if ini == front_of(step, variant, run):
+                try:
+                    read_stats(stats_socket(run, ini))
+                except StatsError as error:
+                    front = f"process {process.pid} is the front of {step.name} {variant.name}"
+                    return f"{front}, but its stats socket does not answer: {error}"
+            elif ini.parent == step.folder.resolve() and ini.name in variant.inis[:-1] and not backends:
+                backends = f"; its backend {ini.name} is, as process {process.pid}"
+    start = f"./lab run {step.number} {variant.name}"
+    return f"the front of {step.name} {variant.name} is not running{backends}; start it in another terminal: {start}"
 
 
 def only_run(found: Sequence[Run]) -> Run:
@@ -58,13 +74,14 @@ def choices(found: Sequence[Run]) -> str:
 def runs(steps: Sequence[Step] | None = None) -> list[Run]:
     """All variants of `steps`, or of every step, whose front's stats server answers."""
     known = [(step, variant) for step in steps or manifest.steps() for variant in step.variants]
-    found = {
-        Run(step, variant, run)
+    named = {
+        Run(step, variant, run): ini
         for process in psutil.process_iter()
         for ini, run in named_by(process)
         for step, variant in known
-        if ini == front_of(step, variant, run) and answers(run, ini)
+        if ini == front_of(step, variant, run)
     }
+    found = [run for run, ini in named.items() if answers(run.folder, ini)]
     return sorted(found, key=lambda run: (run.step.name, run.variant.name, run.folder))
 
 

@@ -6,6 +6,9 @@ from typing import Literal
 End = Literal["client", "backend", "none yet"]
 
 
+ENDED = "it ended while it was looked at"
+
+
 @dataclass(frozen=True)
 class Request:
     """A request under way, without its query, which may hold secrets. `since_s`: seconds so far."""

@@ -1,6 +1,7 @@
 """A report as JSON, and as SARIF for code scanning."""
 
 from typing import Any
+from urllib.parse import quote
 
 from offload_lab.uwsgi.config.model import ENVIRONMENT, Option
 
@@ -51,6 +52,7 @@ def to_sarif(report: Report, version: str) -> Json:
         "tool": {
             "driver": {"name": "offload-lint", "version": version, "rules": [rule_to_sarif(rule) for rule in RULES]}
         },
+        "columnKind": "unicodeCodePoints",
         "results": [result(finding, ids.index(finding.rule.id)) for finding in report.findings],
         "invocations": [
             {
@@ -87,7 +89,7 @@ def result(finding: Finding, index: int) -> Json:
 
 
 def location(option: Option, start: int, length: int) -> Json:
-    place: Json = {"artifactLocation": {"uri": option.file.replace("\\", "/")}}
+    place: Json = {"artifactLocation": {"uri": quote(option.file.replace("\\", "/"))}}
     if option.file != ENVIRONMENT:
         place["region"] = {
             "startLine": option.line,

@@ -1,4 +1,4 @@
-"""The learner's guesses: what counts as one, and where they are kept for the comparison at the end of the course."""
+"""The learner's guesses: which values are valid, and the file that keeps them for the last notebook."""
 
 import json
 import math
@@ -10,7 +10,7 @@ from offload_lab.paths import results
 
 @dataclass(frozen=True)
 class Guess:
-    """One that was written down. `measured` is infinite where somebody was never answered."""
+    """A saved guess. `measured` is infinite where a bystander was never answered."""
 
     notebook: str
     question: str
@@ -20,7 +20,7 @@ class Guess:
 
     @property
     def ratio(self) -> float:
-        """So many times what was measured; 0 or infinite where one of the two is nothing."""
+        """The guess divided by the measured value; 0 or infinite where one of them is 0."""
         if self.guess == self.measured:
             return 1.0
         return max(self.guess, 0.0) / self.measured if self.measured > 0 else math.inf
@@ -37,7 +37,7 @@ def counts_as_guess(guess: object) -> bool:
 
 
 def keep_guess(notebook: str, question: str, guess: float, measured: float, unit: str) -> None:
-    """One more line of JSON in ``guesses.jsonl`` of the results folder."""
+    """Append a line of JSON to ``guesses.jsonl`` in the results folder."""
     taken = datetime.now(UTC).isoformat(timespec="seconds")
     row = {"notebook": notebook, "question": question, "guess": guess, "measured": measured, "unit": unit, "at": taken}
     results().mkdir(parents=True, exist_ok=True)
@@ -46,19 +46,19 @@ def keep_guess(notebook: str, question: str, guess: float, measured: float, unit
 
 
 def first_guesses() -> list[Guess]:
-    """The first of each question, in the order of the course: later ones knew the answer. Other lines are left out."""
+    """The first guess of each question, as later ones knew the answer, by notebook. Invalid lines are skipped."""
     path = results() / "guesses.jsonl"
     lines = path.read_text(errors="replace").splitlines() if path.exists() else []
     first: dict[tuple[str, str], Guess] = {}
-    for one in filter(None, map(read_guess, lines)):
-        first.setdefault((one.notebook, one.question), one)
-    return sorted(first.values(), key=lambda one: one.notebook)
+    for saved in filter(None, map(read_guess, lines)):
+        first.setdefault((saved.notebook, saved.question), saved)
+    return sorted(first.values(), key=lambda saved: saved.notebook)
 
 
 def read_guess(line: str) -> Guess | None:
     try:
         row = json.loads(line)
-        one = Guess(*(row[name] for name in ("notebook", "question", "guess", "measured", "unit")))
+        saved = Guess(*(row[name] for name in ("notebook", "question", "guess", "measured", "unit")))
     except (ValueError, TypeError, KeyError):
         return None
-    return one if counts_as_guess(one.guess) and isinstance(one.measured, int | float) else None
+    return saved if counts_as_guess(saved.guess) and isinstance(saved.measured, int | float) else None

@@ -1,4 +1,4 @@
-"""What a crowd of open streams costs: bystanders' waits beside it; memory, descriptors and CPU of each side."""
+"""What thousands of open streams cost: bystanders' waits; memory, descriptors and CPU of each process."""
 
 import math
 import resource
@@ -22,15 +22,15 @@ SPARE_DESCRIPTORS = 100  # for everything that is no stream
 
 
 @dataclass(frozen=True)
-class Worker:
-    """What one process had at one moment. `cpu_s` is all that it has used so far."""
+class Usage:
+    """A process's resources at one moment. `cpu_s`: CPU seconds since it started."""
 
     memory_mib: float
     descriptors: int
     cpu_s: float
 
     @classmethod
-    def of(cls, pid: int) -> "Worker":
+    def of(cls, pid: int) -> "Usage":
         process = psutil.Process(pid)
         times = process.cpu_times()
         return cls(memory_mib(pid), process.num_fds(), times.user + times.system)
@@ -40,8 +40,9 @@ class Worker:
 class LoadResult:
     """`streams` open at once, opened within `opened_s` seconds.
 
-    Bystanders' waits in ms, with none open and beside them; infinite for who got no answer. `workers`: of each process,
-    its worker with none open, and then at the begin and at the end of the watch, which took `watched_s` seconds.
+    `alone_ms`, `beside_ms`: bystanders' waits with no stream open and beside the streams; infinite without an answer.
+    `workers`: by process, its worker's usage with no stream open, at the start of the measurement beside the streams,
+    and at its end `watched_s` seconds later.
     """
 
     streams: int
@@ -49,11 +50,11 @@ class LoadResult:
     watched_s: float
     alone_ms: list[float] = field(default_factory=list)
     beside_ms: list[float] = field(default_factory=list)
-    workers: dict[str, tuple[Worker, Worker, Worker]] = field(default_factory=dict)
+    workers: dict[str, tuple[Usage, Usage, Usage]] = field(default_factory=dict)
 
 
 def percentile(waits: list[float], percent: int) -> float:
-    """The smallest wait that at least `percent` in a hundred did not exceed; NaN where there is none at all."""
+    """The smallest wait that at least `percent` % did not exceed (nearest rank); NaN where there is none."""
     if not waits:
         return math.nan
     return sorted(waits)[max(0, -(-len(waits) * percent // 100) - 1)]
@@ -87,40 +88,40 @@ def record_load(
     Raises: LabError where not every stream begins.
     """
     with named(stage):
-        visitor = Session(stage.port)
-        visitor.log_in()
+        session = Session(stage.port)
+        session.log_in()
     with named(stage):
         pids = {process.name: a_worker(process) for process in stage.processes}
-    before = {name: Worker.of(pid) for name, pid in pids.items()}
+    before = {name: Usage.of(pid) for name, pid in pids.items()}
     alone = waits(stage, watch_s, every_s)
     progress(0.3)
     started = time.monotonic()
-    with EventStreamPool(stage.port, streams, stage.step.path, cookie=visitor.cookie) as crowd:
+    with EventStreamPool(stage.port, streams, stage.step.path, cookie=session.cookie) as subscribers:
         with named(stage):
-            crowd.wait_for_events(1, OPEN_WITHIN_S)
+            subscribers.wait_for_events(1, OPEN_WITHIN_S)
         opened_s = time.monotonic() - started
         progress(0.6)
-        first = {name: Worker.of(pid) for name, pid in pids.items()}
+        first = {name: Usage.of(pid) for name, pid in pids.items()}
         beside = waits(stage, watch_s, every_s)
-        last = {name: Worker.of(pid) for name, pid in pids.items()}
+        last = {name: Usage.of(pid) for name, pid in pids.items()}
     return LoadResult(
         streams, opened_s, watch_s, alone, beside, {name: (before[name], first[name], last[name]) for name in pids}
     )
 
 
 def a_worker(process: Uwsgi) -> int:
-    """The process id of one of its workers.
+    """The process id of the first worker.
 
     Raises: ConnectionError while it has none.
     """
     workers = process.workers()
     if not workers:
-        raise ConnectionError(f"{process.name} has no worker just now")
+        raise ConnectionError(f"{process.name} has no worker just now; try again")
     return workers[0].pid
 
 
 def waits(stage: Stage, for_s: float, every_s: float) -> list[float]:
-    """How long each bystander waited, in ms; infinite for who got no answer."""
+    """How long each bystander waited, in ms; infinite without an answer."""
     with Probes(stage.port, every_s) as bystanders:
         time.sleep(for_s)
-    return [float("inf") if one.answered is None else 1000 * (one.answered - one.sent) for one in bystanders.all]
+    return [probe.wait_ms for probe in bystanders.all]

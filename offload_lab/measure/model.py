@@ -12,10 +12,10 @@ SCHEMA = 1
 
 @dataclass
 class Transfer:
-    """What stayed for long: `count` of `kind` ("download" or "stream"), from `began` until `ended`.
+    """The long-lived requests: `count` of `kind` ("download" or "stream"), from `began` until `ended`.
 
-    Up to `hurried` it held what held it: a download was slow, and then took the rest as fast as it came; streams were
-    open, and then left.
+    Until `hurried` a download was slow, and then read the rest as fast as it arrived; streams were open, and then
+    disconnected.
     """
 
     path: str
@@ -34,7 +34,7 @@ class Transfer:
 
     @property
     def meanwhile(self) -> str:
-        """To be read behind a count of bystanders."""
+        """The predicate of a sentence about bystanders."""
         if self.kind == "download":
             return "answered during the download"
         return f"answered while {self.count} {self.kind}{'s were' if self.count > 1 else ' was'} open"
@@ -42,12 +42,11 @@ class Transfer:
 
 @dataclass
 class Sample:
-    """What one look at the processes showed.
+    """The processes at one moment.
 
-    `workers`: per PID, whether it is the front's, whether it was busy, and its counts of requests and of requests
-    handed to an offload thread.
-    `memory_mib`: per PID. `holder`: who had the slow visitor's socket, None once nobody had.
-    `gap`: why nothing could be seen at this moment, and up to the next sample; empty where something was.
+    `workers`: by process, whether it is the front's, whether it was busy, its requests and its offloaded requests.
+    `memory_mib`: by process id. `holder`: the owner of the slow client's socket, None once it has none.
+    `gap`: why the processes could not be read until the next sample; empty where they were.
     """
 
     at: float
@@ -59,7 +58,7 @@ class Sample:
 
 @dataclass
 class Recording:
-    """Everything that one variant's run showed. `memory_is` says which measure of memory it is, PSS or RSS."""
+    """One variant's run. `memory_is` is the measure of memory, PSS or RSS; `says` the variant's description."""
 
     step: str
     variant: str
@@ -76,7 +75,7 @@ class Recording:
 
     @property
     def seen(self) -> list[Sample]:
-        """The samples that show something."""
+        """The samples without a gap."""
         return [sample for sample in self.samples if not sample.gap]
 
     @property

@@ -1,4 +1,4 @@
-"""A recording → the numbers people compare, and a table of them."""
+"""A recording → the numbers to compare, and a table of them."""
 
 import statistics
 from collections.abc import Sequence
@@ -12,9 +12,9 @@ from .model import Recording
 
 @dataclass(frozen=True)
 class Summary:
-    """One row. Waits are of the bystanders who came while it was slow or open, in ms; infinite: never answered.
+    """One row. Waits in ms, of the bystanders sent while the transfer was slow or open; infinite without an answer.
 
-    `gaps` of `samples` show nothing, so that `peak_mib` and `offloaded` may be too low.
+    `gaps` of `samples` could not be read, so `peak_mib` and `offloaded` may be too low.
     """
 
     step: str
@@ -32,7 +32,7 @@ class Summary:
 def summarise(recording: Recording) -> Summary:
     transfer = recording.transfer
     meanwhile = [one for one in recording.bystanders if transfer.began <= one.sent < transfer.hurried]
-    waits = [float("inf") if one.answered is None else (one.answered - one.sent) * 1000 for one in meanwhile]
+    waits = [probe.wait_ms for probe in meanwhile]
     return Summary(
         step=recording.step,
         variant=recording.variant,
@@ -59,7 +59,7 @@ def peak_worker_mib(recording: Recording) -> float:
 
 
 def offloaded(recording: Recording) -> int:
-    """How many requests went to an offload thread between the first sample and the last."""
+    """How many requests were offloaded between the first sample and the last."""
     totals = [sum(int(worker["offloaded"]) for worker in sample.workers) for sample in recording.seen]
     return totals[-1] - totals[0] if totals else 0
 
@@ -67,12 +67,12 @@ def offloaded(recording: Recording) -> int:
 def table(recordings: Sequence[Recording], narrow: bool = False) -> Table:
     """One row a recording; the ratio is to the median wait of the recording marked as reference, if one is.
 
-    The whole table is 80 columns wide; a `narrow` one fits into 60, without what can be told from the median.
+    The whole table is 80 columns wide; a `narrow` one fits into 60, without the columns that follow from the median.
     """
     rows = [summarise(recording) for recording in recordings]
     base = next((row for row, recording in zip(rows, recordings, strict=True) if recording.reference), None)
     drawn = Table(
-        title="Somebody who stays, and everybody else",
+        title="A long-lived client, and bystanders",
         title_justify="left",
         caption_justify="left",
         box=box.SIMPLE_HEAD,
@@ -104,10 +104,10 @@ def table(recordings: Sequence[Recording], narrow: bool = False) -> Table:
 
 
 def gap_notes(recordings: Sequence[Recording]) -> list[str]:
-    """A sentence for each recording in which something was not seen."""
+    """A sentence for each recording with gaps."""
     return [
         f"{recording.step.partition('_')[0]} {recording.variant}: {len(recording.gaps)} of {len(recording.samples)}"
-        f" samples show nothing ({recording.gaps[0].gap}); its peak and its offloaded may be more"
+        f" samples show nothing ({recording.gaps[0].gap}); its peak and its offloaded requests may be more"
         for recording in recordings
         if recording.gaps
     ]

@@ -1,4 +1,4 @@
-"""Take a recording: somebody who stays, bystanders who do not, and a look at the processes every now and then."""
+"""Record a long-lived client, periodic `/ping` probes and process samples."""
 
 import platform
 import threading
@@ -25,10 +25,10 @@ from offload_lab.uwsgi.stats import StatsError
 from .model import Recording, Sample, Transfer
 
 BEFORE_S = 0.5  # bystanders alone, to see the idle wait
-LAST_ANSWER_S = 0.3  # at most, for bystanders who came just before the visitor stopped being slow
-AFTER_S = 0.3  # to see the worker come back
-FINISH_S = 60.0  # for the rest of a download, once it is taken as fast as it comes
-EVERY_S = 0.1  # a new bystander, and a new sample
+LAST_ANSWER_S = 0.3  # seconds to wait for outstanding probes
+AFTER_S = 0.3  # to record the idle worker
+FINISH_S = 60.0  # for the rest of a download at full speed
+EVERY_S = 0.1  # between two probes, and between two samples
 RATE_MIB_S = 8.0
 
 
@@ -42,7 +42,7 @@ def memory_mib(pid: int) -> float:
 
 
 def take_sample(stage: Stage, client_port: int | None, at: float) -> Sample:
-    """One sample of the stage's processes. `client_port` is the slow visitor's."""
+    """One sample of the stage's processes. `client_port` is the slow client's."""
     pids = [pid for process in stage.processes for pid in process.pids()]
     holders = find_socket_owners(stage.port, client_port, pids) if client_port else []
     return Sample(
@@ -65,7 +65,7 @@ def take_sample(stage: Stage, client_port: int | None, at: float) -> Sample:
 
 @contextmanager
 def named(stage: Stage) -> Iterator[None]:
-    """A client's error becomes a LabError that names the variant and shows what its logs say."""
+    """Turn a client's error into a LabError with the variant's name and logs."""
     try:
         yield
     except (OSError, HTTPException) as error:
@@ -76,10 +76,9 @@ def named(stage: Stage) -> Iterator[None]:
 
 
 class Sampler:
-    """Looks every `EVERY_S` in a thread of its own until the block is left.
+    """Takes a sample every `EVERY_S` in its own thread until the block is left.
 
-    A look that fails because a stats server does not answer is a sample that says so (`Sample.gap`); any other error is
-    raised where the block is left.
+    Where a stats server does not answer, the sample has a `gap`. Any other error is raised at the block's end.
     """
 
     def __init__(self, stage: Stage, clock: Callable[[], float]) -> None:
@@ -110,9 +109,9 @@ class Sampler:
 
 
 class Watch:
-    """One measurement under way: bystanders come and processes are looked at while the clock runs.
+    """A measurement in progress: probes and samples while the clock runs.
 
-    `progress` gets the share done, 0 to 1, of about `lasts_s` seconds.
+    `progress` is called with the share done, 0 to 1, of about `lasts_s` seconds.
     """
 
     def __init__(self, stage: Stage, lasts_s: float, progress: Callable[[float], None] | None) -> None:
@@ -126,14 +125,14 @@ class Watch:
         return time.monotonic() - self._start
 
     def wait(self, until: float) -> None:
-        """Let time pass until the clock says `until`."""
+        """Returns when the clock reads `until`, in seconds."""
         while (now := self.clock()) < until:
             if self._progress:
                 self._progress(min(1.0, now / self._lasts_s))
             time.sleep(min(0.1, until - now))
 
     def close_bystanders(self) -> None:
-        """No new ones; returns once all are answered, or cannot be expected to be."""
+        """Send no more probes. Returns once all are answered, LAST_ANSWER_S (scaled) later at most."""
         self.bystanders.close()
         latest = self.clock() + scaled(LAST_ANSWER_S)
         while any(one.answered is None and one.error is None for one in self.bystanders.all):
@@ -177,10 +176,10 @@ def record_download(
     rate_mib_s: float = RATE_MIB_S,
     progress: Callable[[float], None] | None = None,
 ) -> Recording:
-    """Record how a started `stage` serves its path to a visitor whose connection is bad for `slow_s` seconds.
+    """Record how a started `stage` serves its path to a client that reads slowly for `slow_s` seconds.
 
     The file must be larger than `slow_s` times `rate_mib_s` MiB and the kernel's buffers together (a few MiB), else
-    the worker is free before the visitor is.
+    the worker is idle before the client has the file.
 
     Raises: LabError if the transfer failed, or ended before its time.
     """
@@ -218,18 +217,18 @@ def record_streams(
     open_s: float = 3.0,
     progress: Callable[[float], None] | None = None,
 ) -> Recording:
-    """Record how a started `stage` holds `count` event streams of one logged-in visitor for `open_s` seconds.
+    """Record how a started `stage` serves `count` event streams of one user for `open_s` seconds.
 
-    Where nothing is offloaded only the first stream is ever answered: the others wait with the bystanders.
+    Where nothing is offloaded only the first stream is answered: the others wait with the bystanders.
 
-    Raises: LabError where not even that is.
+    Raises: LabError where no stream is answered.
     """
     with named(stage):
-        visitor = Session(stage.port)
-        visitor.log_in()
+        session = Session(stage.port)
+        session.log_in()
     with named(stage), Watch(stage, BEFORE_S + open_s + AFTER_S, progress) as watch:
         watch.wait(BEFORE_S)
-        with EventStreamPool(stage.port, count, stage.step.path, cookie=visitor.cookie) as streams:
+        with EventStreamPool(stage.port, count, stage.step.path, cookie=session.cookie) as streams:
             streams.wait_for_first(timeout_s=10)
             began = watch.clock()
             watch.sampler.client_port = streams.first_port

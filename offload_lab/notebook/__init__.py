@@ -146,7 +146,7 @@ def mechanism(*recordings: Recording) -> None:
             recording.variant,
             f"PID {timeline.front_pids(recording)}",
             ", ".join(f"PID {pid}" for pid in sorted({str(who["pid"]) for who in held})) or "no process",
-            f"{', '.join(map(str, threads))}: {timeline.carrier(recording)}"
+            f"{', '.join(map(str, threads))}: {timeline.owner(recording)}"
             if threads
             else "none, or unknown on this system",
             f"busy in {busy} of {len(middle)} samples" + f", {len(recording.gaps)} failed" * bool(recording.gaps),

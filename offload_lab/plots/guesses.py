@@ -1,4 +1,4 @@
-"""The notebooks' own pictures: a guess beside what was measured, and memory by file size.
+"""Pictures for notebooks: a guess beside the measured value, and memory by file size.
 
 Opaque white and colour-blind safe like the signature picture, so that they read in a dark JupyterLab and in print.
 """
@@ -15,14 +15,14 @@ from offload_lab.measure.guesses import Guess
 from .timeline import FREE, INK, STUCK, TRANSFER
 
 LOG_FROM_RATIO = 20  # from here on two numbers on a linear axis no longer show both
-CLOSE_RATIO = 1.5  # nobody guesses better than that
+CLOSE_RATIO = 1.5  # a guess that close is right
 HATCHES = ("////", "", "..")
 QUESTION_WIDTH, QUESTION_PT = 46, 290  # characters, and the room for them beside the axis
 LEAST_RANGE = 20  # times, on both sides of what was measured
 
 
 def number(value: float) -> str:
-    """As few digits as a person compares: 1,573 and 15.7 and 3.1 and 0.82."""
+    """With the digits that matter: 1,573 and 15.7 and 3.1 and 0.82."""
     digits = 0 if abs(value) >= 100 or value == int(value) else 1 if abs(value) >= 1 else 2
     return f"{value:,.{digits}f}"
 
@@ -46,7 +46,7 @@ def guess_beside(guess: float | None, measured: float, unit: str) -> Figure:
     if not math.isfinite(measured):
         axes.set_axis_off()
         axes.set_title(
-            "without end: somebody was never answered", loc="left", fontsize=13, fontweight="bold", color=STUCK
+            "infinite: a bystander was never answered", loc="left", fontsize=13, fontweight="bold", color=STUCK
         )
         return figure
     points = [measured] if guess is None else [guess, measured]
@@ -99,7 +99,7 @@ def memory(peaks: Mapping[str, Mapping[int, float]]) -> Figure:
             one.set_edgecolor("white")
         axes.bar_label(bars, [number(round(row[size])) for size in sizes], color=INK, fontsize=11, padding=2)
     axes.set_xticks(range(len(sizes)), [f"a file of {size} MiB" for size in sizes], fontsize=11, color=INK)
-    axes.set_title("the worker's memory while it serves one visitor, in MiB", loc="left", fontsize=13, color=INK)
+    axes.set_title("the worker's memory while it serves one client, in MiB", loc="left", fontsize=13, color=INK)
     axes.set_yticks([])
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
@@ -156,7 +156,7 @@ def asked(one: Guess) -> str:
     """Two or three lines: the question, and both numbers."""
     measured = number(one.measured) if math.isfinite(one.measured) else "no end of"
     lines = textwrap.wrap(f"{one.notebook.partition('_')[0]} · {one.question}", QUESTION_WIDTH)
-    return "\n".join([*lines, f"you said {number(one.guess)}, measured {measured} {one.unit}"])
+    return "\n".join([*lines, f"you guessed {number(one.guess)}, measured {measured} {one.unit}"])
 
 
 def times(ratio: float) -> str:

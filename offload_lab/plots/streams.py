@@ -1,4 +1,4 @@
-"""The pictures of the notebooks about open streams: bystanders by number of streams, events over time, a crowd's waits.
+"""Pictures of open streams: answered bystanders by number of streams, events over time, waits beside many streams.
 
 Opaque white and colour-blind safe like the signature picture, so that they read in a dark JupyterLab and in print.
 """
@@ -32,8 +32,10 @@ def frameless(axes: Axes, *keep: str) -> None:
 def answered_of(
     asked: int, counts: Mapping[str, Mapping[int, int]], guess: float | None, guess_at: tuple[str, int]
 ) -> Figure:
-    """Bars: how many of `asked` bystanders were answered, by variant and then by number of open streams; the guess
-    beside the bar that it was made for."""
+    """Bars: how many of `asked` bystanders were answered, by variant and then by number of open streams.
+
+    `guess` stands beside the bar `guess_at`.
+    """
     figure = Figure(figsize=(10, 3.8), facecolor="white", layout="constrained")
     axes = figure.subplots()
     sizes = sorted({size for row in counts.values() for size in row})
@@ -63,16 +65,18 @@ def answered_of(
 
 
 def events_over_time(recordings: Sequence[Arrivals], meanwhile: str) -> Figure:
-    """One panel a recording, one row a stream, one mark an event. Shaded is the time in which Django did something
-    else: `meanwhile` says what."""
+    """A panel for each recording, a row for each stream, a mark for each event.
+
+    Shaded is the time in which Django did something else; `meanwhile` names it.
+    """
     figure = Figure(figsize=(10, 2.1 * len(recordings) + 0.7), facecolor="white", layout="constrained")
     panels = figure.subplots(len(recordings), 1, sharex=True, squeeze=False)[:, 0]
     for axes, one in zip(panels, recordings, strict=True):
         silent = one.longest_silence_s > (one.ended - one.began) / 2
         axes.axvspan(one.began, one.ended, facecolor=TRANSFER, alpha=0.35, edgecolor="none")
         axes.text((one.began + one.ended) / 2, -0.95, meanwhile, ha="center", va="center", fontsize=10, color=INK)
-        for row, came in enumerate(one.streams):
-            axes.vlines(came, row - MARK_HEIGHT, row + MARK_HEIGHT, color=STUCK if silent else FREE, linewidth=2.5)
+        for row, times in enumerate(one.streams):
+            axes.vlines(times, row - MARK_HEIGHT, row + MARK_HEIGHT, color=STUCK if silent else FREE, linewidth=2.5)
         axes.set_ylim(len(one.streams) - 0.4, -1.5)
         axes.set_yticks(range(len(one.streams)), [f"stream {row + 1}" for row in range(len(one.streams))], fontsize=10)
         axes.tick_params(left=False, colors=INK)

@@ -1,5 +1,7 @@
-"""The signature picture, drawn from recordings: time to the right, and in each panel who was busy, who held the
-visitor, and how long everybody else waited. Opaque and without grey-on-grey: for print and for dark notebooks alike."""
+"""The signature picture of recordings: over time, each worker's state, the transfer, and every bystander's wait.
+
+Opaque and without grey on grey, for print and for dark notebooks.
+"""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -20,7 +22,7 @@ WORKER_LANE, TRANSFER_LANE, CROWD_TOP = 0.0, 1.0, 1.8
 CROWD_HEIGHT = 2.4
 CAPTION = CROWD_TOP + CROWD_HEIGHT + 0.3
 LANE_HEIGHT = 0.62
-BLINK_S = 0.02  # the shortest mark that can still be seen
+SHORTEST_S = 0.02  # the shortest visible mark
 
 
 def signature(recordings: Sequence[Recording]) -> Figure:
@@ -36,7 +38,7 @@ def signature(recordings: Sequence[Recording]) -> Figure:
 
 
 def save(figure: Figure, path: Path) -> Path:
-    """Write `figure` as the kind that `path` ends with. An SVG holds no date: same recording, same file."""
+    """Write `figure` in the format of the suffix of `path`. An SVG has no date: same recording, same file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with rc_context({"svg.hashsalt": "offload-lab"}):  # else the ids in an SVG are random
         figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
@@ -45,13 +47,13 @@ def save(figure: Figure, path: Path) -> Path:
 
 def draw_panel(axes: Axes, recording: Recording) -> None:
     row = summarise(recording)
-    everybody = row.answered_meanwhile == row.asked
+    all_answered = row.answered_meanwhile == row.asked
     axes.set_title(
         f"{recording.variant}: {row.answered_meanwhile} of {row.asked} bystanders {recording.transfer.meanwhile}",
         loc="left",
         fontsize=13,
         fontweight="bold",
-        color=FREE if everybody else STUCK,
+        color=FREE if all_answered else STUCK,
     )
     axes.set_ylim(CAPTION + 0.3, -0.5)
     axes.set_yticks([WORKER_LANE, TRANSFER_LANE, CROWD_TOP + CROWD_HEIGHT / 2])
@@ -95,9 +97,9 @@ def front_pids(recording: Recording) -> str:
 
 
 def busy_spans(samples: Sequence[Sample]) -> list[tuple[float, float, bool | None]]:
-    """(from, to, the front's worker busy) between one look and the next, neighbours of the same state joined.
+    """(from, to, whether the front's worker was busy) from sample to sample; equal neighbours are joined.
 
-    None instead of busy: nothing could be seen.
+    None instead of busy: a gap.
     """
     spans: list[tuple[float, float, bool | None]] = []
     for sample, after in pairwise(samples):
@@ -113,12 +115,12 @@ def draw_worker(axes: Axes, recording: Recording) -> None:
     for start, end, busy in busy_spans(recording.samples):
         if busy is None:
             bar(axes, WORKER_LANE, start, end, UNSEEN, "....")
-            axes.text(start, WORKER_LANE + 0.45, "not seen", va="center", ha="left", fontsize=8, color=INK)
+            axes.text(start, WORKER_LANE + 0.45, "no sample", va="center", ha="left", fontsize=8, color=INK)
         else:
             bar(axes, WORKER_LANE, start, end, STUCK if busy else FREE, "////" if busy else "")
     middle = [sample for sample in recording.seen if during(recording, sample)]
     stuck = sum(front_busy(sample) for sample in middle) > len(middle) / 2
-    text = "not looked at" if not middle else "busy with one visitor" if stuck else "idle, free for everybody"
+    text = "no sample" if not middle else "busy with one client" if stuck else "idle"
     label(axes, recording.transfer.began + 0.1, WORKER_LANE, text)
 
 
@@ -129,39 +131,41 @@ def during(recording: Recording, sample: Sample) -> bool:
 def draw_transfer(axes: Axes, recording: Recording) -> None:
     transfer = recording.transfer
     bar(axes, TRANSFER_LANE, transfer.began, transfer.ended, TRANSFER)
-    label(axes, transfer.began + 0.1, TRANSFER_LANE, f"carried by {carrier(recording)}")
+    label(axes, transfer.began + 0.1, TRANSFER_LANE, f"served by {owner(recording)}")
 
 
-def carrier(recording: Recording) -> str:
-    """Which thread was seen waiting on the visitor's socket, in words."""
+def owner(recording: Recording) -> str:
+    """The thread that waited on the client's socket in most samples."""
     middle = [sample for sample in recording.seen if during(recording, sample)]
     seen = [sample.holder for sample in middle if sample.holder]
     threads = [holder for holder in seen if holder["tid"] is not None]
     if not seen:
-        return "the kernel: all was sent at once" if middle else "nobody that was looked at"
-    if not threads:  # the worker is busy with something else, or this system tells of no threads
+        return "the kernel: all was sent at once" if middle else "no sample"
+    if not threads:  # the worker is busy with something else, or this system shows no threads
         return "the worker itself" if any(map(front_busy, middle)) else "a process of the stage"
     own = sum(holder["tid"] == holder["pid"] for holder in threads) > len(threads) / 2
     return "the worker itself" if own else "an offload thread"
 
 
 def draw_bystanders(axes: Axes, recording: Recording) -> None:
-    """One line each, from the question to the answer; the later they came, the lower they stand."""
-    crowd = recording.bystanders
-    step = CROWD_HEIGHT / max(len(crowd), 1)
+    """A line for each bystander from request to answer, the latest at the bottom."""
+    bystanders = recording.bystanders
+    step = CROWD_HEIGHT / max(len(bystanders), 1)
     row = summarise(recording)
     label(
         axes,
         0.02,
         CAPTION,
-        f"each line is one visitor, from question to answer; median wait {row.median_ms:,.1f} ms",
+        f"each line is a bystander, from request to answer; median wait {row.median_ms:,.1f} ms",
     )
-    for place, one in enumerate(crowd):
+    for place, one in enumerate(bystanders):
         y = CROWD_TOP + (place + 0.5) * step
         end = one.answered if one.answered is not None else recording.transfer.ended
-        late = end - one.sent > 10 * BLINK_S
+        late = end - one.sent > 10 * SHORTEST_S
         colour = STUCK if late else FREE
-        axes.plot([one.sent, max(end, one.sent + BLINK_S)], [y, y], color=colour, linewidth=1.6, solid_capstyle="butt")
+        axes.plot(
+            [one.sent, max(end, one.sent + SHORTEST_S)], [y, y], color=colour, linewidth=1.6, solid_capstyle="butt"
+        )
         axes.plot([one.sent], [y], marker="|", markersize=5, color=colour)
         if late:
             axes.plot([end], [y], marker="o", markersize=3, color=colour)

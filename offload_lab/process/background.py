@@ -1,4 +1,4 @@
-"""Helper threads whose errors and endings do not get lost."""
+"""Helper threads whose errors reach the caller."""
 
 import threading
 import time
@@ -13,11 +13,10 @@ JOIN_S = 60.0  # beyond the longest timeout of what runs in such a thread
 
 
 class Background:
-    """`work` in a daemon thread from the block's begin; the block's end waits for it, at most `join_s` seconds.
+    """Runs `work` in a daemon thread while the block lasts. Its end waits for the thread, at most `join_s` seconds.
 
-    What `work` raises is kept in `error` and raised again in the caller: by `check`, which every wait for the thread's
-    results calls, and by the block's end if nothing else has raised it and no other error ends the block. `ask_to_end`
-    makes `work` return.
+    An exception of `work` is kept in `error`. It is raised in the caller by `check` and `wait_until`, or at the block's
+    end unless another exception ends the block. `ask_to_end` makes `work` return.
     """
 
     def __init__(
@@ -36,21 +35,22 @@ class Background:
             self.error = error
 
     def check(self) -> None:
-        """Raises: what the thread's work raised, if it did."""
+        """Raises: the exception of `work`, if there is one."""
         if self.error is not None:
             self._raised = True
             raise self.error
 
-    def wait_until(self, holds: Callable[[], bool], timeout_s: float, say: Callable[[], str]) -> None:
-        """Poll `holds`.
+    def wait_until(self, holds: Callable[[], bool], timeout_s: float, describe: Callable[[], str]) -> None:
+        """Returns once `holds` returns true.
 
-        Raises: the thread's error as soon as there is one, TimeoutError with what `say` gives.
+        Raises: the thread's exception as soon as there is one; TimeoutError with the text of `describe`, also once the
+            thread has ended.
         """
         deadline = Deadline(timeout_s)
         while not holds():
             self.check()
             if not deadline.left() or not self._thread.is_alive():
-                raise TimeoutError(say())
+                raise TimeoutError(describe())
             time.sleep(0.02)
         self.check()
 
@@ -59,9 +59,9 @@ class Background:
         return self
 
     def end(self) -> None:
-        """Ask it to end and wait for that.
+        """Make `work` return, and wait for the thread.
 
-        Raises: its error, or TimeoutError where it does not end.
+        Raises: the exception of `work`; TimeoutError where the thread does not end.
         """
         self._ask_to_end()
         self._thread.join(scaled(self._join_s))

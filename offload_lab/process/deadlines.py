@@ -1,4 +1,4 @@
-"""One deadline for a whole exchange: a server that sends a byte now and then does not keep a client for ever."""
+"""One deadline for a whole exchange: a server that sends single bytes cannot hold a client for ever."""
 
 import select
 import socket
@@ -15,7 +15,7 @@ TINY_S = 1e-6  # a timeout of 0 would mean something else: do not block
 
 
 class Deadline:
-    """One monotonic deadline per operation, passed down. `seconds`, scaled, count from now."""
+    """A monotonic deadline, `seconds` (scaled) from now; one per operation, passed down."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = scaled(seconds)
@@ -27,14 +27,14 @@ class Deadline:
 
 
 def readable(source: IO[bytes] | socket.socket, within_s: float) -> bool:
-    """Whether there is something to read, the end included. Not select(2), which ends at descriptor 1023."""
+    """Whether a read would not block; true at the end too. poll(2), as select(2) has no descriptor above 1023."""
     poll = select.poll()
     poll.register(source, select.POLLIN)
     return bool(poll.poll(1000 * within_s))
 
 
 def receive(connection: socket.socket, deadline: Deadline, what: str) -> bytes:
-    """What comes next, empty at the end.
+    """The next bytes; empty at the end.
 
     Raises: TimeoutError naming `what` at the deadline, else another OSError.
     """
@@ -44,7 +44,10 @@ def receive(connection: socket.socket, deadline: Deadline, what: str) -> bytes:
 
 
 def receive_head(connection: socket.socket, deadline: Deadline, raw: bytes = b"") -> tuple[bytes, bytes]:
-    """The bytes up to the blank line after the response headers, and what has come of the rest."""
+    """The status line and headers up to the blank line, and the bytes received after it; `raw` was received before.
+
+    Raises: TimeoutError, ConnectionError where the server closes before the blank line.
+    """
     while b"\r\n\r\n" not in raw:
         chunk = receive(connection, deadline, "the response headers")
         if not chunk:
@@ -60,7 +63,7 @@ def receive_all(connection: socket.socket, deadline: Deadline, what: str) -> byt
 
 
 class DeadlineSocket(socket.socket):
-    """A connection to `port` for http.client, which itself knows a timeout for each read only."""
+    """A connection to `port` for http.client, which has only a timeout for each read."""
 
     def __init__(self, port: int, timeout_s: float) -> None:
         super().__init__()

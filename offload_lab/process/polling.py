@@ -1,9 +1,9 @@
-"""Wait for a condition by asking again and again, with a deadline."""
+"""Wait for a condition by polling, with a deadline."""
 
 import time
 from collections.abc import Callable
 
-from offload_lab.timeouts import scaled
+from .deadlines import Deadline
 
 
 def wait_for(condition: Callable[[], bool], timeout_s: float, what: str) -> None:
@@ -11,8 +11,8 @@ def wait_for(condition: Callable[[], bool], timeout_s: float, what: str) -> None
 
     Raises: TimeoutError naming `what` after `timeout_s`, scaled.
     """
-    deadline = time.monotonic() + scaled(timeout_s)
+    deadline = Deadline(timeout_s)
     while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{what}: not seen within {scaled(timeout_s):g} s")
+        if not deadline.left():
+            raise TimeoutError(f"{what}: not seen within {deadline.seconds:g} s")
         time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""One child process: start it, know when it is ready, stop its whole group, leave nothing behind."""
+"""One child process: start, readiness, and a stop that leaves nothing of its process group behind."""
 
 import subprocess
 import sys
@@ -23,10 +23,11 @@ TAIL_BYTES = 8192  # read from the log's end, however much the child wrote
 
 
 class Process:
-    """A command under a supervisor (`offload_lab.process.supervisor`): it ends with this object's owner, come what may.
+    """A command under a supervisor (`offload_lab.process.supervisor`), which ends it when this Python process dies.
 
-    `log` receives the child's output, both streams; it is a file, so a child that floods it never blocks on us.
-    `scratch` is removed if the owner dies. As a context manager it starts on entry and stops on exit.
+    `log` is the file that receives the child's stdout and stderr: unlike a pipe, it never blocks the child. `scratch`
+    is a folder to remove if this process dies; `grace_s` the seconds between SIGTERM and SIGKILL. As a context manager
+    it starts on entry and stops on exit.
     """
 
     default_grace_s: ClassVar[float] = GRACE_S  # of those that are given none
@@ -48,7 +49,10 @@ class Process:
         self._supervisor: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Raises: StartError if the command cannot be executed, and leaves nothing running then."""
+        """Start the supervisor and the command.
+
+        Raises: StartError if the command cannot be executed; nothing is left running then.
+        """
         supervisor = [sys.executable, "-I", "-S", str(SUPERVISOR), str(self._grace_s), str(self._scratch or "")]
         with self.log.open("ab") as log:
             self._supervisor = subprocess.Popen(
@@ -70,13 +74,13 @@ class Process:
             raise
 
     def _handshake(self, deadline: Deadline) -> str:
-        """The supervisor's one line: a process id, or why there is none; empty if it ended without."""
+        """The supervisor's line: the command's process id, or why there is none; empty if it ended without a line."""
         assert self._supervisor is not None
         assert self._supervisor.stdout is not None
         answer = b""
         while not answer.endswith(b"\n"):
             if not readable(self._supervisor.stdout, deadline.left()):
-                raise StartError(f"{self.name}: its supervisor said nothing for {deadline.seconds:g} s; try again")
+                raise StartError(f"{self.name}: its supervisor did not answer within {deadline.seconds:g} s; try again")
             if not (chunk := self._supervisor.stdout.read(512)):
                 break
             answer += chunk
@@ -92,9 +96,9 @@ class Process:
             raise ProcessDiedError(self.name, status, self.log_tail())
 
     def wait_until(self, ready: Callable[[], bool], deadline: Deadline) -> None:
-        """Poll `ready` until it holds while the child lives.
+        """Returns once `ready` returns true and the child lives.
 
-        Raises: ProcessDiedError once that has ended, whatever `ready` says: another process may be what answered;
+        Raises: ProcessDiedError once the child has ended, even if `ready` is true: another process may have answered;
             NotReadyError at the deadline.
         """
         while True:
@@ -107,7 +111,7 @@ class Process:
             time.sleep(min(0.02, deadline.left()))
 
     def wait_ended(self, deadline: Deadline) -> int:
-        """Wait for the child to end by itself; its status.
+        """Returns the exit status once the child has ended by itself.
 
         Raises: StillRunningError at the deadline.
         """
@@ -118,7 +122,7 @@ class Process:
         return status
 
     def ask_to_stop(self) -> None:
-        """Begin to stop, without waiting for it: several can end at the same time. Does nothing if not running."""
+        """Begin to stop and return at once, so that several can stop at the same time. Does nothing if not running."""
         if self._supervisor is None or self._supervisor.stdin is None or self._supervisor.stdin.closed:
             return
         with suppress(BrokenPipeError):  # the child ended before, and its supervisor with it
@@ -128,13 +132,13 @@ class Process:
     def stop(self) -> None:
         """SIGTERM to the child, then to all it started, SIGKILL after the grace, reap. Does nothing if not running.
 
-        Raises: NotStoppedError where even that did not end them within REAP_S.
+        Raises: NotStoppedError where a process is left after REAP_S more seconds.
         """
         self.ask_to_stop()
         if (supervisor := self._supervisor) is None:
             return
         try:
-            # Ctrl-C ends this wait: the supervisor goes on, as it has been told, and another `stop` waits for it again
+            # Ctrl-C ends this wait: the supervisor goes on stopping, and another call of `stop` waits for it again
             supervisor.wait(self._grace_s + REAP_S)
         except subprocess.TimeoutExpired as late:
             supervisor.kill()  # the child gets a SIGTERM by that (supervisor.die_with_supervisor)

@@ -1,4 +1,4 @@
-"""Run one command so that nothing of it outlives its owner.
+"""Run one command so that nothing of it outlives its owner, the Python process that started the supervisor.
 
 `offload_lab.process.process` starts ``supervisor.py GRACE_S SCRATCH COMMAND…`` as a script, in a session of its own.
 Its standard input is the lifeline. The owner writes ``stop`` and closes it for an ordinary stop; if it just closes,
@@ -43,7 +43,7 @@ def die_with_supervisor() -> None:
 
 
 def children() -> list[int]:
-    """Direct children, grandchildren that left their group included: as a subreaper we inherit every orphan."""
+    """Direct children; as a subreaper also every orphan, even one that left its process group."""
     if not is_linux():
         return []
     with suppress(OSError):
@@ -60,7 +60,7 @@ def signal_all(leader: int, number: int) -> None:
 
 
 def reap(leader: subprocess.Popen[bytes]) -> bool:
-    """Collect what has ended; true once no child is left at all."""
+    """Collect ended children; true once no child is left."""
     with suppress(ChildProcessError):
         while (ended := os.waitpid(-1, os.WNOHANG))[0]:
             if ended[0] == leader.pid:
@@ -70,10 +70,10 @@ def reap(leader: subprocess.Popen[bytes]) -> bool:
 
 
 def nudge(leader: subprocess.Popen[bytes]) -> None:
-    """Let a sleeping leader look around: its system call returns early, whatever it is.
+    """Interrupt a sleeping leader: its system call returns early.
 
-    A uWSGI master that was told to end looks for its dead workers once a second (core/master.c: SIGCHLD has no
-    handler), and a test run stops some hundred of them.
+    A uWSGI master that is ending waits for its dead workers in steps of a second (core/master.c: SIGCHLD has no
+    handler), and a test run stops hundreds of masters.
     """
     with suppress(ProcessLookupError):
         leader.send_signal(signal.SIGSTOP)
@@ -84,7 +84,7 @@ def end(leader: subprocess.Popen[bytes], grace_s: float) -> None:
     """SIGTERM, and SIGKILL to all that is left after `grace_s`; returns when all are reaped, or KILL_S later. Without a
     grace: SIGKILL at once.
 
-    The leader is asked first and alone: a master knows best how to end its workers, and some hang if asked twice.
+    The leader gets SIGTERM first and alone: a master ends its workers itself, and some hang at a second SIGTERM.
     """
     deadline = time.monotonic() + grace_s
     if grace_s:
@@ -113,8 +113,8 @@ def end_like(status: int) -> None:
     sys.exit(status)
 
 
-def owner_lets_go(leader: subprocess.Popen[bytes]) -> bool:
-    """Wait for the lifeline or for the command's own end; true if the owner is gone without a word."""
+def wait_for_owner(leader: subprocess.Popen[bytes]) -> bool:
+    """Wait for the lifeline or for the command's own end. True if stdin closed without `stop`: the owner died."""
     awake, ring = os.pipe()
     os.set_blocking(ring, False)
     signal.set_wakeup_fd(ring, warn_on_full_buffer=False)
@@ -139,8 +139,8 @@ def main(grace_s: float, scratch: str, command: list[str]) -> int:
         print(f"cannot start {command[0]}: {error.strerror}", flush=True)
         return 127
     print(leader.pid, flush=True)
-    orphaned = owner_lets_go(leader)
-    # A leader that ended by itself leaves nobody who could end its children well, so no grace for them.
+    orphaned = wait_for_owner(leader)
+    # Without its leader no process can end the children in order, so they get no grace.
     end(leader, 0.0 if leader.returncode is not None else grace_s)
     if orphaned and scratch:
         shutil.rmtree(scratch, ignore_errors=True)

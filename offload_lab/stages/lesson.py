@@ -1,4 +1,4 @@
-"""A step's own code: what its exercises and its notebook need, and no other lesson does."""
+"""A step's own modules, which only its exercises and its notebook need."""
 
 from importlib import import_module
 from types import ModuleType
@@ -7,7 +7,7 @@ from .manifest import Step
 
 
 def load_lesson(step: Step, module: str) -> ModuleType:
-    """``steps/NN_name/lesson/<module>.py`` of the repository, whatever copy of the step is tried.
+    """``steps/NN_name/lesson/<module>.py`` of the repository, whichever copy of the step is checked.
 
     Raises: ModuleNotFoundError if the step has none.
     """

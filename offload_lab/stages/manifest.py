@@ -78,7 +78,7 @@ class Task:
 class Live:
     """What the live view opens, paths by kind of client, and which variants it shows where none is named."""
 
-    paths: dict[str, str] = field(hash=False)
+    paths: dict[str, str] = field(hash=False)  # a step is hashed, a dict cannot be
     variants: tuple[str, ...]
 
 

@@ -4,9 +4,9 @@ A step's nginx.conf runs by hand from the step's folder, beside the INIs with th
 
     cd steps/NN_name && nginx -p "$PWD" -c nginx.conf -e stderr -g 'daemon off;'
 
-Three things in it depend on the machine, and are all that a stage replaces in its copy: the address after ``listen``,
+Three values in it depend on the machine, and only these are replaced in a stage's copy: the address after ``listen``,
 the front's ``127.0.0.1:9090``, and the run folder ``.run/``. Started by root, nginx would run its workers as another
-user, who cannot enter the run folder: the stage adds ``user`` to ``-g``, and so does a person (``user root;``).
+user, which cannot enter the run folder: the stage adds ``user root;`` to ``-g``, as has to be done by hand.
 """
 
 import os
@@ -25,7 +25,7 @@ from offload_lab.process.deadlines import LOOPBACK, Deadline
 from offload_lab.process.http import fetch
 from offload_lab.process.server_process import ServerProcess
 
-OLDEST = (1, 19, 5)  # the first that knows -e
+OLDEST = (1, 19, 5)  # the first with -e
 LISTEN = re.compile(r"(?m)^(\s*listen\s+)127\.0\.0\.1:\d+(.*;)")
 FRONT = re.compile(r"\b127\.0\.0\.1:9090\b")
 RUN = re.compile(r"(?<![\w/.])\.run/")
@@ -41,18 +41,21 @@ def find() -> str:
     Raises: MissingDependencyError with the command that installs it.
     """
     path = programs.require("nginx")
-    said = subprocess.run([path, "-v"], capture_output=True, text=True, timeout=20).stderr
-    version = re.search(r"nginx/(\d+)\.(\d+)\.(\d+)", said)
+    banner = subprocess.run([path, "-v"], capture_output=True, text=True, timeout=20).stderr
+    version = re.search(r"nginx/(\d+)\.(\d+)\.(\d+)", banner)
     if version is None or tuple(map(int, version.groups())) < OLDEST:
         oldest = ".".join(map(str, OLDEST))
         raise MissingDependencyError(
-            f"nginx {oldest} or later (found {said.strip()})", programs.PROGRAMS["nginx"].purpose, "nginx.org"
+            f"nginx {oldest} or later (found {banner.strip()})", programs.PROGRAMS["nginx"].purpose, "nginx.org"
         )
     return path
 
 
 def render(text: str, run: Path, port: int, front_port: int) -> str:
-    """`text` with the proxy's port, the front's port and the run folder of one stage."""
+    """`text` with the proxy's port, the front's port and the run folder of a stage.
+
+    Raises: StartError unless there is one ``listen``.
+    """
     text, listens = LISTEN.subn(rf"\g<1>{LOOPBACK}:{port}\2", text)
     if listens != 1:
         raise StartError(f"nginx.conf has {listens} lines of the form `listen 127.0.0.1:PORT`; a stage needs one")
@@ -78,12 +81,15 @@ def make_certificate(folder: Path) -> None:
     command += ["-keyout", str(folder / KEY), "-out", str(folder / CERTIFICATE)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     if done.returncode:
-        raise StartError(f"openssl made no certificate: {done.stderr.strip()}")
+        raise StartError(f"openssl could not make a certificate: {done.stderr.strip()}")
 
 
 class Nginx(ServerProcess):
-    """An nginx started from a copy of `conf` in `run`, in front of `front_port`: ready once ``GET /ping`` through it
-    answers 200. Where `conf` names a certificate, `certificate` is the file that a client has to trust."""
+    """An nginx started from a copy of `conf` in `run`, before the front at `front_port`.
+
+    It is ready once ``GET /ping`` through it answers 200. `certificate` is the file that a client has to trust, None
+    where `conf` uses no TLS.
+    """
 
     def __init__(self, conf: Path, run: Path, *, port: int, front_port: int) -> None:
         self.conf, self.run = conf, run
@@ -115,7 +121,7 @@ class Nginx(ServerProcess):
             return False
 
     def workers(self) -> list[int]:
-        """The process ids of the workers that accept connections; one that only ends its old ones is left out."""
+        """The process ids of the workers that accept connections, without those that are shutting down."""
         return [
             child.pid
             for child in psutil.Process(self.pid).children()
@@ -123,7 +129,7 @@ class Nginx(ServerProcess):
         ]
 
     def reload(self, deadline: Deadline) -> None:
-        """SIGHUP: returns once only new workers accept. The old ones stay for as long as their connections do."""
+        """Send SIGHUP. Returns once only new workers accept; the old ones live as long as their connections."""
         before = set(self.workers())
         os.kill(self.pid, signal.SIGHUP)
         self.wait_until(lambda: bool(now := set(self.workers())) and not now & before and self.is_ready(), deadline)

@@ -1,4 +1,4 @@
-"""A step with one INI changed, for a learner who asks what a line is for; the real file stays as it is."""
+"""A step with one INI changed, to show what a line does; the real file is not touched."""
 
 import hashlib
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ from .manifest import Step
 def altered(step: str, variant: str, *lines: str, without: Sequence[str] = (), ini: str | None = None) -> Step:
     """`step` with its `variant` changed: the real INI, then `lines`, which win over it.
 
-     `ini` names it, if it is not the front's. Lines that hold one of the words in `without` are left out. The file
-    stays in the results folder, to be looked at.
+    `ini` names it, if it is not the front's. Lines that contain a string of `without` are left out. The changed file
+    stays in the results folder.
 
-    Raises: LabError for a word that no line holds.
+    Raises: LabError for a string that no line contains.
     """
     original = manifest.find(step)
     inis = original.variant(variant).inis
@@ -33,7 +33,7 @@ def altered(step: str, variant: str, *lines: str, without: Sequence[str] = (), i
 
 
 def original_lines(path: Path, without: Sequence[str]) -> list[str]:
-    """The lines that stand for the INI at `path`: one that includes it, or all of it but those that hold a word."""
+    """The lines of the INI at `path` without those that contain a string of `without`; else one that includes it."""
     if not without:
         return [f"ini = {path}"]
     lines = path.read_text().replace("%d", f"{path.parent}/").splitlines()
@@ -41,6 +41,6 @@ def original_lines(path: Path, without: Sequence[str]) -> list[str]:
     for word in without:
         if not any(word in line for line in settings):
             raise LabError(
-                f"no line of {path.name} holds {word!r}; its lines are:\n" + "\n".join(filter(None, settings))
+                f"no line of {path.name} contains {word!r}; its lines are:\n" + "\n".join(filter(None, settings))
             )
     return [line for line in settings if line and not any(word in line for word in without)]

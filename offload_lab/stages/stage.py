@@ -28,7 +28,7 @@ LONGEST_NAME = 40  # bytes that a stage may need for a socket's name below its r
 
 
 def short_private_folder() -> Path:
-    """A new folder that only we can enter, with a path short enough for the sockets in it."""
+    """A new folder that only this user can enter, with a path short enough for UNIX sockets in it."""
     preferred = tempfile.gettempdir()
     too_long = len(os.fsencode(preferred)) + LONGEST_NAME > SOCKET_PATH_LIMIT
     return Path(tempfile.mkdtemp(prefix="lab-", dir="/tmp" if too_long else preferred))  # noqa: S108 (mkdtemp)
@@ -64,6 +64,7 @@ class Stage:
         self.variant: Variant = self.step.variant(variant)
         self.processes: list[Uwsgi] = []
         self.proxy: Nginx | None = None
+        self.copies: Copies | None = None  # where the step's files are what one deploys
         self._port, self._engine, self._placeholders, self._options = port, engine, placeholders, options
         self._ready, self._grace_s = ready, grace_s
         self._exits = ExitStack()
@@ -73,7 +74,7 @@ class Stage:
             try:
                 self._start()
                 break
-            except PortInUseError:  # the kernel's free port was somebody's a moment later
+            except PortInUseError:  # another program took the free port a moment later
                 if self._port or last_try:
                     raise
         return self
@@ -86,7 +87,9 @@ class Stage:
             self.run = short_private_folder()
             exits.callback(shutil.rmtree, self.run, ignore_errors=True)
             self.port = self._port or free_port()
-            copies = Copies(self.step.loopback, self.step.folder, self.run, self.port) if self.step.loopback else None
+            loopback = self.step.loopback
+            copies = Copies(loopback, self.step.folder, self.run, self.port) if loopback else None
+            self.copies = copies
             for ini in self.variant.inis:
                 is_front = ini == self.variant.inis[-1]
                 if copies and is_front:
@@ -115,13 +118,13 @@ class Stage:
             self._exits = exits.pop_all()
 
     def prepare(self) -> None:
-        """For subclasses: what they need of a stage that answers. If it raises, nothing of the stage is left."""
+        """For subclasses: called once the stage answers. If it raises, the stage is stopped."""
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         for process in self.everything:
-            process.ask_to_stop()  # all at once: some wait for others that they started
+            process.ask_to_stop()  # all at once: some wait for others to end
         self._exits.close()
 
     @property
@@ -144,7 +147,7 @@ class Stage:
         return self.proxy.url if self.proxy else self.url
 
     def process(self, name: str) -> Uwsgi:
-        """The process whose INI is called `name`, without its ending.
+        """The process of the INI file `name`, without its ending.
 
         Raises: UnknownNameError with the nearest match.
         """
@@ -158,5 +161,5 @@ class Stage:
         return self.front.workers()
 
     def logs(self) -> str:
-        """The end of every process's log, one after the other."""
+        """The last lines of every process's log."""
         return "\n".join(f"--- {process.name}\n{process.log_tail(40)}" for process in self.everything)

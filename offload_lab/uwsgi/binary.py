@@ -1,4 +1,4 @@
-"""Which uWSGI this is and what it can do: found by asking the program itself."""
+"""Which uWSGI this is and what it was built with, from its own ``--help`` and ``--version``."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from offload_lab.errors import LabError, MissingDependencyError, UnknownNameErro
 from offload_lab.paths import ROOT
 from offload_lab.timeouts import scaled
 
-BUILT = ROOT / ".engine"  # where uwsgi_build/build.py puts its work: the program and what was proved of it
+BUILT = ROOT / ".engine"  # uwsgi_build/build.py's output: the program, and what was proved of it
 AGAIN = "./lab engine --force"
 ASK_S = 30.0
 INSTALL = "pip install pyuwsgi"
@@ -49,9 +49,9 @@ class Engine:
 
 
 def find(name: str | None = None) -> Engine:
-    """The engine called `name`: ``wheel``, ``built`` or a path. None: what `LAB_UWSGI` says, else the wheel.
+    """The engine `name`: ``wheel``, ``built`` or a path. None: the value of `LAB_UWSGI`, else the wheel.
 
-    Raises: MissingDependencyError with the command that installs it, UnknownNameError for a word that is neither.
+    Raises: MissingDependencyError with the command that installs it, UnknownNameError for another name.
     """
     name = name or os.environ.get("LAB_UWSGI") or "wheel"
     if name == "wheel":
@@ -64,7 +64,7 @@ def find(name: str | None = None) -> Engine:
 
 
 def built() -> Engine:
-    """The one that uwsgi_build/build.py made, if it was made for the Python that runs this."""
+    """The engine that uwsgi_build/build.py made, if it was made for this Python."""
     program, stamp = BUILT / "uwsgi", BUILT / "engine.json"
     if not (program.exists() and stamp.exists()):
         raise MissingDependencyError("the built uWSGI", "uwsgi.route() and native WebSockets", "./lab engine")
@@ -94,7 +94,7 @@ def wheel() -> Path:
 
 @cache
 def inspect(name: str, command: tuple[str, ...], route_works: bool) -> Engine:
-    """Ask for the version and the options: an option is there exactly if its feature was compiled in."""
+    """Run the program for its version and options: an option exists exactly if its feature was compiled in."""
     options = ask(command, "--help")
     return Engine(
         name=name,
@@ -113,9 +113,9 @@ def has(options: str, option: str) -> bool:
 
 
 def ask(command: tuple[str, ...], question: str) -> str:
-    """What it prints when asked.
+    """The output of ``command question``.
 
-    Raises: LabError where it cannot be run, takes longer than ASK_S, or says nothing.
+    Raises: LabError where it cannot be run, takes longer than ASK_S, or prints nothing.
     """
     try:
         answer = subprocess.run(
@@ -125,6 +125,6 @@ def ask(command: tuple[str, ...], question: str) -> str:
         raise LabError(f"{command[0]} cannot be run: {error.strerror}; name a uwsgi program, wheel or built") from error
     except subprocess.TimeoutExpired:
         raise LabError(f"{command[0]} did not answer {question} within {ASK_S:g} s; is it a uwsgi program?") from None
-    if not (words := answer.stdout + answer.stderr).strip():
-        raise LabError(f"{command[0]} says nothing to {question}; name a uwsgi program, wheel or built")
-    return words
+    if not (output := answer.stdout + answer.stderr).strip():
+        raise LabError(f"{command[0]} prints nothing for {question}; name a uwsgi program, wheel or built")
+    return output

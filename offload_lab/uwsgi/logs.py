@@ -1,4 +1,4 @@
-"""What uWSGI writes into its log."""
+"""Lines of uWSGI's log."""
 
 import re
 
@@ -6,5 +6,5 @@ CHANGES = re.compile(r"^.*(uWSGI process \d+ got|DAMN|Respawned|respawning too f
 
 
 def worker_changes(log: str) -> list[str]:
-    """The lines about workers that died and workers that took their place."""
+    """The lines about workers that died and were respawned."""
     return [found.group() for found in CHANGES.finditer(log)]

@@ -22,8 +22,10 @@ PING_S = 2.0
 
 
 def environment(path: Sequence[str]) -> dict[str, str]:
-    """Ours without the UWSGI_* variables, each of which uWSGI takes for an option. What the INI starts is found in
-    `path`, then beside this Python: a `python3` in an INI is the one that has the packages."""
+    """This process's environment without UWSGI_* variables, each of which uWSGI takes for an option.
+
+    The programs that the INI starts are searched in `path`, then beside this Python, which has the packages.
+    """
     folders = [*path, os.path.dirname(sys.executable), *os.get_exec_path()]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("UWSGI_")}
     return {**kept, "PATH": os.pathsep.join(dict.fromkeys(folders))}
@@ -32,9 +34,9 @@ def environment(path: Sequence[str]) -> dict[str, str]:
 class Uwsgi(ServerProcess):
     """A uWSGI started from `ini`, with its sockets and log in `run`.
 
-    With a `port` it is a front: ready once ``GET /ping`` answers 200. Without, a backend: ready once its stats server
-    answers and lists a worker, which with ``need-app`` means that the app is loaded. `path`: folders of programs that
-    the INI starts. `environ`: what its processes are given besides our own environment.
+    With a `port` it is a front: ready once ``GET /ping`` answers 200. Without, it is a backend: ready once its stats
+    server lists a worker that accepts, which with ``need-app`` means that the app is loaded. `path`: folders of the
+    programs that the INI starts. `environ`: variables for its processes, beside this process's environment.
     """
 
     def __init__(
@@ -118,7 +120,7 @@ class Uwsgi(ServerProcess):
         return parse_workers(self.stats())
 
     def pids(self) -> list[int]:
-        """The master's and all its descendants' process ids; empty once it has ended."""
+        """The process ids of the master and all its descendants; empty once it has ended."""
         try:
             return [self.pid, *(child.pid for child in psutil.Process(self.pid).children(recursive=True))]
         except psutil.NoSuchProcess:

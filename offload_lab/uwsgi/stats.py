@@ -13,7 +13,7 @@ from offload_lab.process.deadlines import Deadline, readable
 WITHIN_S = 5.0
 HTTP = "http://"
 GET = b"GET / HTTP/1.0\r\n\r\n"
-SEE_CONFIG = "does that uWSGI run, and what does `stats` in its configuration say?"
+SEE_CONFIG = "check that this uWSGI runs, and `stats` in its configuration"
 OTHERS = {
     "vassals": "an Emperor's: name the stats server of a vassal",
     "nodes": "a router's: name the stats server of the uWSGI behind it",
@@ -78,14 +78,14 @@ def read_stats(address: str | Path, within_s: float = WITHIN_S) -> dict[str, Any
         raise StatsError(address, f"no whole answer within {within_s:g} s", advice_for_silence(address)) from None
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
-        raise StatsError(address, why, "write a socket's path, or HOST:PORT") from error
+        raise StatsError(address, why, "give a socket's path, or HOST:PORT") from error
     return parse(address, answer)
 
 
 def advice_for_silence(address: str) -> str:
     if address.startswith(HTTP):
-        return "is it the port of the app, not of `stats`?"
-    return f"it is no stats server, or has `stats-http`: then write {HTTP}{address}"
+        return "is it the app's port? Give the one of `stats`"
+    return f"it is not a stats server, or has `stats-http`: then write {HTTP}{address}"
 
 
 def ask(address: str, within_s: float) -> bytes:
@@ -113,7 +113,7 @@ def connect(where: str, within_s: float) -> socket.socket:
     if not is_path(where):
         host, _, port = where.rpartition(":")
         if not port.isdecimal() or not 0 < int(port) < 65536:
-            raise ValueError(f"{port!r} is no port")
+            raise ValueError(f"{port!r} is not a port")
         return socket.create_connection((host.strip("[]") or "127.0.0.1", int(port)), timeout=within_s)
     connection = socket.socket(socket.AF_UNIX)
     try:
@@ -126,7 +126,7 @@ def connect(where: str, within_s: float) -> socket.socket:
 
 
 def parse(address: str, answer: bytes) -> dict[str, Any]:
-    """Raises: StatsError where it is not what a uWSGI with workers says of itself."""
+    """Raises: StatsError where `answer` is not the JSON of a uWSGI with workers."""
     if address.startswith(HTTP):
         answer = answer.partition(b"\r\n\r\n")[2] if answer.startswith(b"HTTP/") else answer
     if not answer:
@@ -135,7 +135,9 @@ def parse(address: str, answer: bytes) -> dict[str, Any]:
         stats = json.loads(answer)
     except ValueError:
         start = answer[:40].decode(errors="replace")
-        raise StatsError(address, f"it answered {start!r}, which is no uWSGI stats", "name what `stats` says") from None
+        raise StatsError(
+            address, f"it answered {start!r}, which is not a stats server's JSON", "give the address in `stats`"
+        ) from None
     found = stats if isinstance(stats, dict) else {}
     for name, what in OTHERS.items():
         if name in found and "workers" not in found:

@@ -168,7 +168,7 @@ def cell(kind, source, *shown):
 
 
 PRINTED = """
- Somebody who stays
+ A long-lived client
 
   variant      worker's   thread that
                peak MiB   waits on it

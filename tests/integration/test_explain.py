@@ -56,7 +56,7 @@ def test_an_idle_front():
     ]
 
 
-def test_a_worker_that_reads_from_the_backend_because_no_offload_thread_exists():
+def test_a_worker_reads_the_backend_itself_without_an_offload_thread():
     worker = Worker(4711, busy=True, requests=(SUBSCRIBED,), wait=Wait("read", "backend"))
     assert describe(facts(worker, Connection("127.0.0.1:5001", 4711), routes_offload=True))[1:] == [
         "worker 4711 has been reading from the backend for 12 s (GET /subscribe, client 127.0.0.1:5001)"
@@ -153,7 +153,7 @@ def test_threads_of_which_nothing_is_known_are_not_called_offload_threads():
     assert "worker is idle" not in text.partition("client 10.0.0.1")[2]
 
 
-def test_a_worker_of_whose_threads_nothing_is_known_is_not_said_to_have_no_offload_threads():
+def test_unknown_threads_are_not_reported_as_no_offload_threads():
     worker = Worker(4711, busy=True, requests=(SUBSCRIBED,), wait=Wait("read", "backend"), threads_unknown=True)
     text = said(worker, Connection("10.0.0.1:5001", 4711, 4711), Connection("10.0.0.2:5002", 4711, 4713))
     assert "; which of its threads are offload threads is not known." in text
@@ -377,7 +377,7 @@ def copy_of(step, folder):
     return dataclasses.replace(step, folder=folder)
 
 
-def test_a_running_stage_is_found_by_its_command_line_and_two_are_told_apart(tmp_path):
+def test_running_stages_are_found_and_told_apart_by_command_line(tmp_path):
     step = copy_of(manifest.find("01"), tmp_path)
     with pytest.raises(LabError, match=r"not running; start it in another terminal: \./lab run 01 offload"):
         find_run(step, step.variant("offload"))
@@ -389,6 +389,29 @@ def test_a_running_stage_is_found_by_its_command_line_and_two_are_told_apart(tmp
                 find_run(step, step.variant("offload"))
             assert f"./lab explain 01 offload --run {one.run}" in str(caught.value)
             assert f"--run {other.run}" in str(caught.value)
+
+
+def test_a_front_that_does_not_answer_is_not_said_to_be_down(tmp_path):
+    step = copy_of(manifest.find("01"), tmp_path)
+    with Stage(step, "offload") as stage:
+        stage.front.stats_socket.rename(stage.run / "moved.sock")
+        with pytest.raises(LabError) as caught:
+            find_run(step, step.variant("offload"))
+    said = str(caught.value)
+    assert re.search(r"process \d+ is the front of 01_file_wrapper offload, but its stats socket does not answer", said)
+    assert f"{stage.front.stats_socket}: no such socket" in said
+
+
+def test_of_a_front_that_ended_its_backend_is_named(tmp_path):
+    step = manifest.find("03")
+    folder = shutil.copytree(step.folder, tmp_path / step.name)
+    for ini in folder.glob("*.ini"):
+        ini.write_text(ini.read_text().replace("%d../..", str(ROOT)))
+    step = dataclasses.replace(step, folder=folder)
+    with Stage(step, "header") as stage:
+        stage.front.stop()
+        with pytest.raises(LabError, match=r"is not running; its backend sse\.ini is, as process \d+; start it"):
+            find_run(step, step.variant("header"))
 
 
 def test_the_command_says_it_and_a_wrong_folder_is_named(tmp_path):

@@ -353,11 +353,46 @@ def test_processes_of_another_machine_are_not_taken_for_those_here(tmp_path, ser
     assert "held by" not in text
 
 
+def test_a_worker_that_ends_while_it_is_looked_at_is_said_to_have_ended(tmp_path):
+    """Its stats were read before, and its /proc is after."""
+    with two_servers(tmp_path) as both:
+        told = read_stats(both.front)
+        pid = told["workers"][0]["pid"]
+        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: not psutil.pid_exists(pid), 20, "the end of the worker")
+        with answering(tmp_path / "s", json.dumps(told).encode()) as address:
+            text = "\n".join(describe(take_snapshot_at(address)))
+    assert f"worker {pid}: it ended while it was looked at." in text
+    assert text.count("is idle: the next request is answered at once.") == WORKERS - 1
+    assert "another machine" not in text
+    assert "no client is connected." in text
+
+
+@pytest.mark.parametrize("scheme", ["", "http://"])
+def test_several_stats_servers_at_tcp_addresses_are_told_apart(tmp_path, scheme):
+    """Four of one configuration, as an Emperor or a container platform starts them."""
+    (tmp_path / "app.py").write_text(BACKEND_APP)
+    ports = [free_port() for _ in range(4)]
+    with ExitStack() as exits:
+        for number, port in enumerate(ports):
+            lines = [f"http-socket = {tmp_path}/{number}.sock", "master = true", f"wsgi-file = {tmp_path}/app.py"]
+            stats = [f"stats = 127.0.0.1:{port}", *(["stats-http = true"] if scheme else [])]
+            (tmp_path / f"{number}.ini").write_text("\n".join(["[uwsgi]", *lines, *stats, ""]))
+            exits.enter_context(uwsgi(tmp_path / f"{number}.ini", tmp_path / f"{number}.log"))
+        addresses = [f"{scheme}127.0.0.1:{port}" for port in ports]
+        wait_for(lambda: all(ready(one) for one in addresses), 30, "all stats servers")
+        answer = lab(*(word for one in addresses for word in ("--stats", one)), "--json")
+    assert answer.returncode == 0, answer.stderr
+    servers = [told["servers"][0] for told in json.loads(answer.stdout)]
+    assert [server["address"] for server in servers] == [f"{tmp_path}/{number}.sock" for number in range(4)]
+    assert len({server["workers"][0]["pid"] for server in servers}) == 4
+
+
 @pytest.mark.parametrize(
     ("says", "why"),
     [
         (b"", "it closed without an answer"),
-        (b"hello", "it answered 'hello', which is no uWSGI stats"),
+        (b"hello", "it answered 'hello', which is not a stats server's JSON"),
         (b"[1]", "its JSON has no workers and sockets"),
         (b'{"vassals": []}', "they are an Emperor's: name the stats server of a vassal"),
     ],
@@ -372,9 +407,9 @@ def test_what_is_no_stats_server_is_named(tmp_path, says, why):
 def test_an_address_that_does_not_answer_is_named_with_the_next_step(tmp_path, servers):
     port = free_port()
     for address, words in {
-        str(tmp_path / "none.sock"): "no such socket; does that uWSGI run",
-        f"127.0.0.1:{port}": "nothing listens there; does that uWSGI run",
-        "127.0.0.1:http": "'http' is no port; write a socket's path, or HOST:PORT",
+        str(tmp_path / "none.sock"): "no such socket; check that this uWSGI runs",
+        f"127.0.0.1:{port}": "nothing listens there; check that this uWSGI runs",
+        "127.0.0.1:http": "'http' is not a port; give a socket's path, or HOST:PORT",
         str(tmp_path): "nothing listens there",
         servers.backend.removeprefix("http://"): f"stats-http`: then write {servers.backend}",
     }.items():

@@ -177,6 +177,26 @@ def test_a_front_has_one_process_and_one_thread():
     assert [name(ini) for ini in LESSONS if several & {key for key, _ in options(ini)}] == []
 
 
+def fixed_twin(ini):
+    return ini.with_stem(ini.stem.replace("_broken", "_fixed"))
+
+
+def own_lines(ini):
+    return {line.strip() for line in ini.read_text().splitlines() if line.strip() and line.strip()[0] not in "[;#"}
+
+
+@pytest.mark.parametrize(
+    "broken", [ini for ini in INIS if ini != fixed_twin(ini) and fixed_twin(ini) in INIS], ids=name
+)
+def test_the_diff_of_a_pair_is_its_pitfall(broken):
+    """What both have in common stands in a file that both include."""
+    bad, good = own_lines(broken), own_lines(fixed_twin(broken))
+    assert bad != good
+    assert max(len(bad - good), len(good - bad)) <= 6
+    assert any(line.startswith("ini = %d") for line in bad)
+    assert any(line.startswith("ini = %d") for line in good)
+
+
 # --- by hand
 
 

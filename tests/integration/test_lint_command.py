@@ -118,6 +118,39 @@ def test_sarif_has_what_code_scanning_reads():
     assert not log["invocations"][0]["executionSuccessful"]
 
 
+def test_sarif_has_the_fields_and_forms_that_its_schema_requires(tmp_path):
+    """Written after sarif-schema-2.1.0.json, for odd names and lines too."""
+    folder = tmp_path / "größe x"
+    folder.mkdir()
+    text = "[uwsgi]\nmodule = app ; 🐍 note\nsocket = 0.0.0.0:1\ngevent = 5\nthreads = 2\nprocess = 4\n"
+    (folder / "a b.ini").write_text(text)
+    answer = run("--sarif", "größe x/a b.ini", "nowhere.ini", cwd=tmp_path, UWSGI_STATS="0.0.0.0:1")
+    document = json.loads(answer.stdout)
+    assert set(document) == {"$schema", "version", "runs"}
+    [log] = document["runs"]
+    assert set(log) == {"tool", "columnKind", "results", "invocations"}
+    assert log["columnKind"] == "unicodeCodePoints"
+    rules = log["tool"]["driver"]["rules"]
+    assert len({rule["id"] for rule in rules}) == len(rules)
+    assert len(log["results"]) > 4
+    for one in [*rules, *log["results"]]:
+        [texts] = [one[name]["text"] for name in ("message", "shortDescription") if name in one]
+        assert texts
+    for result in log["results"]:
+        assert rules[result["ruleIndex"]]["id"] == result["ruleId"]
+        assert result["level"] in ("none", "note", "warning", "error")
+        related = [json.dumps(place) for place in result["relatedLocations"]]
+        assert len(set(related)) == len(related), "unique items"
+        for place in [*result["locations"], *result["relatedLocations"]]:
+            physical = place["physicalLocation"]
+            assert physical["artifactLocation"]["uri"] in ("gr%C3%B6%C3%9Fe%20x/a%20b.ini", "environment")
+            region = physical.get("region", {"startLine": 1, "startColumn": 1, "endColumn": 1})
+            assert region["startLine"] >= 1
+            assert 1 <= region["startColumn"] <= region["endColumn"]
+    [notice] = log["invocations"][0]["toolExecutionNotifications"]
+    assert (notice["level"], bool(notice["message"]["text"])) == ("error", True)
+
+
 def test_a_finding_in_an_included_file_shows_that_file(tmp_path):
     write(tmp_path, app="\n\n\nini = base.ini\n", base="; first\nexec-pre = /bin/x\nmodule = app\n")
     [finding] = as_json("app.ini", cwd=tmp_path)["findings"]

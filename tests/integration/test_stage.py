@@ -185,7 +185,7 @@ def test_an_engine_that_is_not_there_is_named(monkeypatch):
 
 
 PROGRAMS = {
-    "silent": ("#!/bin/sh\nexit 0\n", "says nothing to --help"),
+    "silent": ("#!/bin/sh\nexit 0\n", "prints nothing for --help"),
     "no program": ("not a program", "cannot be run: Exec format error"),
     "hangs": ("#!/bin/sh\nread -r never < fifo\n", r"did not answer --help within 0\.5 s"),
 }
@@ -235,7 +235,7 @@ def test_a_wrong_process_name_gets_the_nearest_and_the_list():
             running.process("ofload")
 
 
-def test_a_backend_that_ends_while_the_front_starts_is_reported_and_nothing_is_left(tmp_path):
+def test_a_backend_that_ends_while_the_front_starts_is_an_error(tmp_path):
     step = a_step(tmp_path, GOOD + "master = true\nstats = %(run)/front-stats.sock\nmodule = backend_ends\n")
     (tmp_path / "backend_ends.py").write_text(
         "import pathlib, psutil, time\n"
@@ -282,7 +282,7 @@ def test_the_stats_are_read_whole():
 
 @pytest.mark.parametrize("text", [b"", b'{"workers": [', b"\xff\xfe"])
 def test_stats_that_are_cut_are_a_failed_connection(text):
-    with pytest.raises(OSError, match=r"it closed without an answer|, which is no uWSGI stats;"):
+    with pytest.raises(OSError, match=r"it closed without an answer|, which is not a stats server's JSON;"):
         whole_stats(text)
 
 
@@ -297,7 +297,7 @@ def test_a_stats_server_that_never_answers_is_a_failed_connection(tmp_path):
 # --- the sampler
 
 
-def test_a_stats_socket_that_is_gone_while_sampling_is_a_gap_that_is_marked():
+def test_a_missing_stats_socket_is_a_gap_in_the_samples():
     with Stage("01", "offload", placeholders=SMALL) as running, Sampler(running, lambda: 0.0) as sampler:
         wait_for(lambda: sampler.samples, 20, "a sample")
         hidden = running.front.stats_socket.with_suffix(".away")

@@ -101,7 +101,7 @@ def test_the_title_is_the_colour_of_the_stuck_as_soon_as_one_is():
     assert [panel._left_title.get_color() for panel in panels] == [timeline.FREE, timeline.STUCK]
 
 
-def test_all_panels_share_one_time_axis_that_ends_after_the_longest_download():
+def test_all_panels_share_a_time_axis_up_to_the_longest_download():
     long = replace(recorded(QUICK), transfer=Transfer("/file", 8.0, 0.5, 8.0, 9.0, 64.0))
     panels = timeline.signature([recorded(QUICK), long]).axes
     assert {panel.get_xlim() for panel in panels} == {(0, 9.15)}
@@ -120,10 +120,10 @@ def words(recording):
 @pytest.mark.parametrize(
     ("state", "says"),
     [
-        ("offloaded", ["idle, free for everybody", "carried by an offload thread"]),
-        ("blocked", ["busy with one visitor", "carried by the worker itself"]),
-        ("no holder", ["idle, free for everybody", "carried by the kernel: all was sent at once"]),
-        ("busy with Python meanwhile", ["busy with one visitor", "carried by the worker itself"]),
+        ("offloaded", ["idle", "served by an offload thread"]),
+        ("blocked", ["busy with one client", "served by the worker itself"]),
+        ("no holder", ["idle", "served by the kernel: all was sent at once"]),
+        ("busy with Python meanwhile", ["busy with one client", "served by the worker itself"]),
     ],
 )
 def test_the_lanes_say_who_was_busy_and_who_carried(state, says):
@@ -131,16 +131,16 @@ def test_the_lanes_say_who_was_busy_and_who_carried(state, says):
 
 
 def test_without_samples_the_picture_claims_nothing_of_the_worker():
-    claims = {"idle, free for everybody", "carried by the kernel: all was sent at once"}
+    claims = {"idle", "served by the kernel: all was sent at once"}
     assert not claims & set(words(STATES["no samples"]))
 
 
-def test_where_the_system_tells_no_thread_an_idle_worker_is_not_called_the_carrier():
+def test_an_idle_worker_is_not_called_the_owner_without_thread_data():
     """So it is on macOS, and on Linux where /proc keeps system calls to itself."""
-    assert "carried by the worker itself" not in words(STATES["a holder whose thread is not told"])
+    assert "served by the worker itself" not in words(STATES["a holder whose thread is not told"])
 
 
-def test_a_bystander_who_was_never_answered_is_drawn_to_the_end_of_the_download():
+def test_an_unanswered_bystander_is_drawn_to_the_end_of_the_download():
     [panel] = timeline.signature([recorded(NEVER)]).axes
     assert list(panel.lines[0].get_xdata()) == [1.2, 3.75]
 
@@ -154,7 +154,7 @@ def test_a_gap_is_drawn_as_one_and_not_as_an_idle_worker():
     assert [busy for _, _, busy in spans] == [False, True, None, True, False]
     assert spans[2][:2] == (2.0, 2.5)
     drawn = timeline.signature([with_a_gap(recorded(QUICK, busy=True))])
-    assert "not seen" in {text.get_text() for axes in drawn.axes for text in axes.texts}
+    assert "no sample" in {text.get_text() for axes in drawn.axes for text in axes.texts}
 
 
 def test_the_same_recording_is_the_same_svg(tmp_path):
