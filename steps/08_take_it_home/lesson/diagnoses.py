@@ -68,8 +68,8 @@ def workers_proxy(seen: Seen) -> str | None:
     if not seen.busy:
         return None
     return (
-        f"{seen.busy} of {seen.workers} workers stay busy, each with one stream that it proxies itself: no offload thread"
-        " took them. As many clients as there are workers, and Django answers no one."
+        f"{seen.busy} of {seen.workers} workers stay busy, each with one stream that it proxies itself: no offload"
+        " thread took them. As many clients as there are workers, and Django answers no one."
     )
 
 
