@@ -33,7 +33,7 @@ OFFLOAD_BACKENDS = {{"feed": SOCKETS + "/backend.sock", "chat": SOCKETS + "/ws.s
 DOWNLOADS = Path(os.environ["DOWNLOADS"])"""
 
 
-@click.command()
+@click.command(epilog="Example: ./lab adopt --dry-run ../shop/manage.py")
 @click.argument("manage", metavar="PATH/TO/manage.py", type=click.Path(path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Write nothing; show what would be written, and how it differs.")
 def adopt(manage: Path, dry_run: bool) -> None:
@@ -53,7 +53,7 @@ def adopt(manage: Path, dry_run: bool) -> None:
         )
     if not dry_run:
         write(files)
-    say_rest(project, left_out)
+    say_rest(project, step, left_out)
 
 
 def say_project(project: Project) -> None:
@@ -83,7 +83,7 @@ def say_files(files: list[File], dry_run: bool) -> None:
                 out.print(file.difference(), markup=False, highlight=False, soft_wrap=True)
 
 
-def say_rest(project: Project, left_out: list[str]) -> None:
+def say_rest(project: Project, step: Path, left_out: list[str]) -> None:
     apps = [name for name in ("offload", "notifications", "chat", "downloads") if name not in left_out]
     out.print(f"\nat the end of [bold]{project.settings}[/]:\n")
     out.print(SETTINGS.format(apps=apps), markup=False, highlight=False, soft_wrap=True)
@@ -92,7 +92,7 @@ def say_rest(project: Project, left_out: list[str]) -> None:
     for name in apps:
         out.print(f'path("", include("{name}.urls")),', markup=False, highlight=False)
     out.print(
-        f'\nthen steps/08_take_it_home/README.md, from "On the server" on: {TO}/ is what it calls these files',
+        f'\nthen steps/{step.name}/README.md, from "On the server" on: {TO}/ is what it calls these files',
         soft_wrap=True,
         markup=False,
     )

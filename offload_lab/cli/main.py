@@ -52,11 +52,13 @@ class GroupedCommands(click.Group):
 @click.group(
     cls=GroupedCommands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": WIDEST},
-    epilog="Begin with: ./lab demo. A command's own help has an example: ./lab run --help",
 )
 @click.version_option(package_name=None, version="0.1.0", prog_name="Offload Lab")
 def lab() -> None:
-    """A blocking Django and long-lived connections on one port, with uWSGI's offload threads."""
+    """A blocking Django and long-lived connections on one port, with uWSGI's offload threads.
+
+    Begin with ./lab demo. Each command's own help has an example: ./lab run --help
+    """
 
 
 GROUPS: dict[str, tuple[click.Command, ...]] = {
