@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import psutil
+
 from offload_lab.errors import LabError
 from offload_lab.uwsgi.stats import read_stats
 
@@ -45,7 +47,7 @@ class Side:
             return self.nothing(self.problem or "nothing runs", start)
         try:
             look = self.watcher.look()
-        except (OSError, LabError) as error:
+        except (OSError, LabError, psutil.Error) as error:  # a process may end while it is looked at
             self._unseen += 1
             why = self.problem or self.why_unseen(error)
             if not self.problem and self._unseen >= TOLD_AFTER:
