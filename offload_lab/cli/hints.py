@@ -79,7 +79,8 @@ def show_progress() -> None:
     """Show the tasks that passed, the total, and the next task."""
     known = progress.load()
     say_set_aside(known)
-    table = Table("step", "task", "kind", "tries", "hints", "passed", box=None, header_style="bold")
+    # 60 columns: the longest name and a date fit without a title for the step and a margin
+    table = Table("", "task", "kind", "tries", "hints", "passed", box=None, header_style="bold", pad_edge=False)
     tasks = [(step, task, known.of(step, task)) for step in manifest.steps() for task in step.tasks]
     for step, task, record in tasks:
         passed = record.passed.replace("T", " ") or "not yet"

@@ -21,18 +21,15 @@ def list_steps(step: str | None) -> None:
         return
     for found in manifest.steps():
         if found.pitfalls:
-            out.print(f"{heading(found)}: {len(found.pitfalls)} failures, each broken and fixed", soft_wrap=True)
+            text = f"{len(found.pitfalls)} failures, each broken and fixed"
+            out.print(f"[bold]{found.name}[/]  {text} ({found.minutes} min)")
         else:
             show_step(found)
 
 
 def show_step(step: Step) -> None:
-    out.print(heading(step), soft_wrap=True)
+    out.print(f"[bold]{step.name}[/]  {step.title} ({step.minutes} min)")
     table = Table.grid(padding=(0, 2))
     for variant in step.variants:
         table.add_row("", f"[cyan]{variant.name}[/]", variant.says)
     out.print(table)
-
-
-def heading(step: Step) -> str:
-    return f"[bold]{step.name}[/]  {step.title} ({step.minutes} min)"

@@ -77,7 +77,7 @@ def live(
             for address in addresses:
                 take_snapshot_at(address)  # raises where it cannot be read
             lists = KernelLists()
-            view = View("attached", "", [Side(address, lists) for address in addresses])
+            view = View("attached", "", [Side(address, lists, tell) for address in addresses])
         server = exits.enter_context(serve(exits, view, port))
         announce(server, browser)
         while True:

@@ -7,6 +7,7 @@ import click
 
 from offload_lab.errors import LabError, UnknownNameError
 
+from .adopt import adopt
 from .bench import bench
 from .console import WIDEST, err
 from .demo import demo
@@ -51,15 +52,17 @@ class GroupedCommands(click.Group):
 @click.group(
     cls=GroupedCommands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": WIDEST},
-    epilog="Begin with: ./lab demo. A command's own help has an example: ./lab run --help",
 )
 @click.version_option(package_name=None, version="0.1.0", prog_name="Offload Lab")
 def lab() -> None:
-    """A blocking Django and long-lived connections on one port, with uWSGI's offload threads."""
+    """A blocking Django and long-lived connections on one port, with uWSGI's offload threads.
+
+    Begin with ./lab demo. Each command's own help has an example: ./lab run --help
+    """
 
 
 GROUPS: dict[str, tuple[click.Command, ...]] = {
-    "Start": (demo, list_steps, run, live, explain, doctor),
+    "Start": (demo, list_steps, run, live, explain, doctor, adopt),
     "Learn": (notebook, start, check, hint, watch, solution, reset, show_progress),
     "Teach": (timetable, pack, book, slides),
     "Measure and maintain": (test, lint, engine, bench, install, dev),

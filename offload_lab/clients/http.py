@@ -1,4 +1,4 @@
-"""One request on a connection of its own, and the whole answer: parsed, or as the bytes that came."""
+"""One request on a connection of its own, and the whole answer: parsed, or as the raw bytes."""
 
 import socket
 

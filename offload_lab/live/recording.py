@@ -13,6 +13,7 @@ from offload_lab.measure.model import Recording, Sample, Transfer
 Json = dict[str, Any]
 SCHEMA = 1
 PAGE = Path(__file__).parent
+SCRIPTS = ("timeline.js", "side.js", "live.js")
 OK = 200
 
 
@@ -46,11 +47,13 @@ class LiveRecording:
     def page(self) -> str:
         """The replay as one page that needs nothing else, not even a server."""
         data = json.dumps(self.to_json(), separators=(",", ":")).replace("<", "\\u003c")
-        style, script = ((PAGE / name).read_text() for name in ("live.css", "live.js"))
         page = (PAGE / "page.html").read_text()
-        page = page.replace('<link rel="stylesheet" href="live.css">', f"<style>\n{style}</style>")
-        embedded = f'<script type="application/json" id="recording">{data}</script>\n<script>\n{script}</script>'
-        return page.replace('<script src="live.js"></script>', embedded)
+        page = page.replace(
+            '<link rel="stylesheet" href="live.css">', f"<style>\n{(PAGE / 'live.css').read_text()}</style>"
+        )
+        for name in SCRIPTS:
+            page = page.replace(f'<script src="{name}"></script>', f"<script>\n{(PAGE / name).read_text()}</script>")
+        return page.replace("<script>", f'<script type="application/json" id="recording">{data}</script>\n<script>', 1)
 
     def recordings(self) -> list[Recording]:
         """One for each side, as the signature picture reads them."""

@@ -14,14 +14,14 @@ from offload_lab.process.background import Background
 from offload_lab.process.deadlines import LOOPBACK
 from offload_lab.process.server_process import port_in_use
 
-from .recording import LiveRecording
+from .recording import SCRIPTS, LiveRecording
 from .view import View
 
 HERE = Path(__file__).parent
 ASSETS = {
     "": ("page.html", "text/html"),
-    "live.js": ("live.js", "text/javascript"),
     "live.css": ("live.css", "text/css"),
+    **{name: (name, "text/javascript") for name in SCRIPTS},
 }
 HEADERS = {
     "Cache-Control": "no-store",

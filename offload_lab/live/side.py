@@ -1,8 +1,10 @@
 """One side of the page: a front that is watched. What goes wrong is shown there, and does not end the view."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+
+import psutil
 
 from offload_lab.errors import LabError
 from offload_lab.uwsgi.stats import read_stats
@@ -16,14 +18,19 @@ from .watcher import Look, Watcher
 
 Json = dict[str, Any]
 NOT_OURS = {one.name: "this uWSGI is only watched" for one in ACTIONS}
+TOLD_AFTER = 4  # looks: while a front reloads, its stats server is away for a moment
 NO_CLIENTS: Mapping[int, Client] = {}
 
 
 class Side:
-    """A front that runs already, by its stats server: it is watched and nothing is done to it."""
+    """A front that runs already, by its stats server: it is watched and nothing is done to it.
 
-    def __init__(self, title: str, lists: KernelLists) -> None:
+    `tell` gets what belongs in the terminal, too.
+    """
+
+    def __init__(self, title: str, lists: KernelLists, tell: Callable[[str], None]) -> None:
         self.title = title
+        self._tell, self._told, self._unseen = tell, "", 0
         self.problem = ""  # why nothing is seen just now; empty while something is
         self.counters = Counters()
         self.look: Look | None = None
@@ -40,11 +47,24 @@ class Side:
             return self.nothing(self.problem or "nothing runs", start)
         try:
             look = self.watcher.look()
-        except (OSError, LabError) as error:
-            return self.nothing(self.problem or f"it cannot be watched: {error}", start)
+        except (OSError, LabError, psutil.Error) as error:  # a process may end while it is looked at
+            self._unseen += 1
+            why = self.problem or self.why_unseen(error)
+            if not self.problem and self._unseen >= TOLD_AFTER:
+                self.tell_once(why)
+            return self.nothing(why, start)
+        self._unseen, self._told = 0, ""
         self.look = look
         self.counters.update(look, now)
         return {**side_frame(look, self.counters, self.clients(), now), **self.told_by_clients(start)}
+
+    def why_unseen(self, error: Exception) -> str:
+        return f"it cannot be watched: {error}"
+
+    def tell_once(self, what: str) -> None:
+        if what != self._told:
+            self._told = what
+            self._tell(f"{self.title}: {what}")
 
     def nothing(self, why: str, start: float) -> Json:
         text = why[:1].upper() + why[1:]

@@ -29,7 +29,7 @@ Json = dict[str, Any]
 
 
 class StageSide(Side):
-    """`other`: the variant beside it, for the lines that differ. `tell` gets what belongs in the terminal, too."""
+    """`other`: the variant beside it, for the lines that differ."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class StageSide(Side):
         engine: Engine,
         tell: Callable[[str], None],
     ) -> None:
-        super().__init__(f"{step.number} {variant.name}", lists)
+        super().__init__(f"{step.number} {variant.name}", lists, tell)
         assert step.live is not None
         self.step, self.variant, self.live = step, variant, step.live
         self.stage: Stage | None = None
@@ -50,7 +50,7 @@ class StageSide(Side):
         self.problem, self.message, self.done = "starting …", "", 0
         self.cookie, self.logged_in = "", True
         self.lines = difference(step.folder / variant.inis[-1], step.folder / other.inis[-1] if other else None)
-        self._lists, self._engine, self._tell = lists, engine, tell
+        self._lists, self._engine = lists, engine
         self._probes_sent: dict[int, Json] = {}
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._exits = ExitStack()
@@ -93,7 +93,7 @@ class StageSide(Side):
         except (LabError, OSError, HTTPException) as error:
             self.stage = self.hub = self.watcher = None
             self.problem = f"it did not start: {error}"
-            self._tell(f"{self.title}: {self.problem}")
+            self.tell_once(self.problem)
 
     def _watch(self, stage: Stage) -> None:
         places = [BackendPlace(one.name, one.stats, partial(master_of, one)) for one in stage.processes[:-1]]
@@ -136,11 +136,11 @@ class StageSide(Side):
     def clients(self) -> Mapping[int, Client]:
         return dict(self.hub.by_port) if self.hub else {}
 
-    def nothing(self, why: str, start: float) -> Json:
+    def why_unseen(self, error: Exception) -> str:
         """Says that the front has ended, where it has."""
-        if self.stage and not self.problem and (status := self.stage.front.status()) is not None:
-            why = f"the front {self.stage.front.name} {ending(status)}; restart it"
-        return super().nothing(why, start)
+        if self.stage and (status := self.stage.front.status()) is not None:
+            return f"the front {self.stage.front.name} {ending(status)}; press Restart"
+        return super().why_unseen(error)
 
     def told_by_clients(self, start: float) -> Json:
         every = list(self.hub.all) if self.hub else []

@@ -156,7 +156,7 @@ def asked(one: Guess) -> str:
     """Two or three lines: the question, and both numbers."""
     measured = number(one.measured) if math.isfinite(one.measured) else "no end of"
     lines = textwrap.wrap(f"{one.notebook.partition('_')[0]} · {one.question}", QUESTION_WIDTH)
-    return "\n".join([*lines, f"you said {number(one.guess)}, measured {measured} {one.unit}"])
+    return "\n".join([*lines, f"you guessed {number(one.guess)}, measured {measured} {one.unit}"])
 
 
 def times(ratio: float) -> str:

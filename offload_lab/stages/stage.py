@@ -64,6 +64,7 @@ class Stage:
         self.variant: Variant = self.step.variant(variant)
         self.processes: list[Uwsgi] = []
         self.proxy: Nginx | None = None
+        self.copies: Copies | None = None  # where the step's files are what one deploys
         self._port, self._engine, self._placeholders, self._options = port, engine, placeholders, options
         self._ready, self._grace_s = ready, grace_s
         self._exits = ExitStack()
@@ -86,7 +87,9 @@ class Stage:
             self.run = short_private_folder()
             exits.callback(shutil.rmtree, self.run, ignore_errors=True)
             self.port = self._port or free_port()
-            copies = Copies(self.step.loopback, self.step.folder, self.run, self.port) if self.step.loopback else None
+            loopback = self.step.loopback
+            copies = Copies(loopback, self.step.folder, self.run, self.port) if loopback else None
+            self.copies = copies
             for ini in self.variant.inis:
                 is_front = ini == self.variant.inis[-1]
                 if copies and is_front:

@@ -1,4 +1,4 @@
-"""The open file goes to the server: uWSGI sends it with sendfile(2), a piece at a time, in constant memory."""
+"""Returns the open file to the server: uWSGI sends it with sendfile(2), a piece at a time, in constant memory."""
 
 from offload_lab.stages.site import make_file, run_folder, with_ping
 from offload_lab.stages.site.arguments import argument
@@ -11,6 +11,6 @@ def application(environ, start_response):
     start_response(
         "200 OK", [("Content-Type", "application/octet-stream"), ("Content-Length", str(BIG.stat().st_size))]
     )
-    # >>> handover
+    # >>> file_wrapper
     return environ["wsgi.file_wrapper"](BIG.open("rb"))
     # <<<

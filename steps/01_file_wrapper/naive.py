@@ -12,4 +12,4 @@ def application(environ, start_response):
         "200 OK", [("Content-Type", "application/octet-stream"), ("Content-Length", str(BIG.stat().st_size))]
     )
     with BIG.open("rb") as file:
-        yield file.read()  # a 4 GiB file takes 4 GiB of memory here, for as long as the visitor needs to read it
+        yield file.read()  # a 4 GiB file takes 4 GiB of memory here, for as long as the client reads

@@ -1,4 +1,4 @@
-"""Picks the file and checks it; the nginx in front sends it, ranges and HEAD included (X-Accel-Redirect)."""
+"""Chooses the file and checks it; the nginx in front sends it, ranges and HEAD included (X-Accel-Redirect)."""
 
 import os
 from urllib.parse import quote

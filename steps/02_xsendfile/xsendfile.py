@@ -1,4 +1,4 @@
-"""Picks the file and checks it; uWSGI sends it. The check stands here because nothing behind it checks again."""
+"""Chooses the file and checks it; uWSGI sends it. The check is here because nothing after it checks again."""
 
 import os
 import stat
@@ -22,8 +22,8 @@ def asked_name(environ):
 
 
 def allowed(name):
-    """The real path of the regular file `name` in SERVED, else None. `name` is a client's word: it may be anything."""
-    # >>> gate
+    """The real path of the regular file `name` in SERVED, else None. `name` is the client's: it may be anything."""
+    # >>> confine
     try:
         path = os.path.realpath(SERVED / name, strict=True)  # follows links; an absolute `name` replaces SERVED
         mode = os.stat(path).st_mode

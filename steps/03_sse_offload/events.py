@@ -1,4 +1,4 @@
-"""The stream itself: one ticket number after the other. The gevent app sends it, and so does Django in blocking.ini."""
+"""The stream itself: one ticket after the other. The gevent app sends it, and so does Django in blocking.ini."""
 
 import json
 import time
@@ -8,7 +8,7 @@ from sse import Sse
 
 from offload_lab.stages.site.arguments import argument
 
-LAST = 999_999_999  # ticket; number 1 follows, so that last_ticket takes every number that was handed out
+LAST = 999_999_999  # ticket; number 1 follows, so that last_ticket accepts every number that was sent
 # seconds: between two tickets, between two heartbeats, and until the client has to ask Django again
 TICK_S, HEARTBEAT_S, LIFETIME_S = (float(argument(name)) for name in ("tick_s", "heartbeat_s", "lifetime_s"))
 # a line, without the blank one that would end an event: strict clients would see an event without data

@@ -16,7 +16,7 @@ HEADERS = [
 def application(environ, start_response):
     if not environ.get("X_OFFLOAD"):
         start_response("403 Forbidden", [("Content-Type", "text/plain")])
-        return [b"nobody said who you are\n"]
+        return [b"no user in X_OFFLOAD\n"]
     start_response("200 OK", HEADERS)
     return bare(environ)
 
@@ -26,7 +26,9 @@ def bare(environ, start_response=None):
     if not environ.get("X_OFFLOAD"):
         return []
     return tickets(
-        unquote(environ["X_OFFLOAD"]),  # percent-encoded by Django, so that no name breaks a header, a variable, a URL
+        unquote(
+            environ["X_OFFLOAD"]
+        ),  # percent-encoded by Django, so that no name breaks a header, a variable or a URL
         after=last_ticket(environ.get("HTTP_LAST_EVENT_ID", "")),
         **{name[4:].lower(): value for name, value in environ.items() if name.startswith("SSE_")},
     )

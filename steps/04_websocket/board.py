@@ -1,4 +1,4 @@
-"""The board itself, the same for both backends: who is there, and what everyone is told. It never touches a socket."""
+"""The board itself, the same for both backends: the connected clients and their messages. It never touches a socket."""
 
 import json
 import time
@@ -8,31 +8,31 @@ from gevent.lock import Semaphore
 
 
 class Board:
-    """Whoever joins hears the clock and everybody's messages, their own included.
+    """Sends each of its clients the clock and all messages, the client's own included.
 
-    A visitor is anything with a `tell(text)` that returns at once.
+    A client is any object with a `tell(text)` that returns at once.
     """
 
     def __init__(self, tick_s: float) -> None:
-        self.visitors = set()
+        self.clients = set()
         self._one_at_a_time = Semaphore()
         gevent.spawn(self._clock, tick_s)
 
     def post(self, user: str, text: str) -> None:
-        """Tell everybody. Between two messages every visitor's greenlet has its turn to send.
+        """Send a message to all clients. Between two messages every client's greenlet has its turn to send.
 
-        Else hundreds who write at the same moment would fill the outbox of each, and all would look as if none reads.
+        Else hundreds that write at the same moment would fill every outbox, and no client would seem to read.
         """
         with self._one_at_a_time:
-            self._tell_all(user=user, text=text)
+            self._broadcast(user=user, text=text)
             gevent.sleep(0)
 
     def _clock(self, tick_s: float) -> None:
         while True:
             gevent.sleep(tick_s)
-            self._tell_all(time=time.strftime("%H:%M:%S"), visitors=len(self.visitors))
+            self._broadcast(time=time.strftime("%H:%M:%S"), clients=len(self.clients))
 
-    def _tell_all(self, **news) -> None:
+    def _broadcast(self, **news) -> None:
         text = json.dumps(news, ensure_ascii=False)
-        for visitor in list(self.visitors):  # a copy: telling one may end their visit
-            visitor.tell(text)
+        for client in list(self.clients):  # a copy: sending may disconnect one
+            client.send_text(text)

@@ -1,4 +1,4 @@
-"""Finds the client's Close frame in what it sends, whatever stands before it (RFC 6455, section 5.2).
+"""Finds the client's Close frame in what it sends, whatever precedes it (RFC 6455, section 5.2).
 
 A parser stops at the first broken rule. The length in each frame's header still tells where the next frame begins.
 """

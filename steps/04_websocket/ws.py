@@ -1,7 +1,7 @@
-"""The board over WebSocket: wsproto knows the protocol, gevent waits, uWSGI lends the connection.
+"""The board over WebSocket: wsproto does the protocol, gevent the waiting, uWSGI provides the connection.
 
-Each visit has two greenlets: the request's own reads, a second one writes what the outbox holds. Nothing else touches
-the socket, so no frame is ever cut in two by another one.
+Each connection has two greenlets: the request's own reads, a second one writes what the outbox holds. Nothing else
+touches the socket, so no frame is ever interrupted by another one.
 """
 
 import signal
@@ -24,18 +24,18 @@ from wsproto.frame_protocol import CloseReason
 from offload_lab.stages.site.arguments import argument
 
 MESSAGE_LIMIT = 64 * 1024  # characters in one message, however many frames carry it
-OUTBOX_LIMIT = 64  # frames that wait for one visitor; whoever lets more pile up does not read
+OUTBOX_LIMIT = 64  # frames queued for one client; a client with more does not read
 READ_BYTES = 64 * 1024
-PONG = b""  # stands in an outbox for the pong that waits
+PONG = b""  # in an outbox, the place of the pong that waits
 GOING_AWAY = Connection(ConnectionType.SERVER).send(CloseConnection(CloseReason.GOING_AWAY, "the board stops"))
 
 PING_S = float(argument("ping_s"))  # silence until a ping; as long again in silence ends the connection
-CLOSE_S = float(argument("close_s"))  # for our Close frame to leave, and for the client's to come
+CLOSE_S = float(argument("close_s"))  # for our Close frame to leave, and for the client's to arrive
 BOARD = Board(tick_s=float(argument("tick_s")))
 
 
-class Visitor:
-    """One open connection. Its fragments, its outbox and its limits are its own."""
+class Client:
+    """One open connection, with its own fragments, outbox and limits."""
 
     def __init__(self, sock: socket.socket, user: str) -> None:
         self.sock, self.user = sock, user
@@ -47,28 +47,28 @@ class Visitor:
         self.is_sending = False
         sock.settimeout(PING_S)
 
-    def stay(self) -> None:
-        """Until the visitor leaves, breaks a rule, stops reading or is gone."""
+    def serve(self) -> None:
+        """Returns once the client closes, breaks a rule, stops reading or is gone."""
         writer = gevent.spawn(self.write)
-        BOARD.visitors.add(self)
+        BOARD.clients.add(self)
         try:
-            farewell = self.read()
-            BOARD.visitors.discard(self)  # no news after the last frame
-            if farewell:
-                self.say_goodbye(farewell, writer)
+            closing = self.read()
+            BOARD.clients.discard(self)  # no news after the last frame
+            if closing:
+                self.close(closing, writer)
         finally:
-            BOARD.visitors.discard(self)
+            BOARD.clients.discard(self)
             writer.kill()
 
-    def say_goodbye(self, farewell: CloseConnection, writer: gevent.Greenlet) -> None:
+    def close(self, closing: CloseConnection, writer: gevent.Greenlet) -> None:
         with gevent.Timeout(CLOSE_S, False):
-            self.outbox.put(self.ws.send(farewell))
+            self.outbox.put(self.ws.send(closing))
             self.outbox.put(None)
             self.drain()
             writer.join()
 
     def read(self) -> CloseConnection | None:
-        """The farewell this visit ends with; none where the connection broke."""
+        """The Close frame to end with; None where the connection broke."""
         asked = False
         while True:
             try:
@@ -88,13 +88,13 @@ class Visitor:
             self.close_finder.feed(data)
             self.ws.receive_data(data)
             for event in self.ws.events():
-                farewell = self.answer(event)
-                if farewell:
-                    return farewell
+                closing = self.answer(event)
+                if closing:
+                    return closing
                 gevent.sleep(0)  # the others' turn, however much came at once
 
     def answer(self, event: Event) -> CloseConnection | None:
-        """React to what the visitor sent. Returns a farewell if that ends the visit."""
+        """React to what the client sent. Returns a Close frame if that ends the connection."""
         match event:
             case Ping():  # only the latest is answered if they come faster than pongs leave (RFC 6455, section 5.5.3)
                 waiting, self.pong = self.pong, self.ws.send(event.response())
@@ -111,21 +111,21 @@ class Visitor:
                 # <<<
             case BytesMessage():
                 return CloseConnection(CloseReason.UNSUPPORTED_DATA, "text only")
-            case CloseConnection():  # the visitor's own, or wsproto's verdict on a broken rule: the answer is the same
+            case CloseConnection():  # the client's own, or wsproto's for a broken rule: the response is the same
                 return event
         return None
 
-    def tell(self, text: str) -> None:
+    def send_text(self, text: str) -> None:
         self.send(text_frame(text))
 
     def send(self, frame: bytes) -> None:
-        """Never waits, which would hold up the board. Nor may the reader wait here: an offload thread that cannot write
-        to us does not read from us either."""
+        """Never waits, which would delay all clients. Nor may the reader wait here: an offload thread that cannot write
+        to this process does not read from it either."""
         if self.outbox.qsize() < OUTBOX_LIMIT:
             self.outbox.put(frame)
         else:
             print(f"{self.user}: dropped, does not read")
-            self.hang_up()
+            self.disconnect()
 
     def write(self) -> None:
         try:
@@ -136,19 +136,19 @@ class Visitor:
                 self.sock.sendall(frame)
                 self.is_sending = False
         except OSError:  # gone, or PING_S went by and the frame did not
-            self.hang_up()
+            self.disconnect()
 
     def go_away(self) -> None:
-        """Without waiting for anything; without the 1001 where it would stand inside a frame that is half sent."""
+        """Closes with 1001 without waiting, or without the 1001 where it would be inside a frame that is half sent."""
         if not self.is_sending:
             self.sock.settimeout(0)
             with suppress(OSError):
                 self.sock.send(GOING_AWAY)
-        self.hang_up()
+        self.disconnect()
 
-    def hang_up(self) -> None:
-        """Both greenlets of this visit find the connection closed."""
-        BOARD.visitors.discard(self)
+    def disconnect(self) -> None:
+        """Both greenlets of this connection find it closed."""
+        BOARD.clients.discard(self)
         with suppress(OSError):  # it was closed already
             self.sock.shutdown(socket.SHUT_RDWR)
 
@@ -161,17 +161,17 @@ class Visitor:
 
 @lru_cache(maxsize=1)
 def text_frame(text: str) -> bytes:
-    """The same bytes for every client, since a server masks nothing: however many wait for it, it is kept once."""
+    """The same bytes for every client, since a server masks nothing: they are kept once for all outboxes."""
     return Connection(ConnectionType.SERVER).send(TextMessage(text))
 
 
 def close_all() -> None:
-    while BOARD.visitors:
-        BOARD.visitors.pop().go_away()
+    while BOARD.clients:
+        BOARD.clients.pop().go_away()
 
 
-# uWSGI stops a worker with the one and waits for nobody, reloads it with the other and waits for everybody, for 60 s.
-# In greenlets, since these start after it has set its own handlers.
+# uWSGI stops a worker with the first and does not wait for requests; with the second it reloads and waits, for 60 s.
+# In greenlets, since these start after uWSGI has set its own handlers.
 for number in (signal.SIGINT, signal.SIGHUP):
     gevent.spawn(gevent.signal_handler, number, close_all)
 
@@ -183,7 +183,7 @@ def application(environ, start_response):
         return []
     sock = socket.socket(fileno=uwsgi.connection_fd())
     try:
-        Visitor(sock, user=unquote(environ["OFFLOAD_VISITOR"])).stay()
+        Client(sock, user=unquote(environ["OFFLOAD_VISITOR"])).serve()
     finally:
         sock.detach()  # uWSGI opened the descriptor and will close it
     return []

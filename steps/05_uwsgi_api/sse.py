@@ -1,4 +1,4 @@
-"""The clock as server-sent events, for whoever Django sent here."""
+"""The clock as server-sent events, for the connections that the front offloads."""
 
 import json
 import time
@@ -14,7 +14,7 @@ TICK_S = float(argument("tick_s"))
 def application(environ, start_response):
     user = unquote(environ["OFFLOAD_VISITOR"])
     start_response("200 OK", [("Content-Type", "text/event-stream"), ("Cache-Control", "no-cache")])
-    yield b"retry: 1000\n"  # milliseconds until a client comes back; a line of the first event, so no blank one
+    yield b"retry: 1000\n"  # milliseconds until a client reconnects; a line of the first event, so no blank one
     while True:
         now = time.time()
         data = json.dumps({"user": user, "time": time.strftime("%H:%M:%S", time.localtime(now))})

@@ -1,6 +1,6 @@
 """The feed: a Redis Stream that publishers append to and readers follow.
 
-The same code blocks in Django, where that is all right, and lets others go on in gevent, where sockets know how to.
+The same code blocks in Django, where that is all right, and switches greenlets in gevent, whose sockets are patched.
 
 Every entry's id is made by Redis, larger than all before it. It is also the SSE `id`, so what a browser sends back as
 `Last-Event-ID` is a place in the stream.
@@ -19,9 +19,9 @@ from redis.retry import Retry
 
 FEED = "feed"
 HISTORY = 1000  # entries kept, at least
-TOKEN_S = 600  # how long a publisher may go on trying
+TOKEN_S = 600  # how long a publisher may retry
 PAGE = 100  # entries fetched at once
-# What passes by itself: Redis is away, does not answer, or is still reading its file (to redis-py a ConnectionError)
+# Temporary: Redis is away, does not answer, or is still reading its file (to redis-py a ConnectionError)
 PASSING = (redis.ConnectionError, redis.TimeoutError)
 ENTRY_ID = re.compile(r"(\d{1,20})-(\d{1,20})", re.ASCII)
 
@@ -38,9 +38,9 @@ return id
 
 
 def connect(url, at_most=None, timeout_s=5):
-    """A client for ``unix:///path`` or ``redis://host``, with `at_most` so many connections: who wants one more waits.
+    """A client for ``unix:///path`` or ``redis://host``, with `at_most` so many connections: one more waits.
 
-    It repeats nothing by itself: redis-py's own retries would write a plain XADD twice if only its answer was lost.
+    It never retries by itself: redis-py's own retries would write a plain XADD twice if only its answer was lost.
     """
     options = {"decode_responses": True, "socket_timeout": timeout_s, "retry": Retry(NoBackoff(), 0)}
     if at_most is None:
@@ -66,7 +66,7 @@ def publish(client, type, *, token=None, patience_s=5.0, history=HISTORY, **deta
 
 
 def position(text):
-    """An entry's id as a pair that can be compared, None for anything else: a visitor may send or forge it."""
+    """An entry's id as a pair that can be compared, None for anything else: a client may forge it."""
     match = ENTRY_ID.fullmatch(text)
     pair = tuple(int(half) for half in match.groups()) if match else ()
     return pair if pair and max(pair) < 2**64 else None
@@ -89,7 +89,7 @@ class Entry:
 
 
 def event(type, id, *, retry_ms=None, **data):
-    """One server-sent event. The id stands in each, and in the same block as the data.
+    """One server-sent event. The id is in each, and in the same block as the data.
 
     In a block of its own, before the data, it would be believed even when the connection is cut in between, and the
     event would be lost. And an event without any id may count as "no id" after a reconnect: the HTML standard's parser
@@ -101,32 +101,32 @@ def event(type, id, *, retry_ms=None, **data):
     # <<<
 
 
-def spread(about):
-    """Half to one and a half times `about`, each time another: what many do, they do not do all at once."""
+def jitter(about):
+    """Half to one and a half times `about`, at random: so that many clients do not act at the same moment."""
     return about * random.uniform(0.5, 1.5)  # noqa: S311 (no secret)
 
 
 def newest(client):
     """The last entry. An empty feed gets its first one: it is the place from which the first readers start."""
     while not (rows := client.xrevrange(FEED, count=1)):
-        publish(client, "notice", token="opening", text="the hall is open")  # noqa: S106 (no secret)
+        publish(client, "notice", token="opening", text="the feed is open")  # noqa: S106 (no secret)
     return Entry.parse(*rows[0])
 
 
 def wait_for_more(client, after, wait_ms):
-    """The entries behind the id `after`, as soon as there are any; none after `wait_ms`.
+    """The entries after the id `after`, as soon as there are any; none after `wait_ms`.
 
-    `after` is always an id that we have, never "$", which means "what comes from now on": anything that came between
-    two calls would be nobody's.
+    `after` is always an id that we have, never "$", which means "from now on": an entry that is added between two
+    calls would be lost.
     """
     answer = client.xread({FEED: after}, count=PAGE, block=wait_ms)
     return [Entry.parse(*row) for _, rows in (answer or []) for row in rows]
 
 
 def page_from(client, last):
-    """The entry `last` itself and up to PAGE behind it, or none where `last` is no longer, or never was, in the feed.
+    """The entry `last` itself and up to PAGE after it, or none where `last` is no longer, or never was, in the feed.
 
-    One command tells both: where `last` is the first of what is there behind it, nothing between them can be missing.
+    One command answers both: where `last` is the first entry of the page, nothing after it can be missing.
     """
     entries = [Entry.parse(*row) for row in client.xrange(FEED, min=last, count=PAGE + 1)]
     return entries if entries and entries[0].id == last else []

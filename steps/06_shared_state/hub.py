@@ -1,4 +1,4 @@
-"""One reader of the feed for the whole process, and its clients: a bounded queue each, filled by nobody else."""
+"""One reader of the feed for the whole process, and its clients, each with a bounded queue that only it fills."""
 
 from contextlib import contextmanager
 
@@ -11,7 +11,7 @@ PAUSE_S = 0.2  # before a Redis that is gone is tried again
 
 
 class Client:
-    """One open stream: the entries that wait for it, at most `limit`, until `ended` says why there will be no more."""
+    """One open stream: its queued entries, at most `limit`, until `ended` says why there will be no more."""
 
     def __init__(self, start, limit):
         self.start, self.ended = start, None
@@ -25,12 +25,12 @@ class Client:
             self._news.set()
 
     def end(self, why):
-        """Forget what waits: whoever comes back finds it in the history."""
+        """Drop queued entries; a client that reconnects replays them from the history."""
         self._waiting, self.ended = [], why
         self._news.set()
 
     def take(self, wait_s):
-        """All that waits, as soon as anything does; nothing after `wait_s`, or once it is ended."""
+        """All queued entries, as soon as there are any; none after `wait_s`, or once the stream is ended."""
         self._news.wait(wait_s)
         self._news.clear()
         taken, self._waiting = self._waiting, []
@@ -38,7 +38,7 @@ class Client:
 
 
 class Hub:
-    """Follows the feed from the moment it starts and hands every entry to every client, without waiting for any."""
+    """Follows the feed from the moment it starts and queues every entry for every client, without waiting for any."""
 
     def __init__(self, redis, queue_limit):
         self.clients = set()
@@ -55,12 +55,12 @@ class Hub:
                 for entry in feed.wait_for_more(self._redis, self._last.id, WAIT_MS):
                     self._deliver(entry)
             except feed.PASSING:
-                gevent.sleep(PAUSE_S)  # then go on where we were: nothing is asked for twice, nothing left out
+                gevent.sleep(PAUSE_S)  # then go on from `_last`: no entry is read twice, none is left out
 
     def _deliver(self, entry):
         if entry.number != self._last.number + 1:
-            # We slept for longer than the history, or Redis lost its file. Everybody comes back, and the history tells
-            # each of them, by the last event that they have, whether they missed something.
+            # This process slept for longer than the history, or Redis lost its file. All clients reconnect, and the
+            # history tells for each, by its last event, whether it missed something.
             self._end(list(self.clients), "gap")
         self._last = entry
         for client in self.clients:
@@ -75,7 +75,7 @@ class Hub:
 
     @contextmanager
     def client(self):
-        """A new client. Its queue gets every entry behind `start`, whatever else is done meanwhile."""
+        """A new client. Its queue gets every entry after `start`, whatever runs meanwhile."""
         client = Client(self._last.id, self._queue_limit)
         self.clients.add(client)  # nothing can come between these two lines: a greenlet is left only where it waits
         try:

@@ -1,6 +1,6 @@
 """Become the Redis of the run folder named on the command line: the one on the path, else one that a package brought.
 
-Further words go to Redis as they are, behind what redis.conf says: ``--port 6379 --bind 10.0.0.11``.
+Further words are passed to Redis unchanged, after redis.conf: ``--port 6379 --bind 10.0.0.11``.
 
 Started by uWSGI's master (store.ini), by whatever Python is on the path, so with the standard library only. uWSGI
 made the kernel kill this process should the master die, and that holds for what it becomes.

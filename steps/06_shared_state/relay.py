@@ -1,4 +1,4 @@
-"""A bad network for tests: carries bytes between visitors and a front, until it is cut."""
+"""A bad network for tests: relays bytes between clients and a front, until it is cut."""
 
 import selectors
 import socket
@@ -8,12 +8,12 @@ import threading
 from offload_lab.process.background import Background
 
 LOOPBACK = "127.0.0.1"
-PASS_ON_S = 10.0  # for an end to take what comes from the other; one that does not is closed
+PASS_ON_S = 10.0  # for an end to read what the other sends; one that does not is closed
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER with no time left: the other end gets a reset, not an end
 
 
 class Relay:
-    """Listens at `port` and carries to `target`. While `cut`, nothing passes: no byte, no end, no new connection."""
+    """Listens at `port` and relays to `target`. While `cut`, nothing passes: no byte, no end, no new connection."""
 
     def __init__(self, target):
         self._target = target
@@ -26,20 +26,20 @@ class Relay:
         self._open.set()
         self._idle = threading.Event()
         self._resets = 0
-        self._thread = Background("the relay", self._carry, self._end)
+        self._thread = Background("the relay", self._relay, self._end)
 
     def cut(self, timeout_s=30.0):
         """Returns once nothing passes. Raises TimeoutError, or what ended the relay's thread."""
         self._idle.clear()
         self._open.clear()
-        self._thread.wait_until(self._idle.is_set, timeout_s, lambda: f"the relay still carries after {timeout_s:g} s")
+        self._thread.wait_until(self._idle.is_set, timeout_s, lambda: f"the relay is still busy after {timeout_s:g} s")
 
     def restore(self):
         """The network is back. It has forgotten every other connection, and both their ends get a reset."""
         self._resets = 2
         self._open.set()
 
-    def _carry(self):
+    def _relay(self):
         while not self._stop.is_set():
             if not self._open.is_set():
                 self._idle.set()

@@ -1,4 +1,4 @@
-"""The store's own worker: waits until Redis answers, then tells whoever asks what is in it."""
+"""The store's own worker: waits until Redis answers, then reports what is in it."""
 
 import time
 
@@ -30,7 +30,7 @@ def application(environ, start_response):
         "on disk": f"{server['aof_current_size'] // 1024} KiB, and {server['used_memory_human']} in memory",
         "clients": server["connected_clients"],
         "feed": f"{rows['length']} events, {rows['first-entry'][0]} to {rows['last-entry'][0]}" if rows else "empty",
-        "parcels": sum(1 for _ in client.scan_iter("parcel:*")),
+        "payloads": sum(1 for _ in client.scan_iter("claim:*")),
     }
     start_response("200 OK", [("Content-Type", "text/plain; charset=utf-8")])
     return [f"{name:8} {value}\n".encode() for name, value in lines.items()]

@@ -197,11 +197,11 @@ def pins(lock):
 
 @pytest.mark.parametrize("lock", LOCKS)
 def test_lab_announces_about_as_many_packages_as_it_installs(lock):
-    [said] = re.findall(
+    [announced] = re.findall(
         rf"^ +{lock}\) echo '(\d+) (?:more )?packages, \d+ MB'", (ROOT / "lab").read_text(), re.MULTILINE
     )
     number = len(pins(lock) - (pins("base") if lock != "base" else set()))
-    assert int(said) == pytest.approx(number, rel=0.2, abs=2)
+    assert int(announced) == pytest.approx(number, rel=0.2, abs=2)
 
 
 def test_what_only_some_commands_need_is_not_in_base():
@@ -231,7 +231,7 @@ def asked(tmp_path):
     [
         ("notebook", "42"),
         ("slides", "42"),
-        ("bench", "nobody"),
+        ("bench", "no_such_server"),
         ("demo", "42"),
         ("check", "42"),
         ("check", "01", "no-such-task"),

@@ -73,10 +73,10 @@ def make_clone(root, pin):
     for lock in LOCKS:
         (root / "requirements" / f"{lock}.lock").write_text(pin)
     (root / "offload_lab" / "__main__.py").write_text("import sys, ticket; print(ticket.NUMBER, *sys.argv[1:])\n")
-    (root / "pyproject.toml").write_text('[project]\nname = "hall"\nversion = "1.2"\n')
+    (root / "pyproject.toml").write_text('[project]\nname = "lab"\nversion = "1.2"\n')
     git(root.parent, "init", "--quiet", str(root))
     git(root, "add", ".")
-    git(root, "commit", "--quiet", "--message", "a hall")
+    git(root, "commit", "--quiet", "--message", "a project")
     (root / "pyproject.toml").write_text("half a thought")
     (root / "diary.txt").write_text("private")
     return root
@@ -95,20 +95,20 @@ def shelf(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def told():
+def reported():
     return []
 
 
 @pytest.fixture(scope="module")
-def made(shelf, told, tmp_path_factory):
+def made(shelf, reported, tmp_path_factory):
     root = make_clone(tmp_path_factory.mktemp("desk") / "a clone", shelf)
-    return pack(root, root / "dist", lambda lock, share: told.append((lock, share)))
+    return pack(root, root / "dist", lambda lock, share: reported.append((lock, share)))
 
 
 def test_what_is_committed_is_in_it_and_nothing_else(made):
     with tarfile.open(made.archive) as archive:
-        members = {member.name.removeprefix("hall-1.2/"): member for member in archive if member.isfile()}
-        project = archive.extractfile("hall-1.2/pyproject.toml").read().decode()
+        members = {member.name.removeprefix("lab-1.2/"): member for member in archive if member.isfile()}
+        project = archive.extractfile("lab-1.2/pyproject.toml").read().decode()
     tracked = {"lab", "pyproject.toml", "offload_lab/__main__.py", *(f"requirements/{lock}.lock" for lock in LOCKS)}
     wheels = {"wheels/ticket-1.0-py3-none-any.whl", "wheels/made-for"}
     assert set(members) == tracked | wheels | {"OFFLINE.md"}
@@ -119,16 +119,16 @@ def test_what_is_committed_is_in_it_and_nothing_else(made):
 
 
 def test_its_name_and_its_page_say_for_which_python_it_is(made):
-    assert made.archive.name.startswith(f"hall-1.2-py{MINOR}-")
+    assert made.archive.name.startswith(f"lab-1.2-py{MINOR}-")
     with tarfile.open(made.archive) as archive:
-        page = archive.extractfile("hall-1.2/OFFLINE.md").read().decode()
+        page = archive.extractfile("lab-1.2/OFFLINE.md").read().decode()
     assert f"CPython {MINOR} on " in page
     assert made.commit in page
-    assert f"tar -xzf {made.archive.name}\ncd hall-1.2\n./lab demo" in page
+    assert f"tar -xzf {made.archive.name}\ncd lab-1.2\n./lab demo" in page
 
 
-def test_it_reports_progress_and_leaves_only_the_archive(made, told):
-    assert [lock for lock, share in told if share == 1] == [f"{lock}.lock" for lock in LOCKS]
+def test_it_reports_progress_and_leaves_only_the_archive(made, reported):
+    assert [lock for lock, share in reported if share == 1] == [f"{lock}.lock" for lock in LOCKS]
     assert list(made.archive.parent.iterdir()) == [made.archive]
 
 
@@ -155,11 +155,11 @@ def test_lab_installs_from_it_without_a_network_or_says_why_not(made, installer,
 
 
 def room(made, folder):
-    """What somebody who has nothing but the archive makes of it."""
+    """The archive unpacked, where there is nothing else."""
     with tarfile.open(made.archive) as archive:
         archive.extraction_filter = getattr(tarfile, "data_filter", lambda member, path: member)
         archive.extractall(folder / "a room")
-    return folder / "a room" / "hall-1.2" / "lab"
+    return folder / "a room" / "lab-1.2" / "lab"
 
 
 def tools(folder, installer):
@@ -216,9 +216,9 @@ def test_the_command_says_what_it_made_and_for_whom(shelf, tmp_path, monkeypatch
     monkeypatch.setattr(workshop, "ROOT", root)
     monkeypatch.setattr(workshop, "DIST", root / "dist")
     workshop.pack.callback()
-    said = " ".join(capsys.readouterr().out.split())
-    assert "base.lock is there dev.lock is there notebooks.lock is there" in said
-    assert "packages: 1" in said
-    assert "not in it: 2 files that differ from the commit" in said
-    assert f"for CPython {MINOR} on" in said
-    assert "&& cd hall-1.2 && ./lab demo" in said
+    output = " ".join(capsys.readouterr().out.split())
+    assert "base.lock is there dev.lock is there notebooks.lock is there" in output
+    assert "packages: 1" in output
+    assert "not in it: 2 files that differ from the commit" in output
+    assert f"for CPython {MINOR} on" in output
+    assert "&& cd lab-1.2 && ./lab demo" in output

@@ -71,7 +71,7 @@ def test_list_names_every_variant_but_only_counts_the_pitfalls():
     for step in manifest.steps():
         [heading] = [line for line in answer.splitlines() if line.startswith(step.name)]
         if step.pitfalls:
-            assert heading.endswith(f": {len(step.pitfalls)} failures, each broken and fixed")
+            assert f" {len(step.pitfalls)} failures, each broken and fixed " in heading
             assert not any(variant.name in answer for variant in step.variants)
         else:
             assert all(f"  {variant.name} " in answer for variant in step.variants)
@@ -103,7 +103,7 @@ class Foreground:
         )  # fmt: skip
 
     def __enter__(self):
-        self.said = "".join(iter(self.process.stdout.readline, "Ctrl-C ends it.\n"))
+        self.printed = "".join(iter(self.process.stdout.readline, "Ctrl-C ends it.\n"))
         self.family = psutil.Process(self.process.pid).children(recursive=True)
         return self
 
@@ -114,8 +114,8 @@ class Foreground:
 
 def test_run_prints_what_to_try_and_each_log_until_ctrl_c():
     with Foreground("run", "01", "offload") as front:
-        assert f"http://127.0.0.1:{front.port}/file" in front.said
-        assert "steps/01_file_wrapper/offload.ini" in front.said
+        assert f"http://127.0.0.1:{front.port}/file" in front.printed
+        assert "steps/01_file_wrapper/offload.ini" in front.printed
         assert ping(front.port, timeout_s=20).status == 200
         assert re.match(r"offload │ .*GET /ping", next(line for line in front.process.stdout if "/ping" in line))
         front.process.send_signal(signal.SIGINT)
@@ -157,9 +157,9 @@ def test_demo_of_a_step_without_a_measurement_says_which_have_one():
 
 def test_run_and_explain_take_the_reference_variant_by_default():
     with Foreground("run", "03") as front:
-        assert "03_sse_offload header: " in front.said
-        assert "./lab explain 03 header" in front.said
-        [run] = re.findall(r"sockets and logs: (.+)", front.said)
+        assert "03_sse_offload header: " in front.printed
+        assert "./lab explain 03 header" in front.printed
+        [run] = re.findall(r"sockets and logs: (.+)", front.printed)
         answer = lab("explain", "03", "--run", run.strip())  # another test may run the same variant
     assert "03_sse_offload header: the front header listens on" in answer.stdout
 

@@ -113,13 +113,13 @@ def test_a_server_is_kept_waiting_by_a_reader_who_is_slow():
         assert sent.wait(60)
 
 
-def test_a_server_that_closes_before_the_head_is_an_error_that_says_what_came():
+def test_a_close_before_the_headers_is_an_error_with_the_bytes_received():
     with Hall(says(b"HTTP/1.1 200 OK\r\nCont")) as hall, pytest.raises(ConnectionError, match=r"OK\\r\\nCont"):
         with SlowReader(hall.port, "/file"):
             pass
 
 
-def test_a_server_that_closes_in_the_middle_ends_the_transfer_without_an_error():
+def test_a_close_in_the_middle_ends_the_transfer_without_an_error():
     """It is the one who counts bytes that can tell: `received` is all there was."""
     with Hall(says(HEAD, b"half of it")) as hall, SlowReader(hall.port, "/file") as reader:
         assert reader.done.wait(20)
@@ -183,7 +183,7 @@ def test_leaving_early_ends_the_transfer_without_an_error():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="TCP_INFO, tcp(7), is Linux's")
-def test_a_server_that_waits_for_room_notices_at_once_that_the_reader_has_left():
+def test_a_blocked_server_notices_at_once_that_the_reader_disconnected():
     serving = []
 
     def serve(connection):

@@ -28,7 +28,7 @@ from offload_lab.stages import manifest
 
 INI = """\
 [uwsgi]
-; >>> belt
+; >>> offload_threads
 ; carries what needs no Python
 offload-threads = 1
 ; <<<
@@ -48,7 +48,7 @@ def application(environ, start_response):
 
 
 def test_a_region_is_read_without_its_indentation():
-    assert regions.body(INI, "belt") == "; carries what needs no Python\noffload-threads = 1"
+    assert regions.body(INI, "offload_threads") == "; carries what needs no Python\noffload-threads = 1"
     assert regions.body(APP, "answer") == 'start_response("200 OK", [])\nif environ:\n    return [b"pong"]'
 
 
@@ -63,7 +63,7 @@ def test_a_region_is_filled_at_its_own_indentation():
 
 
 def test_without_its_markers_a_file_is_as_it_was():
-    assert regions.unmarked(INI) == INI.replace("; >>> belt\n", "").replace("; <<<\n", "")
+    assert regions.unmarked(INI) == INI.replace("; >>> offload_threads\n", "").replace("; <<<\n", "")
     assert regions.unmarked("print('>>> no marker')\n") == "print('>>> no marker')\n"
 
 
@@ -80,10 +80,10 @@ def test_what_was_filled_in_is_read_again_and_the_rest_stays(lines):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (("; <<<\n", ""), "line 2: the line '<<<' that belongs to '>>> belt' is gone"),
-        (("; >>> belt\n", ""), "line 4: the line '>>> …' that belongs to this '<<<' is gone"),
-        (("; <<<\n", "; >>> more\n; <<<\n"), "line 5: '>>> more' comes before the '<<<' of '>>> belt'"),
-        (("master = true\n", "; >>> belt\n; <<<\n"), "line 6: there is a second '>>> belt'"),
+        (("; <<<\n", ""), "line 2: the line '<<<' that belongs to '>>> offload_threads' is gone"),
+        (("; >>> offload_threads\n", ""), "line 4: the line '>>> …' that belongs to this '<<<' is gone"),
+        (("; <<<\n", "; >>> more\n; <<<\n"), "line 5: '>>> more' comes before the '<<<' of '>>> offload_threads'"),
+        (("master = true\n", "; >>> offload_threads\n; <<<\n"), "line 6: there is a second '>>> offload_threads'"),
     ],
 )
 def test_a_broken_marker_is_named_with_its_line(change, says):
@@ -142,8 +142,8 @@ def test_a_step_that_was_not_started_has_no_answer(step):
 
 def test_a_reset_of_one_task_leaves_the_others_and_makes_a_backup(step):
     target, _ = workspace.start(step, solved=True)
-    kept = workspace.reset(step, step.task("belt"))
-    assert workspace.answer(step, step.task("belt")) == workspace.blank_lines(step.task("belt"))
+    kept = workspace.reset(step, step.task("offload_threads"))
+    assert workspace.answer(step, step.task("offload_threads")) == workspace.blank_lines(step.task("offload_threads"))
     assert workspace.answer(step, step.task("app")) == solutions(step)["app"]
     assert (kept / "offload.ini").read_text() == (step.folder / "offload.ini").read_text()
     assert kept.parent == target.parent / ".kept"
@@ -160,7 +160,7 @@ def test_a_whole_reset_puts_everything_back(step):
 
 
 def spoil_markers(path):
-    path.write_text(path.read_text().replace("; >>> belt\n", ""))
+    path.write_text(path.read_text().replace("; >>> offload_threads\n", ""))
 
 
 def spoil_encoding(path):
@@ -178,9 +178,9 @@ def spoil_encoding(path):
 def test_an_unreadable_file_is_named_with_a_command_that_restores_it(step, spoil, error, says):
     target, _ = workspace.start(step)
     spoil(target / "offload.ini")
-    with pytest.raises(error, match=rf"(?s){says}.*\./lab reset 01 belt"):
+    with pytest.raises(error, match=rf"(?s){says}.*\./lab reset 01 offload_threads"):
         check_files(step)
-    workspace.reset(step, step.task("belt"))
+    workspace.reset(step, step.task("offload_threads"))
     check_files(step)
 
 
@@ -219,19 +219,19 @@ def test_another_tasks_broken_or_missing_file_does_not_fail_a_task(step, file, c
         (target / file).unlink()
     else:
         (target / file).write_bytes(content)
-    check_files(step, step.task("belt"))
-    with answered(step, step.task("belt")) as copy:
+    check_files(step, step.task("offload_threads"))
+    with answered(step, step.task("offload_threads")) as copy:
         assert (copy.folder / file).read_bytes() == (step.folder / file).read_bytes()
     if file == "file_wrapper.py":
         with pytest.raises((CheckError, RegionError), match=r"file_wrapper\.py"):
-            check_files(step, step.task("handover"))
+            check_files(step, step.task("file_wrapper"))
 
 
 def test_a_file_of_no_task_matters_for_each(step):
     target, _ = workspace.start(step)
     (target / "naive.py").write_text("def application(:\n")
     with pytest.raises(CheckError, match=r"naive\.py, line 1"):
-        check_files(step, step.task("belt"))
+        check_files(step, step.task("offload_threads"))
 
 
 def test_a_tasks_file_is_the_learners_outside_of_the_markers_too(step):
@@ -239,10 +239,10 @@ def test_a_tasks_file_is_the_learners_outside_of_the_markers_too(step):
     with (target / "offload.ini").open("a") as ini:
         ini.write("; mine\n")
     (target / "mine.py").write_text("helps = True\n")
-    with answered(step, step.task("belt")) as copy:
+    with answered(step, step.task("offload_threads")) as copy:
         text = (copy.folder / "offload.ini").read_text()
         assert text.endswith("; mine\n")
-        assert regions.body(text, "belt") == workspace.blank_lines(step.task("belt"))
+        assert regions.body(text, "offload_threads") == workspace.blank_lines(step.task("offload_threads"))
         assert regions.body(text, "app") == solutions(step)["app"]
         assert (copy.folder / "mine.py").exists()
 
@@ -264,8 +264,8 @@ def test_a_copy_of_a_step_is_found_by_its_path(step):
 
 
 def test_a_sandbox_is_laid_out_as_the_repository_and_is_removed(step):
-    with sandbox(step, answers={"belt": "threads = 2"}) as copy:
-        assert regions.body((copy.folder / "offload.ini").read_text(), "belt") == "threads = 2"
+    with sandbox(step, answers={"offload_threads": "threads = 2"}) as copy:
+        assert regions.body((copy.folder / "offload.ini").read_text(), "offload_threads") == "threads = 2"
         assert (copy.folder / "../..").resolve() == copy.folder.parents[1]
         assert (copy.folder.parents[1] / "offload_lab").resolve() == ROOT / "offload_lab"
         assert [one.name for one in manifest.steps(copy.folder.parent)] == [one.name for one in manifest.steps()]
@@ -280,7 +280,7 @@ def test_a_diagnosis_that_is_cut_short_has_the_logs_last_error(step, monkeypatch
         return stage.front.stats_socket.unlink() or take_snapshot(stage.step, stage.variant, stage.run)
 
     monkeypatch.setattr("steps.01_file_wrapper.lesson.diagnoses.observe", cut_short)
-    said = diagnose.diagnose(step, step.task("belt"))
+    said = diagnose.diagnose(step, step.task("offload_threads"))
     assert said.causes == ()
     assert said.errors == ("the log of offload says: *** failed to mend ***",)
 
@@ -289,7 +289,7 @@ def test_a_diagnosis_that_is_cut_short_has_the_logs_last_error(step, monkeypatch
 
 
 def test_hints_are_taken_one_by_one_and_the_last_one_stays(step):
-    task = step.task("belt")
+    task = step.task("offload_threads")
     rungs = [hints.next_hint(step, task)[0] for _ in range(5)]
     assert rungs == [1, 2, 3, 3, 3]
     assert progress.load().of(step, task).hints == 3
@@ -303,7 +303,7 @@ def test_the_answer_is_the_last_fenced_block():
 
 
 def test_tries_count_until_it_passed_and_a_blank_is_no_try(step):
-    task = step.task("belt")
+    task = step.task("offload_threads")
     progress.record_check(step, task, passed=False, tried=False)
     progress.record_check(step, task, passed=False, tried=True)
     assert progress.record_check(step, task, passed=True, tried=True).of(step, task).tries == 2
@@ -313,7 +313,9 @@ def test_tries_count_until_it_passed_and_a_blank_is_no_try(step):
     assert hints.first_open(step, progress.load()) == step.task("app")
 
 
-@pytest.mark.parametrize("content", ["", '{"01_file_wrapper": {"bel', "[1, 2]", '{"01": {"belt": {"speed": 3}}}'])
+@pytest.mark.parametrize(
+    "content", ["", '{"01_file_wrapper": {"bel', "[1, 2]", '{"01": {"offload_threads": {"speed": 3}}}']
+)
 def test_a_broken_record_is_set_aside_and_a_new_one_begun(step, work, content):
     work.mkdir()
     (work / ".progress.json").write_text(content)
@@ -369,6 +371,6 @@ def test_an_answer_is_not_called_wrong_because_the_machine_is_busy(load, factor,
     monkeypatch.setattr("os.getloadavg", lambda: (load, load, load))
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     monkeypatch.setenv("LAB_TIMEOUT_FACTOR", factor)
-    said = verdict("belt", UNENDED, (), seconds_for_a_test())
+    said = verdict("offload_threads", UNENDED, (), seconds_for_a_test())
     assert said.outcome == outcome
     assert any(line in one for one in said.lines)

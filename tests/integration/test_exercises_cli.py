@@ -19,7 +19,7 @@ from offload_lab.process.server_process import free_port
 from offload_lab.timeouts import scaled
 
 LAB = [sys.executable, "-m", "offload_lab"]
-TASKS = {"belt": "offload.ini", "app": "offload.ini", "handover": "file_wrapper.py"}
+TASKS = {"offload_threads": "offload.ini", "app": "offload.ini", "file_wrapper": "file_wrapper.py"}
 
 
 @pytest.fixture
@@ -53,10 +53,12 @@ def write(place, task, lines):
 def test_from_the_blanks_by_the_hints_to_the_solution(lab, place):
     assert "./lab check 01" in lab("start", "01")
     failed = lab("check", "01", status=1)
-    assert re.search(r"belt: not yet called GET /parcel.* got the worker itself.* expected an offload thread", failed)
+    assert re.search(
+        r"offload_threads: not yet called GET /static_file.* got the worker itself.* expected an offload thread", failed
+    )
     assert re.search(r"what the processes do: worker \d+ is busy", failed)
-    assert "next: ./lab hint 01 belt" in failed
-    assert "belt has not passed yet" in lab("solution", "01", status=1)
+    assert "next: ./lab hint 01 offload_threads" in failed
+    assert "offload_threads has not passed yet" in lab("solution", "01", status=1)
     for task in TASKS:
         for _ in range(3):
             said = lab("hint", "01", task)
@@ -74,26 +76,26 @@ def test_from_the_blanks_by_the_hints_to_the_solution(lab, place):
 def test_progress_ends_with_the_total_and_the_next_task(lab):
     assert re.search(r"^0 of \d+ tasks passed\nnext: ./lab start 01 ", lab("progress"), re.MULTILINE)
     lab("start", "01")
-    assert "\nnext: ./lab check 01 belt " in lab("progress")
+    assert "\nnext: ./lab check 01 offload_threads " in lab("progress")
 
 
 @pytest.mark.full
 def test_a_mistake_is_named_by_what_it_does_and_taken_back_with_reset(lab, place):
     lab("start", "01", "--from-solution")
-    write(place, "belt", "threads = 2")
-    said = lab("check", "01", "belt", status=1)
+    write(place, "offload_threads", "threads = 2")
+    said = lab("check", "01", "offload_threads", status=1)
     assert re.search(r"worker \d+ has 2 threads that run the app, and one of them sends GET /file", said)
-    assert "+offload-threads = 1" in lab("solution", "01", "belt", "--spoil")
-    kept = Path(re.search(r"backed up in (\S+)", lab("reset", "01", "belt"))[1])
-    assert regions.body((kept / "offload.ini").read_text(), "belt") == "threads = 2"
-    assert re.search(r"its only thread sends", lab("check", "01", "belt", status=1))
+    assert "+offload-threads = 1" in lab("solution", "01", "offload_threads", "--spoil")
+    kept = Path(re.search(r"backed up in (\S+)", lab("reset", "01", "offload_threads"))[1])
+    assert regions.body((kept / "offload.ini").read_text(), "offload_threads") == "threads = 2"
+    assert re.search(r"its only thread sends", lab("check", "01", "offload_threads", status=1))
 
 
 def test_another_tasks_broken_file_is_not_blamed(lab, place):
     lab("start", "01", "--from-solution")
     (Path(place["LAB_WORK"]) / "01_file_wrapper" / "file_wrapper.py").write_text("def application(:\n")
-    assert "belt: passed" in lab("check", "01", "belt")
-    assert "file_wrapper.py" in lab("check", "01", "handover", status=1)
+    assert "offload_threads: passed" in lab("check", "01", "offload_threads")
+    assert "file_wrapper.py" in lab("check", "01", "file_wrapper", status=1)
 
 
 @pytest.mark.full
@@ -110,7 +112,11 @@ def test_answers_that_fail_only_together_are_reported(lab, place):
     ("words", "status", "says"),
     [
         (["check", "01_file_wraper"], 2, "did you mean 01_file_wrapper"),
-        (["hint", "01", "bolt"], 2, "01_file_wrapper has no task 'bolt'; did you mean belt?"),
+        (
+            ["hint", "01", "ofload_threads"],
+            2,
+            "01_file_wrapper has no task 'ofload_threads'; did you mean offload_threads?",
+        ),
         (["check", "01"], 1, "make it with: ./lab start 01"),
         (["watch", "01"], 1, "make it with: ./lab start 01"),
         (["reset", "01"], 1, "make it with: ./lab start 01"),
@@ -173,10 +179,10 @@ def below(foreground):
 @pytest.mark.full
 def test_a_watch_checks_at_each_save_and_ends_with_ctrl_c(lab, place):
     lab("start", "01")
-    with Foreground(place, "watch", "01", "belt") as watch:
-        assert "belt: not yet" in watch.until("waiting for you to save")
-        write(place, "belt", "offload-threads = 1")
-        assert "belt: passed" in watch.until("waiting for you to save")
+    with Foreground(place, "watch", "01", "offload_threads") as watch:
+        assert "offload_threads: not yet" in watch.until("waiting for you to save")
+        write(place, "offload_threads", "offload-threads = 1")
+        assert "offload_threads: passed" in watch.until("waiting for you to save")
         app = Path(place["LAB_WORK"]) / "01_file_wrapper" / "naive.py"
         app.write_text("def application(:\n")
         assert "naive.py, line 1" in " ".join(watch.until("waiting for you to save").split())

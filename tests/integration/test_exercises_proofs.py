@@ -130,11 +130,11 @@ while True:
 @pytest.mark.full
 def test_a_test_that_does_not_end_is_killed_at_the_limit(tmp_path):
     """Neither the test nor the diagnosis waits for the app, or for a child of it that answers no SIGTERM."""
-    step, _ = find("01_file_wrapper", "handover")
+    step, _ = find("01_file_wrapper", "file_wrapper")
     answer = NEVER_RETURNS.format(child=ASKED.format(folder=str(tmp_path)))
-    with sandbox(step, answers={"handover": answer}) as copy:
-        [verdict] = try_out(copy, ["handover"])
-        diagnosis = diagnose(copy, copy.task("handover"), Deadline(TIMEOUT_S))
+    with sandbox(step, answers={"file_wrapper": answer}) as copy:
+        [verdict] = try_out(copy, ["file_wrapper"])
+        diagnosis = diagnose(copy, copy.task("file_wrapper"), Deadline(TIMEOUT_S))
     assert verdict.lines[1].startswith("got no end of it within")
     assert [cause.id for cause in diagnosis.causes] == ["busy"]
     started = {path.name for path in tmp_path.iterdir()}

@@ -56,7 +56,7 @@ def test_an_idle_front():
     ]
 
 
-def test_a_worker_that_reads_from_the_backend_because_no_offload_thread_exists():
+def test_a_worker_reads_the_backend_itself_without_an_offload_thread():
     worker = Worker(4711, busy=True, requests=(SUBSCRIBED,), wait=Wait("read", "backend"))
     assert describe(facts(worker, Connection("127.0.0.1:5001", 4711), routes_offload=True))[1:] == [
         "worker 4711 has been reading from the backend for 12 s (GET /subscribe, client 127.0.0.1:5001)"
@@ -153,7 +153,7 @@ def test_threads_of_which_nothing_is_known_are_not_called_offload_threads():
     assert "worker is idle" not in text.partition("client 10.0.0.1")[2]
 
 
-def test_a_worker_of_whose_threads_nothing_is_known_is_not_said_to_have_no_offload_threads():
+def test_unknown_threads_are_not_reported_as_no_offload_threads():
     worker = Worker(4711, busy=True, requests=(SUBSCRIBED,), wait=Wait("read", "backend"), threads_unknown=True)
     text = said(worker, Connection("10.0.0.1:5001", 4711, 4711), Connection("10.0.0.2:5002", 4711, 4713))
     assert "; which of its threads are offload threads is not known." in text
@@ -377,7 +377,7 @@ def copy_of(step, folder):
     return dataclasses.replace(step, folder=folder)
 
 
-def test_a_running_stage_is_found_by_its_command_line_and_two_are_told_apart(tmp_path):
+def test_running_stages_are_found_and_told_apart_by_command_line(tmp_path):
     step = copy_of(manifest.find("01"), tmp_path)
     with pytest.raises(LabError, match=r"not running; start it in another terminal: \./lab run 01 offload"):
         find_run(step, step.variant("offload"))

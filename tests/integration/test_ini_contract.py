@@ -41,6 +41,13 @@ LESSONS = [ini for ini in FRONTS if not ini.stem.endswith(("_broken", "_fixed"))
 ENDING = [ini for ini in INIS if ini.stem != "sigterm_reloads_broken"]  # that pitfall is SIGTERM itself
 # the store speaks to this machine only, and the pitfall is the buffer's size itself
 HOLDING = [ini for ini in INIS if ini.stem != "store" and not ini.stem.startswith("buffer_size_")]
+# what includes another step's file has no boilerplate of its own
+SPLIT = [ini for ini in INIS if ini.parent.name < "07" and not re.search(r"^ini =", ini.read_text(), re.MULTILINE)]
+RULE = "; ---- the boilerplate: below this line every step has the same ----"
+OPTION = re.compile(r"^([a-z0-9-]+) =", re.MULTILINE)
+NEVER_ABOVE = {"umask", "tcp-nodelay", "buffer-size", "max-vars", "ignore-sigpipe", "ignore-write-errors"}
+NEVER_ABOVE |= {"master", "need-app", "die-on-term", "binary-path", "vacuum", "stats", "enable-threads", "no-orphans"}
+BOILERPLATE = NEVER_ABOVE | {"set-placeholder", "exec-asap", "http-socket", "route-if-not", "harakiri"}
 READ_OR_WRITTEN_BY_OTHERS = 0o066
 OPEN = {  # that pitfall is which sockets others may open
     "open_stats_broken": ["open_stats_broken-stats.sock", "proxy.sock"],
@@ -75,6 +82,19 @@ def placeholders(ini):
 
 def test_the_first_line_makes_a_misspelt_option_an_error():
     assert [name(ini) for ini in INIS if options(ini)[0] != ("strict", "true")] == []
+
+
+def test_the_lesson_precedes_the_boilerplate():
+    parts = {ini: re.split(f"^{RULE}$", ini.read_text(), flags=re.MULTILINE) for ini in SPLIT}
+    assert [name(ini) for ini, found in parts.items() if len(found) != 2] == []
+    keys = {ini: [OPTION.findall(part) for part in found] for ini, found in parts.items()}
+    assert {key for _, below in keys.values() for key in below} <= BOILERPLATE
+    assert [name(ini) for ini, (above, _) in keys.items() if NEVER_ABOVE & set(above)] == []
+
+
+def test_the_apps_get_their_configuration_by_name():
+    words = [(name(ini), word) for ini in INIS for value in values(ini, "pyargv") for word in value.split()]
+    assert [word for word in words if "=" not in word[1]] == []
 
 
 def test_a_front_sends_at_once():
@@ -114,11 +134,11 @@ def test_the_run_folder_has_a_default_and_so_has_a_fronts_port():
     assert [name(ini) for ini in INIS if has[ini].get("port") != ("9090" if ini in FRONTS else None)] == []
 
 
-def test_the_run_folder_is_made_before_anything_else_and_for_our_user_only():
+def test_the_run_folder_is_made_before_anything_binds_and_for_our_user_only():
     assert [name(ini) for ini in INIS if values(ini, "umask") != ["077"]] == []
-    assert [name(ini) for ini in INIS if values(ini, "exec-asap")[0] != "mkdir -p %(run)"] == []
-    order = {ini: [key for key, _ in options(ini)] for ini in INIS}
-    assert [name(ini) for ini in INIS if order[ini].index("umask") > order[ini].index("exec-asap")] == []
+    made = ("exec-asap", "mkdir -p %(run)")  # what is executed as soon as possible precedes every socket
+    assert [name(ini) for ini in INIS if made not in options(ini)] == []
+    assert [name(ini) for ini in INIS if options(ini).index(("umask", "077")) > options(ini).index(made)] == []
 
 
 def test_it_starts_whole_and_leaves_nothing():
@@ -151,7 +171,8 @@ def test_nothing_is_bound_where_others_could_reach_it():
 
 
 def test_a_front_has_one_process_and_one_thread():
-    several = {"workers", "threads", "enable-threads", "gevent", "async", "cheaper"}
+    """enable-threads is no second one: without it, a thread that the app starts does not run."""
+    several = {"workers", "threads", "gevent", "async", "cheaper"}
     assert [name(ini) for ini in LESSONS if values(ini, "processes") != ["1"]] == []
     assert [name(ini) for ini in LESSONS if several & {key for key, _ in options(ini)}] == []
 

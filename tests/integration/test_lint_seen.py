@@ -179,33 +179,35 @@ REFUSED = {
 @pytest.mark.parametrize("rule", REFUSED)
 def test_uwsgi_refuses_it_at_start(rule, folder):
     lines, words = REFUSED[rule]
-    status, said = start(folder, f"[uwsgi]\n{lines}")
+    status, output = start(folder, f"[uwsgi]\n{lines}")
     assert status != 0
-    assert words in said
+    assert words in output
 
 
 def test_an_unknown_option_is_silent_and_strict_refuses_it(folder):
-    status, said = start(folder, "[uwsgi]\nno-server = true\nexec-pre = /bin/false\nbase = /srv\n")
-    assert "exec-pre" not in said
+    status, output = start(folder, "[uwsgi]\nno-server = true\nexec-pre = /bin/false\nbase = /srv\n")
+    assert "exec-pre" not in output
     assert status == 0
-    status, said = start(folder, "[uwsgi]\nno-server = true\nstrict = true\nbase = /srv\n")
-    assert (status, "unknown config directive: base" in said) == (1, True)
+    status, output = start(folder, "[uwsgi]\nno-server = true\nstrict = true\nbase = /srv\n")
+    assert (status, "unknown config directive: base" in output) == (1, True)
     assert start(folder, "[uwsgi]\nno-server = true\nstrict = true\nset-placeholder = base=/srv\n")[0] == 0
 
 
 @pytest.mark.parametrize("text", ["a = x%(a)\n", "ini = refused.ini\n"], ids=["value", "import"])
 def test_what_refers_to_itself_never_starts(text, folder):
-    status, said = start(folder, f"[uwsgi]\nno-server = true\n{text}")
+    status, output = start(folder, f"[uwsgi]\nno-server = true\n{text}")
     assert status != 0
-    assert "spawned" not in said
+    assert "spawned" not in output
 
 
 def test_a_comment_behind_a_value_is_part_of_it(folder):
-    _, said = start(folder, "[uwsgi]\nno-server = true\nshow-config = true\npull-header = X-Offload X_OFFLOAD ; note\n")
-    assert "pull-header = X-Offload X_OFFLOAD ; note\n" in said
+    _, output = start(
+        folder, "[uwsgi]\nno-server = true\nshow-config = true\npull-header = X-Offload X_OFFLOAD ; note\n"
+    )
+    assert "pull-header = X-Offload X_OFFLOAD ; note\n" in output
     text = "[uwsgi]\nhttp-socket = x.sock\nneed-app = {}\nmodule = nowhere\nexit-on-reload = true\n"
-    status, said = start(folder, text.format("false ; there may be none"))
-    assert (status, "no app loaded. GAME OVER" in said) == (22, True)
+    status, output = start(folder, text.format("false ; there may be none"))
+    assert (status, "no app loaded. GAME OVER" in output) == (22, True)
 
 
 @pytest.mark.parametrize(
@@ -223,17 +225,17 @@ def test_the_wheel_stops_reading_yaml_at_a_list(folder):
         [*binary.find("wheel").command, "--show-config", "--no-server", "--yaml", "app.yml"],
         cwd=folder, capture_output=True, text=True, timeout=scaled(60),
     )  # fmt: skip
-    said = answer.stdout + answer.stderr
-    assert "processes = 2\n" in said
-    assert "threads" not in said[said.index("processes = 2") : said.index("end of configuration")]
+    output = answer.stdout + answer.stderr
+    assert "processes = 2\n" in output
+    assert "threads" not in output[output.index("processes = 2") : output.index("end of configuration")]
 
 
 def test_threads_take_the_place_of_gevents_cores(folder):
-    _, said = start(folder, "[uwsgi]\nno-server = true\ngevent = 100\nthreads = 2\n")
-    assert "async cores set to 100" in said
-    assert re.search(r"mapped \d+ bytes \(\d+ KB\) for 2 cores", said)
-    _, said = start(folder, "[uwsgi]\nno-server = true\ngevent = 100\n")
-    assert re.search(r"mapped \d+ bytes \(\d+ KB\) for 100 cores", said)
+    _, output = start(folder, "[uwsgi]\nno-server = true\ngevent = 100\nthreads = 2\n")
+    assert "async cores set to 100" in output
+    assert re.search(r"mapped \d+ bytes \(\d+ KB\) for 2 cores", output)
+    _, output = start(folder, "[uwsgi]\nno-server = true\ngevent = 100\n")
+    assert re.search(r"mapped \d+ bytes \(\d+ KB\) for 100 cores", output)
 
 
 # --- gevent
@@ -340,13 +342,13 @@ def test_http_spoken_to_a_uwsgi_socket_gets_no_answer(folder, backend):
 
 
 def test_the_http_router_drops_frames_without_http_websockets(folder):
-    said = {}
+    output = {}
     for option in ("", "http-websockets = true\n"):
         port = free_port()
         text = FRONT.replace("http-socket", "http") + option
         with running(folder, "front", text, port):
-            said[option] = talk(port)
-    assert list(said.values()) == [b"nothing", b"frame"]
+            output[option] = talk(port)
+    assert list(output.values()) == [b"nothing", b"frame"]
 
 
 def talk(port):

@@ -166,7 +166,7 @@ def test_a_supervisor_that_says_nothing_is_not_waited_for_for_ever(python, monke
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="prctl(2), parent death signal")
-def test_a_supervisor_that_does_not_stop_is_given_up_with_the_command_that_finds_the_rest(python, monkeypatch):
+def test_a_supervisor_that_does_not_stop_is_an_error_with_a_ps_command(python, monkeypatch):
     process = python(FOREVER, grace_s=0.1)
     process.start()
     its_supervisor = psutil.Process(process.pid).parent()
@@ -224,7 +224,7 @@ def test_a_command_that_does_not_exist_is_an_error_with_its_name(tmp_path):
         process.start()
 
 
-def test_a_child_that_floods_its_output_neither_blocks_nor_fills_our_memory(python):
+def test_a_child_that_floods_its_output_neither_blocks_nor_fills_memory(python):
     code = "import sys; [sys.stdout.write('x' * 1023 + '\\n') for _ in range(50_000)]; print('end', flush=True);"
     with python(code + FOREVER) as process:
         process.wait_until(lambda: says(process, "end"), Deadline(60))

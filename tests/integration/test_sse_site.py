@@ -31,7 +31,7 @@ def may_enter(visitor, port):
 
 
 @pytest.mark.full
-def test_two_servers_share_a_new_run_folder_and_a_later_one_goes_on_with_it():
+def test_two_servers_share_a_new_run_folder_and_a_later_one_reuses_it():
     run = short_private_folder()
     with ExitStack() as running:
         running.callback(shutil.rmtree, run)

@@ -235,7 +235,7 @@ def test_a_wrong_process_name_gets_the_nearest_and_the_list():
             running.process("ofload")
 
 
-def test_a_backend_that_ends_while_the_front_starts_is_reported_and_nothing_is_left(tmp_path):
+def test_a_backend_that_ends_while_the_front_starts_is_an_error(tmp_path):
     step = a_step(tmp_path, GOOD + "master = true\nstats = %(run)/front-stats.sock\nmodule = backend_ends\n")
     (tmp_path / "backend_ends.py").write_text(
         "import pathlib, psutil, time\n"
@@ -297,7 +297,7 @@ def test_a_stats_server_that_never_answers_is_a_failed_connection(tmp_path):
 # --- the sampler
 
 
-def test_a_stats_socket_that_is_gone_while_sampling_is_a_gap_that_is_marked():
+def test_a_missing_stats_socket_is_a_gap_in_the_samples():
     with Stage("01", "offload", placeholders=SMALL) as running, Sampler(running, lambda: 0.0) as sampler:
         wait_for(lambda: sampler.samples, 20, "a sample")
         hidden = running.front.stats_socket.with_suffix(".away")

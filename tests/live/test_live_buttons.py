@@ -1,6 +1,8 @@
 """The live view in Chromium: what it shows is what `./lab explain` says, whatever button was pressed before."""
 
+import os
 import random
+import signal
 
 import psutil
 import pytest
@@ -101,4 +103,19 @@ def test_a_slow_download_blocks_one_side_and_not_the_other(browser):
         assert "because no offload thread exists" in text[0]
         assert "is idle. Offload thread 1 serves 1 download." in text[1]
         live.remember()
+    wait_until_gone(live.pids)
+
+
+@pytest.mark.full
+def test_a_front_that_dies_is_told_on_the_page_and_in_the_terminal(browser, capfd):
+    with live_page(browser, "01_file_wrapper", "offload") as live:
+        live.remember()
+        os.kill(live.view.sides[0].stage.front.pid, signal.SIGKILL)
+        live.page.wait_for_selector(".side.bad")
+        sentence = live.page.locator(".sentence .text")
+        wait_for(lambda: "SIGKILL" in sentence.inner_text(), WITHIN_S, "why it ended")
+        assert "press Restart" in sentence.inner_text()
+        assert "SIGKILL" in capfd.readouterr().err
+        live.press("restart")
+        live.page.wait_for_selector(".side.good .worker.idle")
     wait_until_gone(live.pids)

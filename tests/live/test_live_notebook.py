@@ -83,3 +83,11 @@ def test_in_the_book_there_is_the_recording(kernel):
     _, client = kernel
     html = shown(client, f'import os; os.environ["LAB_LIVE"] = "replay"\n{SHOW}')["text/html"]
     assert html.startswith("<iframe srcdoc=")
+
+
+def test_on_a_slide_the_recording_is_a_figure():
+    require(importlib.util.find_spec("markdown_it") is not None, "the book's packages", "./lab install book")
+    from offload_lab.course.slide_blocks import result
+
+    [piece] = result({"text/html": '<iframe srcdoc="page"></iframe>', "text/plain": "recording"})
+    assert (piece.kind, piece.html) == ("figure", '<iframe srcdoc="page"></iframe>')

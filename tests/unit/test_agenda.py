@@ -23,7 +23,7 @@ def step(number, *sections):
     """`sections` are (title, minutes, cut)."""
     made = [Section(title, minutes, f"{title} is done", cut) for title, minutes, cut in sections]
     total = sum(section.minutes for section in made)
-    return Step(Path(f"{number}_hall"), f"Hall {number}", total, "/", "none", (), sections=tuple(made))
+    return Step(Path(f"{number}_step"), f"Step {number}", total, "/", "none", (), sections=tuple(made))
 
 
 HALL = [

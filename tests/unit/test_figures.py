@@ -101,7 +101,7 @@ def test_the_title_is_the_colour_of_the_stuck_as_soon_as_one_is():
     assert [panel._left_title.get_color() for panel in panels] == [timeline.FREE, timeline.STUCK]
 
 
-def test_all_panels_share_one_time_axis_that_ends_after_the_longest_download():
+def test_all_panels_share_a_time_axis_up_to_the_longest_download():
     long = replace(recorded(QUICK), transfer=Transfer("/file", 8.0, 0.5, 8.0, 9.0, 64.0))
     panels = timeline.signature([recorded(QUICK), long]).axes
     assert {panel.get_xlim() for panel in panels} == {(0, 9.15)}
@@ -135,12 +135,12 @@ def test_without_samples_the_picture_claims_nothing_of_the_worker():
     assert not claims & set(words(STATES["no samples"]))
 
 
-def test_where_the_system_tells_no_thread_an_idle_worker_is_not_called_the_carrier():
+def test_an_idle_worker_is_not_called_the_owner_without_thread_data():
     """So it is on macOS, and on Linux where /proc keeps system calls to itself."""
     assert "served by the worker itself" not in words(STATES["a holder whose thread is not told"])
 
 
-def test_a_bystander_who_was_never_answered_is_drawn_to_the_end_of_the_download():
+def test_an_unanswered_bystander_is_drawn_to_the_end_of_the_download():
     [panel] = timeline.signature([recorded(NEVER)]).axes
     assert list(panel.lines[0].get_xdata()) == [1.2, 3.75]
 

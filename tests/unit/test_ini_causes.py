@@ -22,29 +22,29 @@ PermissionError: link
 @pytest.mark.parametrize(
     ("step", "task", "answer", "says"),
     [
-        ("01", "belt", "offload_threads = 1", "no option offload_threads; there is offload-threads"),
-        ("01", "belt", "offload-threads: 1", "'offload-threads: 1' is one name"),
-        ("01", "belt", "offload-threads = one", "'one' is no number, and uWSGI reads it as 0"),
+        ("01", "offload_threads", "offload_threads = 1", "no option offload_threads; there is offload-threads"),
+        ("01", "offload_threads", "offload-threads: 1", "'offload-threads: 1' is one name"),
+        ("01", "offload_threads", "offload-threads = one", "'one' is no number, and uWSGI reads it as 0"),
         (
             "01",
-            "belt",
+            "offload_threads",
             "[offload]\noffload-threads = 1\n[uwsgi]",
             "is in the section [offload]: uWSGI reads [uwsgi] only",
         ),
-        ("01", "belt", "[uwsg]\noffload-threads = 1", "in the section [uwsg], and so do the "),
+        ("01", "offload_threads", "[uwsg]\noffload-threads = 1", "in the section [uwsg], and so do the "),
         (
             "02",
-            "slip",
+            "pull_header",
             "pull-header = X-Sendfile X_SENDFILE ; keep it",
             "the value is 'X-Sendfile X_SENDFILE ; keep it'",
         ),
         (
             "02",
-            "slip",
+            "pull_header",
             "del-header = x-sendfile\npull-header = X-Sendfile X_SENDFILE",
             "deletes the app's header x-sendfile",
         ),
-        ("02", "slip", "pull-header = X-Sendfile,X_SENDFILE", "wants HEADER VARIABLE"),
+        ("02", "pull_header", "pull-header = X-Sendfile,X_SENDFILE", "wants HEADER VARIABLE"),
         (
             "02",
             "route",
@@ -55,24 +55,24 @@ PermissionError: link
         ("03", "greenlets", "gevent = 100\nthreads = 2", "threads together with gevent (sse.ini)"),
         (
             "03",
-            "handover",
+            "offload",
             HANDOVER.format("empty:$X_OFFLOAD uwsgi:%(run)/sse.sock,0,0"),
             "$X_OFFLOAD is text, no variable",
         ),
         (
             "03",
-            "handover",
+            "offload",
             HANDOVER.format("empty:${X_OFFLOAD} uwsgi:%(run)/sse.sock"),
             "wants an address and two modifiers",
         ),
         (
             "03",
-            "handover",
+            "offload",
             HANDOVER.format("empty:${X_OFFLOAD} http:%(run)/sse.sock"),
             "speaks http to .run/sse.sock, which wants uwsgi",
         ),
-        ("03", "handover", HANDOVER.format("empty:${X_OFFLOAD} disableheader:"), "write disableheaders:"),
-        ("06", "locker", "sockets = %(run)/cache.sock", "there is socket"),
+        ("03", "offload", HANDOVER.format("empty:${X_OFFLOAD} disableheader:"), "write disableheaders:"),
+        ("06", "cache", "sockets = %(run)/cache.sock", "there is socket"),
     ],
 )
 def test_a_mistake_in_the_text_of_an_ini_is_found(step, task, answer, says):
@@ -97,8 +97,8 @@ def test_no_process_is_started_for_a_mistake_in_the_text(tmp_path, monkeypatch):
     monkeypatch.setattr("offload_lab.exercises.check.try_out", None)
     step = manifest.find("01")
     ini = workspace.start(step, solved=True)[0] / "offload.ini"
-    ini.write_text(regions.fill(ini.read_text(), {"belt": "offload_threads = 1"}))
-    [verdict] = check(step, step.task("belt"))
+    ini.write_text(regions.fill(ini.read_text(), {"offload_threads": "offload_threads = 1"}))
+    [verdict] = check(step, step.task("offload_threads"))
     assert (verdict.outcome, verdict.started) == ("failed", False)
     assert "offload_threads" in verdict.lines[0]
 

@@ -50,7 +50,7 @@ GENERAL = {
     "01_file_wrapper/file_wrapper": {"no-offload-threads"},
     "02_xsendfile/x_accel": {"no-offload-threads"},
 }
-HARAKIRI = {  # fronts that free a stuck worker, and are told what it costs
+HARAKIRI = {  # fronts that free a stuck worker; lint names the cost
     *(
         f"03_sse_offload/{name}"
         for name in ("addvar", "content_type", "goto", "header", "http_proxy", "no_start_response")
@@ -224,7 +224,7 @@ SILENT = {
         HAND_OVER,
         "pull-header = X-Server OFFLOAD_SERVER\n" + GATE + "uwsgi:${OFFLOAD_SERVER},0,0\n",
     ),
-    "the visitor's path behind a server of ours": (HAND_OVER, GATE + "http:127.0.0.1:8000,,${REQUEST_URI}\n"),
+    "the client's path behind a server of ours": (HAND_OVER, GATE + "http:127.0.0.1:8000,,${REQUEST_URI}\n"),
     "Flask's wsgi.py under gevent": ("module = shop.wsgi", "wsgi-file = %dwsgi.py\ngevent = 100"),
     "recycling that is switched off": add("max-requests = 0"),
 }

@@ -1,4 +1,4 @@
-"""Who waits while one visitor downloads slowly, which thread carries the download, and how much memory that takes."""
+"""Which requests wait during a slow download, which thread sends it, and how much memory that takes."""
 
 import socket
 import sys
@@ -42,13 +42,13 @@ def stages():
 
 @pytest.mark.core
 @pytest.mark.parametrize("variant", ["naive", "file_wrapper"])
-def test_a_bystander_is_answered_only_after_the_download_lets_the_worker_go(stages, variant):
+def test_a_bystander_is_answered_only_after_the_download_ends(stages, variant):
     stage = stages(variant)
     with SlowReader(stage.port, "/file", rate_mib_s=4) as reader:
         holder = holder_of(stage, reader)
         [worker] = stage.workers()
         assert worker.busy
-        assert (holder.pid, holder.tid) == (worker.pid, worker.pid), "the worker's main thread carries the download"
+        assert (holder.pid, holder.tid) == (worker.pid, worker.pid), "the worker's main thread sends the download"
         with socket.create_connection(("127.0.0.1", stage.port), timeout=scaled(30)) as bystander:
             bystander.sendall(b"GET /ping HTTP/1.0\r\n\r\n")
             wait_for(lambda: stage.front.stats()["listen_queue"] == 1, 10, "the bystander in the listen queue")
@@ -63,7 +63,7 @@ def test_a_bystander_is_answered_only_after_the_download_lets_the_worker_go(stag
 
 
 @pytest.mark.core
-def test_bystanders_are_answered_while_an_offload_thread_carries_the_download(stages):
+def test_bystanders_are_answered_while_an_offload_thread_sends_the_file(stages):
     stage = stages("offload")
     [before] = stage.workers()
     with SlowReader(stage.port, "/file", rate_mib_s=4) as reader:
@@ -74,7 +74,7 @@ def test_bystanders_are_answered_while_an_offload_thread_carries_the_download(st
     assert {answer.pid for answer in answers} == {before.pid}
     assert after.offloaded == before.offloaded + 1
     assert holder.pid == before.pid
-    assert holder.tid != before.pid, "the worker's main thread still carries the download"
+    assert holder.tid != before.pid, "the worker's main thread still sends the download"
 
 
 @pytest.mark.parametrize("variant", ["naive", "file_wrapper", "offload"])
@@ -86,7 +86,7 @@ def test_the_file_arrives_whole(stages, variant):
 
 
 def mib_in_mid_download(stage):
-    """The worker's memory while a visitor downloads, in MiB."""
+    """The worker's memory while a client downloads, in MiB."""
     with SlowReader(stage.port, "/file", rate_mib_s=1) as reader:
         holder_of(stage, reader)
         return memory_mib(stage.workers()[0].pid)
@@ -108,7 +108,7 @@ def test_the_others_take_no_memory_for_the_file(stages, variant):
 
 
 def test_offload_threads_alone_do_nothing_for_the_naive_app():
-    """The app must hand over something that uWSGI can send by itself: bytes that Python yields are not."""
+    """The app must offload something that uWSGI can send by itself: bytes that Python yields are not."""
     with Stage(STEP, "naive", options=["--offload-threads", "1"]) as stage:
         with SlowReader(stage.port, "/file", rate_mib_s=4) as reader:
             holder = holder_of(stage, reader)
@@ -126,30 +126,30 @@ def test_a_small_file_shows_nothing_since_the_kernel_takes_it_whole():
 
 
 def take_nothing(stage):
-    """A visitor who asks for the file and never reads."""
-    visitor = socket.socket()
-    visitor.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    visitor.connect(("127.0.0.1", stage.port))
-    visitor.sendall(b"GET /file HTTP/1.0\r\n\r\n")
-    return visitor
+    """A client who asks for the file and never reads."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.connect(("127.0.0.1", stage.port))
+    client.sendall(b"GET /file HTTP/1.0\r\n\r\n")
+    return client
 
 
-def test_a_visitor_who_takes_nothing_is_cut_off_by_a_worker_and_held_by_an_offload_thread():
+def test_a_worker_drops_a_stalled_client_and_an_offload_thread_does_not():
     """uWSGI's socket-timeout, 4 s unless set, counts while a worker waits; nothing like it ends an offloaded one."""
     short = ["--socket-timeout", "1"]
     with Stage(STEP, "offload", options=short) as offload, Stage(STEP, "file_wrapper", options=short) as blocking:
         with take_nothing(offload) as held, take_nothing(blocking):
-            wait_for(lambda: offload.workers()[0].offloaded == 1, 10, "the hand-over")
-            wait_for(lambda: blocking.workers()[0].busy, 10, "the worker busy with its visitor")
-            wait_for(lambda: not blocking.workers()[0].busy, 30, "the worker free of its visitor")
+            wait_for(lambda: offload.workers()[0].offloaded == 1, 10, "the offload")
+            wait_for(lambda: blocking.workers()[0].busy, 10, "the worker busy with its client")
+            wait_for(lambda: not blocking.workers()[0].busy, 30, "the worker free of its client")
             assert find_socket_owners(offload.port, held.getsockname()[1], offload.front.pids())
 
 
-def test_a_visitor_who_reads_steadily_but_too_slowly_gets_a_broken_file_from_a_worker():
+def test_a_steady_client_that_is_too_slow_gets_a_broken_file_from_a_worker():
     """socket-timeout asks for room in the send buffer, and the kernel reports room only when much of it is empty."""
     with Stage(STEP, "file_wrapper", options=["--socket-timeout", "1"]) as stage:
         with SlowReader(stage.port, "/file", rate_mib_s=0.1) as reader:
-            wait_for(lambda: not stage.workers()[0].busy, 30, "the worker free of its visitor")
+            wait_for(lambda: not stage.workers()[0].busy, 30, "the worker free of its client")
             reader.hurry()
             assert reader.done.wait(30)
     assert reader.received < 64 * 2**20
@@ -157,13 +157,13 @@ def test_a_visitor_who_reads_steadily_but_too_slowly_gets_a_broken_file_from_a_w
 
 LIMITED = """
     import os, uwsgi
-    with socket.socket(fileno=os.dup(uwsgi.connection_fd())) as visitor:
-        visitor.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1000)
+    with socket.socket(fileno=os.dup(uwsgi.connection_fd())) as client:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1000)
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="TCP_USER_TIMEOUT, tcp(7), is Linux's")
-def test_the_kernel_ends_an_offloaded_visitor_who_takes_nothing_where_the_app_asked_it_to(tmp_path):
+def test_the_kernel_drops_a_stalled_offloaded_client_if_the_app_asks(tmp_path):
     step = manifest.find(STEP)
     app = (step.folder / "file_wrapper.py").read_text()
     returns = '    return environ["wsgi.file_wrapper"]'
@@ -171,9 +171,9 @@ def test_the_kernel_ends_an_offloaded_visitor_who_takes_nothing_where_the_app_as
     (tmp_path / "file_wrapper.py").write_text("import socket\n" + app.replace(returns, LIMITED + returns))
     ini = (step.folder / "offload.ini").read_text().replace("%d../..", str(step.folder.parents[1]))
     (tmp_path / "offload.ini").write_text(ini)
-    with Stage(replace(step, folder=tmp_path), "offload") as stage, take_nothing(stage) as visitor:
-        port = visitor.getsockname()[1]
-        wait_for(lambda: stage.workers()[0].offloaded == 1, 10, "the hand-over")
+    with Stage(replace(step, folder=tmp_path), "offload") as stage, take_nothing(stage) as client:
+        port = client.getsockname()[1]
+        wait_for(lambda: stage.workers()[0].offloaded == 1, 10, "the offload")
         wait_for(
             lambda: not find_socket_owners(stage.port, port, stage.front.pids()), 30, "the offload thread letting go"
         )

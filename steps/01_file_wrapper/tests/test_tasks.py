@@ -1,4 +1,4 @@
-"""What each task of this step must do, whoever solved it: these tests also run against a learner's folder."""
+"""What each task of this step must do, for any answer: these tests also run against a learner's folder."""
 
 import pytest
 
@@ -14,7 +14,7 @@ SLOW_MIB_S = 1
 
 
 def who_sends(stage, path):
-    """In words: who sends `path` to a slow visitor. If it is an offload thread, a bystander must be answered too."""
+    """In words: who sends `path` to a slow client. If it is an offload thread, a bystander must be answered too."""
     with SlowReader(stage.port, path, rate_mib_s=SLOW_MIB_S) as reader:
         sender = owner_in_words(*wait_for_owner(stage, reader))
         if sender == "an offload thread":
@@ -23,16 +23,16 @@ def who_sends(stage, path):
 
 
 @pytest.fixture
-def parcel(tmp_path):
+def static_file(tmp_path):
     """A folder with a file in it that uWSGI sends by itself, without the app."""
-    (tmp_path / "parcel").write_bytes(b"fragile " * 2**21)
+    (tmp_path / "static_file").write_bytes(b"fragile " * 2**21)
     return tmp_path
 
 
-def test_task_belt(parcel):
-    """The belt alone, with a file that never meets the app."""
-    with Stage(STEP, "offload", placeholders={"mib": "1"}, options=["--check-static", str(parcel)]) as stage:
-        expect("GET /parcel, a file that needs no app", who_sends(stage, "/parcel"), "an offload thread")
+def test_task_offload_threads(static_file):
+    """The offload thread alone, with a file that bypasses the app."""
+    with Stage(STEP, "offload", placeholders={"mib": "1"}, options=["--check-static", str(static_file)]) as stage:
+        expect("GET /static_file, a file that needs no app", who_sends(stage, "/static_file"), "an offload thread")
 
 
 def test_task_app():
@@ -43,8 +43,8 @@ def test_task_app():
         expect("GET /file (64 MiB) and looked at the memory of the worker", got, "a few MiB")
 
 
-def test_task_handover():
-    """The app alone, in the INI without a belt: the test brings its own."""
+def test_task_file_wrapper():
+    """The app alone, in the INI without an offload thread: the test adds one."""
     with Stage(STEP, "file_wrapper", options=["--offload-threads", "1"]) as stage:
         expect("GET /file beside an idle offload thread", who_sends(stage, "/file"), "an offload thread")
         with SlowReader(stage.port, "/file", rate_mib_s=SLOW_MIB_S):

@@ -1,4 +1,4 @@
-"""The app names a file on a slip, its X-Sendfile header, and uWSGI sends it: what became of the slip?"""
+"""The app names a file in its header X-Sendfile, and uWSGI sends it: which step of that was missing?"""
 
 import http.client
 from contextlib import suppress
@@ -8,23 +8,23 @@ from offload_lab.clients import fetch
 from offload_lab.exercises import slow_download
 from offload_lab.stages.stage import Stage
 
-SLIP, KEPT = "X-Sendfile", "X_SENDFILE"
+HEADER, VARIABLE = "X-Sendfile", "X_SENDFILE"
 SMALL = "hello.txt"
-# for this request alone the routes end before a file is sent, and tell what they had
+# for this request alone the routes end before a file is sent, and report the variable's value
 PROBE = f"name={SMALL}&routes=off"
-SECRET = b"not for visitors"
-TOLD = "X-Lab-Told"
+SECRET = b"not for clients"
+REPORTED = "X-Lab-Reported"
 REFUSED_BY_UWSGI = "refused by uWSGI"
 
 
 def routes_off(variable: str) -> tuple[str, ...]:
     """Options that answer PROBE with the value of `variable` in place of the file."""
     asked = "equal:${QUERY_STRING};" + PROBE
-    words = (f"{asked} addheader:{TOLD}: ${{{variable}}}", f"{asked} last:")
+    words = (f"{asked} addheader:{REPORTED}: ${{{variable}}}", f"{asked} last:")
     return tuple(word for rule in words for word in ("--response-route-if", rule))
 
 
-OPTIONS = routes_off(KEPT)
+OPTIONS = routes_off(VARIABLE)
 OUTSIDE = {
     "../secret.txt": "a path that climbs out",
     "{run}/secret.txt": "an absolute path",
@@ -36,27 +36,28 @@ OUTSIDE = {
 
 @dataclass(frozen=True)
 class Seen(slow_download.Seen):
-    """`said`: the path on the app's slip; `kept`: what the routes had of it; `shown`: the headers by which the visitor
-    read it, with the routes off. `outside`: for each name in OUTSIDE a status, "secret" or REFUSED_BY_UWSGI."""
+    """`named`: the path in the app's header; `collected`: the path that the routes read in the variable; `leaked_in`:
+    the headers in which the client reads it, with the routes off. `outside`: for each name in OUTSIDE a status,
+    "secret" or REFUSED_BY_UWSGI."""
 
-    said: str
-    kept: str
-    shown: tuple[str, ...]
+    named: str
+    collected: str
+    leaked_in: tuple[str, ...]
     outside: dict[str, str]
 
 
 def observe(stage: Stage) -> Seen:
-    """Download slowly, ask with the routes off, ask for what is not to be had, and read the app's slip apart."""
+    """Download slowly, request with the routes off, request files outside, and read the app's own header."""
     served = stage.run / "served"
     (served / SMALL).write_text("hello\n")
     seen = slow_download.observe(stage)
     headers = probe(stage)
-    shown = [name for name, value in headers.items() if value.startswith(str(served)) and name != TOLD]
+    leaked_in = [name for name, value in headers.items() if value.startswith(str(served)) and name != REPORTED]
     return Seen(
         **vars(seen),
-        said=on_the_slip(stage),
-        kept=headers.get(TOLD, ""),
-        shown=tuple(shown),
+        named=header_value(stage),
+        collected=headers.get(REPORTED, ""),
+        leaked_in=tuple(leaked_in),
         outside=ask_outside(stage),
     )
 
@@ -67,12 +68,12 @@ def probe(stage: Stage) -> dict[str, str]:
     return {}
 
 
-def on_the_slip(stage: Stage) -> str:
-    """What the app says, whatever the INI makes of it: another stage takes the slip before the INI's lines do."""
-    first = ("--pull-header", f"{SLIP} LAB_SAID", *routes_off("LAB_SAID"))
+def header_value(stage: Stage) -> str:
+    """The app's header, whatever the INI does with it: another stage collects it before the INI's lines do."""
+    first = ("--pull-header", f"{HEADER} LAB_SAID", *routes_off("LAB_SAID"))
     with Stage(stage.step, stage.variant.name, options=first, placeholders={"mib": "1"}) as other:
         (other.run / "served" / SMALL).write_text("hello\n")
-        return probe(other).get(TOLD, "")
+        return probe(other).get(REPORTED, "")
 
 
 def ask_outside(stage: Stage) -> dict[str, str]:
@@ -85,7 +86,7 @@ def ask_outside(stage: Stage) -> dict[str, str]:
 
 
 def ask(stage: Stage, name: str) -> str:
-    """HEAD never reaches uWSGI's routes, so it tells what the app alone thinks of the name."""
+    """HEAD never reaches uWSGI's routes, so its status is the app's own decision about the name."""
     target = f"{stage.step.path}?name={name}"
     got, of_the_app = status_and_body(stage, target, "GET"), status_and_body(stage, target, "HEAD")
     if got[1] == SECRET:
@@ -105,45 +106,46 @@ def status_and_body(stage: Stage, target: str, method: str) -> tuple[int, bytes]
 # --- rules: words where they match
 
 
-def slip_ignored(seen: Seen) -> str | None:
-    if seen.kept or SLIP not in seen.shown:
+def header_not_collected(seen: Seen) -> str | None:
+    if seen.collected or HEADER not in seen.leaked_in:
         return None
     return (
-        f"the app wrote its slip, {SLIP}, and uWSGI sent it on to the visitor, who reads where your files are and gets"
-        f" {seen.arrived} bytes of them: nothing put the header's value into ${{{KEPT}}}, and so no route acted."
+        f"the app sent its header {HEADER}, and uWSGI passed it on to the client, which reads where your files are and"
+        f" gets {seen.arrived} bytes of them: nothing put the header's value into ${{{VARIABLE}}}, so no route acted."
     )
 
 
-def slip_under_another_name(seen: Seen) -> str | None:
-    if seen.kept or seen.shown or not seen.said:
+def variable_name_differs(seen: Seen) -> str | None:
+    if seen.collected or seen.leaked_in or not seen.named:
         return None
     return (
-        f"the app wrote its slip, {SLIP}, and uWSGI took it out of the answer, but ${{{KEPT}}}, for which the routes"
-        f" ask, is empty: the value went to another name. The visitor got {seen.status!r} and {seen.arrived} bytes."
+        f"the app sent its header {HEADER}, and uWSGI removed it from the response, but ${{{VARIABLE}}}, which the"
+        f" routes read, is empty: the value is in another variable. The client got {seen.status!r} and {seen.arrived}"
+        " bytes."
     )
 
 
-def slip_shown(seen: Seen) -> str | None:
-    if not seen.kept or SLIP not in seen.shown:
+def header_reaches_client(seen: Seen) -> str | None:
+    if not seen.collected or HEADER not in seen.leaked_in:
         return None
     return (
-        f"the file arrives, since the routes had its path in ${{{KEPT}}}; but the header {SLIP} stayed in the answer"
-        " as well. As long as a route sends the file all headers go. Where none does, as tried here, the visitor reads"
-        " your path."
+        f"the file arrives, since the routes had its path in ${{{VARIABLE}}}; but the header {HEADER} stayed in the"
+        " response as well. uWSGI drops all headers when a route sends the file. Where none does, as tried here, the"
+        " client reads your path."
     )
 
 
-def no_slip(seen: Seen) -> str | None:
-    if seen.said or seen.shown or seen.arrived or seen.raised or not seen.status:
+def no_sendfile_header(seen: Seen) -> str | None:
+    if seen.named or seen.leaked_in or seen.arrived or seen.raised or not seen.status:
         return None
     return (
-        f"the visitor got {seen.status!r} and {seen.arrived} bytes: the app's answer has no {SLIP} header, with the"
-        " routes on or off. Nobody told uWSGI which file to send."
+        f"the client got {seen.status!r} and {seen.arrived} bytes: the app's response has no header {HEADER}, with the"
+        " routes on or off. uWSGI does not know which file to send."
     )
 
 
 def no_status_line(seen: Seen) -> str | None:
-    if seen.status or seen.kept or seen.raised or seen.spins:
+    if seen.status or seen.collected or seen.raised or seen.spins:
         return None
     return (
         "the client got an empty reply, and the log has no exception: the app returned without a status line."
@@ -152,43 +154,43 @@ def no_status_line(seen: Seen) -> str | None:
 
 
 def another_header(seen: Seen) -> str | None:
-    if seen.said or not seen.shown:
+    if seen.named or not seen.leaked_in:
         return None
     return (
-        f"the app named the file in {seen.shown[0]}, a header that uWSGI does not look for: it went to the visitor, who"
-        f" reads your path there and gets {seen.arrived} bytes of the file."
+        f"the app named the file in {seen.leaked_in[0]}, a header that uWSGI does not read: it reached the client,"
+        f" which reads your path there and gets {seen.arrived} bytes of the file."
     )
 
 
 def route_never_matches(seen: Seen) -> str | None:
-    if not seen.kept or not seen.status.startswith("200") or seen.arrived:
+    if not seen.collected or not seen.status.startswith("200") or seen.arrived:
         return None
     return (
-        f"the slip was there, ${{{KEPT}}} held a path once the app had answered, and no route sent that file: the"
-        f" visitor got {seen.status!r} and {seen.arrived} bytes, and {offloaded(seen)}."
+        f"${{{VARIABLE}}} held a path once the app had answered, and no route sent that file: the client got"
+        f" {seen.status!r} and {seen.arrived} bytes, and {offloaded(seen)}."
     )
 
 
 def offloaded(seen: Seen) -> str:
-    belts = sum(len(worker.offload_tids) for worker in seen.snapshot.front.workers)
-    return "the offload thread had nothing to do" if belts else "nothing was there to carry it"
+    threads = sum(len(worker.offload_tids) for worker in seen.snapshot.front.workers)
+    return "the offload thread stayed idle" if threads else "there is no offload thread"
 
 
 def route_sends_something_else(seen: Seen) -> str | None:
-    if not seen.kept.startswith("/") or seen.status or seen.arrived:
+    if not seen.collected.startswith("/") or seen.status or seen.arrived:
         return None
     return (
-        "the slip was there and named a file that exists, and a route acted, but it asked uWSGI for another path:"
-        " uWSGI found no file and closed the connection without even a status."
+        "the header named a file that exists, and a route acted, but it gave uWSGI another path: uWSGI found no file"
+        " and closed the connection without even a status."
     )
 
 
-def slip_names_no_file(seen: Seen) -> str | None:
-    if not seen.kept or seen.kept.startswith("/") or seen.arrived:
+def header_names_no_file(seen: Seen) -> str | None:
+    if not seen.collected or seen.collected.startswith("/") or seen.arrived:
         return None
     return (
-        f"the slip says {seen.kept!r}, which is no whole path: uWSGI looks in the folder where it was started, finds"
-        f" no file there. The client got {seen.status or 'an empty reply'}."
+        f"the header says {seen.collected!r}, which is no absolute path: uWSGI looks in the folder where it was started"
+        f" and finds no file. The client got {seen.status or 'an empty reply'}."
     )
 
 
@@ -197,8 +199,8 @@ def leads_outside(seen: Seen) -> str | None:
     if not got_out or got_out == [OUTSIDE["../served-not/secret.txt"]]:
         return None
     return (
-        f"a visitor asked for a file outside of the served folder and got it, by {' and by '.join(got_out)}. uWSGI sent"
-        " it without a question: it confines nothing, the app's check is the only one."
+        f"a client requested a file outside of the served folder and got it, by {' and by '.join(got_out)}. uWSGI does"
+        " not confine what it sends: the app's check is the only one."
     )
 
 
@@ -207,8 +209,8 @@ def neighbour_served(seen: Seen) -> str | None:
     if got_out != [OUTSIDE["../served-not/secret.txt"]]:
         return None
     return (
-        f"a visitor got a file out of {got_out[0]}: served-not begins with the letters of served, and letters were"
-        " compared where folders should have been."
+        f"a client got a file out of {got_out[0]}: served-not begins with the letters of served, and the app compared"
+        " letters instead of folders."
     )
 
 
@@ -217,23 +219,23 @@ def uwsgi_has_to_refuse(seen: Seen) -> str | None:
     if not refused or not seen.arrived or "secret" in seen.outside.values():
         return None
     return (
-        f"asked for {' and for '.join(refused)}, the app named the file all the same. uWSGI refused that path by"
-        " itself, since a link that leads elsewhere is the one thing that it stops; the app's own answer to HEAD said"
-        " 200, and how long the file is."
+        f"the client requested {' and '.join(refused)}, and the app named that file. uWSGI refused the path by itself,"
+        " since a link that leads elsewhere is the one case that it stops; the app's own response to HEAD was 200, with"
+        " the file's length."
     )
 
 
 RULES = (
     *slow_download.RULES,
-    slip_ignored,
-    slip_under_another_name,
-    slip_shown,
-    no_slip,
+    header_not_collected,
+    variable_name_differs,
+    header_reaches_client,
+    no_sendfile_header,
     no_status_line,
     another_header,
     route_never_matches,
     route_sends_something_else,
-    slip_names_no_file,
+    header_names_no_file,
     leads_outside,
     neighbour_served,
     uwsgi_has_to_refuse,

@@ -49,7 +49,7 @@ def ada(stage):
 
 
 @pytest.mark.parametrize("name", ["größe.txt", "价目表.pdf", 'two "words" 100%.txt'], ids=ascii)
-def test_a_member_gets_the_file_from_an_offload_thread_with_the_views_headers(stage, ada, name):
+def test_a_user_gets_the_file_from_an_offload_thread_with_djangos_headers(stage, ada, name):
     (stage.run / "served" / name).write_bytes(HELLO)
     before = idle_workers(stage)[0].offloaded
     answer = fetch(stage.port, f"/files/{quote(os.fsencode(name))}", headers=ada)
@@ -69,7 +69,7 @@ def test_an_anonymous_client_is_sent_to_the_login(stage):
 
 @pytest.mark.parametrize("name", ["../secret.txt", "/etc/passwd", "none", "%00", "a" * 3_000])
 def test_what_is_no_file_of_ours_is_404(stage, ada, name):
-    (stage.run / "secret.txt").write_text("not for visitors\n")
+    (stage.run / "secret.txt").write_text("not for clients\n")
     assert fetch(stage.port, f"/files/{name}", headers=ada).status == 404
 
 

@@ -1,4 +1,4 @@
-"""What each task of this step must do, whoever solved it: these tests also run against a learner's folder."""
+"""What each task of this step must do, for any answer: these tests also run against a learner's folder."""
 
 import http.client
 from contextlib import contextmanager
@@ -13,9 +13,9 @@ from offload_lab.stages import manifest
 from offload_lab.stages.stage import Stage
 
 STEP = manifest.find("02_xsendfile")
-HELLO = b"the clerk is free\n"
+HELLO = b"the worker is free\n"
 BEFORE_THE_INI = ["--pull-header", "X-Sendfile X_SENDFILE"]  # so that the INI's own line for it does not matter
-# the routes end before a file is sent, and tell the visitor what they knew
+# the routes end before a file is sent, and tell the client what they knew
 ROUTES_OFF = ["--response-route", "^/file addheader:X-Told: ${X_SENDFILE}", "--response-route", "^/file last:"]
 
 NAMES_WHAT_IT_IS_TOLD = """
@@ -34,7 +34,7 @@ def application(environ, start_response):
 def stage_of(step=STEP, *, mib=1, options=()):
     with Stage(step, "xsendfile", placeholders={"mib": str(mib)}, options=options) as stage:
         (stage.run / "served" / "hello.txt").write_bytes(HELLO)
-        (stage.run / "secret.txt").write_text("not for visitors\n")
+        (stage.run / "secret.txt").write_text("not for clients\n")
         yield stage
 
 
@@ -47,9 +47,9 @@ def other_app():
 
 
 @pytest.fixture
-def parcel(tmp_path):
+def static_file(tmp_path):
     """A folder with a file in it that uWSGI sends by itself, without app and routes."""
-    (tmp_path / "parcel").write_bytes(b"fragile " * 2**21)
+    (tmp_path / "static_file").write_bytes(b"fragile " * 2**21)
     return tmp_path
 
 
@@ -58,21 +58,21 @@ def path_is(stage, told):
     return told.replace(f"{stage.run}/", "") if told else "nothing"
 
 
-def test_task_slip(other_app):
+def test_task_pull_header(other_app):
     with stage_of(other_app, options=ROUTES_OFF) as stage:
         answer = fetch(stage.port, "/file")
         kept, shown = (path_is(stage, answer.headers[name]) for name in ("X-Told", "X-Sendfile"))
         called = "GET /file, and stopped the routes before the file is sent"
         expect(f"{called}: the value of ${{X_SENDFILE}}", kept, "served/hello.txt")
-        expect(f"{called}: the header X-Sendfile that the visitor sees", shown, "nothing")
+        expect(f"{called}: the header X-Sendfile that the client sees", shown, "nothing")
 
 
-def test_task_belt(parcel):
-    """The belt alone, with a file that meets neither app nor routes."""
-    with stage_of(options=["--check-static", str(parcel)]) as stage:
-        with SlowReader(stage.port, "/parcel", rate_mib_s=1) as reader:
+def test_task_offload_threads(static_file):
+    """The offload thread alone, with a file that bypasses app and routes."""
+    with stage_of(options=["--check-static", str(static_file)]) as stage:
+        with SlowReader(stage.port, "/static_file", rate_mib_s=1) as reader:
             sender = owner_in_words(*wait_for_owner(stage, reader))
-            expect("GET /parcel, a file that needs no app", sender, "an offload thread")
+            expect("GET /static_file, a file that needs no app", sender, "an offload thread")
             assert ping(stage.port, timeout_s=30).status == 200
 
 
@@ -95,13 +95,13 @@ def test_task_named():
             expect(f"GET /file?name={name}, and read the header X-Sendfile of the app", told, f"served/{name}")
 
 
-def test_task_gate():
+def test_task_confine():
     """By HEAD, which the app answers alone: from a GET, uWSGI would keep a link that leads out."""
     with stage_of() as stage:
         served = stage.run / "served"
         (served / "link").symlink_to(stage.run / "secret.txt")
         (stage.run / "served-not").mkdir()
-        (stage.run / "served-not" / "secret.txt").write_text("not for visitors\n")
+        (stage.run / "served-not" / "secret.txt").write_text("not for clients\n")
         outside = ["../secret.txt", f"{stage.run}/secret.txt", "link", "../served-not/secret.txt"]
         for name, status in [("hello.txt", 200), *((name, 404) for name in (*outside, ".", "nothing", "%00"))]:
             shown = name.replace(str(stage.run), "/…")

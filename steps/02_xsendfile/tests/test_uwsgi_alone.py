@@ -185,9 +185,7 @@ def test_uwsgi_drops_the_apps_status_and_every_header_that_is_not_named(changed,
 
 
 @pytest.mark.parametrize(("option", "shown"), [("pull-header", False), ("collect-header", True)])
-def test_without_the_route_a_collected_header_shows_the_path_and_a_pulled_one_does_not(
-    tmp_path, changed, option, shown
-):
+def test_a_collected_header_shows_the_path_and_a_pulled_one_does_not(tmp_path, changed, option, shown):
     app = tmp_path / "app.py"
     app.write_text(MUCH_TO_SAY)
     answer = fetch(

@@ -36,7 +36,7 @@ def nginx_here():
 def stage(nginx_here):
     with Stage(STEP, "x_accel", placeholders={"mib": "1"}) as stage:
         (stage.run / "served" / "hello.txt").write_bytes(HELLO)
-        (stage.run / "secret.txt").write_text("not for visitors\n")
+        (stage.run / "secret.txt").write_text("not for clients\n")
         yield stage
 
 
@@ -45,7 +45,7 @@ def ask(stage, name, **how):
 
 
 @pytest.mark.core
-def test_nginx_sends_the_file_with_the_apps_headers_and_not_its_own_name_for_it(stage):
+def test_nginx_sends_the_file_with_the_apps_headers_not_the_internal_url(stage):
     answer = ask(stage, "hello.txt")
     assert (answer.status, answer.body) == (200, HELLO)
     assert answer.headers["Server"].startswith("nginx")
@@ -121,10 +121,10 @@ def test_nginx_stays_in_the_folder_whatever_the_app_names(nginx_here, tmp_path, 
     with Stage(step, "x_accel") as stage:
         (stage.run / "served").mkdir()
         (stage.run / "served" / "hello.txt").write_bytes(HELLO)
-        (stage.run / "secret.txt").write_text("not for visitors\n")
+        (stage.run / "secret.txt").write_text("not for clients\n")
         (stage.run / "served" / "link").symlink_to(stage.run / "secret.txt")
         answer = fetch(stage.proxy.port, f"/file?{name}")
-        assert (answer.status, b"not for visitors" in answer.body) == (status, False)
+        assert (answer.status, b"not for clients" in answer.body) == (status, False)
 
 
 # --- the price of a proxy that buffers
@@ -164,16 +164,16 @@ def stalled_client(port):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_an_nginx_that_buffers_keeps_the_file_on_its_disk_for_a_client_who_stalls(nginx_here, tmp_path):
+def test_an_nginx_that_buffers_keeps_a_stalled_clients_file_on_disk(nginx_here, tmp_path):
     with behind_nginx(tmp_path, BUFFERING) as stage, stalled_client(stage.proxy.port):
         wait_for(lambda: temporary_bytes(stage.proxy) > 50 * 2**20, 60, "most of 64 MiB in nginx's temporary file")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_an_nginx_without_a_temporary_file_leaves_the_client_to_the_offload_thread(nginx_here, tmp_path):
+def test_an_nginx_without_a_temporary_file_leaves_a_client_to_uwsgi(nginx_here, tmp_path):
     location = BUFFERING.replace("9090;", "9090;\n            proxy_max_temp_file_size 0;")
     with behind_nginx(tmp_path, location) as stage, stalled_client(stage.proxy.port):
-        wait_for(lambda: stage.workers()[0].offloaded == 1, 30, "the hand-over")
+        wait_for(lambda: stage.workers()[0].offloaded == 1, 30, "the offload")
         assert ping(stage.port, timeout_s=30).status == 200
         [held] = [
             one for one in psutil.Process(stage.workers()[0].pid).net_connections() if one.status == "ESTABLISHED"
@@ -183,7 +183,7 @@ def test_an_nginx_without_a_temporary_file_leaves_the_client_to_the_offload_thre
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_x_accel_keeps_nothing_for_a_client_who_stalls(nginx_here):
+def test_x_accel_keeps_no_copy_for_a_stalled_client(nginx_here):
     with Stage(STEP, "x_accel") as stage, stalled_client(stage.proxy.port) as client:
         client.settimeout(30)
         assert client.recv(15) == b"HTTP/1.1 200 OK"

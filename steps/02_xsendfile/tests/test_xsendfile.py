@@ -16,7 +16,7 @@ from offload_lab.testing import idle_workers
 from offload_lab.timeouts import scaled
 
 STEP = "02_xsendfile"
-HELLO = b"the clerk is free\n"
+HELLO = b"the worker is free\n"
 FILENAMES = re.compile(r"attachment; filename=\"([^\"]*)\"; filename\*=UTF-8''([^;]*)")
 PLAIN = {*string.ascii_letters, *string.digits, *string.punctuation, " "} - {*'"\\%'}
 
@@ -25,12 +25,12 @@ PLAIN = {*string.ascii_letters, *string.digits, *string.punctuation, " "} - {*'"
 def stage():
     with Stage(STEP, "xsendfile") as stage:
         (stage.run / "served" / "hello.txt").write_bytes(HELLO)
-        (stage.run / "secret.txt").write_text("not for visitors\n")
+        (stage.run / "secret.txt").write_text("not for clients\n")
         yield stage
 
 
 @pytest.mark.core
-def test_blocking_keeps_a_bystander_waiting_until_the_download_lets_go():
+def test_blocking_delays_a_bystander_until_the_download_ends():
     with Stage(STEP, "blocking") as stage, SlowReader(stage.port, "/file", rate_mib_s=4) as reader:
         wait_for(lambda: stage.workers()[0].busy, 10, "the worker busy with the download")
         with socket.create_connection(("127.0.0.1", stage.port)) as bystander:
@@ -48,7 +48,7 @@ def test_blocking_keeps_a_bystander_waiting_until_the_download_lets_go():
 
 
 @pytest.mark.core
-def test_xsendfile_answers_a_bystander_while_an_offload_thread_sends_the_file(stage):
+def test_xsendfile_answers_a_bystander_while_a_thread_sends_the_file(stage):
     before = stage.workers()[0].offloaded
     with SlowReader(stage.port, "/file", rate_mib_s=4) as reader:
         pong = ping(stage.port, timeout_s=30)
@@ -58,7 +58,7 @@ def test_xsendfile_answers_a_bystander_while_an_offload_thread_sends_the_file(st
         assert worker.offloaded == before + 1
         [holder] = find_socket_owners(stage.port, reader.port, stage.front.pids())
         assert holder.pid == worker.pid
-        assert holder.tid != worker.pid, "the worker's main thread holds the visitor"
+        assert holder.tid != worker.pid, "the worker's main thread owns the client's socket"
 
 
 def test_the_file_arrives_whole(stage):
@@ -96,7 +96,7 @@ OUTSIDE = [
     "",
     "%ff%fe",
     "a" * 300,
-    "nobody-put-me-here",
+    "no-such-file",
     "hello.txt&name=../secret.txt",
     "hello.txt%0d%0aX-Sendfile:%20/etc/passwd",
 ]
@@ -203,10 +203,10 @@ def test_a_link_that_stays_inside_is_served(stage):
 
 
 def test_a_hard_link_is_the_file_that_it_links_to(stage):
-    """Whoever may write in the served folder may publish; no check of a path can tell."""
+    """A user who may write in the served folder may publish; no check of a path can tell."""
     os.link(stage.run / "secret.txt", stage.run / "served" / "hard")
     answer = fetch(stage.port, "/file?name=hard")
-    assert (answer.status, answer.body) == (200, b"not for visitors\n")
+    assert (answer.status, answer.body) == (200, b"not for clients\n")
 
 
 def test_a_request_header_cannot_name_a_file(stage):
@@ -214,7 +214,7 @@ def test_a_request_header_cannot_name_a_file(stage):
     assert (answer.status, answer.body) == (404, b"404 Not Found\n")
 
 
-def test_head_says_what_get_would_and_sends_nothing(stage):
+def test_head_has_the_headers_of_get_and_no_body(stage):
     got = fetch(stage.port, "/file?name=hello.txt")
     answer = fetch(stage.port, "/file?name=hello.txt", method="HEAD")
     assert (answer.status, answer.body) == (200, b"")
@@ -227,7 +227,7 @@ def test_another_method_gets_405(stage):
     assert answer.body == b"405 Method Not Allowed\n"
 
 
-def test_range_is_ignored_and_the_whole_file_comes(stage):
+def test_range_is_ignored_and_the_whole_file_is_sent(stage):
     answer = fetch(stage.port, "/file?name=hello.txt", headers={"Range": "bytes=4-8"})
     assert (answer.status, answer.headers["Content-Range"], answer.body) == (200, None, HELLO)
 

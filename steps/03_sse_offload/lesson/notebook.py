@@ -1,4 +1,4 @@
-"""What the notebook about event streams needs to restart a server behind nginx: the stage, a page, what both saw."""
+"""What the notebook about event streams needs to restart a backend nginx: the stage, a page, what both saw."""
 
 import re
 import tempfile

@@ -1,4 +1,4 @@
-"""Visitors of an event stream: two strangers, then ada three times. What each gets, and what the processes do."""
+"""Five clients of an event stream, two of them anonymous: what each gets, and what the processes do."""
 
 import json
 import re
@@ -24,7 +24,7 @@ from offload_lab.process.process import Process
 from offload_lab.stages.stage import Stage
 
 ADA = "Ada Łovelace"  # no header may hold this name as it is
-SLIP = "X-Offload-to-SSE"
+OFFLOAD_HEADER = "X-Offload-to-SSE"
 CROWD = 3
 SETTLED_S = 5.0
 LOGGED = re.compile(r"\{(\d+) vars in .* (?:GET|POST) (\S+) => ")
@@ -33,8 +33,8 @@ DIED = re.compile(r"(.*)\nDAMN ! worker \d+ \(pid: \d+\) died")
 
 @dataclass(frozen=True)
 class Answer:
-    """`raw` is all that one visitor got, and `ended` says that it was closed; `asked`: so many requests reached the app
-    behind meanwhile."""
+    """`raw` is all that one client got, `ended` whether the connection was closed, `asked` the number of requests that
+    reached the backend meanwhile."""
 
     raw: bytes
     ended: bool = False
@@ -54,9 +54,11 @@ class Answer:
         return self.head.partition("\r\n")[0].partition(" ")[2]
 
     @property
-    def slip(self) -> str:
-        """Django's header for the front, where it came through."""
-        return next((line for line in self.raw.decode("latin-1").split("\r\n") if line.startswith(f"{SLIP}:")), "")
+    def offload_header(self) -> str:
+        """The line of Django's offload header, empty where the client does not get it."""
+        return next(
+            (line for line in self.raw.decode("latin-1").split("\r\n") if line.startswith(f"{OFFLOAD_HEADER}:")), ""
+        )
 
     @cached_property
     def events(self) -> list[Event]:
@@ -64,7 +66,7 @@ class Answer:
 
     @property
     def called(self) -> str:
-        """Whom the first ticket is for."""
+        """The name in the first ticket."""
         data = self.events[0].data if self.events else ""
         with suppress(ValueError, KeyError, TypeError):
             return str(json.loads(data)["for"])
@@ -75,24 +77,25 @@ class Answer:
 class Seen:
     """`ada` is the first of the crowd, `heard` tells of each of them whether a ticket came.
 
-    `told` are the variables with which one of them reached the app behind, `threads` is what the threads of that app's
-    worker wait for. `slip_taken`: the front had one variable more when Django had answered ada. `not_reached` is an
-    address that a route knocked at in vain. `raised` and `raised_behind` are the last lines of tracebacks in the two
-    logs, `deaths` what workers of the app behind said before they died. `ada_id` is her primary key in the database.
+    `backend_received` are the variables with which one of them reached the backend, `threads` is what the threads of
+    the backend's worker wait for. `offload_header_taken`: the front had one variable more when Django had answered ada.
+    `not_reached` is an address that refused a route's connection. `raised` and `backend_error` are the last lines of
+    tracebacks in the two logs, `deaths` the last log lines of the backend's workers before they died. `ada_id` is her
+    primary key in the database.
     """
 
     snapshot: Snapshot
     path: str
-    stranger: Answer
+    anonymous: Answer
     forger: Answer
     ada: Answer
     heard: tuple[bool, ...]
-    told: dict[str, str]
+    backend_received: dict[str, str]
     threads: dict[int, Blocked]
-    slip_taken: bool
+    offload_header_taken: bool
     not_reached: str
     raised: str
-    raised_behind: str
+    backend_error: str
     deaths: tuple[str, ...]
     ada_id: str
 
@@ -102,13 +105,13 @@ class Seen:
         return next((worker for worker in self.snapshot.front.workers if worker.busy), None)
 
     @property
-    def behind(self) -> Worker:
-        """The worker of the app behind; a nameless one while it is being replaced."""
+    def backend(self) -> Worker:
+        """The backend's worker; one without a process id while it is being replaced."""
         return next(iter(self.snapshot.servers[0].workers), Worker(0, False))
 
     @property
     def app(self) -> str:
-        return f"{self.snapshot.servers[0].name}, worker {self.behind.pid}"
+        return f"{self.snapshot.servers[0].name}, worker {self.backend.pid}"
 
 
 class Listener(RawClient):
@@ -124,40 +127,40 @@ class Listener(RawClient):
 
 
 def observe(stage: Stage) -> Seen:
-    """Log in, rename ada, let the strangers ask and leave; then ada subscribes from three windows, and we look."""
+    """Log in, rename ada, let two anonymous clients ask; then ada subscribes three times: observe the processes."""
     snapshot = take_snapshot(stage.step, stage.variant, stage.run)
-    visitor = Session(stage.port, SETTLED_S)
+    client = Session(stage.port, SETTLED_S)
     with suppress(OSError, HTTPException):
-        visitor.log_in()
+        client.log_in()
         rename(stage.run, ADA)
-    stranger = ask(stage)
+    anonymous = ask(stage)
     forger = ask(stage, [("Content-Type", "text/event-stream")])
-    asked = requests_behind(stage)
-    with ExitStack() as hall:
-        crowd = [hall.enter_context(Listener(stage, visitor.cookie)) for _ in range(CROWD)]
+    asked = backend_requests(stage)
+    with ExitStack() as exits:
+        crowd = [exits.enter_context(Listener(stage, client.cookie)) for _ in range(CROWD)]
         with suppress(TimeoutError):
-            wait_for(lambda: settled(stage, crowd, asked), SETTLED_S, "who carries them")
+            wait_for(lambda: settled(stage, crowd, asked), SETTLED_S, "all streams served")
         with suppress(LabError):
             snapshot = take_snapshot(stage.step, stage.variant, stage.run)
         threads = {tid: at for one in snapshot.servers[0].workers for tid, at in blocked_threads(one.pid).items()}
-        told = variables_behind(stage)
-        asked = requests_behind(stage) - asked
-    front, behind = log_of(stage.front), log_of(stage.processes[0])
+        variables = backend_variables(stage)
+        asked = backend_requests(stage) - asked
+    front_log, backend_log = log_of(stage.front), log_of(stage.processes[0])
     ask_backend_without_name(stage)
     return Seen(
         snapshot=snapshot,
         path=stage.step.path,
-        stranger=stranger,
+        anonymous=anonymous,
         forger=forger,
         ada=Answer(crowd[0].raw, crowd[0].closed, asked),
         heard=tuple(bool(Answer(one.raw).events) for one in crowd),
-        told=told,
+        backend_received=variables,
         threads=threads,
-        slip_taken=slip_taken(front, stage.step.path),
-        not_reached="".join(NOT_REACHED.findall(front)[-1:]),
-        raised=last_error(front),
-        raised_behind=last_error(behind),
-        deaths=tuple(DIED.findall(behind)),
+        offload_header_taken=offload_header_taken(front_log, stage.step.path),
+        not_reached="".join(NOT_REACHED.findall(front_log)[-1:]),
+        raised=last_error(front_log),
+        backend_error=last_error(backend_log),
+        deaths=tuple(DIED.findall(backend_log)),
         ada_id=id_of(stage.run, ADA),
     )
 
@@ -181,23 +184,23 @@ def id_of(run: Path, name: str) -> str:
 
 
 def ask(stage: Stage, headers: Iterable[tuple[str, str]] = ()) -> Answer:
-    """A stranger's answer: to its end, or to the first ticket."""
-    before = requests_behind(stage)
+    """An anonymous client's answer: to its end, or to the first ticket."""
+    before = backend_requests(stage)
     with Listener(stage, headers=headers) as one:
         with suppress(TimeoutError):
             wait_for(lambda: one.tickets() > 0 or one.closed, SETTLED_S, "an answer")
-    return Answer(one.raw, one.closed, requests_behind(stage) - before)
+    return Answer(one.raw, one.closed, backend_requests(stage) - before)
 
 
 def settled(stage: Stage, crowd: list[Listener], asked: int) -> bool:
-    """All hear something and the front is free; or one of them has heard the second ticket, which comes a second later;
-    or the worker carries a stream by itself; or there is no app behind any more."""
+    """All get events and the front is free; or one has got the second ticket, which is sent a second later; or the
+    worker proxies a stream by itself; or the backend has died."""
     tickets = [one.tickets() for one in crowd]
     if max(tickets) > 1 or DIED.search(log_of(stage.processes[0])):
         return True
     if all(number or one.closed for number, one in zip(tickets, crowd, strict=True)):
         return not any(worker.busy for worker in stage.workers())
-    if requests_behind(stage) == asked:
+    if backend_requests(stage) == asked:
         return False
     return any(
         one.busy and not one.may_offload for one in take_snapshot(stage.step, stage.variant, stage.run).front.workers
@@ -208,23 +211,23 @@ def log_of(process: Process) -> str:
     return process.log.read_text(errors="replace")
 
 
-def cores_behind(stage: Stage) -> list[dict[str, list[str]]]:
+def backend_cores(stage: Stage) -> list[dict[str, list[str]]]:
     return [core for worker in stage.processes[0].stats()["workers"] for core in worker["cores"] if core["in_request"]]
 
 
-def requests_behind(stage: Stage) -> int:
-    """How many have reached the app behind, those under way included."""
-    return sum(worker.requests for worker in stage.processes[0].workers()) + len(cores_behind(stage))
+def backend_requests(stage: Stage) -> int:
+    """How many have reached the backend, those in progress included."""
+    return sum(worker.requests for worker in stage.processes[0].workers()) + len(backend_cores(stage))
 
 
-def variables_behind(stage: Stage) -> dict[str, str]:
-    """Those of one request that is under way there."""
-    return next((dict(one.split("=", 1) for one in core["vars"] if "=" in one) for core in cores_behind(stage)), {})
+def backend_variables(stage: Stage) -> dict[str, str]:
+    """The variables of one request that the backend is serving."""
+    return next((dict(one.split("=", 1) for one in core["vars"] if "=" in one) for core in backend_cores(stage)), {})
 
 
-def slip_taken(log: str, path: str) -> bool:
-    """uWSGI's log counts variables, name and value as two. Ada's request has one more than a stranger's, her cookie;
-    one more than that can only have come out of Django's answer."""
+def offload_header_taken(log: str, path: str) -> bool:
+    """uWSGI's log counts variables, name and value as two. Ada's request has one more than an anonymous client's, her
+    cookie; one more than that can only come from Django's response."""
     numbers = [int(number) for number, asked in LOGGED.findall(log) if asked == path]
-    stranger, adas = numbers[:1], numbers[2:3]
-    return bool(adas) and adas[0] > stranger[0] + 2
+    anonymous, adas = numbers[:1], numbers[2:3]
+    return bool(adas) and adas[0] > anonymous[0] + 2

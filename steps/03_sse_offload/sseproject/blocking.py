@@ -1,9 +1,9 @@
-"""The thing not to do: Django sends the events itself, and its worker has no time for anybody else."""
+"""What not to do: Django sends the events itself, and its worker serves no other request meanwhile."""
 
 from django.http import StreamingHttpResponse
 from events import last_ticket, tickets
 
-from .gate import members_only
+from .decorators import members_only
 
 
 @members_only

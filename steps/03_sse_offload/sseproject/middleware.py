@@ -1,4 +1,4 @@
-"""Stands first in MIDDLEWARE, and so has the last word on an answer that authorises an offload."""
+"""First in MIDDLEWARE, and so the last to change a response that authorises an offload."""
 
 from django.conf import settings
 
@@ -31,7 +31,7 @@ class OffloadMiddleware:
 
 
 def set_body(response, body):
-    """Replace the body, and drop what other middlewares said of the one before: its length, its compression."""
+    """Replace the body, and drop what other middlewares set for the old one: its length, its compression."""
     for header in OF_THE_BODY:
         del response[header]
     if response.streaming:

@@ -40,7 +40,7 @@ class Watched(Stage):
         return [len(os.listdir(f"/proc/{process.workers()[0].pid}/fd")) for process in (self.front, self.backend)]
 
 
-class Hall(Watched):
+class LoggedInStage(Watched):
     """A stage with ada logged in."""
 
     def prepare(self):
@@ -100,15 +100,17 @@ def wanted(request, fixture):
 
 
 @pytest.fixture(scope="session")
-def halls(request):
-    with side_by_side({front: Hall(STEP, front, placeholders=FAST) for front in wanted(request, "hall")}) as stages:
+def stages(request):
+    with side_by_side(
+        {front: LoggedInStage(STEP, front, placeholders=FAST) for front in wanted(request, "stage")}
+    ) as stages:
         yield stages
 
 
 @pytest.fixture
-def hall(request, halls):
+def stage(request, stages):
     """One front with its backend; a test parametrizes it, indirectly, with the fronts it is about.
 
     Not session-wide: pytest would then group the tests of all modules by front, and start the browser for each.
     """
-    return halls[request.param]
+    return stages[request.param]

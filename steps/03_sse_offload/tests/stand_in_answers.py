@@ -8,7 +8,7 @@ YES = [("Content-Type", "text/event-stream"), ("X-Offload-to-SSE", "ada"), ("X-D
 
 
 class Slow:
-    """An empty body; whoever closes it waits until somebody makes a file called "go"."""
+    """An empty body, whose close() waits for a file called "go"."""
 
     def __iter__(self):
         yield b""

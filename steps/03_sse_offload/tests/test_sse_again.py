@@ -13,7 +13,7 @@ from offload_lab.process.polling import wait_for
 
 from .conftest import OFFLOADING, TIMEOUT_S
 
-each_front = pytest.mark.parametrize("hall", OFFLOADING, indirect=True)
+each_front = pytest.mark.parametrize("stage", OFFLOADING, indirect=True)
 DJANGOS = {"X-Frame-Options": "DENY", "Vary": "Cookie", "X-Content-Type-Options": "nosniff"}
 
 
@@ -38,8 +38,8 @@ def stuck(backend):
         os.kill(worker.pid, signal.SIGCONT)
 
 
-def is_told_to_come_back(hall):
-    with hall.subscribe() as ada:
+def is_told_to_come_back(stage):
+    with stage.subscribe() as ada:
         assert ada.head.status == 200
         body = ada.read_all()
     assert ada.head.get("Content-Type") == ["text/event-stream; charset=utf-8"]
@@ -50,26 +50,26 @@ def is_told_to_come_back(hall):
     assert b"\n\n" not in body  # or a strict client would see an event, and forget the last one's id
 
 
-def is_offloaded(hall):
-    with hall.subscribe() as ada:
+def is_offloaded(stage):
+    with stage.subscribe() as ada:
         return bool(ada.read()) and not ada.parser.comments
 
 
 @each_front
 @pytest.mark.parametrize("away", [stopped, stuck])
-def test_while_the_backend_is_away_an_eventsource_gets_200_and_a_time_to_retry(hall, away):
-    [before] = hall.workers()
-    with away(hall.backend):
+def test_without_a_backend_an_eventsource_gets_200_and_a_time_to_retry(stage, away):
+    [before] = stage.workers()
+    with away(stage.backend):
         for _ in range(2):
-            is_told_to_come_back(hall)
-        [after] = hall.workers()
+            is_told_to_come_back(stage)
+        [after] = stage.workers()
         assert (after.pid, after.offloaded) == (before.pid, before.offloaded)
-        assert ping(hall.port, TIMEOUT_S).pid == before.pid
-    wait_for(lambda: is_offloaded(hall), TIMEOUT_S, "a stream offloaded again")
+        assert ping(stage.port, TIMEOUT_S).pid == before.pid
+    wait_for(lambda: is_offloaded(stage), TIMEOUT_S, "a stream offloaded again")
 
 
 @each_front
-def test_an_anonymous_client_is_refused_whether_the_backend_is_there_or_not(hall):
-    with stuck(hall.backend), SseClient(hall.port) as anonymous:
+def test_an_anonymous_client_is_refused_with_and_without_a_backend(stage):
+    with stuck(stage.backend), SseClient(stage.port) as anonymous:
         assert (anonymous.head.status, anonymous.read_all()) == (403, b"log in first\n")
-    wait_for(lambda: is_offloaded(hall), TIMEOUT_S, "a stream offloaded again")
+    wait_for(lambda: is_offloaded(stage), TIMEOUT_S, "a stream offloaded again")

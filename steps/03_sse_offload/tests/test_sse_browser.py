@@ -14,7 +14,7 @@ from offload_lab.stages import nginx
 from offload_lab.testing import require, require_program
 from offload_lab.timeouts import scaled
 
-from .conftest import FAST, STEP, TIMEOUT_S, Hall
+from .conftest import FAST, STEP, TIMEOUT_S, LoggedInStage
 
 ARGUMENTS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 ARGUMENTS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
@@ -45,7 +45,7 @@ def browser(tmp_path_factory):
 
 @pytest.fixture
 def page(browser):
-    """The first tab, of somebody who is not logged in; kept for all tests, since opening another takes a second."""
+    """The first tab, not logged in; kept for all tests, since opening another takes a second."""
     browser.clear_cookies()
     [page] = browser.pages
     page.set_viewport_size(WINDOW)
@@ -67,54 +67,54 @@ def restart(backend):
     backend.wait_ready(Deadline(TIMEOUT_S))
 
 
-@pytest.mark.parametrize("hall", ["header"], indirect=True)
-def test_the_whole_visit(hall, browser, page):
+@pytest.mark.parametrize("stage", ["header"], indirect=True)
+def test_a_whole_session_in_chromium_works(stage, browser, page):
     errors = []
     page.on("pageerror", lambda error: errors.append(error))
-    log_in(page, hall.url)
+    log_in(page, stage.url)
     page.wait_for_function(f"{NEWEST} >= 2")
     assert page.locator("#who").inner_text() == "ada"
     assert "for ada" in page.locator("#events li").first.inner_text()
     page.screenshot(path=results() / "screenshots" / "ticket-hall.png")  # notebook 03 shows it
 
     last = page.evaluate(NEWEST)
-    hall.backend.stop()
+    stage.backend.stop()
     page.wait_for_function(IN_STATE.format("connecting"))
-    hall.backend.start()
-    hall.backend.wait_ready(Deadline(TIMEOUT_S))
+    stage.backend.start()
+    stage.backend.wait_ready(Deadline(TIMEOUT_S))
     page.wait_for_function(f"{IN_STATE.format('open')} && {NEWEST} > {last}")  # by itself, and after the last number
 
     other = browser.new_page()
-    other.goto(hall.url)
+    other.goto(stage.url)
     other.get_by_role("button", name="Log out").click()
     other.wait_for_url("**/accounts/login/")
     assert other.evaluate("fetch('/subscribe').then(answer => answer.status)") == 403
     other.close()
-    restart(hall.backend)
+    restart(stage.backend)
     page.wait_for_function(IN_STATE.format("refused"))
     page.reload()
-    assert page.url == f"{hall.url}/accounts/login/?next=/"
+    assert page.url == f"{stage.url}/accounts/login/?next=/"
     assert not errors
 
 
 @pytest.mark.parametrize(
-    "hall", ["no_start_response", "content_type", "addvar", "goto", "http_proxy", "blocking"], indirect=True
+    "stage", ["no_start_response", "content_type", "addvar", "goto", "http_proxy", "blocking"], indirect=True
 )
-def test_every_other_front_shows_tickets_too(hall, page):
-    page.context.add_cookies([{"name": "sessionid", "value": hall.ada.cookies["sessionid"], "url": hall.url}])
-    page.goto(hall.url)
+def test_every_other_front_shows_tickets_too(stage, page):
+    page.context.add_cookies([{"name": "sessionid", "value": stage.ada.cookies["sessionid"], "url": stage.url}])
+    page.goto(stage.url)
     page.wait_for_function(f"{NEWEST} >= 2")
     assert page.locator("#state").inner_text() == "connected"
 
 
-@pytest.mark.parametrize("hall", ["header"], indirect=True)
-def test_both_pages_fit_a_phone_and_load_nothing_from_elsewhere(hall, page):
+@pytest.mark.parametrize("stage", ["header"], indirect=True)
+def test_both_pages_fit_a_phone_and_load_nothing_from_elsewhere(stage, page):
     elsewhere = []
-    page.on("request", lambda asked: asked.url.startswith((hall.url, "data:")) or elsewhere.append(asked.url))
+    page.on("request", lambda asked: asked.url.startswith((stage.url, "data:")) or elsewhere.append(asked.url))
     page.set_viewport_size({"width": 320, "height": 640})
-    page.goto(hall.url)
+    page.goto(stage.url)
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
-    log_in(page, hall.url)
+    log_in(page, stage.url)
     page.wait_for_function(f"{NEWEST} >= 1")
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
     assert not elsewhere
@@ -128,17 +128,17 @@ def proxied():
     except MissingDependencyError as missing:
         require(False, missing.what, missing.install)
     step = replace(STEP, variants=(replace(STEP.variant("header"), proxy="nginx.conf"),))
-    with Hall(step, "header", placeholders=FAST) as hall:
-        yield hall
+    with LoggedInStage(step, "header", placeholders=FAST) as stage:
+        yield stage
 
 
-def answers_of_nginx(hall):
+def answers_of_nginx(stage):
     """The status of every request for the stream that has ended; all came over HTTP/2."""
-    lines = (hall.run / "access.log").read_text().splitlines()
+    lines = (stage.run / "access.log").read_text().splitlines()
     return [line.split('"')[2].split()[0] for line in lines if '"GET /subscribe HTTP/2.0"' in line]
 
 
-def test_behind_nginx_only_a_get_is_told_to_come_back(proxied):
+def test_behind_nginx_only_a_get_is_told_to_retry(proxied):
     front = proxied.process("header")
     front.stop()
     try:
@@ -156,7 +156,7 @@ def test_behind_nginx_only_a_get_is_told_to_come_back(proxied):
 
 
 @pytest.mark.parametrize("name", ["sse", "header"])
-def test_behind_nginx_a_stream_comes_back_whatever_restarts(proxied, page, name):
+def test_behind_nginx_a_stream_survives_every_restart(proxied, page, name):
     log_in(page, proxied.proxy.url)
     page.wait_for_function(f"{NEWEST} >= 2")
     last, ended = page.evaluate(NEWEST), len(answers_of_nginx(proxied))

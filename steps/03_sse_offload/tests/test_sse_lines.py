@@ -33,7 +33,7 @@ def front(request, fronts):
 
 @contextmanager
 def trap(front):
-    """A listener in the backend's place; it says nothing, and `accept` fails at once while nobody has knocked."""
+    """A listener in the backend's place; it sends nothing, and `accept` fails at once without a connection."""
     path = front.run / f"{STEP.variant(front.front.name).inis[0].removesuffix('.ini')}.sock"
     with closing(socket.socket(socket.AF_UNIX)) as listener:
         listener.bind(str(path))
@@ -56,16 +56,16 @@ def raw(front, path, headers=()):
     return request_bytes(front.port, path, headers=[("Connection", "close"), *headers])
 
 
-def handed_over(front, request):
-    """What the backend receives when a front has been told yes: all of it, until the visitor leaves."""
+def offloaded_request(front, request):
+    """What the backend receives when a front has been told yes: all of it, until the client leaves."""
     with (
         trap(front) as listener,
-        closing(socket.create_connection(("127.0.0.1", front.port), scaled(TIMEOUT_S))) as visitor,
+        closing(socket.create_connection(("127.0.0.1", front.port), scaled(TIMEOUT_S))) as client,
     ):
-        visitor.sendall(request)
+        client.sendall(request)
         with accepted(listener) as connection:
             first = connection.recv(65536)
-            visitor.shutdown(socket.SHUT_WR)
+            client.shutdown(socket.SHUT_WR)
             return first + b"".join(iter(lambda: connection.recv(65536), b""))
 
 
@@ -81,7 +81,7 @@ def variables(packet):
 
 @each_front
 @pytest.mark.parametrize("status", [200, 204, 304, 403, 500])
-def test_whatever_the_answer_no_request_header_hands_it_over(front, status):
+def test_no_request_header_offloads_whatever_django_answers(front, status):
     plain = fetch_raw(front.port, raw(front, f"/{status}"))
     assert plain.startswith(b"HTTP/1.1 %d As Asked\r\n" % status)
     with trap(front) as listener:
@@ -92,8 +92,8 @@ def test_whatever_the_answer_no_request_header_hands_it_over(front, status):
 
 
 @pytest.mark.parametrize("front", ["header", "no_start_response", "content_type", "addvar", "goto"], indirect=True)
-def test_what_a_visitor_sends_arrives_under_another_name_than_what_django_says(front):
-    pairs = variables(handed_over(front, raw(front, "/yes" + QUERY, IMITATIONS)))
+def test_a_clients_header_arrives_under_another_name_than_djangos(front):
+    pairs = variables(offloaded_request(front, raw(front, "/yes" + QUERY, IMITATIONS)))
     names = Counter(name for name, _ in pairs)
     assert (names["X_OFFLOAD"], dict(pairs)["X_OFFLOAD"]) == (1, "ada")
     assert dict(pairs)["HTTP_X_OFFLOAD"].startswith("grace")
@@ -102,11 +102,11 @@ def test_what_a_visitor_sends_arrives_under_another_name_than_what_django_says(f
 
 
 @pytest.mark.parametrize("front", ["http_proxy"], indirect=True)
-def test_the_line_that_names_the_visitor_stands_before_all_that_the_visitor_sent(front):
-    received = handed_over(front, raw(front, "/yes" + QUERY, IMITATIONS) + b"GET /next HTTP/1.1\r\n\r\n")
+def test_the_line_that_names_the_user_precedes_all_that_the_client_sent(front):
+    received = offloaded_request(front, raw(front, "/yes" + QUERY, IMITATIONS) + b"GET /next HTTP/1.1\r\n\r\n")
     first, _, rest = received.partition(b"\r\n")
-    assert first == b"GET /subscribe?user=ada&hall=north HTTP/1.0"
-    # why the name is not in a header, and why the app behind must not keep connections alive: all of this gets through
+    assert first == b"GET /subscribe?user=ada&region=north HTTP/1.0"
+    # why the name is not in a header, and why the backend must not keep connections alive: all of this gets through
     assert b"X-Offload: grace" in rest
     assert b"\nX_OFFLOAD: grace" in rest
     assert rest.endswith(b"\r\n\r\nGET /next HTTP/1.1\r\n\r\n")
@@ -121,18 +121,18 @@ def test_the_line_that_names_the_visitor_stands_before_all_that_the_visitor_sent
     ],
     ids=["bytes", "headers"],
 )
-def test_a_request_that_fills_the_buffer_is_handed_over_whole_or_not_at_all(front, fillings, says):
+def test_a_request_that_fills_the_buffer_is_offloaded_whole_or_not_at_all(front, fillings, says):
     added = b"north" if front.front.name in ("addvar", "goto", "http_proxy") else b"ada"
     with trap(front) as listener:
         for filling in fillings:
-            with closing(socket.create_connection(("127.0.0.1", front.port), scaled(TIMEOUT_S))) as visitor:
-                visitor.sendall(raw(front, "/yes", filling))
+            with closing(socket.create_connection(("127.0.0.1", front.port), scaled(TIMEOUT_S))) as client:
+                client.sendall(raw(front, "/yes", filling))
                 ping(front.port, TIMEOUT_S)  # the worker takes one after the other: ours is decided then
                 try:
                     connection, _ = listener.accept()
                 except BlockingIOError:
                     continue
-                visitor.shutdown(socket.SHUT_WR)
+                client.shutdown(socket.SHUT_WR)
                 with connection:
                     received = b"".join(iter(lambda at=connection: at.recv(65536), b""))
                 assert b"ada" in received
@@ -146,18 +146,18 @@ def test_djangos_headers_come_first_since_the_line_with_send_flushes_them(front)
 
 
 def first_bytes(front):
-    """What a visitor gets where Django takes its time between yes and the end of the request, and the backend none."""
+    """What a client gets where Django takes its time between yes and the end of the request, and the backend none."""
     with (
         trap(front) as listener,
-        closing(socket.create_connection(("127.0.0.1", front.port), scaled(TIMEOUT_S))) as visitor,
+        closing(socket.create_connection(("127.0.0.1", front.port), scaled(TIMEOUT_S))) as client,
     ):
-        visitor.sendall(raw(front, "/slow"))
+        client.sendall(raw(front, "/slow"))
         got = b""
         with accepted(listener) as backend:
             backend.sendall(b"retry: 1000\n\n")
             while b"retry" not in got:
-                got += visitor.recv(65536)
+                got += client.recv(65536)
             (front.run / "go").touch()
             while b"was here" not in got:
-                got += visitor.recv(65536)
+                got += client.recv(65536)
         return got

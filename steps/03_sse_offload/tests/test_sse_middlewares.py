@@ -2,7 +2,7 @@
 
 import pytest
 
-from .conftest import FAST, OFFLOADING, Hall, altered, side_by_side, wanted
+from .conftest import FAST, OFFLOADING, STEP, LoggedInStage, altered, side_by_side, wanted
 
 SETTINGS = """
 from sseproject.settings import *
@@ -46,8 +46,8 @@ def touched(request, tmp_path_factory):
         (folder / "touching.py").write_text(SETTINGS)
         (folder / "wsgi.py").write_text(WSGI)
         lines = f"pythonpath = {folder}\nwsgi-file = {folder}/wsgi.py"
-        step = altered(front, folder, (f"wsgi-file = {request.path.parents[1]}/sseproject/wsgi.py", lines))
-        return Hall(step, "altered", placeholders=FAST)
+        step = altered(front, folder, (f"wsgi-file = {STEP.folder}/sseproject/wsgi.py", lines))
+        return LoggedInStage(step, "altered", placeholders=FAST)
 
     with side_by_side({front: stage(front) for front in wanted(request, "front")}) as stages:
         yield stages
@@ -69,7 +69,7 @@ def test_no_middleware_touches_the_stream(front):
 
 
 @pytest.mark.parametrize("front", ["header", "no_start_response"], indirect=True)
-def test_no_middleware_touches_the_answer_meanwhile(front):
+def test_no_middleware_touches_the_response_without_a_backend(front):
     front.backend.stop()
     with front.subscribe(headers=ACCEPTS) as ada:
         body = ada.read_all()

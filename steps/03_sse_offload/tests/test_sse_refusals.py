@@ -1,4 +1,4 @@
-"""Every front, blocking.ini too: whoever may not subscribe is told so by Django, whatever else they send."""
+"""Every front, blocking.ini too: Django refuses clients that may not subscribe, whatever else they send."""
 
 import json
 import os
@@ -12,8 +12,8 @@ from offload_lab.timeouts import scaled
 
 from .conftest import ALL, OFFLOADING
 
-every_front = pytest.mark.parametrize("hall", ALL, indirect=True)
-offloading_front = pytest.mark.parametrize("hall", OFFLOADING, indirect=True)
+every_front = pytest.mark.parametrize("stage", ALL, indirect=True)
+offloading_front = pytest.mark.parametrize("stage", OFFLOADING, indirect=True)
 DJANGOS = {
     "X-Frame-Options": "DENY",
     "Vary": "Cookie",
@@ -22,7 +22,7 @@ DJANGOS = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 SPELLINGS = ["X-Offload", "x-offload", "X_OFFLOAD", "HTTP_X_OFFLOAD", "X-Offload-to-SSE", "X_Offload_To_SSE"]
-SPELLINGS += ["OFFLOAD-TYPE", "OFFLOAD_TYPE", "OFFLOAD-SERVER", "SSE-Hall", "SSE_HALL", "Remote-User", "user"]
+SPELLINGS += ["OFFLOAD-TYPE", "OFFLOAD_TYPE", "OFFLOAD-SERVER", "SSE-Region", "SSE_REGION", "Remote-User", "user"]
 IMITATIONS = [(spelling, "grace") for spelling in SPELLINGS] + [
     ("Content-Type", "text/event-stream"),
     ("Content_Type", "text/event-stream"),
@@ -30,7 +30,9 @@ IMITATIONS = [(spelling, "grace") for spelling in SPELLINGS] + [
     ("X", "${X_OFFLOAD} X_OFFLOAD=grace"),
     ("X\nX_OFFLOAD", "grace"),
 ]
-QUERY = "?X_OFFLOAD=grace&OFFLOAD_TYPE=text/event-stream&user=grace&hall=south&SSE_HALL=south,0,0%0d%0aX-Offload:+grace"
+QUERY = (
+    "?X_OFFLOAD=grace&OFFLOAD_TYPE=text/event-stream&user=grace&region=south&SSE_REGION=south,0,0%0d%0aX-Offload:+grace"
+)
 CONNECT = """
 import os, socket, sys
 os.setgroups([]); os.setgid(65534); os.setuid(65534)  # nobody
@@ -41,45 +43,45 @@ except OSError as error:
 """
 
 
-def is_refused(hall, **how):
+def is_refused(stage, **how):
     """Ask, and check that the answer is Django's, whole and alone."""
-    with hall.subscribe(**how) as visitor:
-        assert visitor.head.status == 403
-        assert visitor.read_all() == b"log in first\n"
-    answered = {name: value for name, value in visitor.head.headers if name in DJANGOS}
+    with stage.subscribe(**how) as client:
+        assert client.head.status == 403
+        assert client.read_all() == b"log in first\n"
+    answered = {name: value for name, value in client.head.headers if name in DJANGOS}
     assert answered == DJANGOS
-    assert visitor.head.get("Content-Length") == ["13"]
-    assert not visitor.head.get("X-Offload-to-SSE")
+    assert client.head.get("Content-Length") == ["13"]
+    assert not client.head.get("X-Offload-to-SSE")
 
 
 @pytest.mark.core
 @every_front
-def test_a_stranger(hall):
-    is_refused(hall, cookie="")
+def test_an_anonymous_client_is_refused(stage):
+    is_refused(stage, cookie="")
 
 
 @every_front
-def test_a_made_up_session(hall):
+def test_a_made_up_session_is_refused(stage):
     for cookie in ("sessionid=0123456789abcdef0123456789abcdef", "sessionid=", "sessionid='; --"):
-        is_refused(hall, cookie=cookie)
+        is_refused(stage, cookie=cookie)
 
 
 @every_front
-def test_an_expired_session(hall):
-    with hall.changed("django_session", "expire_date", "2001-01-01 00:00:00"):
-        is_refused(hall)
+def test_an_expired_session_is_refused(stage):
+    with stage.changed("django_session", "expire_date", "2001-01-01 00:00:00"):
+        is_refused(stage)
 
 
 @every_front
-def test_an_inactive_user(hall):
-    with hall.changed("auth_user", "is_active", 0):
-        is_refused(hall)
+def test_an_inactive_user_is_refused(stage):
+    with stage.changed("auth_user", "is_active", 0):
+        is_refused(stage)
 
 
 @every_front
-def test_another_method(hall):
+def test_another_method_is_refused(stage):
     for method in ("HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "SUBSCRIBE"):
-        answer = hall.ada.ask(method, "/subscribe")
+        answer = stage.ada.ask(method, "/subscribe")
         assert answer.status == 405
         assert answer.body == (b"" if method == "HEAD" else b"only GET\n")
         assert {name: answer.headers[name] for name in DJANGOS} == {**DJANGOS, "Vary": None}
@@ -87,49 +89,49 @@ def test_another_method(hall):
 
 
 @every_front
-def test_a_stranger_who_sends_what_django_would(hall):
-    [before] = hall.workers()
+def test_an_anonymous_client_with_djangos_headers_is_refused(stage):
+    [before] = stage.workers()
     for headers in [*([header] for header in IMITATIONS), IMITATIONS]:
-        is_refused(hall, cookie="", path="/subscribe" + QUERY, headers=headers)
-    assert hall.workers()[0].offloaded == before.offloaded
+        is_refused(stage, cookie="", path="/subscribe" + QUERY, headers=headers)
+    assert stage.workers()[0].offloaded == before.offloaded
 
 
 @every_front
-def test_a_broken_line_ends_the_connection(hall):
+def test_a_broken_line_ends_the_connection(stage):
     with pytest.raises(ConnectionError):
-        is_refused(hall, cookie="", headers=[("X", "1\rX_OFFLOAD: grace")])
+        is_refused(stage, cookie="", headers=[("X", "1\rX_OFFLOAD: grace")])
 
 
 @every_front
-def test_ada_cannot_be_grace(hall):
-    with hall.subscribe() as ada:
+def test_ada_cannot_be_grace(stage):
+    with stage.subscribe() as ada:
         ticket = ada.next()
     assert json.loads(ticket.data)["for"] == "ada"
-    one_by_one = [] if hall.variant.name == "blocking" else [[header, header] for header in IMITATIONS]
+    one_by_one = [] if stage.variant.name == "blocking" else [[header, header] for header in IMITATIONS]
     for headers in [*one_by_one, IMITATIONS]:
-        with hall.subscribe(path="/subscribe" + QUERY, headers=headers) as tricky:
+        with stage.subscribe(path="/subscribe" + QUERY, headers=headers) as tricky:
             assert tricky.next() == ticket
 
 
 @offloading_front
-def test_the_backends_socket_is_for_our_user_only(hall):
-    path = hall.run / f"{hall.backend.name}.sock"
+def test_the_backends_socket_is_for_our_user_only(stage):
+    path = stage.run / f"{stage.backend.name}.sock"
     assert stat.filemode(path.stat().st_mode) == "srwx------"
-    assert stat.filemode(hall.run.stat().st_mode) == "drwx------"
-    for file in hall.run.iterdir():
+    assert stat.filemode(stage.run.stat().st_mode) == "drwx------"
+    for file in stage.run.iterdir():
         if file.suffix != ".log":  # the harness's
             assert not stat.S_IMODE(file.stat().st_mode) & 0o077, file
 
 
 @offloading_front
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can try as somebody else")
-def test_another_user_cannot_connect_to_the_backend(hall):
-    path = hall.run / f"{hall.backend.name}.sock"
-    hall.run.chmod(0o711)  # leave the folder's protection out, the socket has its own
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can try as another user")
+def test_another_user_cannot_connect_to_the_backend(stage):
+    path = stage.run / f"{stage.backend.name}.sock"
+    stage.run.chmod(0o711)  # leave the folder's protection out, the socket has its own
     try:
         tried = subprocess.run(
             [sys.executable, "-I", "-S", "-c", CONNECT, str(path)], capture_output=True, text=True, timeout=scaled(30)
         )
     finally:
-        hall.run.chmod(0o700)
+        stage.run.chmod(0o700)
     assert (tried.stdout, tried.stderr) == ("Permission denied\n", "")

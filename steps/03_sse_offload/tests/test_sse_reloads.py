@@ -12,20 +12,20 @@ from offload_lab.process.polling import wait_for
 from offload_lab.testing import require
 from offload_lab.uwsgi import binary
 
-from .conftest import FAST, STEP, Hall
+from .conftest import FAST, STEP, LoggedInStage
 
 RELOADS, STREAMS = 4, 20
 PATIENCE_S = 60
 
 
 @pytest.fixture(params=["wheel", "built"])
-def hall(request):
+def stage(request):
     try:
         chosen = binary.find(request.param)
     except MissingDependencyError as missing:
         require(False, missing.what, missing.install)
-    with Hall(STEP, "header", engine=chosen, placeholders=FAST) as hall:
-        yield hall
+    with LoggedInStage(STEP, "header", engine=chosen, placeholders=FAST) as stage:
+        yield stage
 
 
 def reload(process):
@@ -52,11 +52,11 @@ def all_are_back(streams, *, after):
 
 
 @pytest.mark.parametrize("name", ["header", "sse"])
-def test_four_reloads_under_load_refuse_nobody_and_lose_no_stream(hall, name):
-    process = hall.process(name)
-    with EventSourcePool(hall.port, STREAMS, cookie=hall.ada.cookie) as streams:
+def test_four_reloads_under_load_refuse_no_client_and_lose_no_stream(stage, name):
+    process = stage.process(name)
+    with EventSourcePool(stage.port, STREAMS, cookie=stage.ada.cookie) as streams:
         streams.wait_until_all(lambda one: one.events, PATIENCE_S, "a first event")
-        with Probes(hall.port, every_s=0.1, timeout_s=PATIENCE_S) as bystanders:
+        with Probes(stage.port, every_s=0.1, timeout_s=PATIENCE_S) as bystanders:
             for _ in range(RELOADS):
                 before = {id(one): (one.connections, len(one.events)) for one in streams.all}
                 reload(process)

@@ -17,47 +17,47 @@ TIMES = {
 
 
 class Quick(Watched):
-    """header.ini with the plain app that says yes to everybody, and the real backend."""
+    """header.ini with the plain app that authorises every client, and the real backend."""
 
     def subscribe(self, **how):
         return SseClient(self.port, "/yes", **how)
 
 
 @pytest.fixture(scope="module")
-def halls(tmp_path_factory):
+def stages(tmp_path_factory):
     step = altered("header", tmp_path_factory.mktemp("front"), PLAIN)
-    with side_by_side({name: Quick(step, "altered", placeholders=times) for name, times in TIMES.items()}) as halls:
-        yield halls
+    with side_by_side({name: Quick(step, "altered", placeholders=times) for name, times in TIMES.items()}) as stages:
+        yield stages
 
 
-def test_a_comment_now_and_then_shows_who_has_left(halls):
-    hall = halls["quiet"]
-    with hall.subscribe() as ada:
+def test_a_regular_comment_shows_which_client_has_left(stages):
+    stage = stages["quiet"]
+    with stage.subscribe() as ada:
         ada.next()
         while len(ada.parser.comments) < 2:
             ada.read()
         assert (ada.parser.comments, len(ada.events)) == (["♥", "♥"], 1)
-        assert hall.open_streams() == 1
-    wait_for(lambda: not hall.open_streams(), TIMEOUT_S, "the greenlet gone, long before the next ticket")
+        assert stage.open_streams() == 1
+    wait_for(lambda: not stage.open_streams(), TIMEOUT_S, "the greenlet gone, long before the next ticket")
 
 
-def test_without_it_the_front_lets_go_and_the_backend_does_not_know(halls):
-    hall = halls["silent"]
-    with hall.subscribe() as stays:
+def test_without_a_heartbeat_the_backend_misses_a_disconnect(stages):
+    stage = stages["silent"]
+    with stage.subscribe() as stays:
         stays.next()  # whatever a first stream makes the processes open once is open now
-        front, backend = hall.descriptors()
-        streams = hall.open_streams()
-        with hall.subscribe() as ada:
+        front, backend = stage.descriptors()
+        streams = stage.open_streams()
+        with stage.subscribe() as ada:
             ada.next()
-        wait_for(lambda: hall.descriptors()[0] == front, TIMEOUT_S, "the front's descriptors free")
-        assert hall.open_streams() == streams + 1
-        assert hall.descriptors()[1] == backend + 1
+        wait_for(lambda: stage.descriptors()[0] == front, TIMEOUT_S, "the front's descriptors free")
+        assert stage.open_streams() == streams + 1
+        assert stage.descriptors()[1] == backend + 1
 
 
-def test_every_stream_ends_so_that_django_is_asked_again(halls):
-    hall = halls["short"]
-    with hall.subscribe() as ada:
+def test_every_stream_ends_so_that_django_is_asked_again(stages):
+    stage = stages["short"]
+    with stage.subscribe() as ada:
         ada.read_all()
     last = ada.events[-1].last_event_id
-    with hall.subscribe(headers=[("Last-Event-ID", last)]) as ada:
+    with stage.subscribe(headers=[("Last-Event-ID", last)]) as ada:
         assert int(ada.next().last_event_id) == int(last) + 1

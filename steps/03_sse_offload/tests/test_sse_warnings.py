@@ -1,4 +1,4 @@
-"""What the README warns of, seen to happen: lines in circulation, a dead backend, a worker that carries alone."""
+"""What the README warns of, observed: lines in circulation, a dead backend, a worker that proxies by itself."""
 
 from contextlib import closing
 from socket import create_connection
@@ -34,17 +34,17 @@ def fronts(tmp_path_factory):
         yield stages
 
 
-def test_collecting_into_content_type_lets_a_client_walk_past_django(fronts):
+def test_collecting_into_content_type_lets_a_client_bypass_django(fronts):
     front = fronts["the request's own type"]
     with trap(front) as listener:
         fetch = raw(front, "/304", [("Content-Type", "text/event-stream")])
-        with closing(create_connection(("127.0.0.1", front.port), scaled(TIMEOUT_S))) as stranger:
-            stranger.sendall(fetch)
+        with closing(create_connection(("127.0.0.1", front.port), scaled(TIMEOUT_S))) as anonymous:
+            anonymous.sendall(fetch)
             with accepted(listener) as connection:
                 assert b"HTTP_HOST" in connection.recv(65536)
 
 
-def test_disabling_headers_by_path_takes_them_from_refusals_too(fronts):
+def test_disabling_headers_by_path_drops_those_of_refusals_too(fronts):
     front = fronts["by path"]
     assert fetch_raw(front.port, raw(front, "/403")) == b"no\n"
 
@@ -53,7 +53,7 @@ def test_headers_that_are_not_flushed_may_be_overtaken_by_an_event(fronts):
     assert first_bytes(fronts["unflushed"]).startswith(b"retry: 1000\n\nHTTP/1.1 200 OK\r\n")
 
 
-def test_while_the_backend_is_down_visitors_get_an_empty_reply_and_the_log_says_200(fronts):
+def test_without_a_backend_the_reply_is_empty_and_the_log_says_200(fronts):
     front = fronts["as they should be"]
     assert fetch_raw(front.port, raw(front, "/yes")) == b""
     wait_for(lambda: "GET /yes" in front.logs(), TIMEOUT_S, "the request in the log")
@@ -61,13 +61,13 @@ def test_while_the_backend_is_down_visitors_get_an_empty_reply_and_the_log_says_
     assert not front.workers()[0].busy
 
 
-def test_a_worker_that_carries_a_stream_alone_is_lost_until_harakiri(fronts):
+def test_a_worker_that_proxies_a_stream_itself_is_lost_until_harakiri(fronts):
     front = fronts["alone"]
     [lost] = front.workers()
-    with trap(front) as listener, closing(create_connection(("127.0.0.1", front.port), scaled(TIMEOUT_S))) as visitor:
-        visitor.sendall(raw(front, "/yes"))
+    with trap(front) as listener, closing(create_connection(("127.0.0.1", front.port), scaled(TIMEOUT_S))) as client:
+        client.sendall(raw(front, "/yes"))
         with accepted(listener) as backend:
             backend.sendall(b"retry: 1000\n\n")
             wait_for(lambda: front.workers()[0].busy, TIMEOUT_S, "the worker busy")
             assert ping(front.port, TIMEOUT_S).pid not in (0, lost.pid)
-        assert visitor.recv(1) == b""  # of what the backend sent, the visitor never saw a byte
+        assert client.recv(1) == b""  # of what the backend sent, the client never saw a byte

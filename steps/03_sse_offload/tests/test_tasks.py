@@ -1,4 +1,4 @@
-"""What each task of this step must do, whoever solved it: these tests also run against a learner's folder."""
+"""What each task of this step must do, for any answer: these tests also run against a learner's folder."""
 
 import json
 import select
@@ -32,13 +32,13 @@ from .test_sse_lines import accepted, raw, trap, variables
 
 STEP = manifest.find("03_sse_offload")
 STAND_IN = ROOT / "steps" / STEP.name / "tests" / "stand_in_answers.py"  # ours, not one in the learner's folder
-ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\nretry: 1000\n\n"  # of the app behind, played here
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\nretry: 1000\n\n"  # of the backend, played here
 CROWD = 30
-NOBODY = "the app behind is not asked"
+NOBODY = "the backend is not asked"
 
 
 def front(variant, folder, *options):
-    """The learner's front alone, before an app that answers as the visitor's cookie says."""
+    """The learner's front alone, before an app that answers as the client's cookie says."""
     app = (str(STEP.folder / "sseproject/wsgi.py"), str(STAND_IN))
     return Stage(altered(variant, folder, app, alone=True), "altered", options=options)
 
@@ -46,40 +46,40 @@ def front(variant, folder, *options):
 # --- the lines of header.ini and content_type.ini
 
 
-def test_task_belt(tmp_path):
-    """The belt alone: a route of the test's own hands over, whatever the file's routes do."""
-    route = ["--response-route", "^/belt uwsgi:%(run)/sse.sock,0,0"]
+def test_task_offload_threads(tmp_path):
+    """The offload threads alone: a route of the test offloads, whatever the file's routes do."""
+    route = ["--response-route", "^/offloaded uwsgi:%(run)/sse.sock,0,0"]
     with front("header", tmp_path, *route) as stage, trap(stage) as listener:
         before = {one.fd for one in held_sockets(stage)}
-        with closing(socket.create_connection(("127.0.0.1", stage.port), scaled(TIMEOUT_S))) as visitor:
-            visitor.sendall(raw(stage, "/belt", [("Cookie", "200")]))
+        with closing(socket.create_connection(("127.0.0.1", stage.port), scaled(TIMEOUT_S))) as client:
+            client.sendall(raw(stage, "/offloaded", [("Cookie", "200")]))
             with accepted(listener):
-                carriers = []
+                owners = []
 
-                def somebody_waits_for_the_app_behind():
-                    carriers[:] = [one for one in held_sockets(stage) if one.fd not in before and one.tid]
-                    return [one for one in carriers if one.what == "the backend"]
+                def a_socket_waits_for_the_backend():
+                    owners[:] = [one for one in held_sockets(stage) if one.fd not in before and one.tid]
+                    return [one for one in owners if one.what == "the backend"]
 
                 if is_linux():
-                    wait_for(somebody_waits_for_the_app_behind, TIMEOUT_S, "who carries the stream")
-                else:  # no thread is told: then a worker that is free again has handed it over
+                    wait_for(a_socket_waits_for_the_backend, TIMEOUT_S, "the owner of the stream")
+                else:  # no thread is told: then a worker that is free again has offloaded it
                     with suppress(TimeoutError):
                         wait_for(lambda: not stage.workers()[0].busy, TIMEOUT_S / 6, "a free worker")
                 [worker] = take_snapshot(stage.step, stage.variant, stage.run).front.workers
-        carried = all(one.tid in worker.offload_tids for one in carriers) if is_linux() else not worker.busy
-        got = "an offload thread" if carried else "the worker itself, which is busy with it"
-        expect("GET /belt, which the test's own route hands over, and looked who carries it", got, "an offload thread")
+        offloaded = all(one.tid in worker.offload_tids for one in owners) if is_linux() else not worker.busy
+        got = "an offload thread" if offloaded else "the worker itself, which is busy with it"
+        expect("GET /offloaded, which the test's own route offloads: its sockets' owner", got, "an offload thread")
 
 
-def test_task_handover(tmp_path):
+def test_task_offload(tmp_path):
     with front("header", tmp_path, "--offload-threads", "1") as stage:
         got, told = ask(stage, "yes")
-        asked = "GET /subscribe, where the app says yes to ada"
-        expect(asked, is_asked(got, told), "the app behind is asked, with X_OFFLOAD=ada")
+        asked = "GET /subscribe, where the app authorises to ada"
+        expect(asked, is_asked(got, told), "the backend is asked, with X_OFFLOAD=ada")
         expect(asked, got, ANSWER.decode())
         got, told = ask(stage, "403")
-        asked = "GET /subscribe, where the app says no"
-        expect(asked, NOBODY if told is None else "the app behind is asked", NOBODY)
+        asked = "GET /subscribe, where the app refuses"
+        expect(asked, NOBODY if told is None else "the backend is asked", NOBODY)
         head = got.partition("\r\n\r\n")[0] if got.startswith("HTTP/") else f"no status line, only {got!r}"
         expect(asked, head, "HTTP/1.1 403 As Asked\r\nContent-Type: text/plain\r\nContent-Length: 3")
 
@@ -87,26 +87,26 @@ def test_task_handover(tmp_path):
 def test_task_type(tmp_path):
     with front("content_type", tmp_path) as stage:
         got, told = ask(stage, "yes")
-        asked = "GET /subscribe, where the app says yes to ada"
-        expect(asked, is_asked(got, told), "the app behind is asked, with X_OFFLOAD=ada")
+        asked = "GET /subscribe, where the app authorises to ada"
+        expect(asked, is_asked(got, told), "the backend is asked, with X_OFFLOAD=ada")
         forged = [(header(name), value) for name, value in told.items() if value == "text/event-stream"]
         forged.append(("Content-Type", "text/event-stream"))
         for status in ("304", "403"):
             _, told = ask(stage, status, dict(forged).items())
             sent = " and ".join(f"{name}: {value}" for name, value in dict(forged).items() if name != "Accept")
-            asked = f"GET /subscribe as a stranger who sends {sent}, where the app answers {status}"
-            expect(asked, NOBODY if told is None else "the app behind is asked", NOBODY)
+            asked = f"GET /subscribe as an anonymous client who sends {sent}, where the app answers {status}"
+            expect(asked, NOBODY if told is None else "the backend is asked", NOBODY)
 
 
 def ask(stage, cookie, headers=()):
-    """All that a visitor gets, and what the app behind is told of her: the variables, or None if it is not asked."""
+    """All that a client gets, and what the backend is told of her: the variables, or None if it is not asked."""
     with (
         trap(stage) as listener,
-        closing(socket.create_connection(("127.0.0.1", stage.port), scaled(TIMEOUT_S))) as visitor,
+        closing(socket.create_connection(("127.0.0.1", stage.port), scaled(TIMEOUT_S))) as client,
     ):
-        visitor.sendall(raw(stage, "/subscribe", [("Cookie", cookie), *headers]))
+        client.sendall(raw(stage, "/subscribe", [("Cookie", cookie), *headers]))
         got, told = b"", None
-        while ready := select.select([visitor, listener], [], [], scaled(TIMEOUT_S / 3))[0]:
+        while ready := select.select([client, listener], [], [], scaled(TIMEOUT_S / 3))[0]:
             if listener in ready:
                 with accepted(listener) as connection:
                     packet = connection.recv(65536)
@@ -115,7 +115,7 @@ def ask(stage, cookie, headers=()):
                     with suppress(TimeoutError):  # headers that are not held back are sent until then
                         wait_for(lambda: not stage.workers()[0].busy, TIMEOUT_S / 3, "the worker idle")
                 listener.setblocking(False)
-            elif chunk := visitor.recv(65536):
+            elif chunk := client.recv(65536):
                 got += chunk
             else:
                 break
@@ -126,7 +126,7 @@ def is_asked(got, told):
     if told is None:
         return f"{NOBODY}, and ada gets {got.partition(chr(13))[0] or 'an empty reply'}"
     name = f"X_OFFLOAD={told['X_OFFLOAD']}" if "X_OFFLOAD" in told else "no X_OFFLOAD"
-    return f"the app behind is asked, with {name}"
+    return f"the backend is asked, with {name}"
 
 
 def header(variable):
@@ -134,7 +134,7 @@ def header(variable):
     return variable.removeprefix("HTTP_").replace("_", "-").title()
 
 
-# --- the app behind, asked as the front asks it
+# --- the backend, asked as the front asks it
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def behind():
 
 
 def connect(server, **told):
-    """A visitor's connection, handed over: the variables in uWSGI's own protocol."""
+    """A client's connection, offloaded: the variables in uWSGI's own protocol."""
     request = {"REQUEST_METHOD": "GET", "PATH_INFO": "/subscribe", "SERVER_PROTOCOL": "HTTP/1.1"}
     words = [word.encode() for pair in {**request, **told}.items() for word in pair]
     packet = b"".join(len(word).to_bytes(2, "little") + word for word in words)
@@ -161,24 +161,24 @@ def connect(server, **told):
 
 
 def test_task_greenlets(behind):
-    with ExitStack() as hall:
-        visitors = [hall.enter_context(connect(behind, X_OFFLOAD="ada")) for _ in range(CROWD)]
-        tickets = dict.fromkeys(visitors, 0)
+    with ExitStack() as stage:
+        clients = [stage.enter_context(connect(behind, X_OFFLOAD="ada")) for _ in range(CROWD)]
+        tickets = dict.fromkeys(clients, 0)
 
-        def all_have_one_or_somebody_has_many():
-            for visitor in select.select(visitors, [], [], 0)[0]:
-                tickets[visitor] += visitor.recv(65536).count(b"event:")
+        def all_have_one_or_one_has_many():
+            for client in select.select(clients, [], [], 0)[0]:
+                tickets[client] += client.recv(65536).count(b"event:")
             return all(tickets.values()) or max(tickets.values()) > 10 or "DAMN" in behind.log_tail()
 
         with suppress(TimeoutError):
-            wait_for(all_have_one_or_somebody_has_many, TIMEOUT_S / 3, "tickets")
+            wait_for(all_have_one_or_one_has_many, TIMEOUT_S / 3, "tickets")
         threads = psutil.Process(behind.workers()[0].pid).num_threads()
         got = f"tickets for {sum(map(bool, tickets.values()))} of them, from {threads} thread(s)"
-    expect(f"the app behind, as {CROWD} visitors at once", got, f"tickets for {CROWD} of them, from 1 thread(s)")
+    expect(f"the backend, as {CROWD} clients at once", got, f"tickets for {CROWD} of them, from 1 thread(s)")
 
 
 def test_task_listen(behind):
-    asked = f"the app behind with X_OFFLOAD={quote(ADA)}"
+    asked = f"the backend with X_OFFLOAD={quote(ADA)}"
     head, body = answer(behind, X_OFFLOAD=quote(ADA))
     first, *headers = head.split("\r\n")
     expect(asked, first or "no status line", "HTTP/1.1 200 OK")
@@ -187,7 +187,7 @@ def test_task_listen(behind):
     expect(asked, f"tickets for {called(body)}", f"tickets for {ADA}")
     head, body = answer(behind, HTTP_X_OFFLOAD="grace")
     got = head.partition("\r\n")[0] or "no status line"
-    asked = "the app behind without X_OFFLOAD, for a visitor who sends the header X-Offload: grace"
+    asked = "the backend without X_OFFLOAD, for a client who sends the header X-Offload: grace"
     expect(asked, f"{got}, and {'a' if body else 'no'} body", "HTTP/1.1 403 Forbidden, and a body")
 
 
@@ -205,25 +205,25 @@ def called(body):
     data = "".join(event.data for event in EventStreamParser().feed(body)[:1])
     with suppress(ValueError, KeyError, TypeError):
         return json.loads(data)["for"]
-    return data or "nobody"
+    return data or "no user"
 
 
 # --- the view
 
 
-def test_task_say_yes(tmp_path):
+def test_task_authorise(tmp_path):
     """The view alone: a front without routes lets its header through."""
     step = altered("blocking", tmp_path, ("sseproject.blocking.", "sseproject.offload."), alone=True)
     with Stage(step, "altered") as stage:
         got = fetch_raw(stage.port, raw(stage, "/subscribe"))
-        expect("GET /subscribe as a stranger", says(got, stage), "403, and no X-Offload-to-SSE")
+        expect("GET /subscribe as an anonymous client", says(got, stage), "403, and no X-Offload-to-SSE")
         ada = Session(stage.port)
         ada.log_in()
         rename(stage.run, ADA)
-        with closing(socket.create_connection(("127.0.0.1", stage.port), scaled(TIMEOUT_S))) as visitor:
-            visitor.sendall(raw(stage, "/subscribe", [("Cookie", ada.cookie)]))
+        with closing(socket.create_connection(("127.0.0.1", stage.port), scaled(TIMEOUT_S))) as client:
+            client.sendall(raw(stage, "/subscribe", [("Cookie", ada.cookie)]))
             got = b""
-            while b"\n\n" not in got and (chunk := visitor.recv(65536)):
+            while b"\n\n" not in got and (chunk := client.recv(65536)):
                 got += chunk
         asked = f"GET /subscribe as {ADA}"
         expect(asked, says(got, stage), f"200, and X-Offload-to-SSE: {quote(ADA, safe='')}")
@@ -232,12 +232,12 @@ def test_task_say_yes(tmp_path):
 
 
 def says(got, stage):
-    """Status and slip of Django's answer; the slip as it should be where it means the same."""
+    """Status and offload header of Django's response; the header as it should be where it means the same."""
     if b" 500 " in got[:20] or not got:
         return f"{'500' if got else 'an empty reply'} ({last_error(stage.front.log_tail(60))})"
     status, *headers = got.decode("latin-1").partition("\r\n\r\n")[0].split("\r\n")
-    slips = [one.partition(":")[2].strip() for one in headers if one.lower().startswith("x-offload-to-sse:")]
-    if not slips:
+    headers = [one.partition(":")[2].strip() for one in headers if one.lower().startswith("x-offload-to-sse:")]
+    if not headers:
         return f"{status.split()[1]}, and no X-Offload-to-SSE"
-    slip = quote(ADA, safe="") if unquote(slips[0]) == ADA else slips[0]
-    return f"{status.split()[1]}, and X-Offload-to-SSE: {slip}"
+    header = quote(ADA, safe="") if unquote(headers[0]) == ADA else headers[0]
+    return f"{status.split()[1]}, and X-Offload-to-SSE: {header}"

@@ -1,4 +1,4 @@
-"""Django decides, and is done: who may open a WebSocket, from which page, and whether it is one at all."""
+"""Django decides: which user may open a WebSocket, from which page, and whether the request is one at all."""
 
 import base64
 from urllib.parse import quote
@@ -20,12 +20,12 @@ def page(request):
 @csrf_exempt  # else a POST is a page about CSRF, not 405
 @require_GET
 def websocket(request):
-    """Yes is an empty answer that names the visitor, for the INI to collect. No is any other answer."""
-    return refusal(request) or HttpResponse(headers={"X-Offload-Visitor": visitor(request)})
+    """Authorises with an empty response that names the user, for the INI to collect. Any other response refuses."""
+    return refusal(request) or HttpResponse(headers={"X-Offload-Visitor": user_name(request)})
 
 
-def visitor(request) -> str:
-    """The user's name as ASCII without separators: what goes on may be a header's value or a variable's."""
+def user_name(request) -> str:
+    """The user's name as ASCII without separators: safe as a value of a header or a variable."""
     return quote(request.user.get_username(), safe="")
 
 
@@ -63,9 +63,9 @@ def is_key(value: str) -> bool:
 
 
 def is_allowed(origin: str | None, own: str) -> bool:
-    """Browsers send cookies along with any site's WebSocket and leave it to the server to look where it came from.
+    """Browsers send cookies along with any site's WebSocket and leave it to the server to check the Origin.
 
-    They always say where. So nobody may come without an origin: a program that is no browser can set ours.
+    They always send one. So a request without it is refused: a program that is no browser can set ours.
     """
     # >>> origin
     return origin is not None and origin.lower() in [own.lower(), *settings.BOARD_ORIGINS]

@@ -1,4 +1,4 @@
-"""Ada comes to the board, then Grace, then a stranger: who gets in, who hears whom, and what is in the way?"""
+"""Ada, Grace and an anonymous client connect to the board: who is connected, who gets whose messages, and why not?"""
 
 import re
 from contextlib import ExitStack
@@ -21,19 +21,20 @@ HELLO = ("grace", "hello")
 
 @dataclass(frozen=True)
 class Seen:
-    """`grace` is None while ada is not in, `stranger` (no login) while the front serves nobody. The logs are the last
-    lines of the front's and of the board's."""
+    """`grace` is None unless ada is connected, `anonymous` (no login)
+    while the front's worker is busy. The logs are the last
+    lines of the front's and of the backend's."""
 
     snapshot: Snapshot
     ada: Received
     grace: Received | None
-    stranger: Received | None
+    anonymous: Received | None
     front_log: str
-    board_log: str
+    backend_log: str
 
     @property
-    def carrier(self) -> Worker | None:
-        """The front's worker that is busy with ada, who has heard nothing."""
+    def proxying_worker(self) -> Worker | None:
+        """The front's worker that is busy with ada's connection, over which nothing has arrived."""
         return None if self.ada.raw else next((one for one in self.snapshot.front.workers if one.busy), None)
 
     @property
@@ -42,109 +43,109 @@ class Seen:
 
     @property
     def grace_waits(self) -> bool:
-        """Ada is in, and grace is not, at a board of one process."""
+        """Ada is connected and grace is not, and the backend has one process."""
         alone = len(self.snapshot.servers[0].workers) == 1
         return self.ada.heads == [IN] and self.grace is not None and not self.grace.raw and alone
 
     @property
     def nothing_came(self) -> bool:
-        """Ada had her yes, and then no board."""
+        """Ada was authorised and got no response of the backend."""
         return self.ada.closed and self.ada.heads in ([], ["200 OK"])
 
 
 def observe(stage: Stage) -> Seen:
-    """Ada comes, then Grace, who says hello; then a stranger."""
+    """Ada connects, then Grace, who sends a message; then an anonymous client."""
     adas, graces = login_cookie(stage.port, "ada", "lovelace"), login_cookie(stage.port, "grace", "hopper")
-    grace, stranger = None, None
+    grace, anonymous = None, None
     with ExitStack() as exits:
-        ada = exits.enter_context(come(stage, adas))
+        ada = exits.enter_context(connect(stage, adas))
         if ada.heads == [IN]:
-            grace = exits.enter_context(come(stage, graces))
+            grace = exits.enter_context(connect(stage, graces))
             if grace.heads == [IN]:
                 grace.send(frame(TEXT, b"hello"))
                 grace.read_until(lambda: HELLO in texts(grace))
-                ada.send_and_wait()  # by then she has heard it as well, if she can
+                ada.send_and_wait()  # by then it has reached her as well, if it can
         snapshot = take_snapshot(stage.step, stage.variant, stage.run)
         if not any(worker.busy for worker in snapshot.front.workers):
-            stranger = exits.enter_context(come(stage, ""))
+            anonymous = exits.enter_context(connect(stage, ""))
             ada.read_available()
         logs = [process.log_tail(60) for process in (stage.front, stage.processes[0])]
-    return Seen(snapshot, ada, grace, stranger, *logs)
+    return Seen(snapshot, ada, grace, anonymous, *logs)
 
 
-def come(stage: Stage, cookie: str, **headers: str | None) -> RawClient:
-    """Somebody who asks for the board, and has waited for the answer."""
-    caller = RawClient(stage.port, upgrade_request(stage.port, stage.step.path, {"Cookie": cookie or None, **headers}))
-    caller.read_until(lambda: IN in caller.heads, lambda: stuck_workers(stage))
-    return caller
+def connect(stage: Stage, cookie: str, **headers: str | None) -> RawClient:
+    """A client that requested the board and has waited for the response."""
+    client = RawClient(stage.port, upgrade_request(stage.port, stage.step.path, {"Cookie": cookie or None, **headers}))
+    client.read_until(lambda: IN in client.heads, lambda: stuck_workers(stage))
+    return client
 
 
-# --- rules: words where they match. Who carries ada?
+# --- rules: words where they match. Which process proxies ada's connection?
 
 
-def worker_carries(seen: Seen) -> str | None:
-    worker, front = seen.carrier, seen.snapshot.front
+def worker_proxies(seen: Seen) -> str | None:
+    worker, front = seen.proxying_worker, seen.snapshot.front
     if not worker or worker.may_offload or worker.cores > 1:
         return None
     others = f", as would each of the {len(front.workers)}" if len(front.workers) > 1 else ""
     return (
-        f"Django let ada in, and worker {worker.pid} of the front is busy since: without an offload thread it reads"
-        f" from the board by itself{others}, and has time for nobody. What it reads it does not pass on, so ada is not"
-        " in either."
+        f"Django authorised ada, and worker {worker.pid} of the front is busy since then: without an offload thread"
+        f" it reads from the backend by itself{others}, and serves no other request. It does not pass on what it"
+        " reads, so ada is not connected either."
     )
 
 
 def another_python_thread(seen: Seen) -> str | None:
-    worker = seen.carrier
+    worker = seen.proxying_worker
     if not worker or worker.may_offload or worker.cores == 1 or seen.snapshot.front.in_greenlets:
         return None
     return (
         f"worker {worker.pid} of the front has {worker.cores} threads that run Django, and one of them reads from the"
-        f" board for ada, who is still not in. {worker.cores} visitors like her, and nobody is served: these are more"
-        " clerks at the same counter, and there is no offload thread."
+        f" backend for ada, who is still not connected. With {worker.cores} such clients no other request is served:"
+        " more threads that run Django only move the limit, and there is no offload thread."
     )
 
 
-def greenlets_carry(seen: Seen) -> str | None:
-    worker = seen.carrier
+def greenlets_proxy(seen: Seen) -> str | None:
+    worker = seen.proxying_worker
     if not worker or worker.may_offload or not seen.snapshot.front.in_greenlets:
         return None
     return (
-        f"worker {worker.pid} of the front runs Django in greenlets now, and one of them reads from the board for ada."
-        " That leaves time for others, but what it reads it does not pass on, so ada is not in. And whatever blocks in"
-        f" Django stops all {worker.cores} greenlets. No offload thread was started."
+        f"worker {worker.pid} of the front runs Django in greenlets now, and one of them reads from the backend for"
+        " ada. The others can run meanwhile, but it does not pass on what it reads, so ada is not connected. And a"
+        f" call that blocks in Django stops all {worker.cores} greenlets. No offload thread was started."
     )
 
 
-# --- what is the board's process?
+# --- how many connections does the backend serve?
 
 
 def one_at_a_time(seen: Seen) -> str | None:
     if not seen.grace_waits or seen.board.cores > 1 or seen.board.may_offload:
         return None
     return (
-        f"ada is in, and grace waits: the front handed both over, but worker {seen.board.pid} of the board serves one"
-        " visitor at a time, and ada stays. The queue has moved from Django's counter to the board's."
+        f"ada is connected, and grace waits: the front offloaded both, but worker {seen.board.pid} of the backend"
+        " serves one client at a time, and ada stays. The queue has moved from the front to the backend."
     )
 
 
-def belt_behind(seen: Seen) -> str | None:
+def offload_threads_on_backend(seen: Seen) -> str | None:
     threads = len(seen.board.offload_tids)
     if not seen.grace_waits or not threads:
         return None
     return (
-        f"ada is in, and grace waits: worker {seen.board.pid} of the board serves one visitor at a time. Its offload"
-        f" threads, {threads} of them, are idle: they carry what needs no Python, and the board is all Python."
+        f"ada is connected, and grace waits: worker {seen.board.pid} of the backend serves one client at a time. Its"
+        f" {threads} offload threads are idle: they do what needs no Python, and the board is all Python."
     )
 
 
-def no_loop_behind(seen: Seen) -> str | None:
+def backend_has_no_loop(seen: Seen) -> str | None:
     if not seen.grace_waits or seen.board.cores == 1:
         return None
-    warned = NO_LOOP.search(seen.board_log)
+    warned = NO_LOOP.search(seen.backend_log)
     return (
-        f"ada is in, and grace waits: worker {seen.board.pid} of the board counts room for {seen.board.cores} requests,"
-        " but nothing in it goes on to another visitor while the first has nothing to say."
+        f"ada is connected, and grace waits: worker {seen.board.pid} of the backend has {seen.board.cores} cores, but"
+        " nothing in it switches to another client while the first one is silent."
         + (f" Its log warns: {warned[1]!r}." if warned else "")
     )
 
@@ -154,77 +155,77 @@ def a_board_each(seen: Seen) -> str | None:
     if len(busy) < 2 or HELLO in texts(seen.ada):
         return None
     return (
-        f"ada and grace are both in, with two processes of the board ({' and '.join(busy)}), and ada does not hear what"
-        " grace says: a board is in the memory of its process, so each process has one of its own."
+        f"ada and grace are connected to two processes of the backend ({' and '.join(busy)}), and ada does not get"
+        " what grace sends: a board is in the memory of its process, so each process has one of its own."
     )
 
 
-# --- where does the front's yes lead?
+# --- where does the front offload to?
 
 
-def nobody_hands_over(seen: Seen) -> str | None:
-    if not seen.nothing_came or NOT_REACHED.search(seen.front_log) or NOT_UNDERSTOOD.search(seen.board_log):
+def nothing_offloads(seen: Seen) -> str | None:
+    if not seen.nothing_came or NOT_REACHED.search(seen.front_log) or NOT_UNDERSTOOD.search(seen.backend_log):
         return None
     got = "Django's own empty 200" if seen.ada.heads else "an empty reply, without even Django's headers"
     threads = len(seen.snapshot.front.workers[0].offload_tids)
     return (
-        f"Django said yes, and ada got {got}: no line of the front handed her connection over. Its {threads} offload"
-        " threads had nothing to carry, and nobody asked the board."
+        f"Django authorised, and ada got {got}: no line of the front offloaded her connection. Its {threads} offload"
+        " threads stayed idle, and no request reached the backend."
     )
 
 
-def nobody_listens(seen: Seen) -> str | None:
+def socket_has_no_listener(seen: Seen) -> str | None:
     tried = NOT_REACHED.search(seen.front_log)
     if not seen.nothing_came or not tried:
         return None
     return (
-        f"Django said yes, and ada got an empty reply: the front wanted to hand her over to {tried[1] or 'no address'},"
-        f" where nobody listens. The board listens on {seen.snapshot.servers[0].address}."
+        f"Django authorised, and ada got an empty reply: the front tried to offload to {tried[1] or 'no address'},"
+        f" where nothing listens. The backend listens on {seen.snapshot.servers[0].address}."
     )
 
 
-def another_language(seen: Seen) -> str | None:
-    said = NOT_UNDERSTOOD.search(seen.board_log)
-    if not seen.nothing_came or not said:
+def wrong_modifier(seen: Seen) -> str | None:
+    logged = NOT_UNDERSTOOD.search(seen.backend_log)
+    if not seen.nothing_came or not logged:
         return None
     return (
-        "Django said yes, the front handed ada over, and the board did not understand it. Its log says:"
-        f" {said[1].strip('- ')!r}. It expects uWSGI's own protocol, and 0, Python's number, for both modifiers."
+        "Django authorised, the front offloaded ada's connection, and the backend did not understand it. Its log says:"
+        f" {logged[1].strip('- ')!r}. It expects uWSGI's own protocol, and 0, Python's number, for both modifiers."
     )
 
 
-def two_heads(seen: Seen) -> str | None:
+def two_sets_of_headers(seen: Seen) -> str | None:
     if sorted(seen.ada.heads) != [IN, "200 OK"]:
         return None
     return (
-        f"ada got two answers on one connection, {' and then '.join(map(repr, seen.ada.heads))}: Django's, which nobody"
-        " kept back in time, and the board's. A browser gives up at an answer that is no 101, and cannot read one that"
-        " comes in the middle of a conversation."
+        f"ada got two responses on one connection, {' and then '.join(map(repr, seen.ada.heads))}: Django's, which"
+        " was not dropped in time, and the backend's. A browser gives up at a response that is no 101, and cannot"
+        " read one inside the frames."
     )
 
 
-def strangers_let_in(seen: Seen) -> str | None:
-    if not seen.stranger or IN not in seen.stranger.heads:
+def anonymous_is_offloaded(seen: Seen) -> str | None:
+    if not seen.anonymous or IN not in seen.anonymous.heads:
         return None
-    error = last_error(seen.board_log)
+    error = last_error(seen.backend_log)
     return (
-        "somebody who is not logged in was handed over as well: the board got the request and answered 101"
-        + (f", then ended with {error}, since nobody had told it a name." if error else ".")
-        + " The front asked for the path, which is the same whether Django says yes or no."
+        "the connection of a client that is not logged in was offloaded as well: the backend answered 101"
+        + (f", then ended with {error}, since it had received no name." if error else ".")
+        + " The front's condition is the path, which is the same whether Django authorises or refuses."
     )
 
 
 RULES = (
-    worker_carries,
+    worker_proxies,
     another_python_thread,
-    greenlets_carry,
+    greenlets_proxy,
     one_at_a_time,
-    belt_behind,
-    no_loop_behind,
+    offload_threads_on_backend,
+    backend_has_no_loop,
     a_board_each,
-    nobody_hands_over,
-    nobody_listens,
-    another_language,
-    two_heads,
-    strangers_let_in,
+    nothing_offloads,
+    socket_has_no_listener,
+    wrong_modifier,
+    two_sets_of_headers,
+    anonymous_is_offloaded,
 )

@@ -1,4 +1,4 @@
-"""What the board says to its clients."""
+"""The messages that the board sends to its clients."""
 
 import json
 

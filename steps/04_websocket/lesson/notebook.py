@@ -1,4 +1,4 @@
-"""What the notebook about WebSockets needs beside `offload_lab.notebook`: a board, its visitors, and their number."""
+"""What the notebook about WebSockets needs beside `offload_lab.notebook`: a board with its clients."""
 
 import json
 import socket
@@ -32,8 +32,8 @@ from offload_lab.stages.manifest import Step
 from offload_lab.stages.site.users import DEMO_USERS
 from offload_lab.stages.stage import Stage
 
-LEFT_S = 0.6  # between the visitors' leaving and the end of the board
-PATIENCE_S = 1.0  # of a bystander who cannot know that nobody will come
+LEFT_S = 0.6  # between the clients' disconnect and the end of the backend
+PATIENCE_S = 1.0  # of a bystander that may get no response
 CONNECT_S = 30.0
 
 
@@ -45,11 +45,11 @@ class Board(Stage):
         self._cookies: dict[str, str] = {}
 
     def cookie(self, name: str = "ada") -> str:
-        """The Cookie header of `name`, who logs in when first asked for."""
+        """The Cookie header of `name`, who logs in with the first call."""
         if name not in self._cookies:
-            visitor = Session(self.port)
-            visitor.log_in(name, DEMO_USERS[name])
-            self._cookies[name] = visitor.cookie
+            client = Session(self.port)
+            client.log_in(name, DEMO_USERS[name])
+            self._cookies[name] = client.cookie
         return self._cookies[name]
 
     def visit(self, name: str = "ada") -> WebSocketClient:
@@ -57,7 +57,7 @@ class Board(Stage):
 
 
 def is_read(client: WebSocketClient) -> None:
-    """Wait until the board has read all that `client` sent: it answers a ping that was sent last."""
+    """Return once the backend has read all that `client` sent: it answers a ping that was sent last."""
     client.send(frame(PING))
     while (came := client.receive()) is not None and came.opcode != PONG:
         pass
@@ -76,7 +76,7 @@ def echo_ms(client: WebSocketClient, characters: int, times: int = 9) -> float:
 
 
 def what_comes(client: WebSocketClient, within_s: float = 2.0) -> str:
-    """In words, the first that `client` gets and that is not the clock."""
+    """In words, the first message or close that `client` gets and that is not the clock."""
     until = time.monotonic() + within_s
     while time.monotonic() < until:
         if (came := client.receive()) is None:
@@ -89,7 +89,7 @@ def what_comes(client: WebSocketClient, within_s: float = 2.0) -> str:
 
 
 class Talkers(WebSocketPool):
-    """A crowd in which everybody writes as well."""
+    """Many clients that also write."""
 
     def say(self, place: int, text: str) -> None:
         self.clients[place].send_text(text)
@@ -97,34 +97,34 @@ class Talkers(WebSocketPool):
 
 @dataclass
 class Load:
-    """What a front and its board did for `visitors`: how many messages visitors wrote and heard a second, how many
-    visitors were cut off, what each bystander waited, in ms (infinite: not answered while the visitors were there)."""
+    """What a front and its backend did for so many `clients`: messages that they wrote and got a second, how many were
+    disconnected, and each bystander's wait in ms (infinite: not answered while the clients were connected)."""
 
     variant: str
-    visitors: int
+    clients: int
     wrote_per_s: float
     heard_per_s: float
     cut_off: int
     waits_ms: list[float]
 
 
-def load(board: Board, visitors: int, watch_s: float = 1.5) -> Load:
-    """Everybody writes once a second, in turn, and everybody hears everything, the clock included."""
-    with Talkers(board.port, visitors, {"Cookie": board.cookie()}) as crowd:
+def load(board: Board, clients: int, watch_s: float = 1.5) -> Load:
+    """Every client writes once a second, in turn, and gets all messages, the clock included."""
+    with Talkers(board.port, clients, {"Cookie": board.cookie()}) as crowd:
         wrote, before, start = 0, crowd.messages, time.monotonic()
         with Probes(board.port, every_s=0.02) as bystanders:
             while (passed := time.monotonic() - start) < watch_s:
-                if wrote < passed * visitors:
-                    crowd.say(wrote % visitors, f"message {wrote}")
+                if wrote < passed * clients:
+                    crowd.say(wrote % clients, f"message {wrote}")
                     wrote += 1
                 else:
                     time.sleep(0.001)
         heard, took_s = crowd.messages - before, time.monotonic() - start
-        return Load(board.variant.name, visitors, wrote / took_s, heard / took_s, crowd.lost, in_ms(bystanders))
+        return Load(board.variant.name, clients, wrote / took_s, heard / took_s, crowd.lost, in_ms(bystanders))
 
 
-def load_without_belt(board: Board, watch_s: float = 1.0) -> Load:
-    """One visitor, where nobody is sure to be answered: no handshake is waited for."""
+def load_without_offload_threads(board: Board, watch_s: float = 1.0) -> Load:
+    """One client, where no response is certain: it does not wait for the handshake."""
     with RawClient(board.port, upgrade_request(board.port, "/ws", {"Cookie": board.cookie()})) as client:
         with Probes(board.port, every_s=0.05, timeout_s=PATIENCE_S) as bystanders:
             client.read_for(watch_s)
@@ -137,43 +137,44 @@ def in_ms(bystanders: Probes) -> list[float]:
 
 
 def fill(sizes: Sequence[int], done: Callable[[float], None]) -> list[Load]:
-    """`blocking` with one visitor, then `offload` with each number of them. `done` gets the share done, 0 to 1."""
+    """`blocking` with one client, then `offload` with each number of them. `done` gets the share done, 0 to 1."""
     with Board("blocking") as board:
-        loads = [load_without_belt(board)]
+        loads = [load_without_offload_threads(board)]
     with Board("offload") as board:
-        for visitors in sizes:
+        for clients in sizes:
             done(len(loads) / (len(sizes) + 1))
-            loads.append(load(board, visitors))
+            loads.append(load(board, clients))
     return loads
 
 
-def record_boards(visitors: Mapping[str, int], done: Callable[[float], None], open_s: float = 2.0) -> list[Recording]:
-    """Variants at the same time, each with so many visitors who only listen, and leave.
+def record_boards(clients: Mapping[str, int], done: Callable[[float], None], open_s: float = 2.0) -> list[Recording]:
+    """Variants at the same time, each with so many clients that only listen, and disconnect.
 
-    In the end each board's process is killed, since a worker that carries is not freed by anything else."""
+    At the end each backend is killed, since nothing else frees a worker that proxies.
+    """
 
     def one(variant: str) -> Recording:
         with Board(variant) as board:
-            return record_open(board, visitors[variant], open_s, done)
+            return record_open(board, clients[variant], open_s, done)
 
-    with ThreadPoolExecutor(len(visitors)) as pool:
-        return list(pool.map(one, visitors))
+    with ThreadPoolExecutor(len(clients)) as pool:
+        return list(pool.map(one, clients))
 
 
 def record_open(board: Board, count: int, open_s: float, done: Callable[[float], None]) -> Recording:
     cookie = board.cookie()
-    with ExitStack() as hall, Watch(board, BEFORE_S + open_s + LEFT_S + AFTER_S, done) as watch:
+    with ExitStack() as exits, Watch(board, BEFORE_S + open_s + LEFT_S + AFTER_S, done) as watch:
         watch.wait(BEFORE_S)
         began = watch.clock()
-        for _ in range(count):  # nobody waits for an answer: without a belt only the first is ever served
-            visitor = hall.enter_context(socket.create_connection((LOOPBACK, board.port), CONNECT_S))
-            visitor.sendall(upgrade_request(board.port, "/ws", {"Cookie": cookie}))
-            watch.sampler.client_port = watch.sampler.client_port or visitor.getsockname()[1]
+        for _ in range(count):  # no wait for a response: without an offload thread only the first is ever served
+            client = exits.enter_context(socket.create_connection((LOOPBACK, board.port), CONNECT_S))
+            client.sendall(upgrade_request(board.port, "/ws", {"Cookie": cookie}))
+            watch.sampler.client_port = watch.sampler.client_port or client.getsockname()[1]
         watch.wait(began + open_s)
         watch.bystanders.close()
         hurried = watch.clock()
-        hall.close()
-        watch.wait(hurried + LEFT_S)  # long enough to see that their leaving frees no worker
+        exits.close()
+        watch.wait(hurried + LEFT_S)  # long enough to see that their disconnect frees no worker
         for worker in board.process("ws").workers():
             psutil.Process(worker.pid).kill()
         watch.wait(hurried + LEFT_S + AFTER_S)

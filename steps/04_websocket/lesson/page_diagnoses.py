@@ -1,4 +1,4 @@
-"""Ada's browser opens the board from our own page and, with her cookie, from others': which does Django let in?"""
+"""Ada's browser opens the board from our own page and, with her cookie, from others: which does Django authorise?"""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from offload_lab.exercises.logs import last_error
 from offload_lab.inspect import Snapshot, take_snapshot
 from offload_lab.stages.stage import Stage
 
-from .diagnoses import come
+from .diagnoses import connect
 
 SITE, PORT, LOOKALIKE, NOWHERE = "https://evil.example", "http://127.0.0.1:1", "http://{host}.evil.example", None
 PAGES = (SITE, PORT, LOOKALIKE, NOWHERE)
@@ -16,8 +16,8 @@ PAGES = (SITE, PORT, LOOKALIKE, NOWHERE)
 
 @dataclass(frozen=True)
 class Seen:
-    """`own` came from our own page; `let_in` are the origins of the others that got in, from the most foreign one on;
-    `raised`: what Django's view ended with."""
+    """`own` is the connection from our own page; `let_in` are the other origins that were connected, the most foreign
+    one first; `raised` is the error of Django's view."""
 
     snapshot: Snapshot
     own: Received
@@ -26,13 +26,13 @@ class Seen:
 
 
 def observe(stage: Stage) -> Seen:
-    """One visit from our own page, and one from each of PAGES."""
+    """One connection from our own page, and one from each of PAGES."""
     ada = login_cookie(stage.port, "ada", "lovelace")
-    with come(stage, ada) as own:
+    with connect(stage, ada) as own:
         snapshot = take_snapshot(stage.step, stage.variant, stage.run)
     let_in = []
     for origin in PAGES:
-        with come(stage, ada, Origin=origin and origin.format(host=f"127.0.0.1:{stage.port}")) as page:
+        with connect(stage, ada, Origin=origin and origin.format(host=f"127.0.0.1:{stage.port}")) as page:
             let_in += [origin] if IN in page.heads else []
     return Seen(snapshot, own, tuple(let_in), last_error(stage.front.log_tail(60)))
 
@@ -44,26 +44,26 @@ def own_page_refused(seen: Seen) -> str | None:
     if seen.own.heads != ["403 Forbidden"]:
         return None
     return (
-        "ada, logged in, opened the board from the front's own page, and Django's answer was '403 Forbidden':"
+        "ada, logged in, opened the board from the front's own page, and Django answered '403 Forbidden':"
         f" {seen.own.body.decode(errors='replace').strip()!r}. The page's own origin is not among those that it allows."
     )
 
 
 def any_page(seen: Seen) -> str | None:
-    return let_in(seen, SITE, "Ada's cookie came along, and nothing else was asked for.")
+    return let_in(seen, SITE, "Ada's cookie was sent along, and nothing else was checked.")
 
 
 def begins_like_ours(seen: Seen) -> str | None:
-    return let_in(seen, LOOKALIKE, "It begins with ours; but whoever chooses the end of a name chooses the host.")
+    return let_in(seen, LOOKALIKE, "It begins with ours; but the end of a name decides which host it is.")
 
 
 def another_port(seen: Seen) -> str | None:
-    return let_in(seen, PORT, "Host and port and scheme together are an origin; another port may be somebody else's.")
+    return let_in(seen, PORT, "Scheme, host and port together are an origin; another port may be another person's.")
 
 
 def without_origin(seen: Seen) -> str | None:
     return let_in(
-        seen, NOWHERE, "Every browser says where it comes from: this is none, and may be anybody with a cookie."
+        seen, NOWHERE, "Every browser sends an Origin: this is no browser, and may be any program with a cookie."
     )
 
 
@@ -71,17 +71,17 @@ def let_in(seen: Seen, origin: str | None, why: str) -> str | None:
     """Words where the most foreign page that got in is the one of `origin`."""
     if seen.own.heads != [IN] or not seen.let_in or seen.let_in[0] != origin:
         return None
-    page = f"a page of {origin.format(host='127.0.0.1:…')}" if origin else "somebody without an Origin"
+    page = f"a page of {origin.format(host='127.0.0.1:…')}" if origin else "a client without an Origin"
     return (
-        f"{page} opened the board with ada's cookie: Django said yes, and the board answered '{IN}'. It reads and"
-        f" writes in her name. {why}"
+        f"{page} opened the board with ada's cookie: Django authorised it, and the backend answered '{IN}'. It reads"
+        f" and writes in her name. {why}"
     )
 
 
 def view_raises(seen: Seen) -> str | None:
     if not seen.raised:
         return None
-    return f"Django's view did not say yes or no, it ended with: {seen.raised}"
+    return f"Django's view did not authorise or no, it ended with: {seen.raised}"
 
 
 RULES = (own_page_refused, any_page, begins_like_ours, another_port, without_origin, view_raises)

@@ -16,13 +16,15 @@ from .notebook import Load
 
 
 def board(loads: Sequence[Load], guess: float | None, guess_at: int) -> Figure:
-    """Above, the messages a second that all visitors together heard; below, what each bystander waited. One column a
-    load, the guess in the column `guess_at`."""
+    """Above, the messages a second that all clients together got; below, what each bystander waited.
+
+    One column for each load, the guess in the column `guess_at`.
+    """
     figure = Figure(figsize=(10, 6.4), facecolor="white", layout="constrained")
     heard, waited = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1.3))
     draw_heard(heard, loads)
     draw_waits(waited, loads, guess, guess_at)
-    labels = [f"{one.variant}\n{one.visitors} visitor{'s' * (one.visitors > 1)}" for one in loads]
+    labels = [f"{one.variant}\n{one.clients} client{'s' * (one.clients > 1)}" for one in loads]
     waited.set_xticks(range(len(loads)), labels, fontsize=11, color=INK)
     waited.set_xlim(-0.6, len(loads) - (0.4 if guess is None else 0.1))
     return figure
@@ -35,7 +37,7 @@ def draw_heard(axes: Axes, loads: Sequence[Load]) -> None:
     axes.tick_params(bottom=False)
     axes.margins(y=0.15)
     frameless(axes, "bottom")
-    title(axes, "messages a second that the visitors got, all together")
+    title(axes, "messages a second that the clients got, all together")
 
 
 def draw_waits(axes: Axes, loads: Sequence[Load], guess: float | None, guess_at: int) -> None:

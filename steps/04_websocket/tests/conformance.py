@@ -1,7 +1,7 @@
 """What a WebSocket server owes its clients, case by case: what is sent, what must come back, how it must end.
 
 The numbers are those of the Autobahn test suite (crossbario/autobahn-testsuite), which the field measures itself by.
-Its servers echo; the board sends everybody's messages to everybody, the sender included, so the same can be seen. Where
+Its servers echo; the board sends every message to all clients, the sender included, so the same can be seen. Where
 the board by design differs from an echo server the suite's case stands here with what RFC 6455 asks of the board: it
 speaks text only (1003 for binary, section 7.4.1) and takes 64 Ki characters (1009). Left out: 9.7 and 9.8, which only
 measure time, and 12 and 13, since compression is never negotiated.

@@ -11,14 +11,14 @@ from offload_lab.uwsgi import binary
 
 
 def logged_in(port: int, name: str, password: str) -> str:
-    """The Cookie header of somebody who has just logged in."""
-    visitor = Session(port)
-    visitor.log_in(name, password)
-    return visitor.cookie
+    """The Cookie header of a user who has just logged in."""
+    client = Session(port)
+    client.log_in(name, password)
+    return client.cookie
 
 
 class Board(Stage):
-    """A stage with the Cookie headers of its two users. Its clock ticks fast, so that nobody waits long for news.
+    """A stage with the Cookie headers of its two users. Its clock ticks fast, so that no test waits long for news.
 
     Its patience with a client that does not close is longer than the tests': a connection that ends has not timed out.
     """
@@ -35,7 +35,7 @@ class Board(Stage):
 
 
 def next_news(client, key) -> dict:
-    """The next message that holds `key`: "text" for what somebody said, "visitors" for a tick of the clock."""
+    """The next message that holds `key`: "text" for a message, "clients" for a tick of the clock."""
     while (said := client.receive()) is not None:
         if said.opcode == TEXT and key in (news := json.loads(said.payload)):
             return news

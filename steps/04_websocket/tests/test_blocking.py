@@ -1,4 +1,4 @@
-"""Without offload threads one visitor takes Django away from everybody, and gets no board for it either."""
+"""Without offload threads one client blocks Django for all others, and is not connected either."""
 
 import select
 import socket
@@ -27,14 +27,14 @@ def state(stage, client_port: int) -> str:
 
 
 @pytest.mark.core
-def test_django_is_gone_with_one_visitor_and_stays_gone_after_the_visitor_until_the_board_ends():
+def test_one_client_blocks_django_until_the_backend_ends():
     with Board("blocking") as stage:
-        visitor = ask(stage, upgrade_request(stage.port, "/ws", {"Cookie": stage.ada}))
-        port = visitor.getsockname()[1]
-        wait_for(lambda: state(stage, port) == "ESTABLISHED", 30, "the worker takes the visitor")
+        client = ask(stage, upgrade_request(stage.port, "/ws", {"Cookie": stage.ada}))
+        port = client.getsockname()[1]
+        wait_for(lambda: state(stage, port) == "ESTABLISHED", 30, "the worker accepts the client")
         with closing(ask(stage, b"GET /ping HTTP/1.0\r\n\r\n")) as bystander:
-            visitor.close()
-            wait_for(lambda: state(stage, port) == "CLOSE_WAIT", 30, "the kernel tells it that the visitor left")
+            client.close()
+            wait_for(lambda: state(stage, port) == "CLOSE_WAIT", 30, "the kernel tells it that the client left")
             assert stage.workers()[0].busy
             assert not select.select([bystander], [], [], 0)[0]
             stage.process("ws").stop()

@@ -1,4 +1,4 @@
-"""The board as its visitors know it, on the backend to copy."""
+"""The board as its clients know it, on the backend to copy."""
 
 import http.client
 import json
@@ -37,15 +37,15 @@ BIG = "*" * 60_000
 
 
 @pytest.mark.core
-def test_everybody_hears_what_one_says_and_who_says_it(offload):
+def test_every_client_gets_each_message_and_its_user(offload):
     with offload.visit(offload.ada) as ada, offload.visit(offload.grace) as grace:
         ada.send_text("Anybody at counter 3? ☎")
         assert next_news(grace, "text") == next_news(ada, "text") == {"user": "ada", "text": "Anybody at counter 3? ☎"}
 
 
-def test_everybody_hears_the_clock(offload):
+def test_every_client_gets_the_clock(offload):
     with offload.visit(offload.ada) as ada:
-        wait_for(lambda: next_news(ada, "visitors")["visitors"] == 1, 30, "the stalled visitor gone")
+        wait_for(lambda: next_news(ada, "clients")["clients"] == 1, 30, "the stalled client gone")
 
 
 @pytest.mark.core
@@ -58,9 +58,9 @@ def test_open_sockets_leave_the_one_worker_free(offload):
         assert (after.pid, after.offloaded - before.offloaded) == (before.pid, 50)
 
 
-def test_an_offload_thread_holds_the_visitor(offload):
+def test_an_offload_thread_owns_the_clients_socket(offload):
     with offload.visit(offload.ada) as ada:
-        next_news(ada, "visitors")  # it is carried by now
+        next_news(ada, "clients")  # it is offloaded by now
         [holder] = find_socket_owners(offload.port, ada.socket.getsockname()[1], offload.front.pids())
         assert (holder.pid, holder.is_main_thread) == (offload.workers()[0].pid, False)
 
@@ -76,27 +76,27 @@ def test_fragments_of_200_clients_in_any_order_never_cross(offload):
     assert heard == {f"{number}-0 {number}-1 {number}-2 " for number in range(CLIENTS)}
 
 
-def test_a_visitor_who_stops_reading_is_closed_and_the_rest_go_on(offload):
+def test_a_client_that_stops_reading_is_dropped_and_the_rest_go_on(offload):
     with offload.visit(offload.grace, receive_buffer_bytes=4096) as stalled, offload.visit(offload.ada) as ada:
-        wait_for(lambda: next_news(ada, "visitors")["visitors"] == 2, 30, "both visitors")
+        wait_for(lambda: next_news(ada, "clients")["clients"] == 2, 30, "both clients")
         while "dropped, does not read" not in offload.process("ws").log_tail(5):
             for _ in range(20):
                 ada.send_text(BIG)
                 assert next_news(ada, "text")["text"] == BIG
-        wait_for(lambda: next_news(ada, "visitors")["visitors"] == 1, 30, "the stalled visitor gone")
+        wait_for(lambda: next_news(ada, "clients")["clients"] == 1, 30, "the stalled client gone")
         # the front does not notice: an offload thread that waits to write watches nothing else
         assert find_socket_owners(offload.port, stalled.socket.getsockname()[1], offload.front.pids())
         while (last := stalled.receive()) is not None:
-            assert last.opcode != CLOSE  # there was no room left to say goodbye
+            assert last.opcode != CLOSE  # there was no room left for a Close frame
 
 
-def test_a_message_in_a_burst_of_hundreds_is_heard_by_all(offload):
+def test_a_message_in_a_burst_of_hundreds_reaches_all_clients(offload):
     with offload.visit(offload.ada) as ada, offload.visit(offload.grace) as grace:
         ada.send(b"".join(frame(TEXT, b"%d" % number) for number in range(500)))
         assert [next_news(grace, "text")["text"] for _ in range(500)] == [str(number) for number in range(500)]
 
 
-def test_the_close_frame_comes_back_with_code_and_reason(offload):
+def test_the_close_frame_is_answered_with_code_and_reason(offload):
     with offload.visit(offload.ada) as ada:
         ada.send(close_frame(4321, b"off to lunch"))
         while (last := ada.receive()).opcode != CLOSE:
@@ -119,7 +119,7 @@ def test_a_client_of_the_websockets_package_talks_to_it_and_closes_cleanly(offlo
     assert ada.close_code == 1000
 
 
-def test_a_client_of_the_websockets_package_goes_without_compression_and_learns_the_limit(offload):
+def test_the_websockets_package_gets_no_compression_and_sees_the_limit(offload):
     address, cookie = f"127.0.0.1:{offload.port}", {"Cookie": offload.ada}
     with connect(f"ws://{address}/ws", origin=f"http://{address}", additional_headers=cookie, proxy=None) as ada:
         assert "permessage-deflate" in ada.request.headers["Sec-WebSocket-Extensions"]
@@ -165,7 +165,7 @@ def refusal(stage, headers) -> HandshakeError:
 
 @pytest.mark.core
 @pytest.mark.parametrize("origin", STRANGE_ORIGINS.values(), ids=STRANGE_ORIGINS)
-def test_a_page_of_another_origin_is_refused_though_the_browser_sends_the_cookie(offload, origin):
+def test_a_page_of_another_origin_is_refused_despite_the_cookie(offload, origin):
     refused = refusal(offload, {"Cookie": offload.ada, "Origin": origin and origin.format(port=offload.port)})
     assert (refused.status, refused.body) == (403, b"no WebSocket for a page of this origin\n")
 
@@ -177,7 +177,7 @@ def test_without_a_login_no_header_opens_the_board(offload, name):
 
 
 @pytest.mark.parametrize("name", ["X-Offload-Visitor", "Offload-Visitor", "OFFLOAD_VISITOR"])
-def test_nobody_speaks_under_another_name(offload, name):
+def test_no_client_can_write_in_another_users_name(offload, name):
     with WebSocketClient(offload.port, headers={"Cookie": offload.ada, name: "grace"}) as ada:
         ada.send_text("It is me, Grace!")
         assert next_news(ada, "text")["user"] == "ada"
@@ -197,7 +197,7 @@ def test_nobody_speaks_under_another_name(offload, name):
         ("Sec-WebSocket-Key", "\xe9\xe9\xe9\xe9", 400),
     ],
 )
-def test_what_is_no_websocket_is_told_so(offload, header, value, status):
+def test_a_request_that_is_no_websocket_gets_426(offload, header, value, status):
     refused = refusal(offload, {"Cookie": offload.ada, header: value})
     assert (refused.status, refused.headers["x-frame-options"]) == (status, "DENY")
     assert refused.body
@@ -238,10 +238,10 @@ def test_origins_in_the_settings_are_allowed_besides_our_own():
 def test_lists_and_capitals_in_the_upgrade_headers_are_fine(offload):
     headers = {"Cookie": offload.ada, "Connection": "keep-alive, UPGRADE", "Upgrade": "WebSocket, h2c"}
     with WebSocketClient(offload.port, headers=headers) as ada:
-        assert next_news(ada, "visitors")
+        assert next_news(ada, "clients")
 
 
-def test_a_post_is_not_handed_over(offload):
+def test_a_post_is_not_offloaded(offload):
     connection = http.client.HTTPConnection("127.0.0.1", offload.port, timeout=scaled(30))
     connection.request("POST", "/ws", headers={"Cookie": offload.ada, "Connection": "close"})
     assert connection.getresponse().status == 405

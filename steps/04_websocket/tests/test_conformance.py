@@ -111,7 +111,7 @@ def recorded(engine_name: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("engine_name", ["wheel", "built"])
-def test_the_native_backend_keeps_no_rule_but_those_it_kept_before(engine_name, request):
+def test_the_native_backend_breaks_exactly_the_recorded_rules(engine_name, request):
     uwsgi = binary.find("wheel") if engine_name == "wheel" else request.getfixturevalue("built")
     owed = {case.number: in_short(case.hears, case.fails or case.closes) for case in CASES}
     with Board("native", tick_s=0.02, engine=uwsgi) as native:
@@ -165,15 +165,15 @@ def lawful(data: bytes) -> tuple[list[str], bool]:
     return texts, reader.state is not OPEN or reader.parser_exc is not None
 
 
-def until_visitors(witness: WebSocketClient, count: int) -> list[str]:
-    """All that ada says until the board counts `count` visitors."""
+def until_clients(witness: WebSocketClient, count: int) -> list[str]:
+    """All that ada says until the board counts `count` clients."""
     heard = []
     while (came := witness.receive()) is not None:
         if came.opcode == PING:
             witness.send(frame(PONG, came.payload))
         if came.opcode == TEXT:
             news = json.loads(came.payload)
-            if news.get("visitors") == count:
+            if news.get("clients") == count:
                 return heard
             if news.get("user") == "ada":
                 heard.append(news["text"])
@@ -183,21 +183,21 @@ def until_visitors(witness: WebSocketClient, count: int) -> list[str]:
 def heard_by_another(stage: Board, data: bytes, wait: bool) -> list[str]:
     """Send `data` as ada and hang up, at once or when the server has closed. Returns what grace heard of it by then.
 
-    The board's own count of its visitors says when it has begun and ended with ada, so nothing of one call can reach
+    The board's own count of its clients says when it has begun and ended with ada, so nothing of one call can reach
     into the next one.
     """
     with stage.visit(stage.grace) as witness:
-        until_visitors(witness, 1)
+        until_clients(witness, 1)
         with stage.visit(stage.ada) as attacker:
-            until_visitors(witness, 2)
+            until_clients(witness, 2)
             attacker.send(data)
             while wait and (answer := attacker.receive()) is not None:
                 if answer.opcode == CLOSE:
                     break
-        return until_visitors(witness, 1)
+        return until_clients(witness, 1)
 
 
-def test_whatever_one_client_throws_at_it_the_others_hear_only_its_lawful_messages():
+def test_others_get_only_the_valid_messages_of_a_client_that_breaks_rules():
     @FUZZ
     @given(st.lists(frames(OFTEN + list(range(16))) | GARBAGE, max_size=8), CUT)
     def attack(pieces, cut):
@@ -220,7 +220,7 @@ def half_a_message(client, data: bytes) -> None:
 
 
 @pytest.mark.core
-def test_a_fragment_belongs_to_one_client_and_another_one_cannot_continue_it(offload):
+def test_a_fragment_belongs_to_one_client_and_no_other_can_continue_it(offload):
     with offload.visit(offload.ada) as ada, offload.visit(offload.grace) as grace:
         half_a_message(ada, b"my password is ")
         grace.send(frame(CONTINUATION, b"whatever she said"))
@@ -232,14 +232,14 @@ def test_a_fragment_belongs_to_one_client_and_another_one_cannot_continue_it(off
 
 
 @pytest.mark.core
-def test_on_the_native_backend_another_client_publishes_what_one_left_unfinished(native_stock):
+def test_the_native_backend_posts_a_fragment_in_another_clients_name(native_stock):
     with native_stock.visit(native_stock.ada) as ada, native_stock.visit(native_stock.grace) as grace:
         half_a_message(ada, b"my password is ")
         grace.send(frame(CONTINUATION, b"whatever she said"))
         assert next_news(grace, "text") == {"user": "grace", "text": "my password is whatever she said"}
 
 
-def test_on_the_native_backend_seven_bytes_kill_the_worker_and_everybodys_connection(native_stock):
+def test_seven_bytes_kill_the_native_backend_with_all_connections(native_stock):
     [before] = native_stock.process("ws_native").workers()
     with native_stock.visit(native_stock.ada) as bystander, native_stock.visit(native_stock.grace) as grace:
         grace.send(frame(CONTINUATION, b"x"))

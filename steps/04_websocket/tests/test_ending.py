@@ -86,7 +86,7 @@ def after_its_close_frame(stage: Board, reset: bool, logs: Logs) -> None:
 @pytest.mark.parametrize("reset", [False, True], ids=["end", "reset"])
 @pytest.mark.parametrize("departure", [before_the_101, inside_a_frame, after_its_close_frame])
 @pytest.mark.parametrize("backend", ["offload", "native"])
-def test_a_client_that_leaves_early_costs_a_line_at_most(backend, departure, reset, request):
+def test_a_client_that_leaves_early_causes_one_log_line_at_most(backend, departure, reset, request):
     stage = request.getfixturevalue(backend)
     logs = Logs(stage)
     departure(stage, reset, logs)
@@ -105,7 +105,7 @@ def last_frame(client) -> tuple[int | None, bytes]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_a_board_that_stops_or_reloads_says_so_with_1001(number):
+def test_a_backend_that_stops_or_reloads_closes_with_1001(number):
     with Board("offload") as stage, stage.visit(stage.ada) as ada, stage.visit(stage.grace) as grace:
         for client in (ada, grace):
             assert client.receive().opcode == TEXT
@@ -113,7 +113,7 @@ def test_a_board_that_stops_or_reloads_says_so_with_1001(number):
         assert [last_frame(client) for client in (ada, grace)] == [(1001, b"the board stops")] * 2
 
 
-def test_the_native_backend_stops_without_a_word():
+def test_the_native_backend_stops_without_a_close_frame():
     with Board("native") as stage, stage.visit(stage.ada) as ada:
         assert ada.receive() is not None
         stage.process("ws_native").stop()
@@ -127,7 +127,7 @@ def test_a_client_that_ends_its_sending_side_is_cut_off(offload):
         assert last_frame(ada) == (None, b"")
 
 
-def test_a_client_that_never_answers_a_close_frame_is_closed_in_the_end():
+def test_a_client_that_never_answers_a_close_frame_is_disconnected():
     with Board("offload", close_s=0.5) as stage, stage.visit(stage.ada) as ada:
         ada.send(frame(TEXT, b"\xff"))
         assert last_frame(ada)[0] == 1007

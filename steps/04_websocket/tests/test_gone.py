@@ -1,4 +1,4 @@
-"""Visitors who are gone without a word are noticed by a ping; those who answer stay."""
+"""Clients who are gone without a word are noticed by a ping; those who answer stay."""
 
 import os
 import signal
@@ -14,18 +14,18 @@ LAPTOP = """
 import sys
 from offload_lab.clients.websocket import PING, PONG, WebSocketClient, frame
 
-with WebSocketClient(int(sys.argv[1]), headers={"Cookie": sys.argv[2]}) as visitor:
-    while (said := visitor.receive()) is not None:
+with WebSocketClient(int(sys.argv[1]), headers={"Cookie": sys.argv[2]}) as client:
+    while (said := client.receive()) is not None:
         if said.opcode == PING:
-            visitor.send(frame(PONG, said.payload))
+            client.send(frame(PONG, said.payload))
             print("answered a ping", flush=True)
 """
 
 
-def visitors(client) -> int:
+def clients(client) -> int:
     """How many the clock counts; asking is a sign of life by itself."""
     client.send(frame(PONG))
-    return next_news(client, "visitors")["visitors"]
+    return next_news(client, "clients")["clients"]
 
 
 def test_a_closed_laptop_is_dropped_and_an_open_one_is_not():
@@ -36,10 +36,10 @@ def test_a_closed_laptop_is_dropped_and_an_open_one_is_not():
                 for _ in range(2):  # each time it is about to be dropped, and is not
                     assert laptop.stdout.readline() == "answered a ping\n"
                 with stage.visit(stage.grace) as grace:
-                    while visitors(grace) != 2:
+                    while clients(grace) != 2:
                         pass
                     os.kill(laptop.pid, signal.SIGSTOP)
-                    while visitors(grace) != 1:
+                    while clients(grace) != 1:
                         pass
                 assert "ada: dropped, no answer to a ping" in stage.process("ws").log_tail()
             finally:

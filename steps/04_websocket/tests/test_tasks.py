@@ -1,4 +1,4 @@
-"""What each task of this step must do, whoever solved it: these tests also run against a learner's folder."""
+"""What each task of this step must do, for any answer: these tests also run against a learner's folder."""
 
 from contextlib import ExitStack, contextmanager
 
@@ -22,7 +22,7 @@ OTHERS = ["https://evil.example", f"{FRIEND}.evil.example", "http://friend.examp
 
 DJANGO = "boardproject/wsgi.py"
 STAND_IN = '''
-"""Django's part without Django: yes to whoever gives a name in the query, no to everybody else."""
+"""Django's part without Django: authorises a request with a name in the query, refuses every other."""
 
 from offload_lab.stages.site import with_ping
 
@@ -38,7 +38,7 @@ def application(environ, start_response):
 
 
 @contextmanager
-def hall(task, stand_in=True):
+def stage_for(task, stand_in=True):
     """The stage with an answer to `task` alone in it: the other tasks have those of their last hints."""
     others = {one.name: answer_in(one.hints[-1]) for one in STEP.tasks if one.name != task}
     with sandbox(STEP, answers=others) as copy:
@@ -50,17 +50,17 @@ def hall(task, stand_in=True):
             yield stage
 
 
-def come(stage, target, **headers):
-    """Ask for the board, until there is an answer, or somebody is seen who has no time for it."""
-    visitor = RawClient(stage.port, upgrade_request(stage.port, target, headers))
-    visitor.read_until(lambda: IN in visitor.heads, lambda: stuck_workers(stage))
-    return visitor
+def connect(stage, target, **headers):
+    """Request the board, until there is a response, or a worker is seen stuck."""
+    client = RawClient(stage.port, upgrade_request(stage.port, target, headers))
+    client.read_until(lambda: IN in client.heads, lambda: stuck_workers(stage))
+    return client
 
 
-def answer(stage, visitor):
-    """In words: what the visitor got, and who is to blame where that is nothing."""
-    if visitor.raw or visitor.closed:
-        return " and then ".join(visitor.heads) or "an empty reply"
+def answer(stage, client):
+    """In words: what the client got, and which worker is busy where that is nothing."""
+    if client.raw or client.closed:
+        return " and then ".join(client.heads) or "an empty reply"
     busy = [f"the worker of {server.name}.ini {does(worker)}" for server, worker in stuck_workers(stage)]
     return "; ".join(["no answer", *busy])
 
@@ -70,45 +70,45 @@ def does(worker):
     return f"has been busy with {oldest.method} {oldest.path} for {oldest.since_s} s"
 
 
-def test_task_belt():
-    with hall("belt") as stage, come(stage, "/ws?ada") as ada:
+def test_task_offload_threads():
+    with stage_for("offload_threads") as stage, connect(stage, "/ws?ada") as ada:
         expect("GET /ws as ada", answer(stage, ada), IN)
-        expect("GET /ping as somebody else", ping(stage.port, timeout_s=30).status, 200)
+        expect("GET /ping as another client", ping(stage.port, timeout_s=30).status, 200)
         offloaded = sum(worker.offloaded for worker in stage.workers())
-        expect("the front's stats: how many visitors are with an offload thread", offloaded, 1)
+        expect("the front's stats: how many clients are with an offload thread", offloaded, 1)
 
 
 def test_task_one_board():
     with ExitStack() as exits:
-        stage = exits.enter_context(hall("one_board"))
-        guests = {}
-        for guest in ("ada", "grace", "joan"):
-            guests[guest] = exits.enter_context(come(stage, f"/ws?{guest}"))
-            others = " and ".join(one for one in guests if one != guest)
-            called = f"GET /ws as {guest}, beside {others}" if others else f"GET /ws as {guest}"
-            expect(called, answer(stage, guests[guest]), IN)
-        guests["grace"].send(frame(TEXT, b"hello"))
-        guests["grace"].read_until(lambda: ("grace", "hello") in texts(guests["grace"]))
-        for one in guests.values():
+        stage = exits.enter_context(stage_for("one_board"))
+        clients = {}
+        for name in ("ada", "grace", "joan"):
+            clients[name] = exits.enter_context(connect(stage, f"/ws?{name}"))
+            others = " and ".join(one for one in clients if one != name)
+            called = f"GET /ws as {name}, beside {others}" if others else f"GET /ws as {name}"
+            expect(called, answer(stage, clients[name]), IN)
+        clients["grace"].send(frame(TEXT, b"hello"))
+        clients["grace"].read_until(lambda: ("grace", "hello") in texts(clients["grace"]))
+        for one in clients.values():
             one.send_and_wait()
-        heard = [guest for guest, one in guests.items() if ("grace", "hello") in texts(one)]
+        heard = [name for name, one in clients.items() if ("grace", "hello") in texts(one)]
         expect("'hello' from grace, and asked who heard it", ", ".join(heard), "ada, grace, joan")
 
 
-def test_task_door():
-    with hall("door") as stage, come(stage, "/ws?ada") as ada, come(stage, "/ws") as stranger:
+def test_task_route():
+    with stage_for("route") as stage, connect(stage, "/ws?ada") as ada, connect(stage, "/ws") as anonymous:
         ada.read_available()
-        expect("GET /ws as ada, who has Django's yes", answer(stage, ada), IN)
-        expect("GET /ws without a login", answer(stage, stranger), "403 Forbidden")
+        expect("GET /ws as ada, who has Django's authorisation", answer(stage, ada), IN)
+        expect("GET /ws without a login", answer(stage, anonymous), "403 Forbidden")
 
 
 def test_task_origin():
-    with hall("origin", stand_in=False) as stage:
+    with stage_for("origin", stand_in=False) as stage:
         ada, host = login_cookie(stage.port, "ada", "lovelace"), f"127.0.0.1:{stage.port}"
         pages = {f"http://{host}": IN, f"HTTP://{host}": IN, FRIEND: IN}
         pages |= dict.fromkeys([*OTHERS, f"https://{host}", f"http://{host}.evil.example", None], "403 Forbidden")
         for origin, expected in pages.items():
-            with come(stage, "/ws", Cookie=ada, Origin=origin) as page:
+            with connect(stage, "/ws", Cookie=ada, Origin=origin) as page:
                 expect(f"GET /ws with ada's cookie, {says(origin)}", answer(stage, page), expected)
 
 
@@ -117,11 +117,11 @@ def says(origin):
 
 
 def test_task_pieces():
-    with hall("pieces") as stage, come(stage, "/ws?ada") as ada, come(stage, "/ws?grace") as grace:
+    with stage_for("pieces") as stage, connect(stage, "/ws?ada") as ada, connect(stage, "/ws?grace") as grace:
         cut_off = talk.talk(ada, grace)
-        pieces = " + ".join(map(repr, talk.PIECES))
+        pieces = " + ".join(map(repr, talk.FRAGMENTS))
         called = f"grace's {pieces} in two pieces, ada's {talk.BETWEEN!r} between them, and grace's {talk.AFTER!r}"
-        expect(called, told(texts(ada)[:3]), told(talk.TOLD))
+        expect(called, told(texts(ada)[:3]), told(talk.EXPECTED))
         called = f"{2 * len(talk.HALF):,} characters of grace's, in a message whose end is still to come"
         closed = f"the connection closed with {grace.code}"
         got = {"early": closed, "late": f"{closed}, but only after the end", "never": "them kept, with nothing said"}

@@ -1,7 +1,7 @@
-"""Django decides as in the steps before; what is new is how it says yes: by a call, not by a header."""
+"""Django decides as in the steps before; what is new is how it authorises: by a call, not by a header."""
 
 import uwsgi
-from boardproject.views import refusal, visitor
+from boardproject.views import refusal, user_name
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse, HttpResponseForbidden
@@ -24,19 +24,19 @@ def subscribe(request):
         return HttpResponseForbidden("log in first\n", content_type="text/plain")
     if not is_ready(f"uwsgi:{settings.OFFLOAD_SERVERS['clock']}"):
         return HttpResponse(again("the clock does not answer"), headers=AGAIN_HEADERS)
-    return hand_over(request, "clock")
+    return offload(request, "clock")
 
 
 @csrf_exempt  # else a POST is a page about CSRF, not 405
 @require_GET
 def websocket(request):
-    return refusal(request) or hand_over(request, "board")
+    return refusal(request) or offload(request, "board")
 
 
-def hand_over(request, name: str) -> HttpResponse:
-    """Give the connection to the server called `name`. Variables go with it; clients can set only HTTP_… ones."""
+def offload(request, name: str) -> HttpResponse:
+    """Offload the connection to the server called `name`. Variables go with it; clients can set only HTTP_… ones."""
     # >>> name
-    uwsgi.add_var("OFFLOAD_VISITOR", visitor(request))
+    uwsgi.add_var("OFFLOAD_VISITOR", user_name(request))
     # <<<
     server = settings.OFFLOAD_SERVERS[name]
     if settings.OFFLOAD_BY == "route":
@@ -48,4 +48,4 @@ def hand_over(request, name: str) -> HttpResponse:
         # last: add_var() raises if the request's buffer is full, and then nothing happens
         uwsgi.add_var("OFFLOAD", "y")
         # <<<
-    return HttpResponse()  # empty: a body would be written into somebody else's conversation
+    return HttpResponse()  # empty: a body would be written into the backend's stream

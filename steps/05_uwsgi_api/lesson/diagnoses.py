@@ -1,5 +1,5 @@
-"""Ada asks for the clock and for the board, and her request names a server, as any request may; then Zoë, whose name is
-not ASCII. And a stranger. Whom does the front call, and what does it say of the visitor?"""
+"""Ada requests the clock and the board, and names a server of her own; then Zoë, whose name is not ASCII, and an
+anonymous client. Which server does the front connect to, and what does it send there?"""
 
 import re
 import socket
@@ -26,38 +26,38 @@ ZOE = "Zoë"
 
 @dataclass(frozen=True)
 class Seen:
-    """`zoe` and `board` (ada, by WebSocket) are None where ada had no event. `door`: what was said to the server that
-    ada's request named, None where nobody called it. The logs are those of the front and of the clock."""
+    """`zoe` and `board` (ada, by WebSocket) are None where ada got no event. `sent_to_trap`: what the server that ada's
+    request named received, None where nothing connected to it. The logs are those of the front and of the clock."""
 
     snapshot: Snapshot
     ada: Received
     zoe: Received | None
     board: Received | None
-    stranger: Received
-    door: bytes | None
+    anonymous: Received
+    sent_to_trap: bytes | None
     front_log: str
     clock_log: str
 
     @property
     def empty(self) -> bool:
-        """Ada had her yes, and then nothing at all, though the worker lives."""
-        return not self.ada.raw and self.ada.closed and self.door is None and not CRASH.search(self.front_log)
+        """Ada was authorised and got nothing at all, though the worker lives."""
+        return not self.ada.raw and self.ada.closed and self.sent_to_trap is None and not CRASH.search(self.front_log)
 
     @property
     def tried(self) -> str | None:
-        """The address at which the front found nobody."""
+        """The address at which the front found no listener."""
         found = NOT_REACHED.search(self.front_log)
         return found[1].strip() if found else None
 
 
 def observe(stage: Stage) -> Seen:
-    """A stranger, ada, and where she got an event, Zoë, and ada at the board."""
+    """An anonymous client and ada subscribe; where she gets an event, so does Zoë, and ada opens the board."""
     rename(stage, "grace", ZOE)
     ada_cookie = login_cookie(stage.port, "ada", "lovelace")
     zoe = board = None
-    with ExitStack() as exits, socket.create_server((LOOPBACK, 0)) as door:
-        stranger = exits.enter_context(subscribe(stage))
-        ada = exits.enter_context(subscribe(stage, ada_cookie, door))
+    with ExitStack() as exits, socket.create_server((LOOPBACK, 0)) as trap:
+        anonymous = exits.enter_context(subscribe(stage))
+        ada = exits.enter_context(subscribe(stage, ada_cookie, trap))
         snapshot = take_snapshot(stage.step, stage.variant, stage.run)
         if user(ada):
             zoe = exits.enter_context(subscribe(stage, login_cookie(stage.port, ZOE, "hopper")))
@@ -66,9 +66,9 @@ def observe(stage: Stage) -> Seen:
             )
             board.read_until(lambda: IN in board.heads or user(board) is not None, lambda: stuck_workers(stage))
         ada.read_available()
-        told = listen(door) if is_called(door) else None
+        sent_to_trap = listen(trap) if is_called(trap) else None
         logs = [process.log.read_text(errors="replace") for process in (stage.front, stage.process("sse"))]
-    return Seen(snapshot, ada, zoe, board, stranger, told, *logs)
+    return Seen(snapshot, ada, zoe, board, anonymous, sent_to_trap, *logs)
 
 
 def rename(stage: Stage, name: str, new: str) -> None:
@@ -76,29 +76,29 @@ def rename(stage: Stage, name: str, new: str) -> None:
         database.execute("UPDATE auth_user SET username = ? WHERE username = ?", [new, name])
 
 
-def subscribe(stage: Stage, cookie: str = "", door: socket.socket | None = None) -> RawClient:
-    """Ask for the clock until it ticks, or there is no hope. `door` is the server that the request names, in every way
-    that a careless view might look for."""
-    address = "{}:{}".format(*door.getsockname()) if door else ""
-    target = f"/subscribe?server={address}" if door else "/subscribe"
-    headers = [(name, address) for name in ASKING] if door else []
-    caller = RawClient(stage.port, request_bytes(stage.port, target, cookie, headers))
-    caller.read_until(lambda: user(caller) is not None, lambda: stuck_workers(stage) or (door and is_called(door)))
-    return caller
+def subscribe(stage: Stage, cookie: str = "", trap: socket.socket | None = None) -> RawClient:
+    """Request the clock, until an event or an end. `trap` is the server that the request names, in every way that a
+    careless view might read."""
+    address = "{}:{}".format(*trap.getsockname()) if trap else ""
+    target = f"/subscribe?server={address}" if trap else "/subscribe"
+    headers = [(name, address) for name in ASKING] if trap else []
+    client = RawClient(stage.port, request_bytes(stage.port, target, cookie, headers))
+    client.read_until(lambda: user(client) is not None, lambda: stuck_workers(stage) or (trap and is_called(trap)))
+    return client
 
 
 def user(heard: Received) -> str | None:
-    """Whom the first event is for."""
+    """The user in the first event."""
     event = EVENT.search(heard.raw)
     return event[1].decode("unicode_escape") if event else None
 
 
-def is_called(door: socket.socket) -> bool:
-    return readable(door, 0)
+def is_called(trap: socket.socket) -> bool:
+    return readable(trap, 0)
 
 
-def listen(door: socket.socket) -> bytes:
-    caller, _ = door.accept()
+def listen(trap: socket.socket) -> bytes:
+    caller, _ = trap.accept()
     with caller:
         caller.settimeout(scaled(1))
         return caller.recv(65536)
@@ -107,22 +107,22 @@ def listen(door: socket.socket) -> bytes:
 # --- rules: words where they match. Between the view and the INI
 
 
-def yes_unheard(seen: Seen) -> str | None:
+def flag_not_read(seen: Seen) -> str | None:
     if seen.ada.heads != ["200 OK"] or user(seen.ada) or not seen.ada.closed:
         return None
     return (
-        "the view said yes, and ada got Django's own empty '200 OK', headers and all: the front looked for a yes and"
-        " saw none. Variable and value have to be the same in the view and in the INI, letter by letter."
+        "ada got Django's own empty '200 OK', headers and all: the front's routes did not find what they ask for. That"
+        " is a variable that uwsgi.add_var() sets, with the same name and value in the view and in the INI."
     )
 
 
-def nobody_acts(seen: Seen) -> str | None:
+def nothing_acts(seen: Seen) -> str | None:
     if not seen.empty or seen.tried is not None or last_error(seen.clock_log):
         return None
     return (
-        "the view said yes, Django's headers were kept back for it, and ada got an empty reply: the front called no"
+        "the view authorised, Django's headers were kept back for it, and ada got an empty reply: the front called no"
         f" server ({len(seen.snapshot.front.workers[0].offload_tids)} offload threads had nothing to carry), and the"
-        " clock was not asked. No line hands over when the yes is there."
+        " clock was not asked. No route that offloads acted."
     )
 
 
@@ -130,27 +130,28 @@ def no_address(seen: Seen) -> str | None:
     if not seen.empty or seen.tried != "":
         return None
     return (
-        "the front wanted to hand ada over, to a server whose address is empty: the variable in which it looks for one"
-        " was set by nobody. She got an empty reply, and the log calls it 200."
+        "the front tried to offload ada's connection to a server whose address is empty: the variable from which it"
+        " takes the address is not set. She got an empty reply, and the log calls it 200."
     )
 
 
-def nobody_listens(seen: Seen) -> str | None:
+def socket_has_no_listener(seen: Seen) -> str | None:
     if not seen.empty or not seen.tried:
         return None
     return (
-        f"the front wanted to hand ada over to {seen.tried!r}, where nobody listens: the clock's address is"
+        f"the front tried to offload ada's connection to {seen.tried!r}, where nothing listens: the clock's address is"
         f" {seen.snapshot.servers[0].address}. She got an empty reply, and the log calls it 200."
     )
 
 
-def visitor_names_server(seen: Seen) -> str | None:
-    if seen.door is None:
+def client_names_server(seen: Seen) -> str | None:
+    if seen.sent_to_trap is None:
         return None
-    with_cookie = ", her session's cookie included" if b"HTTP_COOKIE" in seen.door else ""
+    with_cookie = ", her session's cookie included" if b"HTTP_COOKIE" in seen.sent_to_trap else ""
     return (
-        "ada's request named a server, and the front called it: a door that was opened for this look got all that"
-        f" uWSGI knows of her{with_cookie}. It would have called any address that the front can reach."
+        "ada's request named a server, and the front connected to it: a listener that was opened for this check"
+        f" received all that uWSGI knows of her{with_cookie}. It would have connected to any address that the front"
+        " can reach."
     )
 
 
@@ -158,9 +159,9 @@ def one_server_for_all(seen: Seen) -> str | None:
     if seen.board is None or not user(seen.board):
         return None
     return (
-        "ada got the clock, and when she asked for the board, by WebSocket, she got the clock again"
-        f" ({seen.board.heads[0]!r} in place of '{IN}'): the front hands everybody over to the same server, whichever"
-        " the view chose."
+        "ada got the clock, and when she requested the board, by WebSocket, she got the clock again"
+        f" ({seen.board.heads[0]!r} instead of '{IN}'): the front offloads every connection to the same backend,"
+        " whichever the view chose."
     )
 
 
@@ -168,30 +169,31 @@ def one_server_for_all(seen: Seen) -> str | None:
 
 
 def refusal_stripped(seen: Seen) -> str | None:
-    if seen.stranger.heads or not seen.stranger.raw:
+    if seen.anonymous.heads or not seen.anonymous.raw:
         return None
     return (
-        f"a stranger asked for the clock, Django refused, and all that came was {seen.stranger.raw!r}: no status line"
-        " and no headers. They were kept back for a path, and a path is the same whether the answer is yes or no."
+        f"an anonymous client requested the clock, Django refused, and all that arrived was {seen.anonymous.raw!r}:"
+        " no status line and no headers. They were dropped for a path, which is the same whether Django authorises"
+        " or refuses."
     )
 
 
-def strangers_too(seen: Seen) -> str | None:
-    if seen.stranger.heads != ["403 Forbidden"] or seen.stranger.body:
+def anonymous_is_offloaded(seen: Seen) -> str | None:
+    if seen.anonymous.heads != ["403 Forbidden"] or seen.anonymous.body:
         return None
     return (
-        "a stranger asked for the clock, and got the headers of Django's 403, and the end of the connection in place"
-        " of its words: the front wanted to hand that request over as well, to"
+        "an anonymous client requested the clock, and got the headers of Django's 403, and the end of the connection"
+        " instead of its body: the front tried to offload that request as well, to"
         f" {repr(seen.tried) if seen.tried else 'a server whose address is empty'}."
     )
 
 
-def two_heads(seen: Seen) -> str | None:
+def two_sets_of_headers(seen: Seen) -> str | None:
     if len(seen.ada.heads) < 2:
         return None
     return (
-        f"ada got {len(seen.ada.heads)} heads on one connection, Django's own and the clock's: the second one stands in"
-        " the middle of the stream, as if it were a part of it. Nothing kept Django's headers back."
+        f"ada got {len(seen.ada.heads)} sets of headers on one connection, Django's and the clock's: the second one"
+        " is in the middle of the stream, as if it were a part of it. Nothing dropped Django's headers."
     )
 
 
@@ -212,8 +214,8 @@ def clock_raises(seen: Seen) -> str | None:
     if not seen.empty or not error:
         return None
     return (
-        f"ada was handed over, and got an empty reply: the clock's app ended with {error}. What the view said of her"
-        " did not get there, or not under the name by which the clock asks for it."
+        f"ada's connection was offloaded, and she got an empty reply: the clock's app ended with {error}. Her name"
+        " did not arrive, or not in the variable from which the clock reads it."
     )
 
 
@@ -233,21 +235,21 @@ def worker_died(seen: Seen) -> str | None:
         return None
     return (
         f"the view ran, and worker {crash[1]} died of a segmentation fault in {crash[2]}: ada got an empty reply, and"
-        " the master starts another worker for each visitor who is let in. uwsgi.route() does that on every release"
-        " that was tried (unbit/uwsgi #1041); add_var() does not."
+        " the master starts another worker for each client that is authorised. uwsgi.route() does that on every"
+        " release that was tried (unbit/uwsgi #1041); add_var() does not."
     )
 
 
 RULES = (
-    yes_unheard,
-    nobody_acts,
+    flag_not_read,
+    nothing_acts,
     no_address,
-    nobody_listens,
-    visitor_names_server,
+    socket_has_no_listener,
+    client_names_server,
     one_server_for_all,
     refusal_stripped,
-    strangers_too,
-    two_heads,
+    anonymous_is_offloaded,
+    two_sets_of_headers,
     view_raises,
     clock_raises,
     name_garbled,

@@ -1,5 +1,5 @@
-"""What the notebook about `uwsgi.route()` needs beside `offload_lab.notebook`: a crash, seen by those who
-asked, in the log, and in the patch that cures it."""
+"""What the notebook about `uwsgi.route()` needs beside `offload_lab.notebook`: a crash, as clients see
+it, in the log, and in the patch that fixes it."""
 
 import html
 import itertools
@@ -58,20 +58,20 @@ def built_engine() -> Engine | None:
     return found
 
 
-# --- ten visitors
+# --- clients, one after the other
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One visitor: which worker was at the counter before, and what came (None: an empty reply)."""
+    """One client: the process id of the worker before, and the event (None: an empty reply)."""
 
     pid: int
-    came: str | None
+    event: str | None
 
 
 @dataclass
 class Visits:
-    """Visitors one after the other; which worker was there in the end, how long all took, and the front's log."""
+    """Clients, one after the other; the last worker's process id, the time that all took, and the front's log."""
 
     asked: list[Asked] = field(default_factory=list)
     last_pid: int = 0
@@ -80,16 +80,16 @@ class Visits:
 
     @property
     def served(self) -> int:
-        return sum(one.came is not None for one in self.asked)
+        return sum(one.event is not None for one in self.asked)
 
     @property
     def workers(self) -> int:
-        """How many different ones were seen."""
+        """The number of different workers."""
         return len({one.pid for one in self.asked} | {self.last_pid})
 
 
 def ask(stage: Stage, cookie: str) -> Asked:
-    """One visitor asks for the clock, waits for one event, and leaves."""
+    """One client requests the clock, waits for one event, and disconnects."""
     pid = ping(stage.port, NEXT_WORKER_S).pid
     try:
         with SseClient(stage.port, cookie=cookie) as client:
@@ -114,7 +114,7 @@ def visits(variant: str, on: Engine, times: int, done: Callable[[], None]) -> Vi
 
 
 def visit_each(cases: Mapping[str, tuple[str, Engine]], times: int, done: Callable[[float], None]) -> dict[str, Visits]:
-    """For each case, a variant on an engine: so many visitors, one after the other. All cases at the same time.
+    """For each case, a variant on an engine: so many clients, one after the other. All cases at the same time.
 
     `done` gets the share done, 0 to 1.
     """
@@ -159,11 +159,11 @@ def show_backtrace(log: str) -> None:
     show_table(rows)
 
 
-# --- the cure and its proof
+# --- the fix and its proof
 
 
 def show_patch(path: Path = PATCH) -> None:
-    """The lines of a patch, without the story at its head."""
+    """The lines of a patch, without its message."""
     text = path.read_text()
     lines = text[text.index("--- a/") :].splitlines()
     rows = [
@@ -174,15 +174,15 @@ def show_patch(path: Path = PATCH) -> None:
 
 
 def prove(on: Engine) -> list[str]:
-    """What uwsgi_build/prove.py says of that uWSGI: all abilities as they were seen, or those that are missing."""
+    """The report of uwsgi_build/prove.py for that uWSGI: all abilities as observed, or those that are missing."""
     command = [sys.executable, str(ROOT / "uwsgi_build" / "prove.py"), *on.command]
-    said = subprocess.run(command, capture_output=True, text=True, timeout=PROOF_S)
-    if said.returncode:
-        return [f"MISSING {one}" for one in said.stderr.strip().removeprefix("engine: proof failed: ").split("; ")]
-    return [f"proved  {ability}: {seen}" for ability, seen in json.loads(said.stdout).items()]
+    proof = subprocess.run(command, capture_output=True, text=True, timeout=PROOF_S)
+    if proof.returncode:
+        return [f"MISSING {one}" for one in proof.stderr.strip().removeprefix("engine: proof failed: ").split("; ")]
+    return [f"proved  {ability}: {seen}" for ability, seen in json.loads(proof.stdout).items()]
 
 
-# --- what a front says to the server behind
+# --- what a front sends to the backend
 
 
 def variables(packet: bytes) -> dict[str, str]:

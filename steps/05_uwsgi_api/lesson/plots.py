@@ -1,4 +1,4 @@
-"""The picture of ten clients in a row, and of the workers that they cost."""
+"""The picture of clients in a row, and of the workers that died."""
 
 from collections.abc import Mapping
 
@@ -12,8 +12,8 @@ from offload_lab.plots.timeline import FREE, INK, STUCK
 from .notebook import Visits
 
 
-def visitors_in_a_row(cases: Mapping[str, Visits], guess: float | None, guess_at: str) -> Figure:
-    """A row for each case: a dot for who got an event, a cross for who got an empty reply, and below it the worker.
+def clients_in_a_row(cases: Mapping[str, Visits], guess: float | None, guess_at: str) -> Figure:
+    """A row for each case: a dot for an event, a cross for an empty reply, and below it the worker.
 
     A worker's line ends where it died. The guess stands in the row `guess_at`, beside the number that was served.
     """
@@ -27,14 +27,14 @@ def visitors_in_a_row(cases: Mapping[str, Visits], guess: float | None, guess_at
         title(axes, words, FREE if these.served == len(these.asked) else STUCK)
     most = max(len(these.asked) for these in cases.values())
     panels[-1].set_xticks(range(most), [str(place + 1) for place in range(most)], fontsize=11, color=INK)
-    panels[-1].set_xlabel("visitors, one after the other; a dot is an event, a cross an empty reply", color=INK)
+    panels[-1].set_xlabel("clients, one after the other; a dot is an event, a cross an empty reply", color=INK)
     return figure
 
 
 def draw_row(axes: Axes, these: Visits) -> None:
     pids = [one.pid for one in these.asked] + [these.last_pid]
     for place, one in enumerate(these.asked):
-        served = one.came is not None
+        served = one.event is not None
         axes.plot(
             [place], [0], marker="o" if served else "X", markersize=13, color=FREE if served else STUCK, linestyle=""
         )
@@ -44,7 +44,7 @@ def draw_row(axes: Axes, these: Visits) -> None:
             axes.text(place - 0.4, 1.25, f"PID {one.pid}", ha="left", va="top", fontsize=9, color=INK)
     axes.set_ylim(2.1, -0.7)
     axes.set_xlim(-0.8, len(these.asked) - 0.1)
-    axes.set_yticks([0, 1], ["what came", "worker"], fontsize=11)
+    axes.set_yticks([0, 1], ["response", "worker"], fontsize=11)
     axes.tick_params(left=False, bottom=False, colors=INK)
     frameless(axes)
 

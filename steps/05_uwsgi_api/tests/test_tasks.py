@@ -1,4 +1,4 @@
-"""What each task of this step must do, whoever solved it: these tests also run against a learner's folder."""
+"""What each task of this step must do, for any answer: these tests also run against a learner's folder."""
 
 import socket
 from contextlib import contextmanager
@@ -22,7 +22,7 @@ REFUSED = "403 Forbidden, 'log in first', and Django's headers"
 
 DJANGO = "apiproject/wsgi.py"
 STAND_IN = '''
-"""Django's part without Django: yes to whoever gives a name in the query, no to everybody else."""
+"""Django's part without Django: authorises a request with a name in the query, refuses every other."""
 
 import uwsgi
 
@@ -45,7 +45,7 @@ def application(environ, start_response):
 
 
 @contextmanager
-def hall(task, stand_in=False):
+def stage_for(task, stand_in=False):
     """The stage with an answer to `task` alone in it: the other tasks have those of their last hints."""
     others = {one.name: answer_in(one.hints[-1]) for one in STEP.tasks if one.name != task}
     with sandbox(STEP, answers=others) as copy:
@@ -57,68 +57,68 @@ def hall(task, stand_in=False):
 
 def ask(stage, request, enough):
     """Ask until what came is `enough`, or there is no hope."""
-    visitor = RawClient(stage.port, request)
-    visitor.read_until(lambda: enough(visitor), lambda: stuck_workers(stage))
-    return visitor
+    client = RawClient(stage.port, request)
+    client.read_until(lambda: enough(client), lambda: stuck_workers(stage))
+    return client
 
 
 def clock(stage, target="/subscribe", cookie="", headers=()):
-    return ask(stage, request_bytes(stage.port, target, cookie, headers), lambda visitor: api.user(visitor) is not None)
+    return ask(stage, request_bytes(stage.port, target, cookie, headers), lambda client: api.user(client) is not None)
 
 
 def board(stage, target="/ws", **headers):
     request = upgrade_request(stage.port, target, headers)
-    return ask(stage, request, lambda visitor: IN in visitor.heads or api.user(visitor))
+    return ask(stage, request, lambda client: IN in client.heads or api.user(client))
 
 
-def answer(visitor):
+def answer(client):
     """In words."""
-    heads = " and then ".join(visitor.heads) or ("an empty reply" if visitor.closed else "no answer")
-    name = api.user(visitor)
+    heads = " and then ".join(client.heads) or ("an empty reply" if client.closed else "no answer")
+    name = api.user(client)
     return f"{heads} and events for {name}" if name else heads
 
 
-def refusal(visitor):
-    """In words, too; the body is missing where somebody else was to write it."""
-    words = [*visitor.heads, "'log in first'" if b"log in first" in visitor.body else "no words"]
-    return f"{', '.join(words)}, and {'' if b'X-Frame-Options' in visitor.raw else 'none of '}Django's headers"
+def refusal(client):
+    """In words, too; the body is missing where the backend was to write it."""
+    words = [*client.heads, "'log in first'" if b"log in first" in client.body else "no words"]
+    return f"{', '.join(words)}, and {'' if b'X-Frame-Options' in client.raw else 'none of '}Django's headers"
 
 
 def test_task_act():
     with (
-        hall("act", stand_in=True) as stage,
+        stage_for("act", stand_in=True) as stage,
         clock(stage, "/subscribe?ada") as ada,
         board(stage, "/ws?ada") as at_the_board,
-        clock(stage) as stranger,
+        clock(stage) as anonymous,
     ):
         expect("GET /subscribe as ada", answer(ada), FOR_ADA)
         expect("GET /ws as ada, by WebSocket", answer(at_the_board), IN)
-        expect("GET /subscribe without a login", refusal(stranger), REFUSED)
+        expect("GET /subscribe without a login", refusal(anonymous), REFUSED)
 
 
 def test_task_quiet():
     with (
-        hall("quiet", stand_in=True) as stage,
+        stage_for("quiet", stand_in=True) as stage,
         clock(stage, "/subscribe?ada") as ada,
-        clock(stage) as stranger,
+        clock(stage) as anonymous,
         board(stage) as at_the_board,
     ):
         ada.read_available()
         expect("GET /subscribe as ada", answer(ada), FOR_ADA)
-        expect("GET /subscribe without a login", refusal(stranger), REFUSED)
+        expect("GET /subscribe without a login", refusal(anonymous), REFUSED)
         expect("GET /ws without a login, by WebSocket", refusal(at_the_board), REFUSED)
 
 
 def test_task_name():
-    with hall("name") as stage:
+    with stage_for("name") as stage:
         api.rename(stage, "grace", api.ZOE)
         for name, password in (("ada", "lovelace"), (api.ZOE, "hopper")):
-            with clock(stage, cookie=login_cookie(stage.port, name, password)) as visitor:
-                expect(f"GET /subscribe as {name}", answer(visitor), f"200 OK and events for {name}")
+            with clock(stage, cookie=login_cookie(stage.port, name, password)) as client:
+                expect(f"GET /subscribe as {name}", answer(client), f"200 OK and events for {name}")
 
 
 def test_task_server():
-    with hall("server") as stage, socket.create_server(("127.0.0.1", 0)) as door:
+    with stage_for("server") as stage, socket.create_server(("127.0.0.1", 0)) as door:
         ada = login_cookie(stage.port, "ada", "lovelace")
         with clock(stage, cookie=ada) as at_the_clock:
             expect("GET /subscribe as ada", answer(at_the_clock), FOR_ADA)

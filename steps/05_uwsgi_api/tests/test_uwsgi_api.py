@@ -1,4 +1,4 @@
-"""Both calls hand over SSE and WebSocket alike, refusals keep their headers, an unfixed route() kills the worker."""
+"""Both calls offload SSE and WebSocket alike, refusals keep their headers, an unfixed route() kills the worker."""
 
 import http.client
 import json
@@ -38,7 +38,7 @@ def stage(request):
 
 
 @pytest.mark.core
-def test_a_subscriber_gets_events_in_her_name_and_the_headers_of_the_event_stream(stage):
+def test_a_user_gets_events_in_her_name_and_the_streams_headers(stage):
     with SseClient(stage.port, cookie=stage.ada) as ada:
         assert ada.head.headers == [("Content-Type", "text/event-stream"), ("Cache-Control", "no-cache")]
         assert json.loads(ada.next().data)["user"] == "ada"
@@ -51,7 +51,7 @@ def test_strict_clients_see_each_event_with_its_id_and_no_other(stage, client):
     assert len({float(id) for _, _, id in events}) == 4
 
 
-def test_while_the_clock_is_away_an_eventsource_gets_200_and_a_time_to_retry(stage):
+def test_without_the_clock_an_eventsource_gets_200_and_a_time_to_retry(stage):
     clock, [before] = stage.process("sse"), stage.workers()
     clock.stop()
     with SseClient(stage.port, cookie=stage.ada) as ada:
@@ -67,7 +67,7 @@ def test_while_the_clock_is_away_an_eventsource_gets_200_and_a_time_to_retry(sta
 
 
 @pytest.mark.core
-def test_a_visitor_of_the_board_hears_herself(stage):
+def test_a_client_of_the_board_gets_its_own_message(stage):
     with WebSocketClient(stage.port, headers={"Cookie": stage.ada}) as ada:
         ada.send_text("hello")
         while "text" not in (news := json.loads(ada.receive().payload)):
@@ -107,7 +107,7 @@ def test_no_header_of_a_request_sets_a_variable(stage, name):
         assert json.loads(ada.next().data)["user"] == "ada"
 
 
-def test_on_the_stock_wheel_route_kills_the_worker_and_the_master_starts_another():
+def test_route_kills_the_worker_on_the_stock_wheel():
     with running("route", "wheel") as stage:
         [before] = stage.workers()
         with pytest.raises(http.client.RemoteDisconnected):

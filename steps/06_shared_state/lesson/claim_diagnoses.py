@@ -1,4 +1,4 @@
-"""A visitor fetches a parcel that is too large for a request's variables: does it reach the desk, and only once?"""
+"""A client claims a payload that is too large for a request's variables: does it get it, and only once?"""
 
 import os
 import secrets
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 5.0
 REDIS_S = 30.0  # for its answer, on a busy machine
-CACHE = "parcels"
-AT_ONCE = 8  # so many connections to Redis the desk has at most
+CACHE = "payloads"
+AT_ONCE = 8  # as many as the backend has connections to Redis
 SMALL = '{"for": "ada", "departures": []}'
 PACKET_LIMIT = 64 * 1024  # uWSGI's: all variables of a request together
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """What the visitor got: `status` is 0 where no answer came, `event` is empty where the stream had none, and then
-    `comment` is what it said instead."""
+    """What the client got: `status` is 0 without a response, `event` is empty where the stream had none, and then
+    `comment` is what it had instead."""
 
     status: int = 0
     event: str = ""
@@ -40,9 +40,9 @@ class Fetched:
 
 @dataclass(frozen=True)
 class Seen:
-    """`store` is "redis" or "cache", `left` the number of parcels in it when the visitor had got an answer. `caches`
-    are rows of uWSGI's stats. Of AT_ONCE who then came with one key, `had` got its parcel, and `again` says that it
-    was there for one more. `raised` is the desk's last error."""
+    """`store` is "redis" or "cache", `left` the number of payloads in it after the response. `caches` are rows of
+    uWSGI's stats. Of AT_ONCE clients that then claimed with one key, `had` got the payload, and `again` is whether a
+    later one did. `raised` is the backend's last error."""
 
     snapshot: Snapshot
     fetched: Fetched
@@ -55,35 +55,38 @@ class Seen:
 
     @property
     def put_off(self) -> bool:
-        """Django could not leave the parcel in the store, and asked the visitor to come again."""
+        """Django could not store the payload, and told the client to reconnect later."""
         return self.fetched.status == 200 and not self.fetched.event
 
 
 def observe(stage: Stage) -> Seen:
-    """Subscribe as ada; then, where Redis is the store, come with one key again and again."""
+    """Subscribe as ada; then, where Redis is the store, claim with one key several times."""
     ada = Session(stage.port)
     ada.log_in()
     fetched, snapshot = Fetched(), take_snapshot(stage.step, stage.variant, stage.run)
-    with suppress(OSError), SseClient(stage.port, stage.step.path, cookie=ada.cookie, timeout_s=PATIENCE_S) as visitor:
-        fetched = fetch(visitor)
+    with suppress(OSError), SseClient(stage.port, stage.step.path, cookie=ada.cookie, timeout_s=PATIENCE_S) as client:
+        fetched = fetch(client)
         snapshot = take_snapshot(stage.step, stage.variant, stage.run)
     if stage.variant.name == "cache":
         caches = {row["name"]: row for row in stage.front.stats().get("caches") or ()}
         return Seen(snapshot, fetched, "cache", caches.get(CACHE, {}).get("items", 0), caches)
     with store_of(stage) as store:
-        left = len(list(store.scan_iter("parcel:*")))
+        left = len(list(store.scan_iter("claim:*")))
         had, again = with_one_key(stage, store)
-    raised = last_error(stage.process("redis_desk").log_tail(60))
+    raised = last_error(stage.process("redis_claims").log_tail(60))
     return Seen(snapshot, fetched, "redis", left, had=had, again=again, raised=raised)
 
 
-def fetch(visitor: SseClient) -> Fetched:
-    """The first event, or the comment before the end. Raises OSError where neither comes."""
+def fetch(client: SseClient) -> Fetched:
+    """The first event, or the comment before the end.
+
+    Raises: OSError without either.
+    """
     try:
-        event = visitor.next().type
+        event = client.next().type
     except ConnectionError:
         event = ""
-    return Fetched(visitor.head.status, event, " ".join(visitor.parser.comments))
+    return Fetched(client.head.status, event, " ".join(client.parser.comments))
 
 
 @contextmanager
@@ -95,41 +98,41 @@ def store_of(stage: Stage) -> "Iterator[Redis]":
 
 
 def with_one_key(stage: Stage, store: "Redis") -> tuple[int, bool]:
-    """How many of AT_ONCE visitors get the parcel of one key, and whether one who comes later gets it as well.
+    """How many of AT_ONCE clients get the payload of one key, and whether a later one gets it as well.
 
-    Redis stands still until all of them have asked, so that it is no matter of luck.
+    Redis is stopped until all of them have asked, so that the result does not depend on timing.
     """
     invented, key = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
-    come_at_once(stage, store, invented)  # now the desk has all the connections that it needs
-    store.set(f"parcel:{key}", SMALL, ex=60)
-    had = come_at_once(stage, store, key).count(200)
+    claim_at_once(stage, store, invented)  # now the backend has all its connections to Redis
+    store.set(f"claim:{key}", SMALL, ex=60)
+    had = claim_at_once(stage, store, key).count(200)
     return had, status(stage, key) == 200
 
 
-def come_at_once(stage: Stage, store: "Redis", key: str) -> list[int]:
-    """The statuses that AT_ONCE visitors get."""
+def claim_at_once(stage: Stage, store: "Redis", key: str) -> list[int]:
+    """The status for each of AT_ONCE clients."""
     redis_pid = store.info("server")["process_id"]
-    with ThreadPoolExecutor(AT_ONCE) as visitors:
+    with ThreadPoolExecutor(AT_ONCE) as clients:
         os.kill(redis_pid, signal.SIGSTOP)
         try:
-            asked = [visitors.submit(status, stage, key) for _ in range(AT_ONCE)]
+            asked = [clients.submit(status, stage, key) for _ in range(AT_ONCE)]
             with suppress(TimeoutError):
-                wait_for(lambda: at_the_desk(stage) == AT_ONCE, PATIENCE_S, "all of them at the desk")
+                wait_for(lambda: requests_in_backend(stage) == AT_ONCE, PATIENCE_S, "all requests in the backend")
         finally:
             os.kill(redis_pid, signal.SIGCONT)
         return [one.result() for one in asked]
 
 
-def at_the_desk(stage: Stage) -> int:
-    [worker] = stage.process("redis_desk").stats()["workers"]
+def requests_in_backend(stage: Stage) -> int:
+    [worker] = stage.process("redis_claims").stats()["workers"]
     return sum(core["in_request"] for core in worker["cores"])
 
 
 def status(stage: Stage, key: str) -> int:
-    """What the desk says to somebody with this key; 0 where it says nothing."""
+    """The backend's status for this key; 0 without a response."""
     try:
-        with BackendClient(stage.run / "redis_desk.sock", timeout_s=PATIENCE_S, X_PARCEL=key) as visitor:
-            return visitor.head.status
+        with BackendClient(stage.run / "redis_claims.sock", timeout_s=PATIENCE_S, X_PARCEL=key) as client:
+            return client.head.status
     except OSError:
         return 0
 
@@ -142,8 +145,8 @@ def no_such_cache(seen: Seen) -> str | None:
         return None
     there = f"its caches are called {', '.join(seen.caches)}" if seen.caches else "it has no cache at all"
     return (
-        f"Django in worker {seen.snapshot.front.workers[0].pid} put the parcel into a cache called {CACHE}, and uWSGI"
-        f" said None and no reason: {there}. So the visitor was asked to come again, and will be every time."
+        f"Django in worker {seen.snapshot.front.workers[0].pid} stored the payload in a cache called {CACHE}, and uWSGI"
+        f" returned None, without a reason: {there}. So the client was told to reconnect later, and will be every time."
     )
 
 
@@ -152,9 +155,9 @@ def block_too_small(seen: Seen) -> str | None:
     if not seen.put_off or not cache or cache["full"] or cache["blocksize"] > PACKET_LIMIT:
         return None
     return (
-        f"the cache {CACHE} is there and holds {seen.left} parcels: a block in it has {cache['blocksize']:,} bytes, and"
-        " this parcel is larger. uWSGI says None then, as it does when a cache is full, and the visitor was asked to"
-        " come again."
+        f"the cache {CACHE} is there and holds {seen.left} payloads: its blocks have {cache['blocksize']:,} bytes,"
+        " and this payload is larger. uWSGI returns None then, as it does when a cache is full, and the client was"
+        " told to reconnect later."
     )
 
 
@@ -164,57 +167,58 @@ def no_room(seen: Seen) -> str | None:
         return None
     return (
         f"the cache {CACHE} has room for {cache['max_items']}, and one of these places is uWSGI's own. It holds"
-        f" {seen.left}, and was full when Django came with the parcel: none ever gets in."
+        f" {seen.left}, and was full when Django stored the payload: none ever gets in."
     )
 
 
-def not_found_by_the_desk(seen: Seen) -> str | None:
+def not_found_by_backend(seen: Seen) -> str | None:
     if seen.fetched.status != 410 or not seen.left:
         return None
     where = "Redis" if seen.store == "redis" else f"the cache {CACHE}"
     return (
-        f"Django left the parcel in {where}, and it still lies there ({seen.left} in all). The desk was given its key,"
-        " found nothing, and told the visitor so: 410. It looked somewhere else, or could not look at all."
+        f"Django stored the payload in {where}, and it is still there ({seen.left} in all). The backend received its"
+        " key, found nothing, and answered 410. It looked in another place, or could not look at all."
     )
 
 
-def nobody_had_it(seen: Seen) -> str | None:
+def deleted_unclaimed(seen: Seen) -> str | None:
     if seen.fetched.status != 410 or seen.left:
         return None
-    return "the parcel is gone from Redis, and the desk told the visitor 410: it was deleted, and nobody had it."
+    return "the payload is gone from Redis, and the backend answered 410: it was deleted, and no client got it."
 
 
-def several_had_it(seen: Seen) -> str | None:
+def claimed_several_times(seen: Seen) -> str | None:
     if seen.had < 2 or seen.again:
         return None
     return (
-        f"of {AT_ONCE} who came at once with one key, {seen.had} had the parcel; whoever came later was told 410."
-        " Between reading and deleting the desk waits for Redis, and in gevent that is where it serves the next one."
+        f"of {AT_ONCE} clients that claimed at once with one key, {seen.had} got the payload; a later one got 410."
+        " Between reading and deleting the backend waits for Redis, and in gevent it serves the next request"
+        " meanwhile."
     )
 
 
-def works_again(seen: Seen) -> str | None:
+def claimed_again(seen: Seen) -> str | None:
     if not seen.again:
         return None
     return (
-        f"of {AT_ONCE} who came at once with one key, {seen.had} had the parcel, and so had one more who came later: it"
-        " still lies in Redis. Whoever reads the key in a log has the parcel as well."
+        f"of {AT_ONCE} clients that claimed at once with one key, {seen.had} got the payload, and so did a later one:"
+        " it is still in Redis. A key that is read in a log gives access to the payload as well."
     )
 
 
-def desk_raises(seen: Seen) -> str | None:
+def backend_raises(seen: Seen) -> str | None:
     if seen.fetched.status or not seen.raised:
         return None
-    return f"the desk was given the key, and ended with: {seen.raised}. The visitor got an empty reply."
+    return f"the backend received the key, and ended with: {seen.raised}. The client got an empty reply."
 
 
 RULES = (
     no_such_cache,
     block_too_small,
     no_room,
-    not_found_by_the_desk,
-    nobody_had_it,
-    several_had_it,
-    works_again,
-    desk_raises,
+    not_found_by_backend,
+    deleted_unclaimed,
+    claimed_several_times,
+    claimed_again,
+    backend_raises,
 )

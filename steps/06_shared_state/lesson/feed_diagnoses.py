@@ -1,4 +1,4 @@
-"""Visitors of a feed with two backends and one history: who serves them, and what do they have when they come back?"""
+"""Clients of a feed with two backends and one history: which backend serves them, what do they get on reconnecting?"""
 
 import json
 import re
@@ -12,15 +12,15 @@ from offload_lab.exercises.logs import last_error
 from offload_lab.inspect import Snapshot, take_snapshot
 from offload_lab.stages.stage import Stage
 
-from .observe import BACKENDS, ENTRY_ID, PAST, PATIENCE_S, Cut, Heard, come_back, store_of, with_answer, worst_cut
+from .observe import BACKENDS, ENTRY_ID, PAST, PATIENCE_S, Cut, Replayed, reconnect, store_of, with_answer, worst_cut
 
-REFUSED = re.compile(r"error routing request to uwsgi server (\S+)")  # the front's words where nobody listens
+REFUSED = re.compile(r"error routing request to uwsgi server (\S+)")  # the front's words where nothing listens
 
 
 @dataclass(frozen=True)
 class Answer:
-    """To a visitor while only the backend of `letter` was there: which one greeted (empty: none), whether an offload
-    thread took over, and the socket at which the front knocked and nobody listened."""
+    """For a client while only the backend of `letter` is reachable: the backend that greeted it (empty: none), whether
+    an offload thread took the connection, and the socket that refused the front."""
 
     letter: str
     backend: str
@@ -32,13 +32,13 @@ class Answer:
 class Seen:
     snapshot: Snapshot
     answers: tuple[Answer, ...]
-    heard: Heard
+    replayed: Replayed
     cut: Cut
     raised: str  # the last error of the first backend
 
 
 def observe(stage: Stage) -> Seen:
-    """Subscribe at either backend; come back while the feed goes on; lose the connection in the worst moment."""
+    """Subscribe at either backend; reconnect while the feed goes on; lose the connection at the worst moment."""
     ada = Session(stage.port)
     ada.log_in()
     snapshot = take_snapshot(stage.step, stage.variant, stage.run)
@@ -46,21 +46,21 @@ def observe(stage: Stage) -> Seen:
     for letter in BACKENDS:
         with only(stage, letter):
             answers.append(answer(stage, ada.cookie, letter))
-    with suppress(OSError), SseClient(stage.port, stage.step.path, cookie=ada.cookie, timeout_s=PATIENCE_S) as visitor:
-        visitor.next()
+    with suppress(OSError), SseClient(stage.port, stage.step.path, cookie=ada.cookie, timeout_s=PATIENCE_S) as client:
+        client.next()
         snapshot = take_snapshot(stage.step, stage.variant, stage.run)
     with store_of(stage) as store:
         cut = with_answer(stage, worst_cut(stage, store))
-        heard = come_back(stage, store)
-    return Seen(snapshot, tuple(answers), heard, cut, last_error(stage.process(BACKENDS["a"]).log_tail(60)))
+        replayed = reconnect(stage, store)
+    return Seen(snapshot, tuple(answers), replayed, cut, last_error(stage.process(BACKENDS["a"]).log_tail(60)))
 
 
-# --- whom Django's letter leads to
+# --- the backend for each of Django's letters
 
 
 @contextmanager
 def only(stage: Stage, letter: str) -> Iterator[None]:
-    """Nobody but that backend can be reached, so that Django says its letter."""
+    """Only that backend can be reached, so that Django chooses its letter."""
     hidden = [stage.run / f"{name}.sock" for one, name in BACKENDS.items() if one != letter]
     for path in hidden:
         path.rename(path.with_suffix(".away"))
@@ -81,10 +81,10 @@ def answer(stage: Stage, cookie: str, letter: str) -> Answer:
 
 
 def greeted_by(stage: Stage, cookie: str) -> str:
-    """The backend that greets a visitor; empty where none does."""
+    """The backend that greets a client; empty where none does."""
     try:
-        with SseClient(stage.port, stage.step.path, cookie=cookie, timeout_s=PATIENCE_S) as visitor:
-            return str(json.loads(visitor.next().data).get("backend", ""))
+        with SseClient(stage.port, stage.step.path, cookie=cookie, timeout_s=PATIENCE_S) as client:
+            return str(json.loads(client.next().data).get("backend", ""))
     except (OSError, ValueError):
         return ""
 
@@ -93,17 +93,17 @@ def greeted_by(stage: Stage, cookie: str) -> str:
 
 
 def silent(answers: Iterable[Answer]) -> list[Answer]:
-    """Those to whom nobody was even tried."""
+    """Those for which the front tried no socket."""
     return [one for one in answers if not (one.backend or one.offloaded or one.refused)]
 
 
-def nobody_takes_over(seen: Seen) -> str | None:
+def no_route(seen: Seen) -> str | None:
     if len(silent(seen.answers)) < len(BACKENDS):
         return None
     return (
-        f"worker {seen.snapshot.front.workers[0].pid} had Django's yes, kept Django's headers back, and then no route"
-        " did anything with the connection, whichever letter Django had said: nothing was offloaded, no socket was"
-        " tried, and the client got an empty reply."
+        f"worker {seen.snapshot.front.workers[0].pid} had Django's authorisation and dropped Django's headers, and"
+        " then no route acted on the connection, whichever letter Django had chosen: nothing was offloaded, no"
+        " socket was tried, and the client got an empty reply."
     )
 
 
@@ -113,59 +113,60 @@ def one_letter_without_a_route(seen: Seen) -> str | None:
         return None
     [letter] = {one.letter for one in left_out}
     return (
-        f"whoever Django gives the letter {letter} gets an empty reply: no route acted on it, nothing was offloaded,"
-        f" while the other letter works. As long as both backends run, that is every second visitor, and when only"
-        f" {BACKENDS[letter]} is left, everybody."
+        f"a client for which Django chooses the letter {letter} gets an empty reply: no route acted on it, nothing"
+        " was offloaded, while the other letter works. As long as both backends run, that is every second client,"
+        f" and when only {BACKENDS[letter]} is left, every client."
     )
 
 
-def knocks_where_nobody_is(seen: Seen) -> str | None:
+def socket_has_no_listener(seen: Seen) -> str | None:
     refused = [one for one in seen.answers if one.refused]
     if not refused:
         return None
     one = refused[0]
     return (
-        f"only {BACKENDS[one.letter]} was there, Django said {one.letter}, and the front knocked at {one.refused},"
-        " where nobody listened. The visitor got an empty reply, and only the front's log knows why."
+        f"only {BACKENDS[one.letter]} was reachable, Django chose {one.letter}, and the front tried {one.refused},"
+        " where nothing listens. The client got an empty reply, and only the front's log says why."
     )
 
 
 def past_is_missing(seen: Seen) -> str | None:
-    if seen.heard.missing < PAST or not seen.heard.numbers:
+    if seen.replayed.missing < PAST or not seen.replayed.numbers:
         return None
     return (
-        f"somebody came back to {backend_of(seen, 'a')} behind {seen.heard.behind}. {seen.heard.said} events have"
-        f" come since, and {seen.heard.missing} of them never reached the visitor, all that were said while nobody was"
-        " there: nothing was read from the history."
+        f"a client reconnected to {backend_of(seen, 'a')} after {seen.replayed.behind}. {seen.replayed.published}"
+        f" events have been published since, and {seen.replayed.missing} of them never reached it, all that were"
+        " published while it was away: nothing was read from the history."
     )
 
 
 def lost_in_between(seen: Seen) -> str | None:
-    if not 0 < seen.heard.missing < PAST:
+    if not 0 < seen.replayed.missing < PAST:
         return None
     return (
-        f"somebody came back to {backend_of(seen, 'a')} behind {seen.heard.behind} and got the past, but"
-        f" {seen.heard.missing} that was said while the last of the past was on its way never came: it was too late for"
-        " the past, and too early for the visitor's queue."
+        f"a client reconnected to {backend_of(seen, 'a')} after {seen.replayed.behind} and got the history, but"
+        f" {seen.replayed.missing} event that was published while the last of the history was sent never arrived: too"
+        " late for the history, and too early for the client's queue."
     )
 
 
-def told_twice(seen: Seen) -> str | None:
-    if not seen.heard.twice:
+def sent_twice(seen: Seen) -> str | None:
+    if not seen.replayed.twice:
         return None
     return (
-        f"somebody came back to {backend_of(seen, 'a')} behind {seen.heard.behind}, and {seen.heard.twice} came"
-        " twice: said while the past was being read, so in the past and in the visitor's queue as well."
+        f"a client reconnected to {backend_of(seen, 'a')} after {seen.replayed.behind}, and {seen.replayed.twice}"
+        " events arrived twice: published while the history was read, so in the history and in the client's queue as"
+        " well."
     )
 
 
 def no_place_named(seen: Seen) -> str | None:
-    if not seen.cut.missing or seen.cut.named or not seen.heard.numbers:
+    if not seen.cut.missing or seen.cut.named or not seen.replayed.numbers:
         return None
     return (
         f"the stream of {backend_of(seen, 'b')} was cut. A browser that had {seen.cut.had} of its events sends no"
-        f" Last-Event-ID when it comes back, since the stream named none, and {seen.cut.missing} of {seen.cut.said}"
-        " are lost."
+        f" Last-Event-ID when it reconnects, since the stream named none, and {seen.cut.missing} of"
+        f" {seen.cut.published} are lost."
     )
 
 
@@ -173,8 +174,8 @@ def no_place_in_the_feed(seen: Seen) -> str | None:
     if seen.cut.answer != "reset":
         return None
     return (
-        f"the stream of {backend_of(seen, 'b')} was cut, and the browser came back with Last-Event-ID:"
-        f" {seen.cut.named}. The feed has no such place: the answer was a reset, as for somebody who was away for too"
+        f"the stream of {backend_of(seen, 'b')} was cut, and the browser reconnected with Last-Event-ID:"
+        f" {seen.cut.named}. The feed has no such id: the response was a reset, as for a client that was away for too"
         " long."
     )
 
@@ -183,9 +184,9 @@ def place_before_its_event(seen: Seen) -> str | None:
     if not seen.cut.missing or not ENTRY_ID.fullmatch(seen.cut.named):
         return None
     return (
-        f"the stream of {backend_of(seen, 'b')} was cut between an id and its event: the browser had {seen.cut.had} of"
-        f" {seen.cut.said} events, believed that it had one more, named {seen.cut.named}, and {seen.cut.missing} is"
-        " lost."
+        f"the stream of {backend_of(seen, 'b')} was cut between an id and its event: the browser had {seen.cut.had}"
+        f" of {seen.cut.published} events, believed that it had one more, named {seen.cut.named}, and"
+        f" {seen.cut.missing} is lost."
     )
 
 
@@ -194,15 +195,15 @@ def place_behind_its_event(seen: Seen) -> str | None:
         return None
     return (
         f"the stream of {backend_of(seen, 'b')} was cut between an event and its id: the browser had {seen.cut.had} of"
-        f" {seen.cut.said} events, named {seen.cut.named or 'none'}, which is an earlier one, and {seen.cut.twice}"
+        f" {seen.cut.published} events, named {seen.cut.named or 'none'}, which is an earlier one, and {seen.cut.twice}"
         " comes twice."
     )
 
 
 def app_raises(seen: Seen) -> str | None:
-    if seen.heard.numbers or not seen.raised:
+    if seen.replayed.numbers or not seen.raised:
         return None
-    return f"whoever is handed over to {backend_of(seen, 'a')} gets no event: the app ended with: {seen.raised}"
+    return f"a client that is offloaded to {backend_of(seen, 'a')} gets no event: the app ended with: {seen.raised}"
 
 
 def backend_of(seen: Seen, letter: str) -> str:
@@ -212,12 +213,12 @@ def backend_of(seen: Seen, letter: str) -> str:
 
 
 RULES = (
-    nobody_takes_over,
+    no_route,
     one_letter_without_a_route,
-    knocks_where_nobody_is,
+    socket_has_no_listener,
     past_is_missing,
     lost_in_between,
-    told_twice,
+    sent_twice,
     no_place_named,
     no_place_in_the_feed,
     place_before_its_event,

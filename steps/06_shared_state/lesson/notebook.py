@@ -1,5 +1,5 @@
-"""What the notebook about shared state needs beside `offload_lab.notebook`: visitors who come back while a backend is
-killed, their picture, and the desk that takes each key once."""
+"""What the notebook about shared state needs beside `offload_lab.notebook`: clients who come back while a backend is
+killed, their picture, and the backend that accepts each key once."""
 
 import importlib.util
 import json
@@ -52,7 +52,7 @@ def need_redis() -> None:
 
 
 class Forgetful(EventSourcePool):
-    """Who come back like the others and do not say what they had last."""
+    """Clients that reconnect without Last-Event-ID."""
 
     def _subscribe(self, source: EventSource) -> None:
         source.last_event_id = ""
@@ -61,34 +61,34 @@ class Forgetful(EventSourcePool):
 
 @dataclass
 class Heard:
-    """Of each visitor: when which number came, in seconds since the start; `killed` is when the backend was."""
+    """For each client: when which number arrived, in seconds since the start; `killed` is when the backend was."""
 
-    visitors: list[list[tuple[float, int]]]
+    clients: list[list[tuple[float, int]]]
     killed: float
-    victims: list[bool]  # who was at that backend
-    last: int  # everybody's last number
+    victims: list[bool]  # the client was at that backend
+    last: int  # the last number of all clients
 
-    def missed(self, visitor: int) -> list[int]:
-        """The numbers between this visitor's first and last that never came."""
-        came = {number for _, number in self.visitors[visitor]}
-        return [number for number in range(min(came), self.last) if number not in came]
+    def missed(self, client: int) -> list[int]:
+        """The numbers between this client's first and last that never arrived."""
+        arrived = {number for _, number in self.clients[client]}
+        return [number for number in range(min(arrived), self.last) if number not in arrived]
 
     @property
     def missed_most(self) -> int:
-        return max(len(self.missed(visitor)) for visitor in range(len(self.visitors)))
+        return max(len(self.missed(client)) for client in range(len(self.clients)))
 
     @property
     def repeated(self) -> int:
-        """How often anybody heard something that was no news."""
-        return sum(after <= before for came in self.visitors for (_, before), (_, after) in pairwise(came))
+        """How many events any client got more than once."""
+        return sum(after <= before for arrived in self.clients for (_, before), (_, after) in pairwise(arrived))
 
 
-def record_feed(visitors: int = 8, *, remember: bool = True, before_s: float = 1.0, after_s: float = 2.5) -> Heard:
-    """Visitors listen to the feed, each at one of two backends; `kill -9` ends the one that has more of them."""
+def record_feed(clients: int = 8, *, remember: bool = True, before_s: float = 1.0, after_s: float = 2.5) -> Heard:
+    """Clients subscribe to the feed, each at one of two backends; `kill -9` ends the one that has more of them."""
     kind = EventSourcePool if remember else Forgetful
-    title = f"{visitors} listen{'' if remember else ', and forget'}"
+    title = f"{clients} clients{'' if remember else ', without Last-Event-ID'}"
     with progress(title) as done, Stage(STEP, "stream", placeholders=QUICK) as stage:
-        with kind(stage.port, visitors, cookie=logged_in(stage).cookie) as crowd:
+        with kind(stage.port, clients, cookie=logged_in(stage).cookie) as crowd:
             crowd.wait_until_all(lambda one: len(one.events) > 1, WAIT_S, "a hello and a train")
             at = [json.loads(one.events[0].data)["backend"] for one in crowd.all]
             [(victim, _)] = Counter(at).most_common(1)
@@ -96,51 +96,51 @@ def record_feed(visitors: int = 8, *, remember: bool = True, before_s: float = 1
             start = time.monotonic()
             killed, ends = start + before_s, start + before_s + after_s
             alive, last = True, sys.maxsize
-            while min(max(number for _, number in came) for came in seen) < last:
+            while min(max(number for _, number in arrived) for arrived in seen) < last:
                 now = time.monotonic()
                 if now > ends + WAIT_S:
-                    raise LabError(f"not everybody came back; {crowd.open} of {visitors} are listening")
+                    raise LabError(f"not all clients reconnected; {crowd.open} of {clients} are connected")
                 if alive and now > killed:
                     for pid in stage.process(victim).pids():
                         os.kill(pid, signal.SIGKILL)
                     alive, killed = False, time.monotonic()
                 if now > ends and last == sys.maxsize:
-                    last = max(number for came in seen for _, number in came)
-                for one, came in zip(crowd.all, seen, strict=True):
-                    came += [(now - start, number_of(event)) for event in one.events[len(came) :]]
+                    last = max(number for arrived in seen for _, number in arrived)
+                for one, arrived in zip(crowd.all, seen, strict=True):
+                    arrived += [(now - start, number_of(event)) for event in one.events[len(arrived) :]]
                 done(min(1.0, (now - start) / (ends - start)))
                 time.sleep(POLL_S)
-    numbered = [[(when, number) for when, number in came if 0 < number <= last] for came in seen]
+    numbered = [[(when, number) for when, number in arrived if 0 < number <= last] for arrived in seen]
     return Heard(numbered, killed - start, [one == victim for one in at], last)
 
 
 def number_of(event: Event) -> int:
-    """Which of the feed's events it is; 0 for a greeting, which is not in the feed."""
+    """The number of the event in the feed; 0 for a greeting, which is not in the feed."""
     return int(json.loads(event.data).get("number", 0))
 
 
 def feed_picture(heard: Heard) -> Figure:
-    """A lane for each visitor, in which the numbers rise; a cross for what never came, when others heard it."""
-    figure = Figure(figsize=(10, 0.6 * len(heard.visitors) + 1.2), facecolor="white", layout="constrained")
+    """A lane for each client, in which the numbers rise; a cross for what never arrived, when others got it."""
+    figure = Figure(figsize=(10, 0.6 * len(heard.clients) + 1.2), facecolor="white", layout="constrained")
     axes = figure.subplots()
-    first = min(number for came in heard.visitors for _, number in came)
+    first = min(number for arrived in heard.clients for _, number in arrived)
     first_heard: dict[int, float] = {}
-    for when, number in sorted(pair for came in heard.visitors for pair in came):
+    for when, number in sorted(pair for arrived in heard.clients for pair in arrived):
         first_heard.setdefault(number, when)
-    for lane, came in enumerate(heard.visitors):
+    for lane, arrived in enumerate(heard.clients):
 
         def height(number: int, lane: int = lane) -> float:
             return -lane + 0.75 * (number - first) / max(1, heard.last - first)
 
         colour, marker = (STUCK, "s") if heard.victims[lane] else (FREE, "o")
-        axes.plot([when for when, _ in came], [height(n) for _, n in came], marker, color=colour, markersize=3.5)
+        axes.plot([when for when, _ in arrived], [height(n) for _, n in arrived], marker, color=colour, markersize=3.5)
         for number in heard.missed(lane):
             axes.plot([first_heard[number]], [height(number)], "x", color=INK, markersize=5)
         words, beside = f"{len(heard.missed(lane))} missing", axes.get_yaxis_transform()
         axes.text(1.01, 0.35 - lane, words, transform=beside, va="center", color=INK, fontsize=11)
     axes.axvline(heard.killed, color=INK, linestyle="--", linewidth=1.2)
     axes.text(heard.killed, 1.01, "kill -9", transform=axes.get_xaxis_transform(), ha="center", color=INK, fontsize=11)
-    axes.set_yticks([0.35 - lane for lane in range(len(heard.visitors))], labels=map(lane_name, heard.victims))
+    axes.set_yticks([0.35 - lane for lane in range(len(heard.clients))], labels=map(lane_name, heard.victims))
     axes.tick_params(colors=INK)
     axes.set_xlabel("seconds; a mark is an event, and within a lane the later events are the higher ones", color=INK)
     frameless(axes, "bottom")
@@ -151,39 +151,39 @@ def lane_name(victim: bool) -> str:
     return "at the backend that is killed" if victim else "at the other"
 
 
-# --- the desk
+# --- the claim check
 
 
-def parcel_on_its_way(stage: Stage, cookie: str) -> tuple[list[str], Event]:
-    """What Redis is told while somebody subscribes, command by command, and the visitor's first event."""
+def claim_commands(stage: Stage, cookie: str) -> tuple[list[str], Event]:
+    """The commands that Redis gets while a client subscribes, and the client's first event."""
     import redis  # not everybody has it: need_redis
 
     store = redis.Redis.from_url(f"unix://{stage.run}/redis.sock", decode_responses=True, socket_timeout=WAIT_S)
     commands: list[str] = []
-    with closing(store), store.monitor() as monitor, SseClient(stage.port, cookie=cookie) as visitor:  # type: ignore[no-untyped-call]
-        first = visitor.next()
+    with closing(store), store.monitor() as monitor, SseClient(stage.port, cookie=cookie) as client:  # type: ignore[no-untyped-call]
+        first = client.next()
         deadline = Deadline(WAIT_S)
         while not commands or not commands[-1].startswith("GETDEL"):
             if not deadline.left():
-                raise LabError(f"Redis was told no GETDEL within {WAIT_S:g} s, but: {commands}")
+                raise LabError(f"Redis got no GETDEL within {WAIT_S:g} s, but: {commands}")
             command: str = monitor.next_command()["command"]
-            if "parcel:" in command:
+            if "claim:" in command:
                 commands.append(command)
     return commands, first
 
 
-def ask_desk(stage: Stage, key: str) -> str:
-    """The status and the first event for somebody whom the front hands over with this key."""
-    with BackendClient(stage.run / f"{stage.variant.name}_desk.sock", timeout_s=WAIT_S, X_PARCEL=key) as visitor:
-        first = visitor.next()
-    return f"{visitor.head.version} {visitor.head.status}: event: {first.type} data: {first.data}"[:120]
+def try_claim(stage: Stage, key: str) -> str:
+    """The backend's status and first event for this key."""
+    with BackendClient(stage.run / f"{stage.variant.name}_claims.sock", timeout_s=WAIT_S, X_PARCEL=key) as client:
+        first = client.next()
+    return f"{client.head.version} {client.head.status}: event: {first.type} data: {first.data}"[:120]
 
 
-def leave_in_cache(stage: Stage, key: str, life_s: int = 60) -> None:
-    """A small parcel under `key`, through the socket where uWSGI's cache answers. Raises LabError where it says no."""
-    parcel = json.dumps({"for": "ada", "departures": [{"train": 1}]}).encode()
-    command = {"cmd": "set", "cache": "parcels", "key": key, "size": str(len(parcel)), "expires": str(life_s)}
+def store_in_cache(stage: Stage, key: str, life_s: int = 60) -> None:
+    """A small payload under `key`, through the socket where uWSGI's cache answers. Raises LabError where it refuses."""
+    payload = json.dumps({"for": "ada", "departures": [{"train": 1}]}).encode()
+    command = {"cmd": "set", "cache": "payloads", "key": key, "size": str(len(payload)), "expires": str(life_s)}
     with connect(stage.run / "cache.sock", WAIT_S) as connection:
-        connection.sendall(packet(command, CACHE) + parcel)
+        connection.sendall(packet(command, CACHE) + payload)
         if b"ok" not in (answer := connection.recv(100)):
-            raise LabError(f"the cache said {answer!r}")
+            raise LabError(f"the cache answered {answer!r}")

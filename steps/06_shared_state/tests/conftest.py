@@ -1,4 +1,4 @@
-"""A hall with ada logged in, its Redis at hand, and the handles by which the tests pull it to pieces."""
+"""A stage with ada logged in, its Redis client, and the means to kill, stop and restart its processes."""
 
 import importlib.util
 import os
@@ -41,7 +41,7 @@ def at_once(act, things):
         list(pool.map(act, things))
 
 
-class Hall(Stage):
+class SharedStateStage(Stage):
     """A stage of this step, `without` some of its INIs if need be. `redis` is its store's client where it has one."""
 
     def __init__(self, variant, without=(), **placeholders):
@@ -115,9 +115,9 @@ def feed():
 
 
 @pytest.fixture(scope="session")
-def hall():
-    """``hall(variant, **placeholders)`` is a stage that is not started yet."""
-    return Hall
+def make_stage():
+    """``make_stage(variant, **placeholders)`` is a stage that is not started yet."""
+    return SharedStateStage
 
 
 @pytest.fixture(scope="session")
@@ -133,7 +133,7 @@ def started():
 
     @cache
     def start(variant, **placeholders):
-        stages.append(Hall(variant, **placeholders).__enter__())
+        stages.append(SharedStateStage(variant, **placeholders).__enter__())
         return stages[-1]
 
     yield start
@@ -143,7 +143,7 @@ def started():
 @pytest.fixture(scope="session")
 def quiet(started):
     """A feed without trains: only what a test publishes."""
-    return started("stream", tick_s=3600, retry_ms=200, heartbeat_s=0.2, waiting=20, history=200)
+    return started("stream", tick_s=3600, retry_ms=200, heartbeat_s=0.2, queue_limit=20, history=200)
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ def test_two_browsers_miss_nothing_while_both_backends_are_killed(browser, quiet
     say(20)
     for name, pid in killed.items():
         quiet.other_worker(name, pid)
-    pages[0].get_by_label("An announcement to everybody").fill("we are <b>back</b>")
+    pages[0].get_by_label("An announcement to all clients").fill("we are <b>back</b>")
     pages[0].get_by_role("button", name="Announce").click()
     for page, had in zip(pages, before, strict=True):
         page.wait_for_function(seen.format("ada: we are <b>back</b>"))
@@ -58,8 +58,8 @@ def test_two_browsers_miss_nothing_while_both_backends_are_killed(browser, quiet
         page.context.close()
 
 
-def test_the_parcel_arrives_on_the_page(browser, started):
+def test_the_payload_arrives_on_the_page(browser, started):
     page = log_in(browser, started("cache", tick_s=0.05), "ada", "lovelace")
     page.wait_for_function("document.querySelectorAll('#events li').length == 8")
-    assert page.locator("#state").inner_text().startswith("a parcel for ada: 125128 characters, 2000 departures")
+    assert page.locator("#state").inner_text().startswith("a payload for ada: 125128 characters, 2000 departures")
     page.context.close()

@@ -1,4 +1,4 @@
-"""The proof: 500 visitors who come back as browsers do, while one part after the other is torn away under them."""
+"""The proof: 500 clients who come back as browsers do, while one part after the other is torn away under them."""
 
 import os
 import signal
@@ -15,34 +15,34 @@ TIMEOUT_S = 40
 
 
 @pytest.fixture(scope="module")
-def crowd(hall, relay):
-    """500 visitors behind a network that can be cut. Trains leave five times a second."""
-    with hall("stream", tick_s=0.2, retry_ms=400, history=HISTORY, waiting=2000, heartbeat_s=1) as stage:
+def crowd(make_stage, relay):
+    """500 clients behind a network that can be cut. Trains leave five times a second."""
+    with make_stage("stream", tick_s=0.2, retry_ms=400, history=HISTORY, queue_limit=2000, heartbeat_s=1) as stage:
         with (
             relay(stage.port) as stage.network,
-            EventSourcePool(stage.network.port, COUNT, cookie=stage.ada.cookie) as stage.visitors,
+            EventSourcePool(stage.network.port, COUNT, cookie=stage.ada.cookie) as stage.clients,
         ):
-            stage.visitors.wait_until_all(lambda one: len(one.events) >= 3, TIMEOUT_S, "a hello and two trains")
+            stage.clients.wait_until_all(lambda one: len(one.events) >= 3, TIMEOUT_S, "a hello and two trains")
             yield stage
 
 
 @pytest.fixture(autouse=True)
-def nobody_misses_anything(crowd, feed):
-    """Around a test that breaks something: afterwards everybody has everything, once, in order."""
-    before = [one.connections for one in crowd.visitors.all]
-    crowd.came_back = lambda: sum(one.connections > n for one, n in zip(crowd.visitors.all, before, strict=True))
+def no_event_is_lost(crowd, feed):
+    """Around a test that breaks something: afterwards every client has every event, once, in order."""
+    before = [one.connections for one in crowd.clients.all]
+    crowd.reconnected = lambda: sum(one.connections > n for one, n in zip(crowd.clients.all, before, strict=True))
     yield
     last = feed.position(
         feed.publish(crowd.redis, "notice", history=HISTORY, patience_s=scaled(TIMEOUT_S), text="all clear")
     )
     have_it = lambda one: feed.position(one.last_event_id) >= last  # noqa: E731
-    crowd.visitors.wait_until_all(have_it, TIMEOUT_S, f"everything up to {last}")
-    all_events = [list(one.events) for one in crowd.visitors.all]  # before the question to Redis: more come meanwhile
+    crowd.clients.wait_until_all(have_it, TIMEOUT_S, f"everything up to {last}")
+    all_events = [list(one.events) for one in crowd.clients.all]  # before the question to Redis: more come meanwhile
     written = [entry_id for entry_id, _ in crowd.redis.xrange(feed.FEED)]
     place = {entry_id: number for number, entry_id in enumerate(written)}
     for hello, *events in all_events:
         assert hello.type == "hello"
-        assert {event.type for event in events} <= {"hello", "train", "notice"}, "somebody was reset, or sent away"
+        assert {event.type for event in events} <= {"hello", "train", "notice"}, "a client was reset or dropped"
         seen = [event.last_event_id for event in events if event.type != "hello"]
         first = place[hello.last_event_id] + 1
         assert seen == written[first : first + len(seen)]
@@ -60,73 +60,73 @@ def talk(crowd, feed):
 
 
 def test_all_streams_are_open_and_both_backends_have_a_share(crowd):
-    assert crowd.visitors.open == COUNT
+    assert crowd.clients.open == COUNT
     a, b = crowd.busy("stream_a"), crowd.busy("stream_b")
     assert a + b == COUNT
     assert min(a, b) > COUNT / 5
 
 
 @pytest.mark.parametrize("whose", ["a backend's", "Django's"])
-def test_kill_9_of_a_worker(crowd, talk, whose):
+def test_kill_9_of_a_worker_loses_no_event(crowd, talk, whose):
     name = busier(crowd) if whose == "a backend's" else "stream"
     killed = crowd.kill_worker(name)
     talk()
     crowd.other_worker(name, killed)
-    wait_for(lambda: crowd.came_back() > COUNT / 5, TIMEOUT_S, "its visitors coming back")
+    wait_for(lambda: crowd.reconnected() > COUNT / 5, TIMEOUT_S, "its clients coming back")
 
 
 @pytest.mark.parametrize("whose", ["a backend's", "Django's"])
-def test_a_graceful_reload(crowd, talk, whose):
+def test_a_graceful_reload_loses_no_event(crowd, talk, whose):
     crowd.reload(busier(crowd) if whose == "a backend's" else "stream")
     talk()
-    wait_for(lambda: crowd.came_back() > COUNT / 5, TIMEOUT_S, "its visitors coming back")
+    wait_for(lambda: crowd.reconnected() > COUNT / 5, TIMEOUT_S, "its clients coming back")
 
 
-def test_kill_9_of_a_whole_backend_which_stays_away(crowd, talk):
+def test_kill_9_of_a_backend_that_stays_down_loses_no_event(crowd, talk):
     killed, other = ("stream_a", "stream_b") if busier(crowd) == "stream_a" else ("stream_b", "stream_a")
     for pid in crowd.process(killed).pids():
         os.kill(pid, signal.SIGKILL)
     talk()
-    wait_for(lambda: crowd.visitors.open == crowd.busy(other) == COUNT, TIMEOUT_S, "everybody at the other backend")
+    wait_for(lambda: crowd.clients.open == crowd.busy(other) == COUNT, TIMEOUT_S, "all clients at the other backend")
     crowd.restart(killed)
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_redis_restarted_with_its_file(crowd, talk, how):
+def test_redis_restarted_with_its_file_loses_no_event(crowd, talk, how):
     before = crowd.redis_pid()
     talk()
     os.kill(before, how)
     wait_for(lambda: crowd.redis_pid() != before, TIMEOUT_S, "another Redis")
     talk()
-    assert crowd.came_back() == 0, "the streams stay open meanwhile"
+    assert crowd.reconnected() == 0, "the streams stay open meanwhile"
 
 
-def test_a_backend_that_stands_still(crowd, talk):
+def test_a_stopped_backend_loses_no_event(crowd, talk):
     pid = crowd.kill_worker(busier(crowd), signal.SIGSTOP)
     try:
         talk()
     finally:
         os.kill(pid, signal.SIGCONT)
-    assert crowd.came_back() == 0, "nobody lost the connection"
+    assert crowd.reconnected() == 0, "no client lost the connection"
 
 
-def test_a_network_that_is_cut_for_15_trains(crowd, talk, feed):
+def test_a_network_that_is_cut_for_15_events_loses_none(crowd, talk, feed):
     crowd.network.cut()
     trains(crowd, feed, 15)  # 3 seconds
     crowd.network.restore()
     talk()
-    wait_for(lambda: crowd.came_back() >= COUNT / 2, TIMEOUT_S, "half of them coming back")
+    wait_for(lambda: crowd.reconnected() >= COUNT / 2, TIMEOUT_S, "half of them coming back")
 
 
-def test_all_of_it_at_once(crowd, talk):
+def test_all_failures_at_once_lose_no_event(crowd, talk):
     for pid in [*(crowd.worker(name) for name in ("stream_a", "stream_b", "stream")), crowd.redis_pid()]:
         os.kill(pid, signal.SIGKILL)
     talk()
-    wait_for(lambda: crowd.came_back() == COUNT, TIMEOUT_S, "everybody coming back")
+    wait_for(lambda: crowd.reconnected() == COUNT, TIMEOUT_S, "all clients reconnected")
 
 
 def busier(crowd):
-    """The backend that has more of the visitors."""
+    """The backend that has more of the clients."""
     return max("stream_a", "stream_b", key=crowd.busy)
 
 

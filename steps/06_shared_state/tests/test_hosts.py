@@ -1,6 +1,6 @@
 """The feed on more than one machine: the same files with hosts in place of paths, each host a network namespace.
 
-The middle has Django and Redis, two others a backend each. The visitors come in at the middle.
+The middle has Django and Redis, two others a backend each. The clients come in at the middle.
 """
 
 import ctypes
@@ -96,7 +96,7 @@ def inside(name, act):
         raise raised[0]
 
 
-def test_a_host_is_cut_off_for_a_while_and_nobody_misses_anything(hosts, feed, tmp_path):
+def test_no_client_misses_an_event_while_a_host_is_cut_off(hosts, feed, tmp_path):
     inside(hosts["middle"], lambda: cut_off_a_host(hosts, feed, tmp_path))
 
 
@@ -115,19 +115,19 @@ def cut_off_a_host(hosts, feed, folder):
         ada.log_in()
         redis = feed.connect("redis://:key@10.77.1.1:6379")
         exits.callback(redis.close)
-        visitors = exits.enter_context(EventSourcePool(port, COUNT, cookie=ada.cookie))
-        visitors.wait_until_all(lambda one: len(one.events) > 2, TIMEOUT_S, "a hello and two trains")
+        clients = exits.enter_context(EventSourcePool(port, COUNT, cookie=ada.cookie))
+        clients.wait_until_all(lambda one: len(one.events) > 2, TIMEOUT_S, "a hello and two trains")
 
         ip("-n", hosts["middle"], "link", "set", "to-a", "down")
         before = redis.xlen(feed.FEED)
         wait_for(lambda: redis.xlen(feed.FEED) > before + 15, TIMEOUT_S, "15 trains")
-        ahead = {one.last_event_id for one in visitors.all}
+        ahead = {one.last_event_id for one in clients.all}
         assert len(ahead) > 1, "those at the host that was cut off are behind"
         ip("-n", hosts["middle"], "link", "set", "to-a", "up")
 
         last = feed.position(feed.publish(redis, "notice", text="all clear"))
-        visitors.wait_until_all(lambda one: feed.position(one.last_event_id) >= last, TIMEOUT_S, "everything")
-        had = [list(one.events) for one in visitors.all]
+        clients.wait_until_all(lambda one: feed.position(one.last_event_id) >= last, TIMEOUT_S, "everything")
+        had = [list(one.events) for one in clients.all]
         written = [entry_id for entry_id, _ in redis.xrange(feed.FEED)]
         for hello, *events in had:
             seen = [event.last_event_id for event in events if event.type != "hello"]

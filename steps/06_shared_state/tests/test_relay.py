@@ -27,7 +27,7 @@ def target():
         yield listener
 
 
-def test_what_comes_is_passed_on_until_the_cut_and_after_it_is_restored(target):
+def test_the_relay_passes_bytes_on_except_while_it_is_cut(target):
     with RELAY.Relay(target.getsockname()[1]) as relay:
         with socket.create_connection(("127.0.0.1", relay.port), TIMEOUT_S) as client:
             client.sendall(b"hello")
@@ -41,7 +41,7 @@ def test_what_comes_is_passed_on_until_the_cut_and_after_it_is_restored(target):
                     client.recv(100)
 
 
-def test_a_cut_that_never_comes_about_is_an_error(target, monkeypatch):
+def test_a_cut_that_never_happens_is_an_error(target, monkeypatch):
     stuck, go_on = threading.Event(), threading.Event()
 
     def never_done(self):
@@ -51,7 +51,7 @@ def test_a_cut_that_never_comes_about_is_an_error(target, monkeypatch):
     monkeypatch.setattr(RELAY.Relay, "_accept", never_done)
     with RELAY.Relay(target.getsockname()[1]) as relay, socket.create_connection(("127.0.0.1", relay.port)):
         assert stuck.wait(TIMEOUT_S)
-        with pytest.raises(TimeoutError, match=r"the relay still carries after 0\.1 s"):
+        with pytest.raises(TimeoutError, match=r"the relay is still busy after 0\.1 s"):
             relay.cut(timeout_s=0.1)
         go_on.set()
 

@@ -1,4 +1,4 @@
-"""The store: private, found where it is, written to disk before anybody hears of it, and gone with its uWSGI."""
+"""The store: private, found where it is, written to disk before any reader gets it, and gone with its uWSGI."""
 
 import os
 import signal
@@ -48,7 +48,7 @@ def test_redis_ends_with_its_uwsgi_however_that_ends(store, number):
     assert not left
 
 
-def test_it_is_private_and_writes_before_it_answers(store, feed):
+def test_redis_is_private_and_writes_before_it_answers(store, feed):
     master, run = store
     wait_for(lambda: redis_of(master), TIMEOUT_S, "Redis")
     assert not [one for one in redis_of(master).net_connections() if one.family.name != "AF_UNIX"]
@@ -62,7 +62,7 @@ def test_it_is_private_and_writes_before_it_answers(store, feed):
     client.close()
 
 
-def test_a_publisher_that_asks_again_writes_once_and_numbers_have_no_gap(store, feed):
+def test_a_publisher_that_retries_writes_once_and_leaves_no_gap(store, feed):
     _, run = store
     client = feed.connect(f"unix://{run}/redis.sock")
     ids = [feed.publish(client, "notice", token=token, text="hello") for token in ("a", "b", "a", "b", "c", "a")]
@@ -98,7 +98,7 @@ def bare(tmp_path):
     return run
 
 
-def test_without_any_redis_it_says_how_to_get_one(bare):
+def test_without_any_redis_the_error_has_the_install_command(bare):
     asked = bare()
     assert asked.returncode == 1
     assert "redis-server is missing; install it with: " in asked.stderr

@@ -1,4 +1,4 @@
-"""One visitor of the feed, or a few: what every line of the stream is for, and what happens at its edges."""
+"""One client of the feed, or a few: what every line of the stream is for, and what happens at its edges."""
 
 import json
 import os
@@ -36,7 +36,7 @@ def ids(client, count):
 
 
 @pytest.mark.core
-def test_a_new_visitor_is_told_the_place_and_gets_what_comes_behind_it(quiet, say):
+def test_a_new_client_gets_an_id_and_the_events_after_it(quiet, say):
     with quiet.subscribe() as ada:
         hello = ada.next()
         assert (hello.type, json.loads(hello.data)["for"]) == ("hello", "ada")
@@ -78,7 +78,7 @@ def served_by(stage):
 
 
 @pytest.mark.parametrize(("name", "other"), [("stream_a", "stream_b"), ("stream_b", "stream_a")])
-def test_a_backend_that_stands_still_is_passed_over(quiet, name, other):
+def test_a_stopped_backend_is_passed_over(quiet, name, other):
     [worker] = quiet.process(name).workers()
     os.kill(worker.pid, signal.SIGSTOP)
     try:
@@ -101,7 +101,7 @@ def test_a_stream_cut_anywhere_loses_nothing_and_repeats_nothing(quiet, say):
 
 
 @pytest.mark.core
-def test_whoever_comes_back_goes_on_where_they_were_at_either_backend(quiet, say):
+def test_a_client_reconnects_to_either_backend_without_a_gap(quiet, say):
     first, *rest = say(10)
     seen = set()
     while len(seen) < 2:
@@ -115,14 +115,14 @@ def test_whoever_comes_back_goes_on_where_they_were_at_either_backend(quiet, say
                 pass
 
 
-def test_a_past_of_many_pages_arrives_whole(quiet, feed):
+def test_a_history_of_many_pages_arrives_whole(quiet, feed):
     first, *rest = [feed.publish(quiet.redis, "notice", history=1000, text="all change") for _ in range(350)]
     with come_back(quiet, first) as ada:
         assert ada.next().type == "hello"
         assert ids(ada, 349) == rest
 
 
-def test_whoever_was_away_for_longer_than_the_history_is_told_so_and_goes_on_from_there(quiet, say, feed):
+def test_a_client_away_longer_than_the_history_gets_a_reset_and_goes_on(quiet, say, feed):
     [long_ago] = say()
     say(400)  # more than what is kept: Redis throws away a hundred at a time
     oldest = quiet.redis.xrange(feed.FEED, count=1)[0][0]
@@ -141,7 +141,7 @@ def test_whoever_was_away_for_longer_than_the_history_is_told_so_and_goes_on_fro
 
 
 @pytest.mark.parametrize("forged", FORGED, ids=ascii)
-def test_a_place_that_never_was_in_the_feed_is_a_reset(quiet, say, forged):
+def test_an_id_that_never_was_in_the_feed_causes_a_reset(quiet, say, forged):
     say()
     with come_back(quiet, forged.encode().decode("latin-1")) as ada:
         reset = ada.next()
@@ -150,7 +150,7 @@ def test_a_place_that_never_was_in_the_feed_is_a_reset(quiet, say, forged):
         assert goes_on(quiet, ada, reset.last_event_id)
 
 
-def test_redis_that_comes_back_with_nothing_is_a_reset(quiet, say, feed):
+def test_redis_restarted_without_its_data_causes_a_reset(quiet, say, feed):
     before, *_ = say(20)  # so many that its id, which tells the millisecond, is not made once more
     quiet.redis.flushall()
     say()
@@ -158,17 +158,17 @@ def test_redis_that_comes_back_with_nothing_is_a_reset(quiet, say, feed):
         assert ada.next().type == "reset"
 
 
-def test_those_who_are_there_when_redis_loses_everything_are_reset_too(quiet, say):
-    with EventSourcePool(quiet.port, 4, cookie=quiet.ada.cookie) as visitors:
-        visitors.wait_until_all(lambda one: one.events, TIMEOUT_S, "a hello")
+def test_connected_clients_are_reset_when_redis_loses_its_data(quiet, say):
+    with EventSourcePool(quiet.port, 4, cookie=quiet.ada.cookie) as clients:
+        clients.wait_until_all(lambda one: one.events, TIMEOUT_S, "a hello")
         quiet.redis.flushall()
         say(2)
-        visitors.wait_until_all(lambda one: one.events[-1].type == "reset", TIMEOUT_S, "a reset")
+        clients.wait_until_all(lambda one: one.events[-1].type == "reset", TIMEOUT_S, "a reset")
         [now] = say()
-        visitors.wait_until_all(lambda one: one.last_event_id == now, TIMEOUT_S, "the feed going on")
+        clients.wait_until_all(lambda one: one.last_event_id == now, TIMEOUT_S, "the feed going on")
 
 
-def test_every_browser_is_told_another_time_to_wait(quiet):
+def test_every_browser_gets_a_different_retry_time(quiet):
     told = []
     for _ in range(10):
         with quiet.subscribe() as ada:
@@ -179,7 +179,7 @@ def test_every_browser_is_told_another_time_to_wait(quiet):
     assert len(set(told)) > 1
 
 
-def test_whoever_takes_nothing_is_sent_away_with_a_word_and_gets_the_rest_on_return(quiet, say):
+def test_a_stalled_client_gets_a_bye_and_the_rest_when_it_reconnects(quiet, say):
     big = "x" * 200_000
     with socket.socket() as lazy:
         lazy.settimeout(scaled(TIMEOUT_S))
@@ -205,29 +205,29 @@ def test_whoever_takes_nothing_is_sent_away_with_a_word_and_gets_the_rest_on_ret
         assert ids(back, 80 - len(had)) == said[len(had) :]
 
 
-def test_fifty_visitors_cost_redis_no_connection(quiet, say):
+def test_fifty_clients_need_no_further_connection_to_redis(quiet, say):
     for _ in range(2):  # each backend has its reader by now, and one for the past
         with come_back(quiet, say()[0]) as ada:
             ada.next()
     before = quiet.redis.info("clients")["connected_clients"]
-    with EventStreamPool(quiet.port, 50, cookie=quiet.ada.cookie) as visitors:
-        visitors.wait_for_events(each=1, timeout_s=TIMEOUT_S)
+    with EventStreamPool(quiet.port, 50, cookie=quiet.ada.cookie) as clients:
+        clients.wait_for_events(each=1, timeout_s=TIMEOUT_S)
         say()
-        visitors.wait_for_events(each=2, timeout_s=TIMEOUT_S)
+        clients.wait_for_events(each=2, timeout_s=TIMEOUT_S)
         assert quiet.redis.info("clients")["connected_clients"] <= before + 2 * 4
 
 
-def test_a_visit_ends_now_and_then_so_that_django_is_asked_again(hall):
-    with hall("stream", without=["stream_b.ini"], lifetime_s=0.2, tick_s=0.05, retry_ms=50) as stage:
+def test_a_stream_ends_regularly_so_that_django_is_asked_again(make_stage):
+    with make_stage("stream", without=["stream_b.ini"], lifetime_s=0.2, tick_s=0.05, retry_ms=50) as stage:
         with stage.subscribe() as ada:
             while (event := ada.next()).type != "bye":
                 last = event.last_event_id
             assert (json.loads(event.data)["why"], event.last_event_id) == ("lifetime", last)
-        with EventSourcePool(stage.port, 5, cookie=stage.ada.cookie) as visitors:
-            visitors.wait_until_all(lambda one: one.connections > 3, TIMEOUT_S, "four visits")
+        with EventSourcePool(stage.port, 5, cookie=stage.ada.cookie) as clients:
+            clients.wait_until_all(lambda one: one.connections > 3, TIMEOUT_S, "four visits")
             stage.ada.log_out()
-            visitors.wait_until_all(lambda one: one.given_up.startswith("403"), TIMEOUT_S, "Django's no")
-        for one in visitors.all:
+            clients.wait_until_all(lambda one: one.given_up.startswith("403"), TIMEOUT_S, "Django's no")
+        for one in clients.all:
             numbers = [json.loads(event.data)["number"] for event in one.events if event.type == "train"]
             assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
         ticker_is_replaced_and_goes_on(stage)
@@ -236,28 +236,28 @@ def test_a_visit_ends_now_and_then_so_that_django_is_asked_again(hall):
 def ticker_is_replaced_and_goes_on(stage):
     """Here, since this stage has trains."""
     [worker] = stage.workers()
-    [ticker] = set(stage.front.pids()) - {stage.front.pid, worker.pid}
-    os.kill(ticker, signal.SIGKILL)
-    wait_for(lambda: ticker not in stage.front.pids(), TIMEOUT_S, "the ticker gone")
+    [publisher] = set(stage.front.pids()) - {stage.front.pid, worker.pid}
+    os.kill(publisher, signal.SIGKILL)
+    wait_for(lambda: publisher not in stage.front.pids(), TIMEOUT_S, "the publisher gone")
     before = stage.redis.xlen("feed")
-    wait_for(lambda: stage.redis.xlen("feed") > before + 3, TIMEOUT_S, "trains of another ticker")
+    wait_for(lambda: stage.redis.xlen("feed") > before + 3, TIMEOUT_S, "trains of another publisher")
 
 
-def test_without_any_backend_a_browser_comes_again_and_again_until_there_is_one(quiet, say):
-    with EventSourcePool(quiet.port, 5, cookie=quiet.ada.cookie) as visitors:
-        visitors.wait_until_all(lambda one: one.events, TIMEOUT_S, "a hello")
+def test_without_any_backend_a_browser_retries_until_there_is_one(quiet, say):
+    with EventSourcePool(quiet.port, 5, cookie=quiet.ada.cookie) as clients:
+        clients.wait_until_all(lambda one: one.events, TIMEOUT_S, "a hello")
         quiet.stop("stream_a", "stream_b")
-        before = [one.connections for one in visitors.all]
+        before = [one.connections for one in clients.all]
         [missed] = say()
         with quiet.subscribe() as ada:
             assert (ada.head.status, ada.head.get("Content-Type")) == (200, ["text/event-stream; charset=utf-8"])
             assert ada.read_all().startswith(b"retry: ")
             assert b"\n\n" not in ada.body
         wait_for(
-            lambda: all(one.connections > n for one, n in zip(visitors.all, before, strict=True)), TIMEOUT_S, "a try"
+            lambda: all(one.connections > n for one, n in zip(clients.all, before, strict=True)), TIMEOUT_S, "a try"
         )
         quiet.restart("stream_a", "stream_b")
-        visitors.wait_until_all(lambda one: one.last_event_id == missed, TIMEOUT_S, "what they missed")
+        clients.wait_until_all(lambda one: one.last_event_id == missed, TIMEOUT_S, "what they missed")
 
 
 def test_while_redis_is_away_streams_stay_open_and_new_ones_wait(quiet, say):
@@ -268,7 +268,7 @@ def test_while_redis_is_away_streams_stay_open_and_new_ones_wait(quiet, say):
         with come_back(quiet, before) as ada:
             while b": waiting for Redis\n" not in ada.body:
                 ada.read()
-            answer = announce(quiet, "is anybody there?")
+            answer = announce(quiet, "is Redis there?")
             assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
             os.kill(quiet.process("store").pid, signal.SIGCONT)
             assert ada.next().last_event_id == before
@@ -283,7 +283,7 @@ def announce(stage, text, token=None, **form):
     return stage.ada.ask("POST", "/announce", form=form)
 
 
-def test_an_announcement_that_is_sent_again_is_made_once(quiet):
+def test_an_announcement_that_is_sent_again_is_published_once(quiet):
     token = str(uuid.uuid4())
     with quiet.subscribe() as grace:
         grace.next()
@@ -298,15 +298,15 @@ def test_an_announcement_that_is_sent_again_is_made_once(quiet):
 
 
 @pytest.mark.parametrize("form", [{"text": ""}, {"text": "x" * 201}, {"token": "short"}], ids=str)
-def test_an_announcement_that_is_none(quiet, form):
+def test_an_invalid_announcement_is_refused(quiet, form):
     assert announce(quiet, **{"text": "fine", **form}).status == 400
 
 
 @pytest.mark.core
-def test_a_stranger_neither_hears_nor_says_anything(quiet):
-    with SseClient(quiet.port) as stranger:
-        assert (stranger.head.status, stranger.read_all()) == (403, b"log in first\n")
-        assert stranger.head.get("X-Frame-Options") == ["DENY"]
+def test_an_anonymous_client_gets_no_event_and_publishes_none(quiet):
+    with SseClient(quiet.port) as anonymous:
+        assert (anonymous.head.status, anonymous.read_all()) == (403, b"log in first\n")
+        assert anonymous.head.get("X-Frame-Options") == ["DENY"]
     with SseClient(
         quiet.port, headers=[("X_OFFLOAD", "ada"), ("X-Backend", "a"), ("X-Offload-Backend", "a")]
     ) as forger:

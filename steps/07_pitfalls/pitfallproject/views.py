@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from django.http import HttpResponse, StreamingHttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import last_modified
-from sseproject.gate import members_only
+from sseproject.decorators import members_only
 
 
 def unchecked(request):

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
+from offload_lab.clients.event_stream_pool import EventStreamPool
 from offload_lab.process.polling import wait_for
 
 from .conftest import TIMEOUT_S
@@ -96,8 +97,16 @@ def test_what_is_authorised_is_offloaded_and_the_log_says_so(shop):
     assert {line["client"] for line in lines} == {"127.0.0.1"}
 
 
-def test_the_processes_are_four_and_all_serve(shop):
-    assert len(shop.workers()) == 4
+def test_four_processes_share_the_streams_and_one_event_reaches_all(shop):
+    before = {worker.pid: worker.offloaded for worker in shop.workers()}
+    with EventStreamPool(shop.port, 200, cookie=shop.ada.cookie) as pool:
+        pool.wait_for_events(1, TIMEOUT_S)
+        shop.notify("all", "to 200 streams", 300)
+        pool.wait_for_events(2, TIMEOUT_S)
+    share = {worker.pid: worker.offloaded - before[worker.pid] for worker in shop.workers()}
+    assert len(share) == 4
+    assert sum(share.values()) == 200
+    assert min(share.values()) > 0
 
 
 NAMES = ["größe.pdf", "价格 100%.txt", 'a"b;c.csv', "über/ordner.tar.gz"]

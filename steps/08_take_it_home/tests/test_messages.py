@@ -79,7 +79,7 @@ def test_django_refuses_with_its_own_answer(shop, changes, status):
     assert refused.value.response.status_code == status
 
 
-def test_what_is_no_websocket_is_told_so(shop):
+def test_a_request_that_is_no_websocket_gets_426(shop):
     with shop.http(shop.ada) as client:
         answer = client.get("/ws")
     assert (answer.status_code, answer.headers["sec-websocket-version"]) == (426, "13")

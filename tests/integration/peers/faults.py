@@ -43,17 +43,22 @@ class Outcome:
 
 
 def kill_workers(processes: Sequence[Uwsgi]) -> None:
-    before = {process: process.workers()[0].pid for process in processes}
-    for pid in before.values():
-        os.kill(pid, signal.SIGKILL)
+    before = {process: pids_of_workers(process) for process in processes}
+    for pids in before.values():
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
     wait_for_other_workers(before)
 
 
-def wait_for_other_workers(before: dict[Uwsgi, int]) -> None:
+def pids_of_workers(process: Uwsgi) -> set[int]:
+    return {worker.pid for worker in process.workers()}
+
+
+def wait_for_other_workers(before: dict[Uwsgi, set[int]]) -> None:
     def all_new() -> bool:
         return all(
-            process.is_ready() and [worker.pid for worker in process.workers()] not in ([], [pid])
-            for process, pid in before.items()
+            process.is_ready() and len(now := pids_of_workers(process)) == len(pids) and not now & pids
+            for process, pids in before.items()
         )
 
     wait_for(all_new, TIMEOUT_S, "new workers")
@@ -74,7 +79,7 @@ def stop_and_start(trial: Trial, processes: Sequence[Uwsgi]) -> None:
 
 def reload_front(trial: Trial) -> None:
     front = trial.stage.front
-    before = front.workers()[0].pid
+    before = pids_of_workers(front)
     os.kill(front.pid, signal.SIGHUP)
     wait_for_other_workers({front: before})
 
@@ -113,7 +118,7 @@ FAULTS: dict[str, Callable[[Trial], None]] = {
     "nginx reloaded": reload_nginx,
     "Redis away for 3 s": take_redis_away,
 }
-ONLY_06 = "Redis away for 3 s"
+NEEDS_REDIS = "Redis away for 3 s"
 ONLY_BEHIND_NGINX = "nginx reloaded"
 
 
@@ -122,7 +127,7 @@ def faults_of(step: str, route: str = "") -> list[str]:
     return [
         fault
         for fault in FAULTS
-        if (fault != ONLY_06 or step == "06") and (fault != ONLY_BEHIND_NGINX or route != "direct")
+        if (fault != NEEDS_REDIS or step in ("06", "08")) and (fault != ONLY_BEHIND_NGINX or route != "direct")
     ]
 
 
@@ -172,10 +177,12 @@ class Run:
         path.write_text(json.dumps([[*key, asdict(outcome)] for key, outcome in self.outcomes.items()], indent=1))
 
     def _announce(self, listening: list[Connection]) -> str:
-        """Returns once everyone listening has heard it: its id on 06, its text on 04. Step 03 has nothing to say."""
+        """Returns once everyone listening has heard it: its id on 06 and 08, its text on 04. 03 has nothing to say."""
         text = str(uuid.uuid4())
         if self.step == "06":
             text = self._publish(text)
+        elif self.trial.publisher:
+            text = self.trial.publisher.publish()
         elif self.step == "04":
             with WebSocketClient(self.trial.stage.port, headers={"Cookie": self.trial.ada.cookie}) as client:
                 client.send_text(text)
@@ -192,12 +199,12 @@ class Run:
 
     def _compare(self, one: Connection, mark: int, before: str) -> tuple[int, int]:
         """How many events it lost, and how many it had twice."""
-        if self.step == "04":  # the board has no history: what was said meanwhile is lost, and nobody says it again
+        if self.trial.plan.path == "/ws":  # these clients do not ask for what was said meanwhile, as 08's page does
             return 0, sum(self._marker in report["data"] for report in one.events()) - 1
-        if self.step == "06":
+        if self.step != "03":
             had = [event["id"] for event in one.events() if event["type"] in ("train", "notice")]
             with self.trial.redis() as client:
-                feed = [entry_id for entry_id, _ in client.xrange("feed", f"({before}", self._marker)]
+                feed = [entry_id for entry_id, _ in client.xrange(self.trial.plan.feed, f"({before}", self._marker)]
             had = had[had.index(before) + 1 : had.index(self._marker) + 1]
             return len(set(feed) - set(had)), len(had) - len(set(had))
         before_fault = one.events()[: len(one.events()) - len(one.events(mark))][-1:]

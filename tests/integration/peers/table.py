@@ -14,7 +14,7 @@ from .trial import PLANS, WAYS
 
 NOTES = ROOT / "docs" / "field-notes.md"
 BEGIN, END = "<!-- faults {} -->\n", "<!-- end -->"
-TABLES = {"03, 06": ("03", "06"), "04": ("04",)}
+TABLES = {"03, 06, 08": ("03", "06", "08"), "04, 08": ("04", "08 ws")}
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Cell:
 
     @property
     def code(self) -> int | None:
-        if self.step != "04" or self.how == "stays":
+        if PLANS[self.step].path != "/ws" or self.how == "stays":
             return None
         return GOING_AWAY if self.fault == "backend stopped, started" else NO_CLOSE_FRAME
 

@@ -1,19 +1,26 @@
 """Steps 03, 04 and 06 with two proxies before the front, and other people's clients at all three addresses."""
 
+import importlib.util
+import os
 import re
 import shutil
+import sys
+import threading
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
+from unittest.mock import patch
 
 import redis
 
 from offload_lab.clients.session import Session
+from offload_lab.process.background import Background
 from offload_lab.process.deadlines import Deadline
 from offload_lab.process.polling import wait_for
 from offload_lab.process.server_process import free_port
+from offload_lab.stages import manifest
 from offload_lab.stages.manifest import steps_folder
 from offload_lab.stages.nginx import CERTIFICATE, KEY, Nginx
 from offload_lab.stages.site import backend
@@ -55,8 +62,14 @@ class Plan:
     path: str = "/subscribe"
     types: str = ""  # of its events, since an EventSource has to name them
     placeholders: dict[str, str] = field(default_factory=dict)
+    environ: dict[str, str] = field(default_factory=dict)
+    feed: str = "feed"  # its Redis Stream, where it has one
+    confs: dict[str, str] = field(default_factory=dict)  # by way, where the step has one for each
 
 
+CONFS_OF_08 = {
+    way: f"08_take_it_home/{conf}" for way, conf in zip(WAYS, ("nginx_proxy.conf", "nginx.conf"), strict=True)
+}
 PLANS = {
     "03": Plan("03_sse_offload", "header", {"sse": "sse.sock"}, types="ticket", placeholders={"tick_s": "0.1"}),
     "04": Plan(
@@ -81,6 +94,24 @@ PLANS = {
             "lifetime_s": "86400",
             "waiting": "5000",
         },
+    ),
+    "08": Plan(
+        "08_take_it_home",
+        "deployed",
+        {"backend": "backend.sock"},
+        confs=CONFS_OF_08,
+        types="hello,notice,place,reset,bye",
+        environ={"FEED_RETRY_MS": "1000", "FEED_LIFETIME_S": "86400"},
+        feed="notifications",
+    ),
+    "08 ws": Plan(
+        "08_take_it_home",
+        "deployed",
+        {"ws": "ws.sock"},
+        confs=CONFS_OF_08,
+        clients=WEB_SOCKETS,
+        path="/ws",
+        feed="chat",
     ),
 }
 
@@ -130,14 +161,22 @@ class Trial:
         self.stage: Stage
         self.proxies: dict[str, Nginx] = {}
         self.connections: list[Connection] = []
+        self.publisher: Publisher | None = None
         self._driven: list[Driven] = []
         self._exits = ExitStack()
 
     def __enter__(self) -> Self:
         with ExitStack() as exits:
-            plan, options = self.plan, ("--ini", str(ANOTHER_SOCKET))
-            stage = Stage(plan.step, plan.variant, options=options, placeholders=plan.placeholders)
-            self.stage = exits.enter_context(stage)
+            plan = self.plan
+            step = manifest.find(plan.step)
+            variant = replace(step.variant(plan.variant), proxy="")  # there are two, below
+            options = () if plan.confs else ("--ini", str(ANOTHER_SOCKET))
+            step = replace(step, variants=(variant,))
+            with patch.dict(os.environ, plan.environ):
+                stage = Stage(step, plan.variant, options=options, placeholders=plan.placeholders)
+                self.stage = exits.enter_context(stage)
+            if stage.copies:
+                self.publisher = exits.enter_context(Publisher(stage, plan.feed))
             for way in WAYS:
                 self.proxies[way] = exits.enter_context(self._proxy(way))
                 self.proxies[way].wait_ready(Deadline(TIMEOUT_S))
@@ -154,8 +193,11 @@ class Trial:
         """Each in a folder of its own, with the same certificate."""
         run = self.stage.run / way
         run.mkdir()
-        text = (steps_folder() / self.plan.conf).read_text()
-        if way == "uwsgi_pass":
+        text = (steps_folder() / self.plan.confs.get(way, self.plan.conf)).read_text()
+        if self.stage.copies:
+            text = self.stage.copies.replaced(text).replace(str(self.stage.run), str(run))
+            text = text.replace(f"{run}/front", f"{self.stage.run}/front")
+        elif way == "uwsgi_pass":
             text = by_uwsgi(text, self.stage.run / "front.sock")
         conf = run / "source.conf"
         conf.write_text(text)
@@ -210,6 +252,37 @@ class Trial:
 
     def redis(self) -> redis.Redis:
         return redis.Redis(unix_socket_path=str(self.stage.run / "redis.sock"), decode_responses=True)
+
+
+class Publisher:
+    """Ten entries a second into a feed of step 08, which has no publisher of its own, with the step's own code."""
+
+    def __init__(self, stage: Stage, name: str) -> None:
+        path = stage.step.folder / "shop" / "offload" / "feed.py"
+        spec = importlib.util.spec_from_file_location("feed_of_08", path)
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module  # dataclasses look there
+        spec.loader.exec_module(module)
+        self._redis = module.connect(f"unix://{stage.run}/redis.sock")
+        self._feed, self._kind = module.Feed(self._redis, name), name
+        self._stop = threading.Event()
+        self._thread = Background("the publisher", self._publish_until_stopped, self._stop.set)
+
+    def publish(self) -> str:
+        channel, type = ("chat", "message") if self._kind == "chat" else ("all", "notice")
+        return self._feed.publish(channel, type, {"user": "the publisher", "text": "news"}, patience_s=TIMEOUT_S)
+
+    def _publish_until_stopped(self) -> None:
+        while not self._stop.wait(0.1):
+            self.publish()
+
+    def __enter__(self) -> Self:
+        self._thread.__enter__()
+        return self
+
+    def __exit__(self, *why: object) -> None:
+        self._thread.__exit__(*why)
+        self._redis.close()
 
 
 def by_uwsgi(text: str, socket: Path) -> str:

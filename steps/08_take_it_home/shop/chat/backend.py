@@ -7,6 +7,7 @@ clients of every process on every host, this one's included. No Django in here.
 import json
 import os
 import signal
+from functools import lru_cache
 from urllib.parse import parse_qs, unquote
 
 import gevent
@@ -75,7 +76,13 @@ def replay(connection, client, after):
 
 def send(connection, entries):
     for entry in entries:
-        connection.send_text(json.dumps({"id": entry.id, **entry.data}, ensure_ascii=False))
+        connection.send_text(message(entry))
+
+
+@lru_cache(maxsize=256)
+def message(entry):
+    """The same text for every client, made once."""
+    return json.dumps({"id": entry.id, **json.loads(entry.data)}, ensure_ascii=False)
 
 
 def close_all():

@@ -22,5 +22,7 @@ def channel_of(to):
 
 
 def channels_of(user):
+    # >>> channels
     groups = user.groups.values_list("pk", flat=True)
     return [ALL, f"user:{user.pk}", *(f"group:{pk}" for pk in groups)]
+    # <<<

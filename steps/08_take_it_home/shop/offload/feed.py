@@ -62,19 +62,19 @@ def position(id):
 
 @dataclass(frozen=True)
 class Entry:
-    """One event. `channel` says who gets it; `number` counts the feed's entries without a gap."""
+    """One event. `channel` says who gets it; `number` counts the feed's entries without a gap; `data` is JSON."""
 
     id: str
     position: tuple[int, int]
     number: int
     channel: str
     type: str
-    data: dict
+    data: str
 
     @classmethod
     def parse(cls, id, fields):
-        number, data = int(fields["number"]), json.loads(fields["data"])
-        return cls(id, position(id), number, fields["channel"], fields["type"], data)
+        number = int(fields["number"])
+        return cls(id, position(id), number, fields["channel"], fields["type"], fields["data"])
 
 
 class Feed:

@@ -1,7 +1,7 @@
-"""The view of redis.ini: the parcel into Redis, the key to the desk."""
+"""The view of redis.ini: the payload into Redis, the key to the backend."""
 
+import claim_check
 import feed
-import parcels
 from django.contrib.auth.decorators import login_required
 from django.urls import path
 from django.views.generic import TemplateView
@@ -9,7 +9,7 @@ from django.views.generic import TemplateView
 from offload_lab.stages.site.arguments import argument
 from offload_lab.stages.site.backend import is_ready
 
-from .answers import hand_over, members_only, not_now
+from .responses import authorise, members_only, retry_later
 
 BACKEND = argument("backend")
 LIFE_S, DEPARTURES = int(argument("life_s")), int(argument("departures"))
@@ -19,17 +19,17 @@ redis = feed.connect(argument("redis"), timeout_s=1)
 @members_only
 def subscribe(request):
     if not is_ready(BACKEND):
-        return not_now("the backend does not answer")
-    key = parcels.new_key()
-    parcel = parcels.pack(request.user.get_username(), DEPARTURES)
+        return retry_later("the backend does not answer")
+    key = claim_check.new_key()
+    payload = claim_check.pack(request.user.get_username(), DEPARTURES)
     try:
-        redis.set(f"parcel:{key}", parcel, ex=LIFE_S)
+        redis.set(f"claim:{key}", payload, ex=LIFE_S)
     except feed.PASSING:
-        return not_now("no Redis just now")
-    return hand_over(request, Parcel=key)
+        return retry_later("no Redis just now")
+    return authorise(request, Parcel=key)
 
 
 urlpatterns = [
-    path("", login_required(TemplateView.as_view(template_name="parcel.html"))),
+    path("", login_required(TemplateView.as_view(template_name="claim.html"))),
     path("subscribe", subscribe),
 ]

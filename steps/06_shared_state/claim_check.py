@@ -1,4 +1,4 @@
-"""What is too much for a request's variables: a timetable of one's own, and the key under which it waits."""
+"""The claim check pattern: a payload too large for a request's variables, and the key under which it is stored."""
 
 import json
 import re
@@ -9,7 +9,7 @@ KEY = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 def new_key():
-    """256 random bits. Whoever has the key has the parcel, so nobody must be able to guess one."""
+    """256 random bits. The key alone gives access to the payload, so it must not be guessable."""
     return secrets.token_urlsafe(32)
 
 

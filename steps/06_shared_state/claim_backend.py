@@ -1,11 +1,11 @@
-"""The gevent app behind redis.ini and cache.ini: takes the parcel for the key it is given, once, and reads it out."""
+"""The gevent backend redis.ini and cache.ini: takes the payload for a key, once, and streams it."""
 
 import json
 
 import feed
 import gevent
 import uwsgi
-from parcels import KEY
+from claim_check import KEY
 
 from offload_lab.stages.site.arguments import argument
 
@@ -16,23 +16,23 @@ HEADERS = [
     ("X-Accel-Buffering", "no"),  # nginx would collect events until a buffer is full
     ("X-Content-Type-Options", "nosniff"),
 ]
-# The status tells a browser not to come back, the event tells a person why. One answer for all three cases: more would
-# tell somebody who guesses how near he is
+# The status tells a browser not to reconnect, the event tells a person why. One response for all three cases: more
+# would help a client that guesses keys
 REFUSAL = b"event: refused\ndata: this key was used before, has expired, or never was\n\n"
 redis = feed.connect(ADDRESS, at_most=8) if STORE == "redis" else None
 
 
 def take_from_redis(key):
-    """Read and deleted in one step: of two who come at once, one gets it."""
+    """Read and deleted in one step: of two claims at once, one gets it."""
     # >>> take
-    return redis.getdel(f"parcel:{key}")
+    return redis.getdel(f"claim:{key}")
     # <<<
 
 
 def take_from_cache(key):
-    """uWSGI knows no such step. But only one of two can delete it, and that one may have it."""
-    parcel = uwsgi.cache_get(key, ADDRESS)
-    return parcel if parcel and uwsgi.cache_del(key, ADDRESS) else None
+    """uWSGI has no such command. But only one of two claims can delete it, and that one gets it."""
+    payload = uwsgi.cache_get(key, ADDRESS)
+    return payload if payload and uwsgi.cache_del(key, ADDRESS) else None
 
 
 take = {"redis": take_from_redis, "cache": take_from_cache}[STORE]
@@ -41,26 +41,26 @@ take = {"redis": take_from_redis, "cache": take_from_cache}[STORE]
 def application(environ, start_response):
     key = environ.get("X_PARCEL", "")
     try:
-        parcel = take(key) if KEY.fullmatch(key) else None
+        payload = take(key) if KEY.fullmatch(key) else None
     except feed.PASSING:
-        start_response("200 OK", HEADERS)  # a stream of nothing: the browser comes back, and gets a new key from Django
-        return [f"retry: {feed.spread(2000):.0f}\n: the store does not answer\n".encode()]
-    if parcel is None:
+        start_response("200 OK", HEADERS)  # an empty stream: the browser reconnects, and gets a new key from Django
+        return [f"retry: {feed.jitter(2000):.0f}\n: the store does not answer\n".encode()]
+    if payload is None:
         start_response("410 Gone", HEADERS)
         return [REFUSAL]
     start_response("200 OK", HEADERS)
-    return read_out(parcel)
+    return stream(payload)
 
 
-def read_out(parcel):
-    contents = json.loads(parcel)
+def stream(payload):
+    contents = json.loads(payload)
     rows = contents.pop("departures")
-    yield event("parcel", **contents, characters=len(parcel), departures=len(rows))
+    yield event("payload", **contents, characters=len(payload), departures=len(rows))
     for row in rows:
         gevent.sleep(TICK_S)
         yield event("departure", **row)
 
 
 def event(type, **data):
-    """No id: who comes back gets a new parcel, from its beginning."""
+    """No id: a client that reconnects gets a new payload, from its beginning."""
     return f"event: {type}\ndata: {json.dumps(data)}\n\n".encode()

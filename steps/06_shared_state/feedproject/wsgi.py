@@ -1,3 +1,3 @@
 from offload_lab.stages.site.wsgi import django_application
 
-application = django_application("hallproject.settings")
+application = django_application("feedproject.settings")

@@ -1,4 +1,4 @@
-"""The views of stream.ini: who may listen, at which of the backends, and what the hall announces."""
+"""The views of stream.ini: which user may subscribe, at which backend, and what is announced."""
 
 import random
 
@@ -12,27 +12,27 @@ from django.views.generic import TemplateView
 from offload_lab.stages.site.arguments import argument
 from offload_lab.stages.site.backend import is_ready
 
-from .answers import hand_over, members_only, not_now
+from .responses import authorise, members_only, retry_later
 
 BACKENDS = {letter: argument(f"backend_{letter}") for letter in "ab"}
 HISTORY = int(argument("history"))
-TEXT_LIMIT = 200  # characters; what one visitor writes, all others have to take
+TEXT_LIMIT = 200  # characters; every client has to receive them
 redis = feed.connect(argument("redis"), timeout_s=1)
 
 
 @members_only
 def subscribe(request):
-    """Any backend will do, since each can serve any visitor from any place in the feed."""
+    """Any backend will do: each can serve any client from any place in the feed."""
     for letter in random.sample(sorted(BACKENDS), len(BACKENDS)):
         if is_ready(BACKENDS[letter]):
-            return hand_over(request, Backend=letter)
-    return not_now("no backend answers")
+            return authorise(request, Backend=letter)
+    return retry_later("no backend answers")
 
 
 @login_required
 @require_POST
 def announce(request):
-    """Write to everybody. The page sends the same token again when it got no answer, and it is written once."""
+    """Publish a notice. The page sends the same token again without a response, and the notice is written once."""
     text, token = request.POST.get("text", "").strip(), request.POST.get("token", "")
     if not text or len(text) > TEXT_LIMIT or len(token) != 36:
         return HttpResponse(f"1 to {TEXT_LIMIT} characters, and a token\n", status=400, content_type="text/plain")

@@ -1,4 +1,4 @@
-"""The mule of stream.ini, a process without visitors: announces trains, one after the other, whatever happens."""
+"""The mule of stream.ini, a process without clients: publishes one event after the other."""
 
 import itertools
 import time
@@ -15,5 +15,5 @@ for train in itertools.cycle(TRAINS):
     try:
         feed.publish(redis, "train", patience_s=3600, history=history, text=train)
     except feed.PASSING as error:
-        print(f"ticker: gave {train} up, {error}", flush=True)
+        print(f"publisher: gave up {train}: {error}", flush=True)
     time.sleep(tick_s)

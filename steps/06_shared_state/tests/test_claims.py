@@ -1,4 +1,4 @@
-"""Both stores: a parcel that fits into no variable reaches the desk, once; any other key is refused, and clearly."""
+"""Both stores: a payload too large for variables reaches the client, once; every other key is refused."""
 
 import json
 import os
@@ -23,8 +23,8 @@ MALFORMED = ["", "a", "A" * 42, "A" * 44, "A" * 42 + "=", "A" * 42 + "é", "feed
 
 
 CACHE_ITEMS = 100  # as cache.ini has it
-with_redis = pytest.mark.parametrize("desk", ["redis"], indirect=True)
-with_cache = pytest.mark.parametrize("desk", ["cache"], indirect=True)
+with_redis = pytest.mark.parametrize("claims", ["redis"], indirect=True)
+with_cache = pytest.mark.parametrize("claims", ["cache"], indirect=True)
 
 
 def connect(path, modifiers=(0, 0), **variables):
@@ -48,26 +48,26 @@ def head_of(connection):
     return Head.parse(head), rest
 
 
-class Desk:
+class ClaimStore:
     """A stage, and its store behind Django's back."""
 
     def __init__(self, stage):
         self.stage, self.kind = stage, stage.variant.name
-        self.socket = stage.run / f"{self.kind}_desk.sock"
+        self.socket = stage.run / f"{self.kind}_claims.sock"
 
-    def put(self, key, parcel, life_s=600):
+    def put(self, key, payload, life_s=600):
         if self.kind == "redis":
-            self.stage.redis.set(f"parcel:{key}", parcel, ex=life_s)
+            self.stage.redis.set(f"claim:{key}", payload, ex=life_s)
         else:
-            how = {"cmd": "set", "cache": "parcels", "key": key, "size": str(len(parcel)), "expires": str(life_s)}
+            how = {"cmd": "set", "cache": "payloads", "key": key, "size": str(len(payload)), "expires": str(life_s)}
             with connect(self.stage.run / "cache.sock", (111, 17), **how) as connection:
-                connection.sendall(parcel.encode())
+                connection.sendall(payload.encode())
                 assert b"ok" in connection.recv(100)
 
     def has(self, key):
         if self.kind == "redis":
-            return bool(self.stage.redis.exists(f"parcel:{key}"))
-        how = {"cmd": "exists", "cache": "parcels", "key": key}
+            return bool(self.stage.redis.exists(f"claim:{key}"))
+        how = {"cmd": "exists", "cache": "payloads", "key": key}
         with connect(self.stage.run / "cache.sock", (111, 17), **how) as connection:
             return b"ok" in connection.recv(100)
 
@@ -83,8 +83,8 @@ class Desk:
 
 
 @pytest.fixture(scope="module", params=["redis", "cache"])
-def desk(request, started):
-    return Desk(started(request.param, tick_s=0.05))
+def claims(request, started):
+    return ClaimStore(started(request.param, tick_s=0.05))
 
 
 @pytest.fixture
@@ -92,71 +92,71 @@ def key():
     return secrets.token_urlsafe(32)
 
 
-PARCEL = json.dumps({"for": "ada", "departures": [{"train": 1}] * 100})
+PAYLOAD = json.dumps({"for": "ada", "departures": [{"train": 1}] * 100})
 
 
 @pytest.mark.core
-def test_what_arrives_is_more_than_variables_can_carry_and_django_is_free(desk):
-    [before] = desk.stage.workers()
-    with desk.stage.subscribe() as ada:
-        parcel = json.loads(ada.next().data)
-        assert parcel["for"] == "ada"
-        assert parcel["characters"] > PACKET_LIMIT
+def test_the_payload_exceeds_all_variables_and_django_is_free(claims):
+    [before] = claims.stage.workers()
+    with claims.stage.subscribe() as ada:
+        payload = json.loads(ada.next().data)
+        assert payload["for"] == "ada"
+        assert payload["characters"] > PACKET_LIMIT
         assert [json.loads(ada.next().data)["train"] for _ in range(3)] == [100, 101, 102]
-        assert ping(desk.stage.port, TIMEOUT_S).pid == before.pid
-        [after] = idle_workers(desk.stage)
+        assert ping(claims.stage.port, TIMEOUT_S).pid == before.pid
+        [after] = idle_workers(claims.stage)
         assert after.offloaded == before.offloaded + 1
 
 
-def test_everybody_gets_their_own_and_nobody_sees_a_key(desk):
-    grace = Session(desk.stage.port)
+def test_every_user_gets_her_own_payload_and_sees_no_key(claims):
+    grace = Session(claims.stage.port)
     grace.log_in("grace", "hopper")
-    for cookie, name in ((desk.stage.ada.cookie, "ada"), (grace.cookie, "grace")):
-        with desk.stage.subscribe(cookie=cookie) as visitor:
-            assert json.loads(visitor.next().data)["for"] == name
-            assert not [name for name, _ in visitor.head.headers if "offload" in name.lower()]
+    for cookie, name in ((claims.stage.ada.cookie, "ada"), (grace.cookie, "grace")):
+        with claims.stage.subscribe(cookie=cookie) as client:
+            assert json.loads(client.next().data)["for"] == name
+            assert not [name for name, _ in client.head.headers if "offload" in name.lower()]
 
 
-def test_a_stranger_leaves_no_parcel_behind(desk):
-    [before] = desk.stage.workers()
-    with SseClient(desk.stage.port, headers=[("X-Parcel", "A" * 43), ("X_PARCEL", "A" * 43)]) as stranger:
-        assert (stranger.head.status, stranger.read_all()) == (403, b"log in first\n")
-        assert stranger.head.get("X-Frame-Options") == ["DENY"]
-    assert desk.stage.workers()[0].offloaded == before.offloaded
+def test_an_anonymous_client_leaves_no_payload(claims):
+    [before] = claims.stage.workers()
+    with SseClient(claims.stage.port, headers=[("X-Parcel", "A" * 43), ("X_PARCEL", "A" * 43)]) as anonymous:
+        assert (anonymous.head.status, anonymous.read_all()) == (403, b"log in first\n")
+        assert anonymous.head.get("X-Frame-Options") == ["DENY"]
+    assert claims.stage.workers()[0].offloaded == before.offloaded
 
 
 @pytest.mark.core
-def test_a_key_works_once(desk, key):
-    desk.put(key, PARCEL)
-    with desk.ask(key) as connection:
+def test_a_key_works_once(claims, key):
+    claims.put(key, PAYLOAD)
+    with claims.ask(key) as connection:
         head, _ = head_of(connection)
     assert head.status == 200
-    assert not desk.has(key)
-    assert desk.is_refused(key)
+    assert not claims.has(key)
+    assert claims.is_refused(key)
 
 
-def test_of_twenty_who_come_at_once_with_one_key_one_gets_the_parcel(desk, key):
-    desk.put(key, PARCEL)
-    asked = [desk.ask(key) for _ in range(20)]
+def test_of_twenty_claims_at_once_with_one_key_one_gets_the_payload(claims, key):
+    claims.put(key, PAYLOAD)
+    asked = [claims.ask(key) for _ in range(20)]
     statuses = sorted(head_of(connection)[0].status for connection in asked)
     for connection in asked:
         connection.close()
     assert statuses == [200] + [410] * 19
 
 
-def test_an_expired_key(desk, key):
-    desk.put(key, PARCEL, life_s=1)
-    wait_for(lambda: not desk.has(key), TIMEOUT_S, "the parcel gone")
-    assert desk.is_refused(key)
+def test_an_expired_key_is_refused(claims, key):
+    claims.put(key, PAYLOAD, life_s=1)
+    wait_for(lambda: not claims.has(key), TIMEOUT_S, "the payload gone")
+    assert claims.is_refused(key)
 
 
 @pytest.mark.parametrize("forged", MALFORMED, ids=ascii)
-def test_a_malformed_key(desk, forged):
-    assert desk.is_refused(forged)
+def test_a_malformed_key_is_refused(claims, forged):
+    assert claims.is_refused(forged)
 
 
-def test_an_invented_key(desk, key):
-    assert desk.is_refused(key)
+def test_an_invented_key_is_refused(claims, key):
+    assert claims.is_refused(key)
 
 
 def first_event(stage):
@@ -175,57 +175,57 @@ def is_asked_to_come_again(answer, start):
     return True
 
 
-def test_while_the_desk_stands_still_a_client_is_asked_to_come_again_and_leaves_no_parcel(desk):
-    stage = desk.stage
-    name = f"{stage.front.name}_desk"
+def test_a_client_of_a_stopped_backend_retries_and_leaves_no_payload(claims):
+    stage = claims.stage
+    name = f"{stage.front.name}_claims"
     pid = stage.kill_worker(name, signal.SIGSTOP)
     try:
         with stage.subscribe() as ada:
             assert is_asked_to_come_again(ada.head, ada.read_all())
-        if name == "redis_desk":
-            assert stage.redis.keys("parcel:*") == []
+        if name == "redis_claims":
+            assert stage.redis.keys("claim:*") == []
     finally:
         os.kill(pid, signal.SIGCONT)
-    wait_for(lambda: first_event(stage) == "parcel", TIMEOUT_S, "the desk at work again")
+    wait_for(lambda: first_event(stage) == "payload", TIMEOUT_S, "the backend at work again")
 
 
 @with_redis
-def test_without_redis_a_browser_is_asked_to_come_again_and_then_gets_its_parcel(desk, key):
-    stage = desk.stage
+def test_without_redis_a_browser_retries_and_then_gets_its_payload(claims, key):
+    stage = claims.stage
     os.kill(stage.process("store").pid, signal.SIGSTOP)  # or it would start another
     try:
         os.kill(stage.redis_pid(), signal.SIGKILL)
-        with stage.subscribe() as ada:  # Django could not leave the parcel there
+        with stage.subscribe() as ada:  # Django could not leave the payload there
             assert is_asked_to_come_again(ada.head, ada.read_all())
-        with desk.ask(key) as connection:  # and the desk could not take it, had Redis gone a moment later
+        with claims.ask(key) as connection:  # and the backend could not read it, had Redis gone a moment later
             assert is_asked_to_come_again(*head_of(connection))
     finally:
         os.kill(stage.process("store").pid, signal.SIGCONT)
-    wait_for(lambda: first_event(stage) == "parcel", TIMEOUT_S, "Redis started again")
+    wait_for(lambda: first_event(stage) == "payload", TIMEOUT_S, "Redis started again")
 
 
 @with_cache
-def test_a_full_cache_makes_visitors_wait_until_there_is_room(desk):
+def test_a_full_cache_makes_clients_retry_until_there_is_room(claims):
     keys = [secrets.token_urlsafe(32) for _ in range(CACHE_ITEMS - 1)]  # the first place is uWSGI's own
     for key in keys:
-        desk.put(key, PARCEL)
-    with desk.stage.subscribe() as ada:
+        claims.put(key, PAYLOAD)
+    with claims.stage.subscribe() as ada:
         assert is_asked_to_come_again(ada.head, ada.read_all())
-    with desk.ask(keys[0]) as connection:
+    with claims.ask(keys[0]) as connection:
         assert head_of(connection)[0].status == 200
-    assert first_event(desk.stage) == "parcel"
-    with connect(desk.stage.run / "cache.sock", (111, 17), cmd="clear", cache="parcels") as connection:
+    assert first_event(claims.stage) == "payload"
+    with connect(claims.stage.run / "cache.sock", (111, 17), cmd="clear", cache="payloads") as connection:
         connection.recv(100)
 
 
 @with_cache
-def test_while_django_is_busy_its_cache_is_too_but_the_desk_goes_on_reading_out(desk, key):
-    desk.put(key, PARCEL)
-    with desk.ask(key) as lucky:
+def test_a_busy_django_delays_its_cache_but_not_the_open_streams(claims, key):
+    claims.put(key, PAYLOAD)
+    with claims.ask(key) as lucky:
         assert head_of(lucky)[0].status == 200
-        pid = desk.stage.kill_worker("cache", signal.SIGSTOP)
+        pid = claims.stage.kill_worker("cache", signal.SIGSTOP)
         try:
-            with desk.ask(secrets.token_urlsafe(32)) as waiting:
+            with claims.ask(secrets.token_urlsafe(32)) as waiting:
                 for _ in range(10):
                     assert lucky.recv(1024)
                 waiting.setblocking(False)
@@ -239,15 +239,15 @@ def test_while_django_is_busy_its_cache_is_too_but_the_desk_goes_on_reading_out(
 
 
 @with_cache
-def test_a_new_worker_finds_the_parcels_again_a_new_master_does_not(desk, key):
-    desk.put(key, PARCEL)
-    desk.stage.other_worker("cache", desk.stage.kill_worker("cache"))
-    assert desk.has(key)
-    desk.stage.restart("cache")
-    assert not desk.has(key)
+def test_a_new_worker_finds_the_payloads_and_a_new_master_does_not(claims, key):
+    claims.put(key, PAYLOAD)
+    claims.stage.other_worker("cache", claims.stage.kill_worker("cache"))
+    assert claims.has(key)
+    claims.stage.restart("cache")
+    assert not claims.has(key)
 
 
-def test_a_parcel_larger_than_a_block_is_a_mistake_and_said_to_be_one(hall):
-    with hall("cache", without=["cache_desk.ini"], block_bytes=4096) as stage, stage.subscribe() as ada:
+def test_a_payload_larger_than_a_block_is_reported_as_an_error(make_stage):
+    with make_stage("cache", without=["cache_claims.ini"], block_bytes=4096) as stage, stage.subscribe() as ada:
         assert ada.head.status == 507
         assert b"do not fit into a block of 4096" in ada.read_all()

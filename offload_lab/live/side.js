@@ -1,0 +1,217 @@
+"use strict";
+// One side of the page: its sentence, the path of each connection, its numbers and its lines of INI.
+// All text is set as textContent: what a client wrote stays text.
+
+const FEW = 5; // tokens at one place that carry their names; more are dots, and more than the frame names are a count
+const PALETTE = ["#e69f00", "#56b4e9", "#009e73", "#f0e442", "#cc79a7", "#8fb8de", "#d9a066"];
+const calm = matchMedia("(prefers-reduced-motion: reduce)");
+const $ = (id) => document.getElementById(id);
+
+function make(tag, className, parent, text) {
+  const node = document.createElement(tag);
+  if (className) node.className = className;
+  if (text !== undefined) node.textContent = text;
+  if (parent) parent.append(node);
+  return node;
+}
+
+function say(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+function bytes(count) {
+  for (const unit of ["B", "KiB", "MiB", "GiB"]) {
+    if (count < 1024 || unit === "GiB") return `${count < 10 && unit !== "B" ? count.toFixed(1) : Math.round(count)} ${unit}`;
+    count /= 1024;
+  }
+}
+
+const milliseconds = (ms) => (ms === null ? "–" : `${ms < 10 ? ms.toFixed(1) : Math.round(ms).toLocaleString("en")} ms`);
+
+class SideView {
+  constructor(about, parent) {
+    this.about = about;
+    this.root = make("section", "side", parent);
+    this.root.setAttribute("aria-label", about.title);
+    const line = make("h2", "sentence", this.root);
+    make("span", "variant", line, about.title.split(" ").slice(1).join(" ") || about.title);
+    this.sentence = make("span", "text", line);
+    this.spoken = make("p", "hidden", this.root);
+    this.spoken.setAttribute("aria-live", "polite");
+    const scene = make("div", "scene", this.root);
+    this.path = make("div", "path", scene);
+    this.timeline = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    this.timeline.setAttribute("class", "timeline");
+    this.timeline.setAttribute("role", "img");
+    scene.append(this.timeline);
+    const numbers = make("div", "numbers", this.root);
+    const ini = make("div", "ini", this.root);
+    this.lines = about.lines.slice(0, 2).map((one) => lineNode(one, ini, one.short));
+    this.numbers = ["bystander waits", "connections held", "offloaded requests", "sent by"].map((label) => {
+      const last = label === "sent by";
+      return make("b", "", make("div", last ? "sent" : "", last ? ini : numbers, `${label} `));
+    });
+    this.columns = ["queues", "workers", "lanes", "backends"].map((name) => make("div", `column ${name}`, this.path));
+    this.places = new Map();
+    this.tokens = new Map();
+  }
+
+  draw(frame, window) {
+    const side = frame;
+    this.root.className = `side ${side.state}`;
+    say(this.sentence, side.text);
+    this.speak(side.text);
+    this.drawPath(side);
+    this.drawNumbers(side);
+    drawTimeline(this.timeline, window);
+    const offloads = side.workers.some((worker) => worker.lanes.some((lane) => lane.n)) || side.backends.some((one) => one.n);
+    const busy = side.workers.some((worker) => worker.busy_s >= 0.3);
+    this.lines.forEach((node, index) => {
+      const by = this.about.lines[index].acts_by;
+      node.classList.toggle("acts", (by === "offload" && offloads) || (by === "code" && busy));
+    });
+  }
+
+  speak(text) { // not each second that passes, only what is new
+    const gist = text.replace(/\d+ s\b/g, "").replace(/\d+ bystanders?/g, "");
+    if (gist !== this.gist) {
+      this.gist = gist;
+      this.spoken.textContent = `${this.about.title}: ${text}`;
+    }
+  }
+
+  place(key, className, parent) {
+    if (!this.places.has(key)) {
+      const box = make("div", `place ${className}`, parent);
+      const one = { box, title: make("h3", "", box), belt: make("div", "belt", box), state: make("div", "state", box), tokens: make("div", "tokens", box) };
+      make("span", "name", one.title);
+      one.more = make("span", "more", one.title);
+      this.places.set(key, one);
+    }
+    const found = this.places.get(key);
+    if (found.box.parentNode !== parent) parent.append(found.box);
+    this.alive.add(key);
+    return found;
+  }
+
+  fill(key, className, parent, title, more, state, held) {
+    const one = this.place(key, className.split(" ")[0], parent);
+    one.box.className = `place ${className}`;
+    say(one.title.firstChild, title);
+    say(one.more, more);
+    say(one.state, state);
+    one.state.hidden = !state;
+    this.wanted.push([one, held]);
+    return one;
+  }
+
+  drawPath(side) {
+    this.alive = new Set();
+    this.wanted = [];
+    const [queues, workers, lanes, backends] = this.columns;
+    this.path.classList.toggle("without-backend", !side.backends.length);
+    const queued = side.queue.n;
+    this.fill("queue", "queue", queues, "queue", queued ? String(queued) : "", queued ? "" : "empty", side.queue);
+    for (const worker of side.workers.slice(0, 4)) this.drawWorker(worker, workers, side.workers.length === 1);
+    if (!side.workers.length) this.fill("worker", "worker stuck", workers, "no worker", "", "", { n: 0, tokens: [] });
+    let threads = 0;
+    for (const worker of side.workers.slice(0, 4)) {
+      for (const lane of worker.lanes) {
+        const one = this.fill(`lane ${lane.tid}`, `lane ${lane.n ? "some" : ""}`, lanes, `thread ${lane.number}`, lane.n ? `${bytes(lane.rate)}/s` : "none", "", lane);
+        this.run(one, lane.rate);
+        threads += 1;
+      }
+    }
+    if (!threads) this.fill("no lane", "lane none", lanes, "no offload thread", "", "", { n: 0, tokens: [] });
+    for (const backend of side.backends) {
+      const text = backend.pid ? `${backend.under_way} of ${backend.cores}` : "down";
+      this.fill(`backend ${backend.name}`, `backend ${backend.pid ? "" : "down"}`, backends, side.backends.length > 1 ? backend.name : "backend", "", text, backend).box.title = `${backend.name}: connections from the front, of the most that it serves`;
+    }
+    for (const [key, one] of this.places) {
+      if (!this.alive.has(key)) {
+        one.box.remove();
+        this.places.delete(key);
+      }
+    }
+    this.moveTokens();
+  }
+
+  drawWorker(worker, column, alone) {
+    const stuck = worker.busy_s >= 1;
+    const does = stuck ? `busy ${Math.floor(worker.busy_s)} s` : worker.busy ? "busy" : "idle";
+    const className = `worker ${stuck ? "stuck" : worker.busy ? "busy" : "idle"}`;
+    const [title, more, text] = alone ? ["worker", "", `PID ${worker.pid}\n${does}`] : [String(worker.pid), does, ""];
+    const one = this.fill(`worker ${worker.pid}`, className, column, title, more, text, worker);
+    one.box.title = worker.request;
+    this.run(one, worker.rate);
+  }
+
+  run(one, rate) { // the belt moves as fast as the thread writes, on a scale that shows a byte and a gibibyte
+    if (calm.matches) return;
+    one.motion ??= one.belt.animate([{ transform: "translateX(0)" }, { transform: "translateX(60px)" }], { duration: 1000, iterations: Infinity });
+    one.motion.playbackRate = state.frozen ? 0 : Math.log10(1 + rate) / 3;
+  }
+
+  moveTokens() {
+    const before = new Map([...this.tokens].map(([name, node]) => [name, node.getBoundingClientRect()]));
+    const seen = new Set();
+    for (const [one, held] of this.wanted) {
+      const named = held.n <= FEW;
+      const row = held.tokens.map(([name, kind, left]) => {
+        seen.add(name);
+        const node = this.tokens.get(name) ?? this.newToken(name, kind);
+        node.className = `token ${kind} ${left ? "left" : ""} ${named ? "" : "small"}`;
+        node.title = left ? `${name}: has closed, and the server has not noticed` : name;
+        return node;
+      });
+      one.times ??= make("span", "times", null);
+      say(one.times, `×${held.n}`);
+      const children = held.n > FEW ? [one.times, ...row] : row;
+      if (children.length !== one.tokens.childNodes.length || children.some((node, index) => one.tokens.childNodes[index] !== node)) one.tokens.replaceChildren(...children);
+    }
+    for (const [name, node] of this.tokens) {
+      if (!seen.has(name)) {
+        node.remove();
+        this.tokens.delete(name);
+      }
+    }
+    if (!calm.matches && !state.frozen) for (const name of seen) this.glide(this.tokens.get(name), before.get(name));
+  }
+
+  newToken(name, kind) {
+    const node = make("span", "token", null, name);
+    node.style.setProperty("--own", PALETTE[Number(name.replace(/\D/g, "").slice(-5)) % PALETTE.length]);
+    this.tokens.set(name, node);
+    return node;
+  }
+
+  glide(node, from) { // from where it was; a new one comes through the queue and the worker
+    const to = node.getBoundingClientRect();
+    const stops = from ? [from] : this.entrance(node);
+    const moves = stops.map((box) => ({ transform: `translate(${box.left - to.left}px, ${box.top - to.top}px)` }));
+    if (from && Math.abs(from.left - to.left) + Math.abs(from.top - to.top) < 2) return;
+    node.animate([...moves, { transform: "none" }], { duration: from ? 240 : 600, easing: "ease-in-out" });
+  }
+
+  entrance(node) {
+    const boxes = [this.places.get("queue").tokens.getBoundingClientRect()];
+    const worker = [...this.places].find(([key]) => key.startsWith("worker"));
+    if (worker && !node.closest(".queue")) boxes.push(worker[1].tokens.getBoundingClientRect());
+    return node.closest(".queue") ? [] : boxes;
+  }
+
+  drawNumbers(side) {
+    const [wait, held, offloaded, sent] = this.numbers;
+    say(wait, milliseconds(side.wait_ms) + (side.waiting > 1 ? ` (${side.waiting} wait)` : ""));
+    wait.classList.toggle("alarm", side.wait_ms > LATE_S * 1000);
+    say(held, String(side.held));
+    say(offloaded, String(side.offloaded));
+    say(sent, `worker ${bytes(side.worker_bytes)}, threads ${bytes(side.thread_bytes)}`);
+  }
+}
+
+function lineNode(one, parent, text) {
+  const node = make("code", `line ${one.missing ? "missing" : ""}`, parent, text ?? one.text);
+  node.title = one.missing ? `${one.text} (this side has no such line)` : one.text;
+  return node;
+}
