@@ -1,6 +1,7 @@
 """Why is an answer wrong? Read its INI; else start the variant, send requests, and match rules with what happened."""
 
 import math
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +29,7 @@ PING_LOST = "ping_lost"
 ERROR_WORDS = ("strict-mode", "Error", "error", "invalid", "unable", "failed", "unknown", "bind()", "no such")
 REQUEST = "[pid: "  # a line about a request begins so, and may contain any text
 LAST_LINES = 3
+AT_THE_END = re.compile(r"unlink\(\)|VACUUM|\*\*\*|closing all|goodbye")  # what uWSGI says after its error
 LEAST_S = 0.01  # 0 would be no limit
 
 Rule = Callable[[Any], str | None]
@@ -114,7 +116,9 @@ def log_causes(stage: Stage, known: Sequence[Cause] = ()) -> list[Cause]:
         log = process.log.read_text(errors="replace")
         for cause in app_causes(f"{process.name}.ini", log, str(stage.step.folder)):
             error = cause.sentence.rpartition(": ")[2]
-            quoted = any(error in other.sentence for other in known) or (cause.id == WORKER_DIED and known)
+            quoted = any(error in other.sentence for other in known) or (
+                cause.id == WORKER_DIED and any(" died" in other.sentence for other in known)
+            )
             if not quoted:
                 found.setdefault(cause.id, cause)
     return list(found.values())
@@ -148,5 +152,5 @@ def will_not_start(error: ProcessDiedError | NotReadyError, waited_s: float) -> 
         what = f"lives, and did not answer within {waited_s:.0f} s"
     lines = error_lines(error.log_tail)[-LAST_LINES:]
     if isinstance(error, ProcessDiedError):
-        lines = lines or error.log_tail.strip().splitlines()[-1:]
+        lines = lines or [line for line in error.log_tail.splitlines() if line and not AT_THE_END.match(line)][-1:]
     return f"{error.name}.ini {what}" + (f". Its log says: {' / '.join(lines)}" if lines else "")

@@ -66,7 +66,7 @@ def unread_sections(path: str) -> Iterator[Cause]:
 
 def lint_cause(found: Finding) -> Cause:
     sentence = f"{quoted(found.option)}: {found.what}"
-    if found.rule.id != "unknown-option":  # its `what` has the effect, which depends on `strict`
+    if found.rule.id not in ("unknown-option", "no-number"):  # their `what` has the effect
         sentence += f"; {found.rule.effect}" + (f"; write {found.match.cure}" if found.match.cure else "")
     return Cause(found.rule.id, sentence)
 

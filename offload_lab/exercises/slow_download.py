@@ -187,8 +187,8 @@ def nothing_to_send(seen: Seen) -> str | None:
         return None
     return (
         f"the client got {seen.status!r} and a Content-Length of {seen.promised} bytes, and the connection was closed"
-        f" after {seen.arrived} of them: when uWSGI began to send, the file was closed. It sends after the app's"
-        " function has returned."
+        f" after {seen.arrived} of them: the app returned nothing that uWSGI could send. That is an empty iterable, or"
+        " a file that was closed by then: uWSGI sends after the app's function has returned."
     )
 
 

@@ -111,8 +111,8 @@ def flag_not_read(seen: Seen) -> str | None:
     if seen.ada.heads != ["200 OK"] or user(seen.ada) or not seen.ada.closed:
         return None
     return (
-        "the view authorised, and ada got Django's own empty '200 OK', headers and all: the front did not find the"
-        " flag that it tests. Variable and value have to be the same in the view and in the INI, letter by letter."
+        "ada got Django's own empty '200 OK', headers and all: the front's routes did not find what they ask for. That"
+        " is a variable that uwsgi.add_var() sets, with the same name and value in the view and in the INI."
     )
 
 
@@ -122,7 +122,7 @@ def nothing_acts(seen: Seen) -> str | None:
     return (
         "the view authorised, Django's headers were kept back for it, and ada got an empty reply: the front called no"
         f" server ({len(seen.snapshot.front.workers[0].offload_tids)} offload threads had nothing to carry), and the"
-        " clock was not asked. No line offloads when the yes is there."
+        " clock was not asked. No route that offloads acted."
     )
 
 
