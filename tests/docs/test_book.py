@@ -94,20 +94,20 @@ def test_a_broken_link_stops_the_build(tmp_path, monkeypatch):
 
     broken = tmp_path / "99_broken.ipynb"
     write(broken, ["# Broken\n\n[to nowhere](no_such_page.md)"])
-    monkeypatch.setattr(book, "lay", lay_only(broken))
+    monkeypatch.setattr(book, "copy_documents", copy_only(broken))
     with pytest.raises(book.BookError, match=r"notebooks/99_broken.*no_such_page"):
         book.build({broken.name: broken}, tmp_path / "site")
 
 
-def lay_only(notebook):
+def copy_only(notebook):
     """A tree with a first page and `notebook`: seconds less than with everything."""
 
-    def lay(tree, notebooks):
+    def copy(tree, notebooks):
         (tree / "notebooks").mkdir(parents=True)
         (tree / "index.md").write_text("# Book\n\n```{toctree}\n:glob:\n\nnotebooks/*\n```\n")
         (tree / "notebooks" / notebook.name).write_text(notebook.read_text())
 
-    return lay
+    return copy
 
 
 # --- executed copies

@@ -6,6 +6,9 @@ from offload_lab.clients.session import TOKEN, Session
 from offload_lab.clients.sse import SseClient
 from offload_lab.stages.stage import Stage
 
+from .clients import ROUTES, THREADS
+
+OPTIONS = (*THREADS, *ROUTES)
 PATIENCE_S = 5.0
 FOR_ADA = ("user:ada", "group:buyers", "all")
 FOR_GRACE = ("user:grace", "group:packers", "group:buyers", "all")

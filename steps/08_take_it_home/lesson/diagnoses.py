@@ -1,70 +1,33 @@
-"""Five clients of what is deployed, four event streams and a WebSocket: what each gets first."""
+"""An event stream and a WebSocket of what is deployed: which backend does each get to?"""
 
 from contextlib import ExitStack
 from dataclasses import dataclass
 
 from offload_lab.clients.session import Session
-from offload_lab.clients.sse import SseClient
-from offload_lab.clients.websocket import HandshakeError, WebSocketClient
 from offload_lab.stages.stage import Stage
 
-STREAMS = 4  # as many as there are workers
-PATIENCE_S = 3.0
-NOTHING = "nothing"
+from .clients import NOTHING, THREADS, first_event, greeting
+
+OPTIONS = THREADS
 
 
 @dataclass(frozen=True)
 class Seen:
-    """`streams` and `websocket`: what each got first, its status or event; `offloads`: the front has threads for it."""
+    """What each got first: its event, its status, or nothing."""
 
-    streams: tuple[str, ...]
+    stream: str
     websocket: str
-    offloads: bool
 
 
 def observe(stage: Stage) -> Seen:
     ada = Session(stage.port)
     ada.log_in()
     with ExitStack() as exits:
-        streams = tuple(first_event(stage, ada.cookie, exits) for _ in range(STREAMS))
-    offloads = any(one["can_offload"] for one in stage.front.stats()["sockets"])
-    return Seen(streams, greeting(stage, ada.cookie), offloads)
-
-
-def first_event(stage: Stage, cookie: str, exits: ExitStack) -> str:
-    """The type of a stream's first event, which stays open; else its status, or that nothing came."""
-    try:
-        client = exits.enter_context(SseClient(stage.port, cookie=cookie, timeout_s=PATIENCE_S))
-        return client.next().type if client.head.status == 200 else str(client.head.status)
-    except OSError:
-        return NOTHING
-
-
-def greeting(stage: Stage, cookie: str) -> str:
-    try:
-        headers = {"Cookie": cookie, "Origin": stage.url}
-        with WebSocketClient(stage.port, headers=headers, timeout_s=PATIENCE_S):
-            return "101"
-    except HandshakeError as error:
-        return str(error)
-    except OSError:
-        return NOTHING
-
-
-# --- rules: a sentence where they match
-
-
-def workers_proxy(seen: Seen) -> str | None:
-    if seen.offloads:
-        return None
-    return (
-        "the front has no offload thread, so each worker took what it should have passed on: it read from the backend,"
-        f" wrote nothing to the client, and answered no one else meanwhile. {STREAMS} clients keep all workers."
-    )
+        return Seen(first_event(stage, ada.cookie, exits), greeting(stage, ada.cookie))
 
 
 def wrong_backend(seen: Seen) -> str | None:
-    refused = [name for name, got in (("streams", seen.streams[0]), ("WebSocket", seen.websocket)) if "403" in got]
+    refused = [name for name, got in (("stream", seen.stream), ("WebSocket", seen.websocket)) if "403" in got]
     if not refused:
         return None
     return (
@@ -74,12 +37,10 @@ def wrong_backend(seen: Seen) -> str | None:
 
 
 def no_route(seen: Seen) -> str | None:
-    if not seen.offloads or NOTHING not in (*seen.streams, seen.websocket):
+    if NOTHING not in (seen.stream, seen.websocket):
         return None
-    what = "the streams" if NOTHING in seen.streams else "the WebSocket"
-    return (
-        f"Django authorised {what}, its headers were kept back, and no route passed the connection on: an empty reply."
-    )
+    what = "stream" if seen.stream == NOTHING else "WebSocket"
+    return f"Django authorised the {what}, its headers were kept back, and no route passed it on: an empty reply."
 
 
-RULES = (workers_proxy, wrong_backend, no_route)
+RULES = (wrong_backend, no_route)
