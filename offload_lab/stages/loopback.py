@@ -88,7 +88,7 @@ class Copies:
     def prepare(self) -> None:
         """Raises: StartError with the end of what a command printed."""
         for line in self.settings.prepare:
-            command = shlex.split(self.fill(line))
+            command = [self.fill(word) for word in shlex.split(line)]  # a path may have spaces
             done = subprocess.run(
                 command,
                 env={**os.environ, **self.environment()},
