@@ -89,8 +89,9 @@ def use_no_stopwatch() -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     adapt_to_load()
-    # A shell that starts this in the background ignores SIGINT, and every process of a test would inherit that
+    # A shell's background ignores SIGINT, nohup SIGHUP, and every process of a test would inherit that
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     if config.pluginmanager.hasplugin("timeout") and config.option.timeout is None:
         config.option.timeout = scaled(float(config.getini("timeout")))
     if config.pluginmanager.hasplugin("hypothesispytest"):
