@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from offload_lab.lint.targets import examine
+from offload_lab.process.polling import wait_for
 from offload_lab.testing import require
 
-from .conftest import STEP, opened
+from .conftest import STEP, TIMEOUT_S, opened
 
 HERE = STEP.folder
 OURS = ("tests", "lesson")
@@ -104,6 +105,7 @@ def test_a_socket_that_systemd_opened_is_the_fronts():
         given = [word for pair in shop.copies.environment().items() for word in ("-E", "=".join(pair))]
         front.command[:0] = [activate, *given, "-l", str(socket)]  # it starts the front at the first connection
         front.start()
+        wait_for(lambda: f"Listening on {socket}" in front.log.read_text(), TIMEOUT_S, "the socket to be opened")
         with shop.http() as client:
             answer = client.get("/ready")
         assert (answer.status_code, json.loads(answer.text)["feed"]) == (200, True)
