@@ -40,13 +40,13 @@ def changed(tmp_path):
 
 
 def test_honour_range_makes_an_offload_thread_send_more_than_it_announced(changed):
-    """The day this fails, uWSGI has been cured and the INI may honour ranges."""
+    """The day this fails on the wheel, uWSGI has been cured and the INI may honour ranges."""
     process = changed("honour-range = true")
     answer = fetch_raw(process.port, b"GET /file HTTP/1.0\r\nRange: bytes=8-15\r\n\r\n")
     head, _, body = answer.partition(b"\r\n\r\n")
     assert b"206 Partial Content" in head
     assert b"Content-Length: 8\r\n" in head
-    assert len(body) > 8
+    assert (len(body) == 8) if "range" in process.engine.proved else (len(body) > 8)  # the patched uWSGI is cured
 
 
 ANY_PATH = """

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from offload_lab.clients import fetch_raw
+from offload_lab.clients.sse import request_bytes
 from offload_lab.timeouts import scaled
 
 from .conftest import ALL, OFFLOADING
@@ -98,8 +100,8 @@ def test_an_anonymous_client_with_djangos_headers_is_refused(stage):
 
 @every_front
 def test_a_broken_line_ends_the_connection(stage):
-    with pytest.raises(ConnectionError):
-        is_refused(stage, cookie="", headers=[("X", "1\rX_OFFLOAD: grace")])
+    broken = request_bytes(stage.port, stage.step.path, headers=[("X", "1\rX_OFFLOAD: grace")])
+    assert fetch_raw(stage.port, broken)[:13] in (b"", b"HTTP/1.1 400 ")  # the patched uWSGI says why
 
 
 @every_front
