@@ -276,13 +276,13 @@ def test_a_sandbox_is_laid_out_as_the_repository_and_is_removed(step):
 def test_a_diagnosis_that_is_cut_short_has_the_logs_last_error(step, monkeypatch):
     def cut_short(stage):
         with stage.front.log.open("a") as log:
-            log.write("*** failed to mend ***\n")
+            log.write("*** failed to fix ***\n")
         return stage.front.stats_socket.unlink() or take_snapshot(stage.step, stage.variant, stage.run)
 
     monkeypatch.setattr("steps.01_file_wrapper.lesson.diagnoses.observe", cut_short)
     said = diagnose.diagnose(step, step.task("offload_threads"))
     assert said.causes == ()
-    assert said.errors == ("the log of offload says: *** failed to mend ***",)
+    assert said.errors == ("the log of offload says: *** failed to fix ***",)
 
 
 # --- hints and progress

@@ -1,4 +1,4 @@
-"""What each task of this step must do, whoever solved it: these tests also run against a learner's folder."""
+"""What each task of this step must do, in the repository and in a learner's folder."""
 
 from offload_lab.exercises.expectation import expect
 from offload_lab.stages import manifest
