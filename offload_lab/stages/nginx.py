@@ -122,14 +122,19 @@ class Nginx(ServerProcess):
 
     def workers(self) -> list[int]:
         """The process ids of the workers that accept connections, without those that are shutting down."""
-        return [
-            child.pid
-            for child in psutil.Process(self.pid).children()
-            if "worker process" in (title := " ".join(child.cmdline())) and "shutting down" not in title
-        ]
+        return [child.pid for child in psutil.Process(self.pid).children() if accepts(child)]
 
     def reload(self, deadline: Deadline) -> None:
         """Send SIGHUP. Returns once only new workers accept; the old ones live as long as their connections."""
         before = set(self.workers())
         os.kill(self.pid, signal.SIGHUP)
         self.wait_until(lambda: bool(now := set(self.workers())) and not now & before and self.is_ready(), deadline)
+
+
+def accepts(process: psutil.Process) -> bool:
+    """Whether this is a worker of nginx that accepts connections."""
+    try:
+        title = " ".join(process.cmdline())
+    except psutil.NoSuchProcess:  # the last connection of an old worker has ended meanwhile
+        return False
+    return "worker process" in title and "shutting down" not in title

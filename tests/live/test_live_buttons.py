@@ -115,7 +115,10 @@ def test_a_front_that_dies_is_told_on_the_page_and_in_the_terminal(browser, capf
         sentence = live.page.locator(".sentence .text")
         wait_for(lambda: "SIGKILL" in sentence.inner_text(), WITHIN_S, "why it ended")
         assert "press Restart" in sentence.inner_text()
-        assert "SIGKILL" in capfd.readouterr().err
+        terminal = []  # it is told there a few looks later than on the page
+        wait_for(
+            lambda: terminal.append(capfd.readouterr().err) or "SIGKILL" in "".join(terminal), WITHIN_S, "it there"
+        )
         live.press("restart")
         live.page.wait_for_selector(".side.good .worker.idle")
     wait_until_gone(live.pids)
