@@ -28,7 +28,7 @@ TCP_STATES: dict[int, State] = {1: "open", 8: "close-wait", 10: "listening"}  # 
 PSUTIL_STATES: dict[str, State] = {
     psutil.CONN_ESTABLISHED: "open", psutil.CONN_CLOSE_WAIT: "close-wait", psutil.CONN_LISTEN: "listening",
 }  # fmt: skip
-UNIX_CONNECTING, UNIX_CONNECTED = "02", "03"
+UNIX_CONNECTING, UNIX_CONNECTED = 2, 3  # linux/net.h
 UNIX_LISTENS = 0x10000
 UNIX_KINDS: dict[str, Kind] = {"0001": "stream", "0005": "seqpacket"}
 IN_FD = re.compile(r"socket:\[(\d+)\]")
@@ -126,7 +126,7 @@ def parse_unix(line: str) -> Socket | None:
     kind, inode = UNIX_KINDS.get(words[4]), int(words[6])
     if kind is None:
         return None
-    open_ = words[5] == (UNIX_CONNECTED if inode else UNIX_CONNECTING)
+    open_ = int(words[5], 16) == (UNIX_CONNECTED if inode else UNIX_CONNECTING)
     state: State = "listening" if int(words[3], 16) & UNIX_LISTENS else "open" if open_ else "other"
     return Socket(kind, words[7] if len(words) > 7 else "", "", state, inode)
 
