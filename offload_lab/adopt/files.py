@@ -100,7 +100,10 @@ def filled(text: str, project: Project) -> str:
 
 
 def write(files: list[File]) -> None:
-    """Those that are new. Raises FileExistsError where one came meanwhile: nothing is ever written over."""
+    """Those that are new.
+
+    Raises: FileExistsError where one came meanwhile: nothing is ever written over.
+    """
     for file in files:
         if file.state == "new":
             file.path.parent.mkdir(parents=True, exist_ok=True)

@@ -44,8 +44,7 @@ def slides(numbers: tuple[str, ...]) -> None:
 def check_tools(command: str) -> None:
     """Install what `command` needs.
 
-    Raises:
-        MissingDependencyError: not everything could be imported.
+    Raises: MissingDependencyError where not everything can be imported then.
     """
     needs(command)
     if any(find_spec(module) is None for module in NEEDED):

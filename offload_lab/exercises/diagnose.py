@@ -81,8 +81,7 @@ def diagnose(step: Step, task: Task, deadline: Deadline | None = None) -> Diagno
 def time_limit(seconds: float) -> Iterator[None]:
     """End the block after `seconds`. Works in the main thread only.
 
-    Raises:
-        OutOfTimeError: in the block.
+    Raises: OutOfTimeError in the block.
     """
 
     def stop(*_: object) -> None:
