@@ -67,8 +67,8 @@ def sleep_blocks_all_streams(seen: Seen) -> str | None:
         return None
     return (
         f"the backend ({name}, worker {asleep}) has room for {seen.backend.cores} streams in one thread, and that"
-        f" thread sleeps: it waits for no connection, only for time to pass. {sum(seen.heard)} of {len(seen.heard)} clients"
-        " gets events. Python's own sleep() does not switch greenlets: one that calls it stops them all."
+        f" thread sleeps: it waits for no connection, only for time to pass. {sum(seen.heard)} of {len(seen.heard)}"
+        " clients gets events. Python's own sleep() does not switch greenlets: one that calls it stops them all."
     )
 
 
