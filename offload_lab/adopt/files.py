@@ -13,6 +13,7 @@ from .project import Project
 State = Literal["new", "same", "kept"]
 DEPLOYED = (
     "*.ini",
+    "pass/*",
     "*.conf",
     "shop.env",
     "metrics.py",

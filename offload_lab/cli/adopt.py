@@ -27,8 +27,7 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
 LOGIN_REDIRECT_URL = "/"
 REDIS_URL = os.environ["REDIS_URL"]
-SOCKETS = os.environ["SOCKETS"]
-OFFLOAD_BACKENDS = {{"feed": SOCKETS + "/backend.sock", "chat": SOCKETS + "/ws.sock"}}
+OFFLOAD_BACKENDS = dict(pair.split("=", 1) for pair in os.environ["OFFLOAD_BACKENDS"].split())
 DOWNLOADS = Path(os.environ["DOWNLOADS"])"""
 
 

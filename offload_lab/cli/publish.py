@@ -26,15 +26,19 @@ def book(no_run: bool) -> None:
     show_address(build({path.name: path if no_run else executed(path) for path in notebooks}))
 
 
-@click.command(epilog="Example: ./lab slides 00 01")
+@click.command(epilog="Example: ./lab slides")
 @click.argument("numbers", nargs=-1, metavar="[NUMBER]...")
 def slides(numbers: tuple[str, ...]) -> None:
-    """Make slides of each notebook, or of those named (00 …), in results/slides."""
-    notebooks = [find_notebook(number) for number in numbers] or sorted(NOTEBOOKS.glob("*.ipynb"))
-    check_tools("slides")
-    from offload_lab.course.slides import write
+    """Make the talk's slides, or a handout of each notebook named (00 …), in results/slides.
 
-    decks = [write(path.stem, executed(path)) for path in notebooks]
+    The talk has two decks, of 90 and of 210 minutes, with a demo script in the speaker's notes. A handout is a notebook
+    with what it measured, to show or to print.
+    """
+    notebooks = [find_notebook(number) for number in numbers]
+    check_tools("slides")
+    from offload_lab.course import slides, talk
+
+    decks = [slides.write(path.stem, executed(path)) for path in notebooks] or talk.write_all()
     for deck in decks:
         out.print(f"deck: {deck}", soft_wrap=True)
     out.print("\nkeys: arrows and space · [bold]S[/] the speaker's notes · F full screen · O all slides · ? the rest")

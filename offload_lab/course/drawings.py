@@ -18,7 +18,7 @@ FIGURES = ROOT / "docs" / "figures"
 SOURCE = FIGURES / "drawings.toml"
 WIDTH, SIZE, LINE = 960, 22, 28
 TOP, MIDDLE = 70, 226  # of the worker and of the offload threads, in the front
-BOX_HEIGHT, GAP = 84, 18
+BOX_HEIGHT, GAP, ROW = 84, 18, 36
 FRONT_TOP, FRONT_BOTTOM = 16, 334
 THREADS = ("worker", "offload")
 STYLE = """
@@ -186,12 +186,12 @@ def captions(says: Sequence[str], y: float) -> Iterator[str]:
 def sequence(described: Mapping[str, Any]) -> str:
     lanes, messages = described["lanes"], described["messages"]
     step = WIDTH / len(lanes)
-    height = 100 + 46 * len(messages)
+    height = 96 + ROW * len(messages)
     centres = [step * (number + 0.5) for number in range(len(lanes))]
     parts = [f'<path class="lane" d="M{x:g} 60 V{height - 16:g}"/>' for x in centres]
     parts += [text(x, 40, name, "strong", "middle") for x, name in zip(centres, lanes, strict=True)]
     for row, (start, end, label) in enumerate(messages):
-        y = 104 + 46 * row
+        y = 100 + ROW * row
         x1, x2 = centres[start], centres[end]
         if start == end:
             parts += [descriptor(x1, y - 8), text(x1 + 18, y, label, "over")]
