@@ -30,8 +30,7 @@ OUTCOMES = {
 def find(word: str) -> Step:
     """The step that `word` names, or whose folder it is.
 
-    Raises:
-        LabError: the step has no tasks.
+    Raises: LabError where the step has no tasks.
     """
     step = manifest.find(Path(word).name)
     if not step.tasks:

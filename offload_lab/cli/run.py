@@ -62,7 +62,10 @@ def run(step: str, variant: str | None, port: int, engine_name: str | None) -> N
 
 
 def follow(stage: Stage) -> None:
-    """Print every process's log as it grows. Raises ProcessDiedError when one ends by itself."""
+    """Print every process's log as it grows.
+
+    Raises: ProcessDiedError when one ends by itself.
+    """
     width = max(len(process.name) for process in stage.everything)
     ended = threading.Event()
     with ExitStack() as exits:
