@@ -21,8 +21,8 @@ ATTEMPTS = 16  # of two processes, both have a client by then: it is chance whic
 
 @dataclass(frozen=True)
 class Seen:
-    """`grace` is None unless ada is connected, `anonymous` (no login) while the front's worker is busy. The logs are the
-    last lines of the front's and of the backend's."""
+    """`grace` is None unless ada is connected, `anonymous` (no login) while the front's worker is busy. The logs are
+    the last lines of the front's and of the backend's."""
 
     snapshot: Snapshot
     ada: Received
