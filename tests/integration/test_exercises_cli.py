@@ -73,6 +73,7 @@ def test_from_the_blanks_by_the_hints_to_the_solution(lab, place):
     assert re.search(r"^3 of \d+ tasks passed\nnext: ./lab start 02 ", lab("progress"), re.MULTILINE)
 
 
+@pytest.mark.full
 def test_progress_ends_with_the_total_and_the_next_task(lab):
     assert re.search(r"^0 of \d+ tasks passed\nnext: ./lab start 01 ", lab("progress"), re.MULTILINE)
     lab("start", "01")
@@ -91,6 +92,7 @@ def test_a_mistake_is_named_by_what_it_does_and_taken_back_with_reset(lab, place
     assert re.search(r"its only thread sends", lab("check", "01", "offload_threads", status=1))
 
 
+@pytest.mark.full
 def test_another_tasks_broken_file_is_not_blamed(lab, place):
     lab("start", "01", "--from-solution")
     (Path(place["LAB_WORK"]) / "01_file_wrapper" / "file_wrapper.py").write_text("def application(:\n")
