@@ -18,7 +18,7 @@ html_theme_options = {
 }
 
 extensions = ["myst_nb"]
-exclude_patterns = ["docs/book"]
+exclude_patterns = ["docs/book", "docs/talk"]
 highlight_language = "text"
 myst_heading_anchors = 4
 nb_execution_mode = "off"  # ./lab book has executed them, one after the other

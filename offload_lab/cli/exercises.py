@@ -35,8 +35,7 @@ OUTCOMES = {
 def find(word: str) -> Step:
     """The step that `word` names, or whose folder it is.
 
-    Raises:
-        LabError: the step has no exercises.
+    Raises: LabError where the step has no exercises.
     """
     step = manifest.find(Path(word).name)
     if not step.exercises:
@@ -60,9 +59,9 @@ def find(word: str) -> Step:
     "--port", type=click.IntRange(1, 65535), default=DEFAULT_PORT, show_default=True, help="Of a SERVER, its front's."
 )
 def start(step: str, server: str | None, from_solution: bool, port: int) -> None:
-    """Copy STEP to work/, with blanks to fill in; of step 07, run a sick SERVER.
+    """Copy STEP to work/, with blanks to fill in; or run a sick SERVER of it.
 
-    Step 07 has servers in place of blanks: without SERVER, all are made and listed, with what their users say.
+    A step of pitfalls has servers in place of blanks: without SERVER, all are made, and listed with their complaints.
     """
     found = find(step)
     if found.servers:
@@ -90,7 +89,7 @@ def start(step: str, server: str | None, from_solution: bool, port: int) -> None
 @click.argument("step")
 @click.argument("task", required=False)
 def reset(step: str, task: str | None) -> None:
-    """Put the blanks of STEP back, or of one TASK, and back up your files. Of step 07: of one server."""
+    """Put the blanks of STEP back, or of one TASK, and back up your files. Or one sick server."""
     found = find(step)
     if found.servers:
         if not task:
@@ -116,7 +115,7 @@ def say_backup(kept: Path) -> None:
 @click.argument("step")
 @click.argument("task", required=False)
 def check(step: str, task: str | None) -> None:
-    """Test your answers to STEP, task by task, on real processes. Of step 07: your cure of one server, or of all begun.
+    """Test your answers to STEP, task by task, on real processes. Or your cure of one server, or of all begun.
 
     Exit status 1 until all pass.
     """

@@ -67,7 +67,10 @@ def serve(step: Step, variant: Variant, port: int, uwsgi: Engine, try_it: Sequen
 
 
 def follow(stage: Stage) -> None:
-    """Print every process's log as it grows. Raises ProcessDiedError when one ends by itself."""
+    """Print every process's log as it grows.
+
+    Raises: ProcessDiedError when one ends by itself.
+    """
     width = max(len(process.name) for process in stage.everything)
     ended = threading.Event()
     with ExitStack() as exits:

@@ -133,10 +133,11 @@ def deck(cells: Iterable[Any]) -> list[Slide]:
     return [slide for slide in made.slides if slide.first or slide.pieces]
 
 
-def page(slides: list[Slide]) -> str:
-    """The whole deck as one page; reveal.js lies beside it."""
+def whole_page(title: str, content: str, style: str = "") -> str:
+    """A deck as one page; reveal.js, deck.css and the file `style` lie beside it."""
+    more = f'<link rel="stylesheet" href="{style}">' if style else ""
     template = Template((HERE / "deck.html").read_text())
-    return template.substitute(title=plain(render(slides[0].title)).strip(), slides="\n".join(map(section, slides)))
+    return template.substitute(title=plain(render(title)).strip(), slides=content, style=more)
 
 
 def section(slide: Slide) -> str:
@@ -150,6 +151,15 @@ def section(slide: Slide) -> str:
 
 def write(name: str, notebook: Path, into: Path = SLIDES) -> Path:
     """The deck ``<name>.html`` of the executed `notebook`, with what it needs beside it."""
+    add_reveal(into)
+    slides = deck(nbformat.read(notebook, as_version=4).cells)
+    target = into / f"{name}.html"
+    target.write_text(whole_page(slides[0].title, "\n".join(map(section, slides))), encoding="utf-8")
+    return target
+
+
+def add_reveal(into: Path) -> None:
+    """Put reveal.js and the style of all decks into `into`."""
     spec = find_spec("sphinx_revealjs")
     assert spec is not None
     assert spec.origin is not None
@@ -157,6 +167,3 @@ def write(name: str, notebook: Path, into: Path = SLIDES) -> Path:
     for path in REVEAL:
         shutil.copy(Path(spec.origin).parent / "_static" / "revealjs" / path, into / "reveal")
     shutil.copy(HERE / "deck.css", into)
-    target = into / f"{name}.html"
-    target.write_text(page(deck(nbformat.read(notebook, as_version=4).cells)), encoding="utf-8")
-    return target

@@ -55,8 +55,7 @@ class Verdict:
 def check(step: Step, only: Task | None = None) -> Iterator[Verdict]:
     """Yield the verdict of each task when its test ends; if all pass, also that of all answers together.
 
-    Raises:
-        CheckError, RegionError: the learner's files cannot be tested.
+    Raises: CheckError or RegionError where the learner's files cannot be tested.
     """
     check_files(step, only)
     all_passed = True
@@ -102,8 +101,7 @@ def try_out(copy: Step, tasks: Sequence[str]) -> list[Verdict]:
     A test that does not end in time is killed with all processes that it started: it fails, or on a busy machine
     counts as skipped.
 
-    Raises:
-        CheckError: a test did not run; the message has pytest's output.
+    Raises: CheckError with pytest's output where a test did not run.
     """
     seconds = seconds_for_a_test()
     tests = [f"{steps_folder() / copy.name / 'tests' / 'test_tasks.py'}::{PREFIX}{name}" for name in tasks]

@@ -25,8 +25,7 @@ def work() -> Path:
 def folder(step: Step) -> Path:
     """The learner's folder of `step`.
 
-    Raises:
-        WorkspaceError: the step was not started.
+    Raises: WorkspaceError where the step was not started.
     """
     path = work() / step.name
     if not is_started(step):
@@ -52,8 +51,7 @@ def start(step: Step, *, solved: bool = False) -> tuple[Path, list[Task]]:
 
     Returns the folder, and the tasks whose solutions were written.
 
-    Raises:
-        WorkspaceError: the folder exists, and `solved` is False.
+    Raises: WorkspaceError where the folder exists and `solved` is False.
     """
     target = work() / step.name
     if target.exists() and not solved:
@@ -124,8 +122,7 @@ def backup(target: Path) -> Path:
 def answer(step: Step, task: Task) -> str:
     """The learner's lines.
 
-    Raises:
-        RegionError, CheckError: with the file and the command that gets it back.
+    Raises: RegionError or CheckError with the file and the command that gets it back.
     """
     return regions.body(read(step, task), task.name)
 
@@ -138,8 +135,7 @@ def blank_lines(task: Task) -> str:
 def read(step: Step, task: Task) -> str:
     """The text of the learner's file, which has the region of `task`.
 
-    Raises:
-        RegionError, CheckError: with the file and the command that gets it back.
+    Raises: RegionError or CheckError with the file and the command that gets it back.
     """
     path = folder(step) / task.file
     get_back = f"./lab reset {step.number} {task.name} (it keeps a copy)"

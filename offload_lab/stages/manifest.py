@@ -216,6 +216,11 @@ def find(word: str, folder: Path | None = None) -> Step:
     raise UnknownNameError("step", word, known)
 
 
+def find_deployed() -> Step:
+    """The step whose files are what one deploys."""
+    return next(step for step in steps() if step.loopback)
+
+
 def load(path: Path) -> Step:
     """Raises: ManifestError, naming the file and what is wrong in it."""
     try:

@@ -25,6 +25,7 @@ from offload_lab.exercises.sandbox import check_files, sandbox, solutions
 from offload_lab.inspect.observe import take_snapshot
 from offload_lab.paths import ROOT
 from offload_lab.stages import manifest
+from offload_lab.uwsgi.logs import error_lines
 
 INI = """\
 [uwsgi]
@@ -376,7 +377,7 @@ def test_the_error_lines_of_a_log_are_found():
 
 
 def test_a_line_about_a_request_is_never_an_error():
-    assert diagnose.error_lines("[pid: 7|app: 0] GET /error => generated 0 bytes\nunable to load app 0") == [
+    assert error_lines("[pid: 7|app: 0] GET /error => generated 0 bytes\nunable to load app 0") == [
         "unable to load app 0"
     ]
 

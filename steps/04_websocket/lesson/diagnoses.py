@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from offload_lab.clients.raw import IN, RawClient, Received
 from offload_lab.clients.session import login_cookie
 from offload_lab.clients.websocket import TEXT, frame, upgrade_request
-from offload_lab.exercises.logs import NOT_REACHED, last_error
 from offload_lab.exercises.stuck_workers import stuck_workers
 from offload_lab.inspect import Snapshot, Worker, take_snapshot
 from offload_lab.stages.stage import Stage
+from offload_lab.uwsgi.logs import last_error, refused_by
 
 from .messages import texts
 
@@ -164,7 +164,7 @@ def a_board_each(seen: Seen) -> str | None:
 
 
 def nothing_offloads(seen: Seen) -> str | None:
-    if not seen.nothing_came or NOT_REACHED.search(seen.front_log) or NOT_UNDERSTOOD.search(seen.backend_log):
+    if not seen.nothing_came or refused_by(seen.front_log) or NOT_UNDERSTOOD.search(seen.backend_log):
         return None
     got = "Django's own empty 200" if seen.ada.heads else "an empty reply, without even Django's headers"
     threads = len(seen.snapshot.front.workers[0].offload_tids)
@@ -175,11 +175,11 @@ def nothing_offloads(seen: Seen) -> str | None:
 
 
 def socket_has_no_listener(seen: Seen) -> str | None:
-    tried = NOT_REACHED.search(seen.front_log)
+    tried = refused_by(seen.front_log)
     if not seen.nothing_came or not tried:
         return None
     return (
-        f"Django authorised, and ada got an empty reply: the front tried to offload to {tried[1] or 'no address'},"
+        f"Django authorised, and ada got an empty reply: the front tried to offload to {tried[0] or 'no address'},"
         f" where nothing listens. The backend listens on {seen.snapshot.servers[0].address}."
     )
 
