@@ -122,7 +122,10 @@ def test_answers_that_fail_only_together_are_reported(lab, place):
         (["check", "01"], 1, "make it with: ./lab start 01"),
         (["watch", "01"], 1, "make it with: ./lab start 01"),
         (["reset", "01"], 1, "make it with: ./lab start 01"),
-        (["start", "07"], 1, "07_pitfalls has no tasks; these steps have: 01, 02"),
+        (["check", "07"], 1, "make it with: ./lab start 07 1"),
+        (["reset", "07"], 2, "name one server of 07_pitfalls"),
+        (["start", "07", "23"], 2, "07_pitfalls has no server '23'"),
+        (["start", "01", "12"], 2, "01_file_wrapper has no servers"),
     ],
 )
 def test_a_wrong_or_early_command_is_answered_with_the_next_step(lab, words, status, says):
@@ -198,4 +201,16 @@ def test_a_learners_stage_runs_in_the_foreground(lab, place):
     with Foreground(place, "run", str(folder), "offload", "--port", str(port)) as run:
         assert str(folder / "offload.ini") in run.until("Ctrl-C ends it")
         assert ping(port, timeout_s=20).status == 200
+        run.end()
+
+
+@pytest.mark.full
+def test_a_sick_server_runs_in_the_foreground(lab, place):
+    port = free_port()
+    with Foreground(place, "start", "07", "6", "--port", str(port)) as run:
+        said = run.until("Ctrl-C ends it")
+        assert "07_server_06/front.ini" in said
+        assert "open_stats" not in said
+        assert ping(port, timeout_s=20).status == 200
+        assert "front-stats.sock" in said
         run.end()
