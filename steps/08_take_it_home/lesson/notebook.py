@@ -33,8 +33,8 @@ RETRY_MS = "600"
 class Notifier:
     """Ada, who is staff, notifies everybody, ten times a second; a notification that is refused is sent once more."""
 
-    def __init__(self, stage: Stage) -> None:
-        self.ada = Session(stage.port)
+    def __init__(self, port: int) -> None:
+        self.ada = Session(port)
         self.ada.log_in()
         form = TOKEN.search(self.ada.ask("GET", "/").body.decode())
         assert form, "ada is staff, and so her page has the form"
@@ -101,7 +101,7 @@ def restart_each(stage: Stage) -> Restarts:
     They ask the front without nginx, whose reload would cut none of them.
     """
     parts = [("backend restarted", restart_backend), ("workers killed", kill_workers), ("front reloaded", reload_front)]
-    with Notifier(stage) as notifier, EventSourcePool(stage.port, CLIENTS, cookie=notifier.ada.cookie) as pool:
+    with Notifier(stage.port) as notifier, EventSourcePool(stage.port, CLIENTS, cookie=notifier.ada.cookie) as pool:
         seen: list[list[tuple[float, int]]] = [[] for _ in pool.all]
         began = time.monotonic()
         look = Look(pool, seen, began)
