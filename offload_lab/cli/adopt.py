@@ -1,4 +1,4 @@
-"""./lab adopt: step 08 beside a project of one's own."""
+"""./lab adopt: what is deployed, beside a project of one's own."""
 
 import os
 from collections import Counter
@@ -14,7 +14,6 @@ from offload_lab.stages import manifest
 
 from .console import out, say
 
-STEP = "08"
 SETTINGS = """\
 import os
 from pathlib import Path
@@ -37,11 +36,11 @@ DATABASES["default"]["NAME"] = os.environ["DATABASE"]  # where it is SQLite"""
 @click.argument("manage", metavar="PATH/TO/manage.py", type=click.Path(path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Write nothing; show what would be written, and how it differs.")
 def adopt(manage: Path, dry_run: bool) -> None:
-    """Look at a Django project, and put step 08's files beside it, with its names filled in.
+    """Look at a Django project, and put the files that are deployed beside it, with its names filled in.
 
     Nothing that is there is changed: what is to be added to its settings and URLs is printed.
     """
-    project, step = look(manage), manifest.find(STEP).folder
+    project, step = look(manage), manifest.find_deployed().folder
     files, left_out = plan(project, step), taken(project, step)
     say_project(project)
     lint(project)
