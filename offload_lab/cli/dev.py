@@ -1,4 +1,4 @@
-"""./lab dev check, new-pitfall: for those who change the course."""
+"""./lab dev check, new-pitfall, drawings: for those who change the course."""
 
 import subprocess
 import sys
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import click
 
+from offload_lab.course import drawings as figures
 from offload_lab.course import new_pitfall as templates
 from offload_lab.errors import LabError
 from offload_lab.exercises.workspace import shown
@@ -41,7 +42,7 @@ QUICK = ("-m", "not full")
 
 @click.group(epilog="Example: ./lab dev check")
 def dev() -> None:
-    """Check the course after a change, or add a pitfall to it."""
+    """Check the course after a change, add a pitfall to it, or draw its drawings again."""
 
 
 @dev.command(epilog="Example: ./lab dev check --full")
@@ -82,3 +83,10 @@ def new_pitfall(name: str) -> None:
     for path in templates.new_pitfall(step, name):
         out.print(f"wrote {shown(path)}", soft_wrap=True)
     out.print(f"next: fill in each TODO, until this passes: [cyan]./lab test -k {name}[/]", soft_wrap=True)
+
+
+@dev.command(epilog="Example: ./lab dev drawings")
+def drawings() -> None:
+    """Draw docs/figures/architecture-*.svg and sequence-*.svg again, from drawings.toml beside them."""
+    for path in figures.renew():
+        out.print(f"wrote {shown(path)}", soft_wrap=True)

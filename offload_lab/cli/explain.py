@@ -102,8 +102,7 @@ def print_sentences(snapshots: list[Snapshot]) -> None:
 def watch(sources: dict[str, TakeSnapshot]) -> None:
     """Print again and again, on a terminal in place.
 
-    Raises:
-        LabError: a server no longer answers.
+    Raises: LabError once a server no longer answers.
     """
     while True:
         snapshots = [take() for take in sources.values()]

@@ -86,7 +86,7 @@ def live(
 
 
 def serve(exits: ExitStack, view: View, port: int) -> Server:
-    """Raises PortInUseError, with nothing left running."""
+    """Raises: PortInUseError, with nothing left running."""
     exits.enter_context(view)
     return Server(view, port)
 

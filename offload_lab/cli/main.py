@@ -42,7 +42,7 @@ class GroupedCommands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Raises Unknown for an unknown command."""
+        """Raises: UnknownNameError for an unknown command."""
         known = self.list_commands(ctx)
         if args and not args[0].startswith("-") and args[0] not in known:
             raise UnknownNameError("command", args[0], known)

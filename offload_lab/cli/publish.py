@@ -1,18 +1,15 @@
 """./lab book, slides: the course to read, and to show to a class."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
 import click
-from rich.progress import BarColumn, Progress, TextColumn
-from rich.table import Column
 
 from offload_lab.errors import MissingDependencyError
 
 from .console import out
 from .needs import needs
+from .progress import progress_bar
 from .tools import NOTEBOOKS, find_notebook
 
 NEEDED = ("furo", "ipykernel", "myst_nb", "nbclient", "sphinx_revealjs")
@@ -29,15 +26,19 @@ def book(no_run: bool) -> None:
     show_address(build({path.name: path if no_run else executed(path) for path in notebooks}))
 
 
-@click.command(epilog="Example: ./lab slides 00 01")
+@click.command(epilog="Example: ./lab slides")
 @click.argument("numbers", nargs=-1, metavar="[NUMBER]...")
 def slides(numbers: tuple[str, ...]) -> None:
-    """Make slides of each notebook, or of those named (00 …), in results/slides."""
-    notebooks = [find_notebook(number) for number in numbers] or sorted(NOTEBOOKS.glob("*.ipynb"))
-    check_tools("slides")
-    from offload_lab.course.slides import write
+    """Make the talk's slides, or a handout of each notebook named (00 …), in results/slides.
 
-    decks = [write(path.stem, executed(path)) for path in notebooks]
+    The talk has two decks, of 90 and of 210 minutes, with a demo script in the speaker's notes. A handout is a notebook
+    with what it measured, to show or to print.
+    """
+    notebooks = [find_notebook(number) for number in numbers]
+    check_tools("slides")
+    from offload_lab.course import slides, talk
+
+    decks = [slides.write(path.stem, executed(path)) for path in notebooks] or talk.write_all()
     for deck in decks:
         out.print(f"deck: {deck}", soft_wrap=True)
     out.print("\nkeys: arrows and space · [bold]S[/] the speaker's notes · F full screen · O all slides · ? the rest")
@@ -47,8 +48,7 @@ def slides(numbers: tuple[str, ...]) -> None:
 def check_tools(command: str) -> None:
     """Install what `command` needs.
 
-    Raises:
-        MissingDependencyError: not everything could be imported.
+    Raises: MissingDependencyError where not everything can be imported then.
     """
     needs(command)
     if any(find_spec(module) is None for module in NEEDED):
@@ -60,22 +60,8 @@ def check_tools(command: str) -> None:
 def executed(notebook: Path) -> Path:
     from offload_lab.course import run_notebooks as runs
 
-    with progress_of(notebook.stem) as progress:
+    with progress_bar(notebook.stem) as progress:
         return runs.executed(notebook, progress=progress)
-
-
-@contextmanager
-def progress_of(name: str) -> Iterator[Callable[[float], None]]:
-    """A bar on a terminal, a line elsewhere."""
-    if not out.is_terminal:
-        out.print(name)
-        yield lambda share: None
-        return
-    columns = TextColumn("{task.description:<16}"), BarColumn(20, table_column=Column(min_width=20))
-    with Progress(*columns, console=out) as bars:
-        task = bars.add_task(name, total=1.0)
-        yield lambda share: bars.update(task, completed=share)
-        bars.update(task, completed=1.0)
 
 
 def show_address(page: Path) -> None:

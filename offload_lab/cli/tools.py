@@ -68,7 +68,10 @@ def notebook(number: str) -> None:
 
 
 def find_notebook(number: str) -> Path:
-    """The notebook that `number` (``3`` or ``03``) begins. Raises UnknownNameError with the nearest match."""
+    """The notebook that `number` (``3`` or ``03``) begins.
+
+    Raises: UnknownNameError with the nearest match.
+    """
     names = sorted(path.name for path in NOTEBOOKS.glob("*.ipynb"))
     name = next((name for name in names if name.startswith(number.zfill(2))), None)
     if name is None:

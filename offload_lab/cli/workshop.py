@@ -1,21 +1,17 @@
 """./lab timetable, pack: for a teacher, on the day and on the day before."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import click
-from rich.progress import BarColumn, Progress, TextColumn
-from rich.table import Column
 
 from offload_lab.course.agenda import plan
 from offload_lab.course.agenda_text import lines, renewed
-from offload_lab.course.bundle import OnProgress
 from offload_lab.course.bundle import pack as pack_into
 from offload_lab.paths import ROOT
 from offload_lab.stages import manifest
 
 from .console import out
+from .progress import progress_bars
 
 DOCUMENTS = ROOT / "docs" / "workshop"
 DIST = ROOT / "dist"
@@ -42,7 +38,7 @@ def timetable(minutes: int, renew: bool) -> None:
 def pack() -> None:
     """Pack the repository and all its packages into one archive in dist/, for a room without a network."""
     began = time.monotonic()
-    with progress() as on_progress:
+    with progress_bars() as on_progress:
         made = pack_into(ROOT, DIST, on_progress)
     out.print(f"\n{made.archive}", style="bold", markup=False, soft_wrap=True)
     took_s = time.monotonic() - began
@@ -53,25 +49,3 @@ def pack() -> None:
         out.print(f"not in it: {made.uncommitted} files that differ from the commit", style="yellow")
     out.print(f"for {made.made_for}; pack once more on a machine like theirs if yours differ", style="yellow")
     out.print(f"there: tar -xzf {made.archive.name} && cd {made.folder} && ./lab demo", markup=False, soft_wrap=True)
-
-
-@contextmanager
-def progress() -> Iterator[OnProgress]:
-    """A bar for each lock file on a terminal, a line elsewhere."""
-    if not out.is_terminal:
-        yield lambda lock, share: out.print(f"{lock} is there") if share == 1 else None
-        return
-    columns = (
-        TextColumn("{task.description:<16}"),
-        BarColumn(20, table_column=Column(min_width=20)),
-        TextColumn("{task.percentage:3.0f}%"),
-    )
-    with Progress(*columns, console=out) as bars:
-        tasks = {}
-
-        def update(lock: str, share: float) -> None:
-            if lock not in tasks:
-                tasks[lock] = bars.add_task(lock, total=1.0)
-            bars.update(tasks[lock], completed=share)
-
-        yield update

@@ -1,15 +1,14 @@
-"""One deck of slides for each notebook, made by rules from its executed copy.
+"""A handout of each notebook, a deck made by rules from its executed copy; the talk is talk.py's.
 
-A heading begins a slide. What is short stays on it, long prose goes to the speaker's notes. A picture has a slide of
-its own; tables and code end theirs, and of the code, only what a cell *shows* or alters. The deck runs on
-reveal.js, which comes with sphinx-revealjs: nothing is loaded from elsewhere.
+A heading begins a slide, and so does what follows a question. What is short stays on it, long prose goes to the
+speaker's notes. A picture has a slide of its own; tables and code end theirs, and of the code, only what a cell *shows*
+or alters. The deck runs on reveal.js, which comes with sphinx-revealjs: nothing is loaded from elsewhere.
 """
 
 import ast
-import re
 import shutil
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from string import Template
@@ -19,6 +18,7 @@ import nbformat
 
 from offload_lab.paths import ROOT
 
+from .book_pages import ASKED, FOR_THE_LEARNER, TYPE_IT, text_of
 from .slide_blocks import (
     HEADING,
     LINE,
@@ -39,7 +39,7 @@ HERE = Path(__file__).parent
 IN_FULL = ("Guess", "Your turn")  # chapters that the class has to read in full
 PROSE = ("text", "item")
 NOT_SHOWN = ("setup", "machine-look", "next", "next-lessons")  # cells for the learner's own machine
-GUESS = re.compile(r"^guess\w* = None\b", re.MULTILINE)
+BLANK = "Your guess: ______________"
 REVEAL = ("dist/reveal.js", "dist/reveal.css", "dist/reset.css", "plugin/notes/notes.js", "LICENSE")
 
 
@@ -63,12 +63,13 @@ class Slide:
         return "large" if alone and self.height < ROOM / 2.5 else self.pieces[-1].kind
 
     def takes(self, piece: Piece) -> bool:
-        """Prose may be above a result, a list may not: it may have the answers. A picture is alone."""
+        """Prose may be above a result, a list may not: it may have the answers. A picture is alone, a question last."""
         if self.first or not self.pieces:
             return not self.first
         room = ROOM if len(self.title) > HEADING else ROOM + LINE["heading"]
         last = self.pieces[-1].kind
-        fits = last in PROSE if piece.kind in PROSE else last == "text" and piece.kind != "figure"
+        prose = last in PROSE if piece.kind in PROSE else last == "text" and piece.kind != "figure"
+        fits = last in PROSE if piece.kind == "question" else prose
         return fits and self.height + piece.height <= room
 
 
@@ -104,9 +105,10 @@ class Deck:
     def cell(self, cell: Any) -> None:
         if cell.source.startswith("%%"):  # an exercise: what there is to fill in
             pieces = code(cell.source.partition("\n")[2], comments=True)
-        elif GUESS.search(cell.source):
-            pieces = code(cell.source)
+        elif ASKED.search(cell.source):
+            pieces = [replace(text_piece(BLANK), kind="question")]
         else:
+            cell.outputs = [output for output in cell.outputs if not FOR_THE_LEARNER.search(text_of(output))]
             pieces = [*code(altered(cell.source)), *outputs(cell)]
         for piece in pieces:
             self.put(piece)
@@ -127,16 +129,17 @@ def deck(cells: Iterable[Any]) -> list[Slide]:
     made = Deck()
     for cell in (cell for cell in cells if cell.id not in NOT_SHOWN):
         if cell.cell_type == "markdown":
-            made.prose(cell.source)
+            made.prose(TYPE_IT.sub("", cell.source))
         else:
             made.cell(cell)
     return [slide for slide in made.slides if slide.first or slide.pieces]
 
 
-def page(slides: list[Slide]) -> str:
-    """The whole deck as one page; reveal.js lies beside it."""
+def whole_page(title: str, content: str, style: str = "") -> str:
+    """A deck as one page; reveal.js, deck.css and the file `style` lie beside it."""
+    more = f'<link rel="stylesheet" href="{style}">' if style else ""
     template = Template((HERE / "deck.html").read_text())
-    return template.substitute(title=plain(render(slides[0].title)).strip(), slides="\n".join(map(section, slides)))
+    return template.substitute(title=plain(render(title)).strip(), slides=content, style=more)
 
 
 def section(slide: Slide) -> str:
@@ -150,6 +153,15 @@ def section(slide: Slide) -> str:
 
 def write(name: str, notebook: Path, into: Path = SLIDES) -> Path:
     """The deck ``<name>.html`` of the executed `notebook`, with what it needs beside it."""
+    add_reveal(into)
+    slides = deck(nbformat.read(notebook, as_version=4).cells)
+    target = into / f"{name}.html"
+    target.write_text(whole_page(slides[0].title, "\n".join(map(section, slides))), encoding="utf-8")
+    return target
+
+
+def add_reveal(into: Path) -> None:
+    """Put reveal.js and the style of all decks into `into`."""
     spec = find_spec("sphinx_revealjs")
     assert spec is not None
     assert spec.origin is not None
@@ -157,6 +169,3 @@ def write(name: str, notebook: Path, into: Path = SLIDES) -> Path:
     for path in REVEAL:
         shutil.copy(Path(spec.origin).parent / "_static" / "revealjs" / path, into / "reveal")
     shutil.copy(HERE / "deck.css", into)
-    target = into / f"{name}.html"
-    target.write_text(page(deck(nbformat.read(notebook, as_version=4).cells)), encoding="utf-8")
-    return target

@@ -17,17 +17,15 @@ from offload_lab.process.deadlines import Deadline
 from offload_lab.stages.lesson import load_lesson
 from offload_lab.stages.manifest import Step, Task
 from offload_lab.stages.stage import Stage
+from offload_lab.uwsgi.logs import error_lines
 
 from .cause import Cause
 from .ini_causes import ini_causes
-from .logs import CLIENT_LEFT, WORKER_DIED, app_causes
+from .log_causes import WORKER_DIED, log_causes
 from .stuck_workers import stuck_workers
 
 WILL_NOT_START = "will_not_start"
 PING_LOST = "ping_lost"
-# a line of uWSGI's log with one of these says why
-ERROR_WORDS = ("strict-mode", "Error", "error", "invalid", "unable", "failed", "unknown", "bind()", "no such")
-REQUEST = "[pid: "  # a line about a request begins so, and may contain any text
 LAST_LINES = 3
 AT_THE_END = re.compile(r"unlink\(\)|VACUUM|\*\*\*|closing all|goodbye")  # what uWSGI says after its error
 LEAST_S = 0.01  # 0 would be no limit
@@ -64,12 +62,12 @@ def diagnose(step: Step, task: Task, deadline: Deadline | None = None) -> Diagno
                 with time_limit(deadline.left() if deadline else math.inf):
                     seen = lesson.observe(stage)
             except OutOfTimeError:
-                return Diagnosis((*log_causes(stage), *busy(stage)), tuple(last_errors(stage)))
+                return Diagnosis((*causes_in_logs(stage), *busy(stage)), tuple(last_errors(stage)))
             except (LabError, OSError, HTTPException, psutil.Error):  # a process ended, an answer was cut
-                return Diagnosis(tuple(log_causes(stage)), tuple(last_errors(stage)))
+                return Diagnosis(tuple(causes_in_logs(stage)), tuple(last_errors(stage)))
             sentences = [(rule.__name__, rule(seen)) for rule in lesson.RULES]
             causes = [Cause(name, sentence) for name, sentence in sentences if sentence]
-            causes = log_causes(stage, causes) or causes or list(busy(stage))
+            causes = causes_in_logs(stage, causes) or causes or list(busy(stage))
             return Diagnosis(tuple(causes), () if causes else tuple(last_errors(stage)))
     except WrongPingError as error:
         return Diagnosis((Cause(PING_LOST, ping_lost(error)),))
@@ -83,8 +81,7 @@ def diagnose(step: Step, task: Task, deadline: Deadline | None = None) -> Diagno
 def time_limit(seconds: float) -> Iterator[None]:
     """End the block after `seconds`. Works in the main thread only.
 
-    Raises:
-        OutOfTimeError: in the block.
+    Raises: OutOfTimeError in the block.
     """
 
     def stop(*_: object) -> None:
@@ -109,12 +106,12 @@ def busy(stage: Stage) -> Iterator[Cause]:
         yield Cause("busy", f"worker {worker.pid} of {server.name}.ini has been busy with {request}")
 
 
-def log_causes(stage: Stage, known: Sequence[Cause] = ()) -> list[Cause]:
+def causes_in_logs(stage: Stage, known: Sequence[Cause] = ()) -> list[Cause]:
     """The apps' errors in the logs, without those that a sentence of `known` quotes."""
     found: dict[str, Cause] = {}
     for process in stage.processes:
         log = process.log.read_text(errors="replace")
-        for cause in app_causes(f"{process.name}.ini", log, str(stage.step.folder)):
+        for cause in log_causes(f"{process.name}.ini", log, str(stage.step.folder)):
             error = cause.sentence.rpartition(": ")[2]
             quoted = any(error in other.sentence for other in known) or (
                 cause.id == WORKER_DIED and any(" died" in other.sentence for other in known)
@@ -128,11 +125,6 @@ def last_errors(stage: Stage) -> list[str]:
     """The last error in each log, with the name of its process."""
     last = [(process.name, error_lines(process.log_tail(60))[-1:]) for process in stage.processes]
     return [f"the log of {name} says: {line}" for name, lines in last for line in lines]
-
-
-def error_lines(log: str) -> list[str]:
-    lines = [line.strip() for line in log.splitlines() if not line.startswith((REQUEST, CLIENT_LEFT))]
-    return [line for line in lines if any(word in line for word in ERROR_WORDS)]
 
 
 def ping_lost(error: WrongPingError) -> str:

@@ -26,8 +26,7 @@ class Region:
 def regions(text: str) -> dict[str, Region]:
     """All regions of `text`, by name.
 
-    Raises:
-        RegionError: a marker without its counterpart, a region within another, a name used twice.
+    Raises: RegionError for a marker without its counterpart, a region within another, a name used twice.
     """
     found: dict[str, Region] = {}
     is_open: tuple[str, str, int] | None = None
@@ -52,8 +51,7 @@ def regions(text: str) -> dict[str, Region]:
 def find(text: str, name: str) -> Region:
     """The region `name`.
 
-    Raises:
-        RegionError: there is none, or the markers are wrong.
+    Raises: RegionError where there is none, or the markers are wrong.
     """
     found = regions(text)
     if name not in found:

@@ -69,8 +69,7 @@ def solutions(step: Step) -> dict[str, str]:
 def check_files(step: Step, only: Task | None = None) -> None:
     """Check that the learner's files can be tested; with `only`, those that this task needs.
 
-    Raises:
-        CheckError, RegionError: with the file and the command that gets it back.
+    Raises: CheckError or RegionError with the file and the command that gets it back.
     """
     folder = workspace.folder(step)
     for task in [only] if only else step.tasks:

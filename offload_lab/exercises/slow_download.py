@@ -11,9 +11,9 @@ from offload_lab.inspect import Connection, Snapshot, Worker, take_snapshot
 from offload_lab.measure.scenarios import memory_mib
 from offload_lab.process.deadlines import LOOPBACK
 from offload_lab.stages.stage import Stage
+from offload_lab.uwsgi.logs import last_error
 
 from .connection_owner import open_file_position, wait_for_owner, worker_of
-from .logs import last_error
 
 RATE_MIB_S = 1.0  # slow enough that the download outlasts the observation
 MOST = 0.8  # of the file in the worker's memory: that is all of it

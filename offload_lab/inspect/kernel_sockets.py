@@ -1,4 +1,5 @@
-"""The kernel's sockets: Linux's /proc/net, one read for all connections of a server; elsewhere what psutil tells.
+"""The kernel's sockets: one read for all connections of a server, over sock_diag(7) or from /proc/net; elsewhere what
+psutil tells.
 
 A connection that no process has accepted has no inode, and so is told apart from one of a process that may not be read.
 """
@@ -19,13 +20,15 @@ import psutil
 
 from offload_lab.system import is_linux
 
+from . import sock_diag
+
 Kind = Literal["tcp", "stream", "seqpacket"]
 State = Literal["listening", "open", "close-wait", "other"]
-TCP_STATES: dict[str, State] = {"01": "open", "08": "close-wait", "0A": "listening"}
+TCP_STATES: dict[int, State] = {1: "open", 8: "close-wait", 10: "listening"}  # net/tcp_states.h
 PSUTIL_STATES: dict[str, State] = {
     psutil.CONN_ESTABLISHED: "open", psutil.CONN_CLOSE_WAIT: "close-wait", psutil.CONN_LISTEN: "listening",
 }  # fmt: skip
-UNIX_CONNECTING, UNIX_CONNECTED = "02", "03"
+UNIX_CONNECTING, UNIX_CONNECTED = 2, 3  # linux/net.h
 UNIX_LISTENS = 0x10000
 UNIX_KINDS: dict[str, Kind] = {"0001": "stream", "0005": "seqpacket"}
 IN_FD = re.compile(r"socket:\[(\d+)\]")
@@ -56,10 +59,19 @@ def sockets(pids: Sequence[int]) -> list[Socket]:
     """Every socket in the network namespace of these processes; on other systems their own, if they may be read."""
     if not is_linux():
         return [one for pid in pids for _, one in from_psutil(pid)]
-    net = Path(f"/proc/{pids[0]}/net")
-    tcp = (parse_tcp(line) for name in ("tcp", "tcp6") for line in lines_of(net / name))
-    once = {(one.local, one.remote): one for one in tcp}  # a list that changes while it is read has rows twice
-    return [*once.values(), *(one for line in lines_of(net / "unix") if (one := parse_unix(line)))]
+    unix = (parse_unix(line) for line in lines_of(Path(f"/proc/{pids[0]}/net/unix")))
+    return [*tcp_sockets(pids[0]), *(socket for socket in unix if socket)]
+
+
+def tcp_sockets(pid: int) -> list[Socket]:
+    """Every TCP socket in the network namespace of `pid`. Linux only."""
+    found = None
+    with suppress(OSError):  # another user's process, or a kernel without sock_diag
+        if Path(f"/proc/{pid}/ns/net").samefile("/proc/self/ns/net"):
+            found = [from_sock_diag(row) for row in sock_diag.dump()]
+    if found is None:
+        found = from_proc(pid)
+    return list({(socket.local, socket.remote): socket for socket in found}.values())  # a changing list repeats rows
 
 
 def open_sockets(pid: int) -> dict[int, int] | None:
@@ -92,9 +104,20 @@ def lines_of(path: Path) -> list[str]:
     return []
 
 
+def from_sock_diag(row: sock_diag.TcpSocket) -> Socket:
+    local, remote = (f"{host_of(host)}:{port}" for host, port in (row.local, row.remote))
+    return Socket("tcp", local, remote, TCP_STATES.get(row.state, "other"), row.inode)
+
+
+def from_proc(pid: int) -> list[Socket]:
+    return [parse_tcp(line) for name in ("tcp", "tcp6") for line in lines_of(Path(f"/proc/{pid}/net/{name}"))]
+
+
 def parse_tcp(line: str) -> Socket:
+    """A line of /proc/net/tcp or /proc/net/tcp6."""
     words = line.split(None, 10)
-    return Socket("tcp", address(words[1]), address(words[2]), TCP_STATES.get(words[3], "other"), int(words[9]))
+    state = TCP_STATES.get(int(words[3], 16), "other")
+    return Socket("tcp", address(words[1]), address(words[2]), state, int(words[9]))
 
 
 def parse_unix(line: str) -> Socket | None:
@@ -103,22 +126,22 @@ def parse_unix(line: str) -> Socket | None:
     kind, inode = UNIX_KINDS.get(words[4]), int(words[6])
     if kind is None:
         return None
-    open_ = words[5] == (UNIX_CONNECTED if inode else UNIX_CONNECTING)
+    open_ = int(words[5], 16) == (UNIX_CONNECTED if inode else UNIX_CONNECTING)
     state: State = "listening" if int(words[3], 16) & UNIX_LISTENS else "open" if open_ else "other"
     return Socket(kind, words[7] if len(words) > 7 else "", "", state, inode)
 
 
 def address(text: str) -> str:
-    """``0100007F:4AA0`` as ``127.0.0.1:19104``."""
+    """``0100007F:4AA0`` as ``127.0.0.1:19104``. The kernel prints 32 bits at a time, in the machine's byte order."""
     host, _, port = text.partition(":")
-    return f"{host_of(host)}:{int(port, 16)}"
+    words = [int(host[at : at + 8], 16).to_bytes(4, sys.byteorder) for at in range(0, len(host), 8)]
+    return f"{host_of(b''.join(words))}:{int(port, 16)}"
 
 
 @lru_cache(1024)
-def host_of(text: str) -> str:
-    """The kernel prints 32 bits at a time, in the machine's byte order. IPv4 within IPv6 is told as IPv4."""
-    words = [int(text[at : at + 8], 16).to_bytes(4, sys.byteorder) for at in range(0, len(text), 8)]
-    found = ipaddress.ip_address(b"".join(words))
+def host_of(raw: bytes) -> str:
+    """IPv4 within IPv6 as IPv4."""
+    found = ipaddress.ip_address(raw)
     if isinstance(found, ipaddress.IPv6Address):
         return str(found.ipv4_mapped or f"[{found}]")
     return str(found)

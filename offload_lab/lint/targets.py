@@ -28,7 +28,10 @@ class Report:
 
 
 def read(path: str) -> str:
-    """The text of `path`. Raises OSError or ConfigError: not every path is a file that can be read to its end."""
+    """The text of `path`.
+
+    Raises: OSError or ConfigError: not every path is a file that can be read to its end.
+    """
     if Path(path).is_dir():
         raise ConfigError(path, "is a folder, not a file")
     if Path(path).exists() and not Path(path).is_file():

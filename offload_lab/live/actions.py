@@ -153,7 +153,7 @@ ACTIONS = (
 
 
 def find(name: str) -> Action:
-    """Raises UnknownNameError."""
+    """Raises: UnknownNameError."""
     known = [one.name for one in ACTIONS]
     if name not in known:
         raise UnknownNameError("action", name, known)

@@ -57,7 +57,7 @@ class Client:
         return not self.status and self.ended is None
 
     def connect(self, port: int) -> None:
-        """Raises OSError."""
+        """Raises: OSError."""
         self.connection = socket.socket()
         if self.kind == "download":
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)  # before connecting
@@ -67,12 +67,18 @@ class Client:
         self.port = self.connection.getsockname()[1]
 
     def send(self) -> None:
-        """What is left of the request. Raises OSError where it is not connected."""
+        """What is left of the request.
+
+        Raises: OSError where it is not connected.
+        """
         assert self.connection is not None
         self.unsent = self.unsent[self.connection.send(self.unsent) :]
 
     def receive(self, most: int = READ_BYTES) -> bool:
-        """Take what is there; False once the server has closed. Raises OSError, BlockingIOError where nothing is."""
+        """Take what is there; False once the server has closed.
+
+        Raises: OSError, BlockingIOError where nothing is.
+        """
         assert self.connection is not None
         chunk = self.connection.recv(most)
         open_still = bool(chunk)

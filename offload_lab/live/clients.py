@@ -53,7 +53,7 @@ class Clients:
         self._do(lambda: self._set_reading(reading))
 
     def check(self) -> None:
-        """Raises what the thread's work raised, if it did."""
+        """Raises: what the thread's work raised, if it did."""
         self._thread.check()
 
     def _do(self, job: Callable[[], None]) -> None:

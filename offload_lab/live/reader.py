@@ -1,5 +1,6 @@
 """/proc, read several times a second: what holds between two looks is kept, and one read serves all sides."""
 
+import os
 import platform
 import time
 from collections.abc import Collection, Sequence
@@ -7,13 +8,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from offload_lab.inspect.configuration import configuration
-from offload_lab.inspect.kernel_sockets import Socket, lines_of, open_sockets, parse_tcp, parse_unix, sockets
+from offload_lab.inspect.kernel_sockets import Socket, lines_of, open_sockets, parse_unix, sockets, tcp_sockets
 from offload_lab.inspect.reader import Reader
 from offload_lab.inspect.threads import EPOLL, Blocked, blocked_in, epoll_set, read_syscall, thread_ids
 from offload_lab.system import is_linux
 from offload_lab.uwsgi.config.model import Config
-
-from .sock_diag import tcp_sockets
 
 RUNS = -1  # in place of a system call
 FRESH_S = 0.1  # the kernel's lists are read once for all that look within it
@@ -28,11 +27,7 @@ class KernelLists:
     def _refresh(self) -> None:
         if time.monotonic() - self._read_at < FRESH_S:
             return
-        try:
-            self._tcp = tcp_sockets()
-        except OSError:  # a kernel without it
-            net = Path("/proc/self/net")
-            self._tcp = [parse_tcp(line) for name in ("tcp", "tcp6") for line in lines_of(net / name)]
+        self._tcp = tcp_sockets(os.getpid())
         rows = ((line, line.split(None, 7)) for line in lines_of(Path("/proc/self/net/unix")))
         self._unix = [(words[6], words[7] if len(words) > 7 else "", line) for line, words in rows]
         self._read_at = time.monotonic()
@@ -41,15 +36,14 @@ class KernelLists:
         """Those at one of our `ports`, and those of `inodes`."""
         self._refresh()
         ends = tuple(f":{port}" for port in ports)
-        found = {(one.local, one.remote): one for one in self._tcp if one.local.endswith(ends) or one.inode in inodes}
-        return list(found.values())  # a list that changes while it is read has rows twice
+        return [socket for socket in self._tcp if socket.local.endswith(ends) or socket.inode in inodes]
 
     def unix(self, paths: Collection[str], inodes: set[int]) -> list[Socket]:
         """Those bound to one of `paths`, and those of `inodes`."""
         self._refresh()
         known = {str(inode) for inode in inodes}
         rows = (parse_unix(line) for inode, path, line in self._unix if path in paths or inode in known)
-        return [one for one in rows if one]
+        return [socket for socket in rows if socket]
 
 
 class QuickReader(Reader):
@@ -103,5 +97,5 @@ def bytes_written(pid: int) -> dict[int, int]:
 
 def children(pid: int) -> list[int]:
     with suppress(OSError):
-        return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     return []

@@ -31,7 +31,7 @@ class LiveRecording:
 
     @classmethod
     def load(cls, path: Path) -> "LiveRecording":
-        """Raises LabError for a file that is no recording of a live view of this schema."""
+        """Raises: LabError for a file that is no recording of a live view of this schema."""
         try:
             data = json.loads(path.read_text())
             if data["live"] != SCHEMA:

@@ -35,7 +35,10 @@ HOSTS = (LOOPBACK, "localhost")
 
 
 class Server(ThreadingHTTPServer):
-    """`show` is a view, or a recording to play. Raises PortInUseError for a `port` that is taken."""
+    """`show` is a view, or a recording to play.
+
+    Raises: PortInUseError for a `port` that is taken.
+    """
 
     daemon_threads = True
 

@@ -45,7 +45,10 @@ class View:
         }
 
     def act(self, action: str) -> int:
-        """Do it on all sides; its number, which each side's frame says once it is done. Raises Unknown."""
+        """Do it on all sides; its number, which each side's frame says once it is done.
+
+        Raises: UnknownNameError.
+        """
         find(action)
         with self._new:
             self._actions += 1
@@ -117,7 +120,7 @@ class View:
         return self
 
     def check(self) -> None:
-        """Raises what the thread's work raised, if it did."""
+        """Raises: what the thread's work raised, if it did."""
         self._thread.check()
 
     def __exit__(

@@ -62,7 +62,10 @@ class BackendPlace:
 
 
 class Watcher:
-    """Looks at a front whose stats are what `stats` gives. Raises OSError or LabError where they cannot be read."""
+    """Looks at a front whose stats are what `stats` gives.
+
+    Raises: OSError or LabError where they cannot be read.
+    """
 
     def __init__(self, name: str, stats: Stats, lists: KernelLists, backends: Sequence[BackendPlace] = ()) -> None:
         self._name, self._stats, self._lists, self._places = name, stats, lists, list(backends)

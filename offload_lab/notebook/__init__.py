@@ -46,8 +46,7 @@ CONTEXT_LINES = 1
 def lesson(step: str, module: str = "notebook") -> ModuleType:
     """The module of the step's ``lesson/`` folder, by default its notebook's helpers.
 
-    Raises:
-        UnknownNameError: there is no such step.
+    Raises: UnknownNameError where there is no such step.
     """
     return load_lesson(manifest.find(step), module)
 
@@ -180,8 +179,7 @@ def show_code(step: str, file: str, name: str | None = None) -> None:
 def read(path: Path) -> str:
     """The text without the marker lines of the exercises.
 
-    Raises:
-        UnknownNameError: there is no such file.
+    Raises: UnknownNameError where there is no such file.
     """
     if not path.is_file():
         known = sorted(other.name for other in path.parent.iterdir() if other.is_file())
@@ -192,8 +190,7 @@ def read(path: Path) -> str:
 def definition(text: str, name: str) -> str:
     """The source of the function or class `name` with its decorators.
 
-    Raises:
-        LabError: there is none.
+    Raises: LabError where there is none.
     """
     for node in ast.parse(text).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name:

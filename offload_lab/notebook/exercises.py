@@ -56,8 +56,7 @@ def your_turn(step: str, task: str, lines: str) -> None:
 
     The blank itself is not tested. From the second failed try on, each prints the next hint.
 
-    Raises:
-        CheckError: Python cannot read the lines.
+    Raises: CheckError where Python cannot read the lines.
     """
     found = manifest.find(step)
     chosen = found.task(task)

@@ -62,8 +62,8 @@ def render(text: str, run: Path, port: int, front_port: int) -> str:
     return RUN.sub(f"{run}/".replace("\\", r"\\"), FRONT.sub(f"{LOOPBACK}:{front_port}", text))
 
 
-def make_certificate(folder: Path) -> None:
-    """A key and a self-signed certificate for 127.0.0.1 and localhost, in `folder`.
+def make_certificate(folder: Path, names: str = "IP:127.0.0.1,DNS:localhost") -> None:
+    """A key and a self-signed certificate in `folder`, for `names` as openssl writes them.
 
     Raises: MissingDependencyError without openssl.
     """
@@ -77,7 +77,7 @@ def make_certificate(folder: Path) -> None:
         "ec_paramgen_curve:prime256v1",
         "-nodes",
     ]
-    command += ["-days", str(DAYS), "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
+    command += ["-days", str(DAYS), "-subj", "/CN=localhost", "-addext", f"subjectAltName={names}"]
     command += ["-keyout", str(folder / KEY), "-out", str(folder / CERTIFICATE)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     if done.returncode:

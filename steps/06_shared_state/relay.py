@@ -29,7 +29,10 @@ class Relay:
         self._thread = Background("the relay", self._relay, self._end)
 
     def cut(self, timeout_s=30.0):
-        """Returns once nothing passes. Raises TimeoutError, or what ended the relay's thread."""
+        """Returns once nothing passes.
+
+        Raises: TimeoutError, or what ended the relay's thread.
+        """
         self._idle.clear()
         self._open.clear()
         self._thread.wait_until(self._idle.is_set, timeout_s, lambda: f"the relay is still busy after {timeout_s:g} s")

@@ -9,6 +9,7 @@ import threading
 import psutil
 import pytest
 
+from offload_lab.inspect import kernel_sockets, sock_diag
 from offload_lab.inspect.socket_owners import SocketOwner, find_socket_owners
 from offload_lab.inspect.threads import poll_list, read_syscall, waiting_thread
 from offload_lab.process.deadlines import Deadline
@@ -163,3 +164,27 @@ def test_a_thread_that_is_gone_waits_on_nothing():
 
 def test_an_address_that_cannot_be_read_holds_no_descriptors():
     assert poll_list(os.getpid(), 0, 3) == {}
+
+
+@linux
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_netlink_and_proc_tell_the_same_of_a_connection(host):
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, 0), family=family)
+    except OSError:
+        pytest.skip(f"this machine has no {host}")
+    with listener, socket.create_connection(listener.getsockname()[:2]) as client:
+        waiting, _ = listener.accept()
+        with waiting, socket.create_connection(listener.getsockname()[:2]):  # the second one is not accepted
+            client.shutdown(socket.SHUT_WR)
+            assert waiting.recv(1) == b""
+            port = f":{listener.getsockname()[1]}"
+            proc = {found for found in kernel_sockets.from_proc(os.getpid()) if found.local.endswith(port)}
+            netlink = {kernel_sockets.from_sock_diag(row) for row in sock_diag.dump()}
+            assert {found for found in netlink if found.local.endswith(port)} == proc
+            assert sorted((found.state, found.accepted) for found in proc) == [
+                ("close-wait", True),
+                ("listening", True),
+                ("open", False),
+            ]

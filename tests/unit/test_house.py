@@ -4,7 +4,7 @@ import re
 
 from offload_lab.paths import ROOT
 
-LESSON = re.compile(r"0[1-8]_|\bada\b|X-Offload")
+LESSON = re.compile(r"""0[1-8]_|["']0[1-8]["']|\b[Ss]tep 0[1-8]|\bada\b|X-Offload""")
 DEMO_USERS = {  # of all Django stages
     "offload_lab/stages/site/users.py",
     "offload_lab/stages/site/templates/registration/login.html",

@@ -5,7 +5,7 @@ import pytest
 from offload_lab.exercises import regions, workspace
 from offload_lab.exercises.check import check
 from offload_lab.exercises.ini_causes import ini_causes
-from offload_lab.exercises.logs import app_causes
+from offload_lab.exercises.log_causes import log_causes
 from offload_lab.exercises.sandbox import sandbox
 from offload_lab.stages import manifest
 
@@ -118,7 +118,7 @@ def test_no_process_is_started_for_a_mistake_in_the_text(tmp_path, monkeypatch):
     ],
 )
 def test_an_apps_error_is_found_in_the_log(log, id, says):
-    [cause] = app_causes("xsendfile.ini", log, "/copy/steps/02")
+    [cause] = log_causes("xsendfile.ini", log, "/copy/steps/02")
     assert cause.id == id
     assert says in cause.sentence
 
@@ -132,4 +132,4 @@ def test_an_apps_error_is_found_in_the_log(log, id, says):
     ],
 )
 def test_no_error_is_found_in_the_log_of_a_right_app(log):
-    assert list(app_causes("xsendfile.ini", log, "/copy/steps/02")) == []
+    assert list(log_causes("xsendfile.ini", log, "/copy/steps/02")) == []

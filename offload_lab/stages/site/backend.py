@@ -42,7 +42,10 @@ def is_ready(backend: str) -> bool:
 
 
 def answers(address: str, ping: bytes) -> bool:
-    """Whether a byte comes back for `ping`. Raises TimeoutError after `ANSWER_S`, OSError without a connection."""
+    """Whether a byte comes back for `ping`.
+
+    Raises: TimeoutError after `ANSWER_S`, OSError without a connection.
+    """
     ends = time.monotonic() + ANSWER_S
     host, colon, port = address.rpartition(":")
     is_path = not colon or "/" in address

@@ -61,12 +61,14 @@ def thread_per_stream(seen: Seen) -> str | None:
 
 
 def sleep_blocks_all_streams(seen: Seen) -> str | None:
-    if seen.backend.cores <= len(seen.threads) or seen.threads.get(seen.backend.pid) != Blocked():
+    name, workers = seen.snapshot.servers[0].name, seen.snapshot.servers[0].workers
+    asleep = next((worker.pid for worker in workers if seen.threads.get(worker.pid) == Blocked()), None)
+    if asleep is None or seen.backend.cores <= len(seen.threads):
         return None
     return (
-        f"the backend ({seen.app}) has room for {seen.backend.cores} streams in one thread, and that thread sleeps: it"
-        f" waits for no connection, only for time to pass. {sum(seen.heard)} of {len(seen.heard)} clients gets events."
-        " Python's own sleep() does not switch greenlets: one that calls it stops them all."
+        f"the backend ({name}, worker {asleep}) has room for {seen.backend.cores} streams in one thread, and that"
+        f" thread sleeps: it waits for no connection, only for time to pass. {sum(seen.heard)} of {len(seen.heard)}"
+        " clients gets events. Python's own sleep() does not switch greenlets: one that calls it stops them all."
     )
 
 

@@ -16,19 +16,18 @@ from offload_lab.clients.raw import RawClient
 from offload_lab.clients.session import Session
 from offload_lab.clients.sse import request_bytes
 from offload_lab.errors import LabError
-from offload_lab.exercises.logs import NOT_REACHED, last_error
 from offload_lab.inspect import Snapshot, Worker, take_snapshot
 from offload_lab.inspect.threads import Blocked, blocked_threads
 from offload_lab.process.polling import wait_for
 from offload_lab.process.process import Process
 from offload_lab.stages.stage import Stage
+from offload_lab.uwsgi.logs import deaths, last_error, refused_by
 
 ADA = "Ada Łovelace"  # no header may hold this name as it is
 OFFLOAD_HEADER = "X-Offload-to-SSE"
 CROWD = 3
 SETTLED_S = 5.0
 LOGGED = re.compile(r"\{(\d+) vars in .* (?:GET|POST) (\S+) => ")
-DIED = re.compile(r"(.*)\nDAMN ! worker \d+ \(pid: \d+\) died")
 
 
 @dataclass(frozen=True)
@@ -157,10 +156,10 @@ def observe(stage: Stage) -> Seen:
         backend_received=variables,
         threads=threads,
         offload_header_taken=offload_header_taken(front_log, stage.step.path),
-        not_reached="".join(NOT_REACHED.findall(front_log)[-1:]),
+        not_reached="".join(refused_by(front_log)[-1:]),
         raised=last_error(front_log),
         backend_error=last_error(backend_log),
-        deaths=tuple(DIED.findall(backend_log)),
+        deaths=tuple(death.before for death in deaths(backend_log)),
         ada_id=id_of(stage.run, ADA),
     )
 
@@ -196,7 +195,7 @@ def settled(stage: Stage, crowd: list[Listener], asked: int) -> bool:
     """All get events and the front is free; or one has got the second ticket, which is sent a second later; or the
     worker proxies a stream by itself; or the backend has died."""
     tickets = [one.tickets() for one in crowd]
-    if max(tickets) > 1 or DIED.search(log_of(stage.processes[0])):
+    if max(tickets) > 1 or deaths(log_of(stage.processes[0])):
         return True
     if all(number or one.closed for number, one in zip(tickets, crowd, strict=True)):
         return not any(worker.busy for worker in stage.workers())

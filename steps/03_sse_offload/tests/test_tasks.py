@@ -14,7 +14,6 @@ from offload_lab.clients import fetch_raw
 from offload_lab.clients.event_stream import EventStreamParser
 from offload_lab.clients.session import Session
 from offload_lab.exercises.expectation import expect
-from offload_lab.exercises.logs import last_error
 from offload_lab.inspect.observe import take_snapshot
 from offload_lab.measure.streams import held_sockets
 from offload_lab.paths import ROOT
@@ -24,6 +23,7 @@ from offload_lab.stages import manifest
 from offload_lab.stages.stage import Stage, short_private_folder
 from offload_lab.system import is_linux
 from offload_lab.timeouts import scaled
+from offload_lab.uwsgi.logs import last_error
 from offload_lab.uwsgi.server import Uwsgi
 
 from ..lesson.observe import ADA, rename

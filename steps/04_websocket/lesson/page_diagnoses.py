@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from offload_lab.clients.raw import IN, Received
 from offload_lab.clients.session import login_cookie
-from offload_lab.exercises.logs import last_error
 from offload_lab.inspect import Snapshot, take_snapshot
 from offload_lab.stages.stage import Stage
+from offload_lab.uwsgi.logs import last_error
 
 from .diagnoses import connect
 

@@ -11,15 +11,14 @@ from offload_lab.clients.raw import IN, RawClient, Received
 from offload_lab.clients.session import login_cookie
 from offload_lab.clients.sse import request_bytes
 from offload_lab.clients.websocket import upgrade_request
-from offload_lab.exercises.logs import NOT_REACHED, last_error
 from offload_lab.exercises.stuck_workers import stuck_workers
 from offload_lab.inspect import Snapshot, take_snapshot
 from offload_lab.process.deadlines import LOOPBACK, readable
 from offload_lab.stages.stage import Stage
 from offload_lab.timeouts import scaled
+from offload_lab.uwsgi.logs import first_crash, last_error, refused_by
 
 EVENT = re.compile(rb'data: \{"user": "(.*?)"')
-CRASH = re.compile(r"uWSGI process (\d+) got Segmentation Fault.*?\(uwsgi_segfault\+.*?\((\w+)\+", re.DOTALL)
 ASKING = ("X-Server", "X-Offload-Server", "X-Backend", "Offload-Server")  # headers that might name a server
 ZOE = "Zoë"
 
@@ -41,13 +40,12 @@ class Seen:
     @property
     def empty(self) -> bool:
         """Ada was authorised and got nothing at all, though the worker lives."""
-        return not self.ada.raw and self.ada.closed and self.sent_to_trap is None and not CRASH.search(self.front_log)
+        return not self.ada.raw and self.ada.closed and self.sent_to_trap is None and not first_crash(self.front_log)
 
     @property
     def tried(self) -> str | None:
         """The address at which the front found no listener."""
-        found = NOT_REACHED.search(self.front_log)
-        return found[1].strip() if found else None
+        return next(iter(refused_by(self.front_log)), None)
 
 
 def observe(stage: Stage) -> Seen:
@@ -230,13 +228,13 @@ def name_garbled(seen: Seen) -> str | None:
 
 
 def worker_died(seen: Seen) -> str | None:
-    crash = CRASH.search(seen.front_log)
+    crash = first_crash(seen.front_log)
     if not crash:
         return None
     return (
-        f"the view ran, and worker {crash[1]} died of a segmentation fault in {crash[2]}: ada got an empty reply, and"
-        " the master starts another worker for each client that is authorised. uwsgi.route() does that on every"
-        " release that was tried (unbit/uwsgi #1041); add_var() does not."
+        f"the view ran, and worker {crash.pid} died of a segmentation fault in {crash.function}: ada got an empty"
+        " reply, and the master starts another worker for each client that is authorised. uwsgi.route() does that on"
+        " every release that was tried (unbit/uwsgi #1041); add_var() does not."
     )
 
 

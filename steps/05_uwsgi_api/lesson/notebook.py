@@ -4,7 +4,6 @@ it, in the log, and in the patch that fixes it."""
 import html
 import itertools
 import json
-import re
 import subprocess
 import sys
 import time
@@ -24,12 +23,11 @@ from offload_lab.paths import ROOT
 from offload_lab.stages.stage import Stage
 from offload_lab.uwsgi import binary
 from offload_lab.uwsgi.binary import Engine
+from offload_lab.uwsgi.logs import backtrace
 
 NEXT_WORKER_S = 30.0
 PROOF_S = 60.0
 PATCH = ROOT / "uwsgi_build" / "patches" / "01-route-null-guard.patch"
-BACKTRACE = re.compile(r"\*\*\* backtrace of \d+ \*\*\*\n(.*?)\*\*\* end of backtrace", re.DOTALL)
-CALL = re.compile(r"^(?P<file>[^(]+)\((?P<function>[^+)]*)")
 OUTSIDE = "(other libraries: Python running the view)"
 ALARM = ("uwsgi_backtrace", "uwsgi_segfault")  # what writes the list, not what went wrong
 # what uwsgi_build/README.md found out about them
@@ -130,16 +128,9 @@ def visit_each(cases: Mapping[str, tuple[str, Engine]], times: int, done: Callab
 # --- the log
 
 
-def calls(log: str) -> list[tuple[str, str]]:
-    """File and function of each line of the log's first backtrace, the innermost first; none where there is none."""
-    found = BACKTRACE.search(log)
-    lines = found.group(1).splitlines() if found else []
-    return [(Path(call["file"]).name, call["function"]) for line in lines if (call := CALL.match(line))]
-
-
 def show_backtrace(log: str) -> None:
     """The log's first backtrace down to where a worker waits for requests; what is not uWSGI's own in one line."""
-    listed = calls(log)
+    listed = backtrace(log)
     if not listed:
         print("This uWSGI wrote no backtrace (its C library cannot).")
         return

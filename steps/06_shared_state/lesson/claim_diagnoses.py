@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from offload_lab.clients.backend_request import BackendClient
 from offload_lab.clients.session import Session
 from offload_lab.clients.sse import SseClient
-from offload_lab.exercises.logs import last_error
 from offload_lab.inspect import Snapshot, take_snapshot
 from offload_lab.process.polling import wait_for
 from offload_lab.stages.stage import Stage
+from offload_lab.uwsgi.logs import last_error
 
 if TYPE_CHECKING:
     from redis import Redis

@@ -1,20 +1,17 @@
 """Clients of a feed with two backends and one history: which backend serves them, what do they get on reconnecting?"""
 
 import json
-import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from offload_lab.clients.session import Session
 from offload_lab.clients.sse import SseClient
-from offload_lab.exercises.logs import last_error
 from offload_lab.inspect import Snapshot, take_snapshot
 from offload_lab.stages.stage import Stage
+from offload_lab.uwsgi.logs import last_error, refused_by
 
 from .observe import BACKENDS, ENTRY_ID, PAST, PATIENCE_S, Cut, Replayed, reconnect, store_of, with_answer, worst_cut
-
-REFUSED = re.compile(r"error routing request to uwsgi server (\S+)")  # the front's words where nothing listens
 
 
 @dataclass(frozen=True)
@@ -76,8 +73,8 @@ def answer(stage: Stage, cookie: str, letter: str) -> Answer:
     known, [before] = len(log.read_bytes()), stage.workers()
     backend = greeted_by(stage, cookie)
     [after] = stage.workers()
-    refused = REFUSED.search(log.read_bytes()[known:].decode(errors="replace"))
-    return Answer(letter, backend, after.offloaded > before.offloaded, refused[1] if refused else "")
+    refused = refused_by(log.read_bytes()[known:].decode(errors="replace"))
+    return Answer(letter, backend, after.offloaded > before.offloaded, "".join(refused[:1]))
 
 
 def greeted_by(stage: Stage, cookie: str) -> str:

@@ -42,7 +42,7 @@ def logged_in(stage: Stage) -> Session:
 
 
 def need_redis() -> None:
-    """Raises LabError, in one line, where this machine has no redis-server or Python no client for it."""
+    """Raises: LabError, in one line, where this machine has no redis-server or Python no client for it."""
     if importlib.util.find_spec("redis") is None:
         raise MissingDependencyError("Python's client for Redis", "shared state", "pip install redis")
     asked = [sys.executable, str(manifest.find(STEP).folder / "redis_server.py")]
@@ -180,7 +180,10 @@ def try_claim(stage: Stage, key: str) -> str:
 
 
 def store_in_cache(stage: Stage, key: str, life_s: int = 60) -> None:
-    """A small payload under `key`, through the socket where uWSGI's cache answers. Raises LabError where it refuses."""
+    """A small payload under `key`, through the socket where uWSGI's cache answers.
+
+    Raises: LabError where it refuses.
+    """
     payload = json.dumps({"for": "ada", "departures": [{"train": 1}]}).encode()
     command = {"cmd": "set", "cache": "payloads", "key": key, "size": str(len(payload)), "expires": str(life_s)}
     with connect(stage.run / "cache.sock", WAIT_S) as connection:

@@ -3,11 +3,8 @@
 The middle has Django and Redis, two others a backend each. The clients come in at the middle.
 """
 
-import ctypes
 import os
 import shutil
-import subprocess
-import threading
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -17,11 +14,11 @@ import pytest
 from offload_lab.clients.event_source import EventSourcePool
 from offload_lab.clients.session import Session
 from offload_lab.process.deadlines import Deadline
+from offload_lab.process.namespaces import can_make_namespaces, inside, ip
 from offload_lab.process.polling import wait_for
 from offload_lab.process.server_process import free_port
 from offload_lab.stages.stage import short_private_folder
 from offload_lab.testing import require, require_program
-from offload_lab.timeouts import scaled
 from offload_lab.uwsgi import binary
 from offload_lab.uwsgi.server import Uwsgi
 
@@ -44,22 +41,11 @@ CHANGES["store"]["unix://%(run)/redis.sock"] = CHANGES["stream"]["unix://%(run)/
 HOSTS = {"store": "middle", "stream_a": "a", "stream_b": "b", "stream": "middle"}
 
 
-def ip(*words):
-    return subprocess.run(["ip", *words], capture_output=True, text=True, timeout=scaled(TIMEOUT_S))
-
-
-def can_make_hosts():
-    if os.geteuid():
-        return False
-    made = ip("netns", "add", name := f"lab-try-{os.getpid()}").returncode == 0
-    return made and ip("netns", "del", name).returncode == 0
-
-
 @pytest.fixture
 def hosts():
     """Three namespaces, cabled a - middle - b: what they are called. Nothing of it shows outside them."""
     require_program("ip")
-    require(can_make_hosts(), "the right to make network namespaces", "run as root")
+    require(can_make_namespaces(), "the right to make network namespaces", "run as root")
     names = {host: f"lab-{os.getpid()}-{host}" for host in ("middle", "a", "b")}
     with ExitStack() as exits:
         for name in names.values():
@@ -75,29 +61,9 @@ def hosts():
         yield names
 
 
-def inside(name, act):
-    """Run `act` in a thread that stands in the namespace `name`; so do the sockets, threads and processes it makes."""
-    raised = []
-
-    def enter():
-        try:
-            with open(f"/run/netns/{name}") as namespace:
-                assert ctypes.CDLL(None, use_errno=True).setns(namespace.fileno(), 0) == 0, os.strerror(
-                    ctypes.get_errno()
-                )
-            act()
-        except BaseException as error:  # to be raised where pytest sees it
-            raised.append(error)
-
-    thread = threading.Thread(target=enter)
-    thread.start()
-    thread.join()
-    if raised:
-        raise raised[0]
-
-
 def test_no_client_misses_an_event_while_a_host_is_cut_off(hosts, feed, tmp_path):
-    inside(hosts["middle"], lambda: cut_off_a_host(hosts, feed, tmp_path))
+    with inside(hosts["middle"]) as middle:
+        middle.submit(cut_off_a_host, hosts, feed, tmp_path).result()
 
 
 def cut_off_a_host(hosts, feed, folder):

@@ -14,7 +14,10 @@ COOKIES = {"Cookie": "seats=" + "s" * 4096}
 
 
 def send_message(stage, size, headers=None):
-    """The backend's answer to a message of `size` bytes. Raises ConnectionResetError."""
+    """The backend's answer to a message of `size` bytes.
+
+    Raises: ConnectionResetError.
+    """
     return fetch(stage.port, f"/?bytes={size}", headers=headers).body.decode()
 
 

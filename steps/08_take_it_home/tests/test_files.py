@@ -32,8 +32,16 @@ def test_no_line_of_the_lab_stands_in_what_is_deployed():
 
 
 def test_the_linter_is_silent():
-    report = examine([str(HERE)], {})
-    assert (report.findings, report.unusable) == ([], [])
+    for folder in (HERE, HERE / "pass"):
+        report = examine([str(folder)], {})
+        assert (report.findings, report.unusable) == ([], [])
+
+
+def test_pass_front_ini_differs_from_front_ini_in_its_two_routes_only():
+    texts = [(HERE / name).read_text().splitlines() for name in ("front.ini", "pass/front.ini")]
+    options, passing = ([line for line in text if line and line[0] != ";"] for text in texts)
+    assert [line.replace(" passuwsgi:", " uwsgi:") for line in passing] == options
+    assert [line for line in passing if " passuwsgi:" in line] == [line for line in passing if " equal:" in line]
 
 
 def test_the_two_confs_differ_only_in_how_they_ask_the_front():

@@ -109,7 +109,10 @@ class Driven(Process):
         self._read = 0
 
     def read(self) -> None:
-        """Take in what it has printed since the last time. Raises AssertionError once it has ended."""
+        """Take in what it has printed since the last time.
+
+        Raises: AssertionError once it has ended.
+        """
         with self.log.open("rb") as log:
             log.seek(self._read)
             complete = log.read().rpartition(b"\n")[0]

@@ -24,7 +24,7 @@ connections = set()
 
 
 def application(environ, start_response):
-    if environ.get("OFFLOAD_TO") != "chat" or not environ.get("OFFLOAD_USER"):
+    if environ.get("OFFLOAD_TO", "").partition("-")[0] != "chat" or not environ.get("OFFLOAD_USER"):
         start_response("403 Forbidden", [("Content-Type", "text/plain")])
         return [b"not authorised by Django\n"]
     user = unquote(environ["OFFLOAD_USER"])

@@ -63,11 +63,8 @@ CSRF_COOKIE_SECURE = True
 # --- offloading: these lines are what a project of your own adds
 
 REDIS_URL = os.environ["REDIS_URL"]
-# the sockets that the routes in front.ini name
-OFFLOAD_BACKENDS = {
-    "feed": os.environ["SOCKETS"] + "/backend.sock",
-    "chat": os.environ["SOCKETS"] + "/ws.sock",
-}
+# name=address …: what the routes in front.ini have
+OFFLOAD_BACKENDS = dict(pair.split("=", 1) for pair in os.environ["OFFLOAD_BACKENDS"].split())
 # the folder that nginx.conf calls /protected/
 DOWNLOADS = Path(os.environ["DOWNLOADS"])
 

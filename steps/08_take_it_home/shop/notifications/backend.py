@@ -26,7 +26,7 @@ hub = Hub(os.environ["REDIS_URL"], "notifications")
 
 
 def application(environ, start_response):
-    if environ.get("OFFLOAD_TO") != "feed" or not environ.get("OFFLOAD_USER"):
+    if environ.get("OFFLOAD_TO", "").partition("-")[0] != "feed" or not environ.get("OFFLOAD_USER"):
         start_response("403 Forbidden", [("Content-Type", "text/plain")])
         return [b"not authorised by Django\n"]
     start_response("200 OK", HEADERS)

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import Error, connection
 from django.http import HttpResponse, JsonResponse
 
-from .backends import is_ready
+from .backends import choose, kinds
 from .feed import connect
 
 _redis = connect(settings.REDIS_URL, timeout_s=1)
@@ -19,7 +19,7 @@ def ping(request):
 def ready(request):
     """200, or 503 with what is missing."""
     found = {"database": has_database(), "redis": has_redis()}
-    found |= {name: is_ready(address) for name, address in settings.OFFLOAD_BACKENDS.items()}
+    found |= {kind: choose(kind) is not None for kind in kinds()}
     return JsonResponse(found, status=200 if all(found.values()) else 503)
 
 

@@ -1,9 +1,8 @@
 """Stands first in MIDDLEWARE, and so has the last word on a response that authorises an offload."""
 
-from django.conf import settings
 from django.http import HttpResponse
 
-from .backends import is_ready
+from .backends import choose
 from .responses import OffloadResponse
 
 
@@ -20,6 +19,8 @@ class OffloadMiddleware:
         response = self.get_response(request)
         if not isinstance(response, OffloadResponse):
             return response
-        if not is_ready(settings.OFFLOAD_BACKENDS[response.to]):
+        name = choose(response.to)
+        if name is None:
             return response.unavailable
-        return HttpResponse(headers={name: value for name, value in response.items() if name.startswith("X-Offload-")})
+        headers = {name: value for name, value in response.items() if name.startswith("X-Offload-")}
+        return HttpResponse(headers={"X-Offload-To": name, **headers})

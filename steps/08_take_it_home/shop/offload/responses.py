@@ -9,14 +9,14 @@ RETRY_MS = 1000, 3000
 
 
 class OffloadResponse(HttpResponse):
-    """Django authorises: the front takes these headers and passes the connection to the backend called `to`.
+    """Django authorises: the front takes these headers and passes the connection to a backend of the kind `to`.
 
-    `unavailable` is sent in its place while that backend does not answer.
+    `unavailable` is sent in its place while none answers. Which one it is OffloadMiddleware writes into X-Offload-To.
     """
 
     def __init__(self, to, user, channels=(), *, unavailable):
         # percent-encoded: a name can then break no header, no variable and no line of the log
-        headers = {"X-Offload-To": to, "X-Offload-User": quote(user.get_username(), safe="")}
+        headers = {"X-Offload-User": quote(user.get_username(), safe="")}
         if channels:
             headers["X-Offload-Channels"] = " ".join(channels)
         super().__init__(headers=headers)

@@ -1,0 +1,83 @@
+"""The talk: complete, in time, filled in from recordings, and readable from the back row."""
+
+import re
+from importlib.util import find_spec
+
+import pytest
+
+from offload_lab.course import talk
+from offload_lab.testing import require, require_program
+
+from .test_book import ARGUMENTS
+
+EVERY = talk.slides(talk.SOURCE.read_text())
+IN_HAND_MIN = 5  # for questions
+FAULTS = """least => {
+  const slide = Reveal.getCurrentSlide(), faults = []
+  if (slide.scrollHeight > slide.clientHeight + 1 || slide.scrollWidth > slide.clientWidth + 1) faults.push('overflows')
+  for (const one of slide.querySelectorAll('*')) {
+    const words = [...one.childNodes].some(node => node.nodeType == 3 && node.textContent.trim())
+    const svg = one.closest('svg'), scale = svg ? svg.getBoundingClientRect().width / svg.viewBox.baseVal.width : 1
+    const small = parseFloat(getComputedStyle(one).fontSize) * scale < least
+    if (words && !one.closest('.notes') && small) faults.push(one.outerHTML)
+  }
+  for (const one of slide.querySelectorAll('img')) if (!one.naturalWidth) faults.push(one.src)
+  return faults
+}"""
+
+
+@pytest.mark.parametrize(("name", "minutes"), talk.DECKS.items())
+def test_a_deck_fits_its_minutes_with_time_for_questions(name, minutes):
+    assert (
+        minutes - 2 * IN_HAND_MIN
+        <= sum(slide.minutes for slide in talk.chosen(EVERY, minutes))
+        <= minutes - IN_HAND_MIN
+    )
+
+
+def test_every_slide_has_notes_and_every_demo_its_command_and_what_appears():
+    assert [slide.title for slide in EVERY if not slide.notes] == []
+    demos = [slide.notes for slide in EVERY if "**Demo" in slide.notes]
+    assert len(demos) > 5
+    assert [notes for notes in demos if not re.search(r"\*\*Demo, \d+ minutes.\*\*[^*]*`\./lab ", notes)] == []
+    assert [notes for notes in demos if "ppears" not in notes and "./lab lint" not in notes] == []
+
+
+def test_a_number_that_was_measured_is_filled_in_and_never_typed(tmp_path):
+    measured = re.compile(r"\b\d[\d,.]* ?(?:ms|KiB)\b")
+    assert [slide.title for slide in EVERY if measured.search(slide.body + slide.notes)] == []
+    shown = talk.filled("{{measured 01_file_wrapper-offload | answered_meanwhile}}", tmp_path)
+    assert shown == "30"
+
+
+def test_code_that_is_too_long_for_a_slide_is_refused(tmp_path):
+    with pytest.raises(talk.LabError, match="a slide has 1 to 12"):
+        talk.filled("{{code steps/03_sse_offload/header.ini | =}}", tmp_path)
+
+
+@pytest.fixture
+def decks(tmp_path):
+    require(find_spec("sphinx_revealjs") is not None, "sphinx_revealjs", "./lab install slides")
+    return talk.write_all(tmp_path)
+
+
+@pytest.mark.full
+def test_each_slide_is_readable_from_the_back_row(decks):
+    require(find_spec("playwright") is not None, "Playwright", "./lab install test")
+    chromium = require_program("chromium")
+    from playwright.sync_api import sync_playwright
+
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS) as browser,
+    ):
+        page = browser.new_page(viewport={"width": 1280, "height": 720})
+        asked = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(decks[-1].as_uri())
+        page.wait_for_function("Reveal.isReady()")
+        assert page.evaluate("Reveal.getTotalSlides()") == len(EVERY)
+        for slide in EVERY:
+            assert page.evaluate(FAULTS, 28) == [], slide.title
+            page.keyboard.press("ArrowRight")
+    assert {url.partition(":")[0] for url in asked} <= {"file", "data", "blob"}
