@@ -78,7 +78,7 @@ def test_the_handouts_are_there_and_the_letter_has_commands_that_exist():
     text = PAGES["handouts.md"]
     assert re.findall(r"^## (.+)$", text, re.MULTILINE) == ["The letter", "Guess sheet", "Exit ticket"]
     letter = re.search(r"```text\n(.+?)```", text, re.DOTALL)[1]
-    assert max(map(len, letter.splitlines())) <= 84
+    assert max(map(len, letter.splitlines())) <= 80
     assert set(re.findall(r"\./lab (\w+)", letter)) == {"demo", "doctor", "install"}
 
 
