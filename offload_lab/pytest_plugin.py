@@ -16,7 +16,7 @@ from offload_lab.errors import MissingDependencyError
 from offload_lab.stages import manifest
 from offload_lab.stages.stage import Stage
 from offload_lab.testing import require
-from offload_lab.timeouts import VARIABLE, adapt_to_load, scaled
+from offload_lab.timeouts import VARIABLE, follow_load, scaled
 
 QUICK = "not full"  # the quick tier, as an expression for pytest's -m
 
@@ -88,7 +88,7 @@ def use_no_stopwatch() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    adapt_to_load()
+    follow_load()
     # A shell's background ignores SIGINT, nohup SIGHUP, and every process of a test would inherit that
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
@@ -102,7 +102,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_report_header() -> str:
-    return f"timeouts: {os.environ[VARIABLE]} times as long as written ({VARIABLE}; unless set, by the machine's load)"
+    return f"timeouts: now {scaled(1)} times as long as written ({VARIABLE}={os.environ[VARIABLE]})"
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -12,12 +12,17 @@ import click
 from offload_lab.errors import LabError
 from offload_lab.exercises import check as checks
 from offload_lab.exercises import progress, workspace
+from offload_lab.exercises.sandbox import solutions
+from offload_lab.exercises.servers import folder as server_folder
+from offload_lab.exercises.servers import reset as reset_server
 from offload_lab.process.deadlines import Deadline
 from offload_lab.stages import manifest
 from offload_lab.stages.manifest import Step, Task
 
+from . import servers
 from .console import out, say
 from .needs import needs
+from .run import DEFAULT_PORT
 
 POLL_S = 0.3  # of the files' times
 OUTCOMES = {
@@ -30,11 +35,11 @@ OUTCOMES = {
 def find(word: str) -> Step:
     """The step that `word` names, or whose folder it is.
 
-    Raises: LabError where the step has no tasks.
+    Raises: LabError where the step has no exercises.
     """
     step = manifest.find(Path(word).name)
-    if not step.tasks:
-        having = ", ".join(other.number for other in manifest.steps() if other.tasks)
+    if not step.exercises:
+        having = ", ".join(other.number for other in manifest.steps() if other.exercises)
         raise LabError(f"{step.name} has no tasks; these steps have: {having}")
     return step
 
@@ -44,19 +49,31 @@ def find(word: str) -> Step:
 
 @click.command(epilog="Example: ./lab start 01")
 @click.argument("step")
+@click.argument("server", required=False)
 @click.option(
     "--from-solution",
     is_flag=True,
-    help="With the solutions, to continue from there; a folder that exists is backed up.",
+    help="Fill in what is still blank, to continue from there: it counts as given. Your own lines stay.",
 )
-def start(step: str, from_solution: bool) -> None:
-    """Copy STEP to work/, with blanks to fill in."""
+@click.option(
+    "--port", type=click.IntRange(1, 65535), default=DEFAULT_PORT, show_default=True, help="Of a SERVER, its front's."
+)
+def start(step: str, server: str | None, from_solution: bool, port: int) -> None:
+    """Copy STEP to work/, with blanks to fill in; or run a sick SERVER of it.
+
+    A step of pitfalls has servers in place of blanks: without SERVER, all are made, and listed with their complaints.
+    """
     found = find(step)
-    target, kept = workspace.start(found, solved=from_solution)
-    say_backup(kept)
+    if found.servers:
+        servers.start(found, server, port, solved=from_solution)
+        return
+    if server:
+        raise click.UsageError(f"{found.name} has no servers; begin all of it: ./lab start {found.number}")
+    target, given = workspace.start(found, solved=from_solution)
+    progress.record_given(found, given)
     out.print(f"[bold]{workspace.shown(target)}[/]: {found.title}", soft_wrap=True)
     for number, task in enumerate(found.tasks, 1):
-        state = "solved" if from_solution else task.kind
+        state = task.kind if not from_solution else "given" if task in given else "yours, as it is"
         say(f"{number}. {task.name} ({state}, in {task.file}): {task.title}", indent="  ")
     for what, command in (
         ("what it is about", f"steps/{found.name}/README.md"),
@@ -72,15 +89,23 @@ def start(step: str, from_solution: bool) -> None:
 @click.argument("step")
 @click.argument("task", required=False)
 def reset(step: str, task: str | None) -> None:
-    """Put the blanks of STEP back, or of one TASK, and back up your files."""
+    """Put the blanks of STEP back, or of one TASK, and back up your files. Or one sick server."""
     found = find(step)
+    if found.servers:
+        if not task:
+            raise click.UsageError(f"name one server of {found.name}, such as: ./lab reset {found.number} 12")
+        chosen = found.server(task)
+        say_backup(reset_server(found, chosen))
+        progress.forget_given(found, [chosen])
+        out.print(f"sick again: {workspace.shown(server_folder(found, chosen))}", soft_wrap=True)
+        return
     say_backup(workspace.reset(found, found.task(task) if task else None))
+    progress.forget_given(found, [found.task(task)] if task else found.tasks)
     out.print(f"blanks are back: {workspace.shown(workspace.folder(found))} {task or ''}".rstrip(), soft_wrap=True)
 
 
-def say_backup(kept: Path | None) -> None:
-    if kept:
-        out.print(f"your files are backed up in {workspace.shown(kept)}", soft_wrap=True)
+def say_backup(kept: Path) -> None:
+    out.print(f"your files are backed up in {workspace.shown(kept)}", soft_wrap=True)
 
 
 # --- check, watch
@@ -90,16 +115,23 @@ def say_backup(kept: Path | None) -> None:
 @click.argument("step")
 @click.argument("task", required=False)
 def check(step: str, task: str | None) -> None:
-    """Test your answers to STEP, task by task, on real processes.
+    """Test your answers to STEP, task by task, on real processes. Or your cure of one server, or of all begun.
 
     Exit status 1 until all pass.
     """
     found = find(step)
-    chosen = found.task(task) if task else None
-    workspace.folder(found)
-    needs("check")
-    if not show_check(found, chosen):
+    if not checked(found, task)():
         sys.exit(1)
+
+
+def checked(step: Step, word: str | None) -> Callable[[], bool]:
+    """What checks the named task or server of a step that was started, or all; it says whether all passed."""
+    needs("check")
+    if step.servers:
+        return lambda: servers.check(step, word)
+    task = step.task(word) if word else None
+    workspace.folder(step)
+    return lambda: show_check(step, task)
 
 
 @click.command(epilog="Example: ./lab watch 01 1")
@@ -108,14 +140,12 @@ def check(step: str, task: str | None) -> None:
 def watch(step: str, task: str | None) -> None:
     """Check STEP now and at each save of its files, until Ctrl-C."""
     found = find(step)
-    chosen = found.task(task) if task else None
-    workspace.folder(found)
-    needs("watch")
+    show = checked(found, task)
     while True:
         before = saved(found)
         out.print(f"\n{datetime.now():%H:%M:%S}", style="dim")
         try:
-            show_check(found, chosen)
+            show()
         except LabError as error:
             say(f"error: {error}", style="red")
         out.print("waiting for you to save; Ctrl-C ends it", style="dim")
@@ -127,10 +157,10 @@ def saved(step: Step) -> dict[str, int]:
     """The modification time of each of the learner's files, without hidden and generated ones."""
     found: dict[str, int] = {}
     with suppress(OSError, LabError):  # a reset in another terminal takes the folder away for a moment
-        folder = workspace.folder(step)
-        for path in folder.rglob("*"):
-            if path.is_file() and not any(part.startswith((".", "__")) for part in path.relative_to(folder).parts):
-                found[str(path)] = path.stat().st_mtime_ns
+        for folder in [server_folder(step, one) for one in step.servers] or [workspace.folder(step)]:
+            for path in folder.rglob("*"):
+                if path.is_file() and not any(part.startswith((".", "__")) for part in path.relative_to(folder).parts):
+                    found[str(path)] = path.stat().st_mtime_ns
     return found
 
 
@@ -181,8 +211,9 @@ def show_diagnosis(step: Step, task: Task, deadline: Deadline | None) -> None:
 
 def save_verdict(step: Step, task: Task, verdict: checks.Verdict) -> None:
     """Save the verdict; a blank does not count as a try."""
-    tried = workspace.answer(step, task) != workspace.blank_lines(task)
-    say_set_aside(progress.record_check(step, task, passed=verdict.passed, tried=tried))
+    answer = workspace.answer(step, task)
+    tried, solution = answer != workspace.blank_lines(task), answer == solutions(step)[task.name]
+    say_set_aside(progress.record_check(step, task, passed=verdict.passed, tried=tried, solution=solution))
 
 
 def say_set_aside(known: progress.Progress) -> None:

@@ -2,18 +2,23 @@
 
 import difflib
 import textwrap
+from operator import attrgetter
 
 import click
+from rich.markdown import Markdown
 from rich.table import Table
 
 from offload_lab.errors import LabError
 from offload_lab.exercises import hints, progress, workspace
 from offload_lab.exercises.sandbox import solutions
 from offload_lab.stages import manifest
-from offload_lab.stages.manifest import Step, Task
+from offload_lab.stages.manifest import Exercise, Server, Step, Task
 
 from .console import out, say
 from .exercises import find, say_set_aside
+from .servers import show_solution
+
+PASSED, GIVEN = attrgetter("passed"), attrgetter("given")
 
 
 @click.command(epilog="Example: ./lab hint 01 1")
@@ -24,13 +29,20 @@ def hint(step: str, task: str | None) -> None:
     found = find(step)
     known = progress.load()
     say_set_aside(known)
-    chosen = found.task(task) if task else hints.first_open(found, known)
+    chosen = find_exercise(found, task) if task else hints.first_open(found, known)
     if chosen is None:
         out.print(f"all tasks of {found.name} have passed; name one to see its hints")
         return
     number, text = hints.next_hint(found, chosen)
-    out.print(f"[bold]{chosen.name}[/], hint {number} of {len(chosen.hints)}: {chosen.title}")
-    show_hint(text)
+    out.print(f"[bold]{chosen.name}[/], hint {number} of {len(hints.all_hints(found, chosen))}: {chosen.title}")
+    if isinstance(chosen, Server):
+        out.print(Markdown(text))
+    else:
+        show_hint(text)
+
+
+def find_exercise(step: Step, word: str) -> Exercise:
+    return step.server(word) if step.servers else step.task(word)
 
 
 def show_hint(text: str) -> None:
@@ -52,7 +64,7 @@ def solution(step: str, task: str | None, spoil: bool) -> None:
     found = find(step)
     known = progress.load()
     say_set_aside(known)
-    chosen = [found.task(task)] if task else list(found.tasks)
+    chosen = [find_exercise(found, task)] if task else list(found.exercises)
     for wanted in chosen:
         if not (spoil or known.of(found, wanted).passed):
             raise LabError(
@@ -60,7 +72,10 @@ def solution(step: str, task: str | None, spoil: bool) -> None:
                 f" {found.number} {wanted.name}; the solution nevertheless: --spoil"
             )
     for wanted in chosen:
-        show_difference(found, wanted)
+        if isinstance(wanted, Server):
+            show_solution(found, wanted)
+        else:
+            show_difference(found, wanted)
 
 
 def show_difference(step: Step, task: Task) -> None:
@@ -81,18 +96,20 @@ def show_progress() -> None:
     say_set_aside(known)
     # 60 columns: the longest name and a date fit without a title for the step and a margin
     table = Table("", "task", "kind", "tries", "hints", "passed", box=None, header_style="bold", pad_edge=False)
-    tasks = [(step, task, known.of(step, task)) for step in manifest.steps() for task in step.tasks]
+    tasks = [(step, task, known.of(step, task)) for step in manifest.steps() for task in step.exercises]
     for step, task, record in tasks:
-        passed = record.passed.replace("T", " ") or "not yet"
-        hints_taken = f"{record.hints}/{len(task.hints)}"
+        passed = record.passed.replace("T", " ") or ("given" if record.given else "not yet")
+        hints_taken = f"{record.hints}/{len(hints.all_hints(step, task))}"
         table.add_row(step.number, task.name, task.kind, str(record.tries), hints_taken, passed)
     out.print(table)
-    still_open = [(step, task) for step, task, record in tasks if not record.passed]
-    out.print(f"\n{len(tasks) - len(still_open)} of {len(tasks)} tasks passed")
+    passed_count, given_count = (sum(bool(get(row)) for *_, row in tasks) for get in (PASSED, GIVEN))
+    out.print(f"\n{passed_count} of {len(tasks)} tasks passed" + f", {given_count} given" * bool(given_count))
+    still_open = [(step, task) for step, task, record in tasks if record.open]
     if still_open:
         show_next(*still_open[0])
 
 
-def show_next(step: Step, task: Task) -> None:
-    command = f"check {step.number} {task.name}" if workspace.is_started(step) else f"start {step.number}"
+def show_next(step: Step, task: Exercise) -> None:
+    is_started = isinstance(task, Task) and workspace.is_started(step)
+    command = f"check {step.number} {task.name}" if is_started else f"start {step.number}"
     out.print(f"next: [cyan]./lab {command}[/]  {task.title}", soft_wrap=True)

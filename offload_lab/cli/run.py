@@ -4,6 +4,7 @@ import itertools
 import os
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import TextIO
@@ -14,9 +15,11 @@ from rich.text import Text
 from offload_lab.exercises.workspace import shown
 from offload_lab.process.background import Background
 from offload_lab.stages import manifest
+from offload_lab.stages.manifest import Step, Variant
 from offload_lab.stages.stage import Stage
 from offload_lab.text import printable
 from offload_lab.uwsgi import binary
+from offload_lab.uwsgi.binary import Engine
 
 from .console import out
 from .needs import LOCKS, needs
@@ -42,22 +45,24 @@ def run(step: str, variant: str | None, port: int, engine_name: str | None) -> N
     uwsgi = binary.find(engine_name)
     uwsgi.check(chosen.needs)
     needs(*(name for name in chosen.programs if name in LOCKS))
-    with Stage(found, chosen.name, port=port, engine=uwsgi) as stage:
-        out.print(f"[bold]{found.name} {chosen.name}[/]: {chosen.says}")
+    explain = f"./lab explain {found.number} {chosen.name}   # where each connection is, and why"
+    serve(found, chosen, port, uwsgi, [explain, *found.try_it])
+
+
+def serve(step: Step, variant: Variant, port: int, uwsgi: Engine, try_it: Sequence[str]) -> None:
+    """Run the variant until Ctrl-C: its addresses, what to try, and its logs."""
+    with Stage(step, variant.name, port=port, engine=uwsgi) as stage:
+        out.print(f"[bold]{step.name} {variant.name}[/]: {variant.says}")
         out.print(
-            f"{stage.url}   config: {', '.join(shown(found.folder / ini) for ini in chosen.inis)}", soft_wrap=True
+            f"{stage.url}   config: {', '.join(shown(step.folder / ini) for ini in variant.inis)}", soft_wrap=True
         )
         if stage.proxy:
             out.print(f"{stage.proxy_url}   through nginx, config: {shown(stage.proxy.conf)}", soft_wrap=True)
         out.print(f"sockets and logs: {stage.run}", soft_wrap=True)
         out.print("\nin a second terminal:")
-        out.print(f"  ./lab explain {found.number} {chosen.name}   where each connection is, and why", markup=False)
-        for line in found.try_it:
-            out.print(
-                f"  {line.format(url=stage.url, proxy_url=stage.proxy_url, run=stage.run)}",
-                markup=False,
-                soft_wrap=True,
-            )
+        for line in try_it:
+            text = line.format(url=stage.url, proxy_url=stage.proxy_url, run=stage.run)
+            out.print(f"  {text}", markup=False, soft_wrap=True)
         follow(stage)
 
 

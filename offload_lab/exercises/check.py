@@ -25,6 +25,7 @@ TIMEOUT_S = 6  # of these for the test, more on a busy machine; it needs about t
 START_S = 1  # for pytest to begin
 BUSY = 2.0  # from this factor on, a test that does not end says nothing about an answer
 UNENDED = "unended"
+UNENDED_ROW: dict[str, Any] = {"outcome": UNENDED, "lines": []}
 RUNNER = (sys.executable, "-P", "-m", "offload_lab.exercises.pytest_runner")
 TOGETHER = "all together"
 ALONE_ONLY = (
@@ -103,28 +104,43 @@ def try_out(copy: Step, tasks: Sequence[str]) -> list[Verdict]:
     Raises: CheckError with pytest's output where a test did not run.
     """
     seconds = seconds_for_a_test()
-    root = copy.folder.parents[1]
     tests = [f"{steps_folder() / copy.name / 'tests' / 'test_tasks.py'}::{PREFIX}{name}" for name in tasks]
+    run = run_pytest(copy, tests, seconds_each=seconds, seconds_for_all=START_S + seconds * len(tasks))
+    results = dict.fromkeys(tasks, UNENDED_ROW) | run.results if run.cut else run.results
+    missing = [name for name in tasks if name not in results]
+    if missing:
+        raise CheckError(f"the tests of {', '.join(missing)} did not run; pytest says:\n{run.log}")
+    return [verdict(name, results[name]["outcome"], results[name]["lines"], seconds) for name in tasks]
+
+
+@dataclass(frozen=True)
+class PytestRun:
+    """`results`: a row for each test that ran, by its name. `cut`: it did not end in time and was killed."""
+
+    results: dict[str, dict[str, Any]]
+    cut: bool
+    log: str
+
+
+def run_pytest(copy: Step, words: Sequence[str], *, seconds_each: float, seconds_for_all: float) -> PytestRun:
+    """Run tests on `copy`, a step in a sandbox, and end all processes that they started. The seconds are as given."""
+    root = copy.folder.parents[1]
+    result = root / "result.json"
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     with Process(
         "the check",
-        [*RUNNER, str(root / "result.json"), str(seconds), *tests],
+        [*RUNNER, str(result), str(seconds_each), *words],
         log=root / "check.log",
         scratch=root,
         env={**inherited, "LAB_STEPS": str(copy.folder.parent), "TMPDIR": str(root)},  # the supervisor removes it
         grace_s=0,
     ) as pytest:
-        results: dict[str, dict[str, Any]] = {}
+        cut = False
         try:
-            pytest.wait_ended(Deadline((START_S + seconds * len(tasks)) / scaled(1)))
+            pytest.wait_ended(Deadline(seconds_for_all / scaled(1)))
         except StillRunningError:
-            results = {name: {"outcome": UNENDED, "lines": []} for name in tasks}
-        if (root / "result.json").exists():
-            results |= json.loads((root / "result.json").read_text())
-        missing = [name for name in tasks if name not in results]
-        if missing:
-            raise CheckError(f"the tests of {', '.join(missing)} did not run; pytest says:\n{pytest.log_tail(40)}")
-    return [verdict(name, results[name]["outcome"], results[name]["lines"], seconds) for name in tasks]
+            cut = True
+        return PytestRun(json.loads(result.read_text()) if result.exists() else {}, cut, pytest.log_tail(40))
 
 
 def seconds_for_a_test() -> float:

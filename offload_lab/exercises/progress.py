@@ -4,24 +4,30 @@ import fcntl
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from offload_lab.stages.manifest import Step, Task
+from offload_lab.stages.manifest import Exercise, Step
 
 from .workspace import work
 
 
 @dataclass
 class TaskRecord:
-    """`tries`: checks of something else than the blank, until it passed. `passed`: ISO time in local time, or empty."""
+    """`tries`: checks of something else than the blank, until it passed. `passed`: ISO time in local time, or empty;
+    `given`: the same, of a solution that was written without having passed."""
 
     tries: int = 0
     hints: int = 0
     passed: str = ""
+    given: str = ""
+
+    @property
+    def open(self) -> bool:
+        return not (self.passed or self.given)
 
 
 @dataclass
@@ -31,7 +37,7 @@ class Progress:
     records: dict[str, dict[str, TaskRecord]] = field(default_factory=dict)
     set_aside: Path | None = None
 
-    def of(self, step: Step, task: Task) -> TaskRecord:
+    def of(self, step: Step, task: Exercise) -> TaskRecord:
         return self.records.setdefault(step.name, {}).setdefault(task.name, TaskRecord())
 
 
@@ -69,12 +75,34 @@ def save(progress: Progress) -> None:
     os.replace(name, work() / ".progress.json")
 
 
-def record_check(step: Step, task: Task, *, passed: bool, tried: bool) -> Progress:
-    """Save the result of a check. `tried`: the answer was not the blank."""
+def record_check(step: Step, task: Exercise, *, passed: bool, tried: bool, solution: bool = False) -> Progress:
+    """Save the result of a check. `tried`: the answer was not the blank. `solution`: it was the step's own, which does
+    not count where it was given."""
     with updating() as progress:
         record = progress.of(step, task)
+        if record.given and solution:
+            return progress
         if tried and not record.passed:
             record.tries += 1
         if passed and not record.passed:
-            record.passed = datetime.now().isoformat(timespec="minutes")
+            record.passed, record.given = now(), ""
     return progress
+
+
+def record_given(step: Step, tasks: Iterable[Exercise]) -> None:
+    """Save that these have their solutions from us; what has passed before stays passed."""
+    with updating() as progress:
+        for task in tasks:
+            record = progress.of(step, task)
+            record.given = record.given if record.passed else now()
+
+
+def forget_given(step: Step, tasks: Iterable[Exercise]) -> None:
+    """Save that these have their blanks back."""
+    with updating() as progress:
+        for task in tasks:
+            progress.of(step, task).given = ""
+
+
+def now() -> str:
+    return datetime.now().isoformat(timespec="minutes")

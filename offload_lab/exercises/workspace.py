@@ -45,10 +45,11 @@ def shown(path: Path) -> str:
 # --- start and reset
 
 
-def start(step: Step, *, solved: bool = False) -> tuple[Path, Path | None]:
-    """Make the learner's folder, with blanks unless `solved`.
+def start(step: Step, *, solved: bool = False) -> tuple[Path, list[Task]]:
+    """Make the learner's folder, with blanks unless `solved`: then what is still blank in a folder that is there is
+    filled in, and all else in it stays.
 
-    Returns the folder, and the backup of its former content.
+    Returns the folder, and the tasks whose solutions were written.
 
     Raises: WorkspaceError where the folder exists and `solved` is False.
     """
@@ -58,18 +59,31 @@ def start(step: Step, *, solved: bool = False) -> tuple[Path, Path | None]:
             f"{shown(target)} is there already, with your work in it; go on with ./lab check {step.number}, or begin"
             f" again with ./lab reset {step.number} (it keeps a copy)"
         )
-    kept = backup(target, step) if target.exists() else None
-    write(step, target, solved=solved)
-    return target, kept
+    if not target.exists():
+        write(step, target)
+    return target, [task for task in step.tasks if fill_blank(step, task)] if solved else []
 
 
-def write(step: Step, target: Path, *, solved: bool = False) -> None:
+def fill_blank(step: Step, task: Task) -> bool:
+    """Write the solution where the blank still is. Returns whether it was."""
+    path = folder(step) / task.file
+    try:
+        if answer(step, task) != blank_lines(task):
+            return False
+    except (RegionError, CheckError):  # the learner's own, whatever it is
+        return False
+    solution = regions.body((step.folder / task.file).read_text(), task.name)
+    path.write_text(regions.fill(path.read_text(), {task.name: solution}))
+    return True
+
+
+def write(step: Step, target: Path) -> None:
     """Copy the step's files to `target`, which is emptied first."""
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(step.folder, target, ignore=shutil.ignore_patterns(*EXCLUDED))
     for path in target.glob("*.ini"):
         path.write_text(OTHER_STEP.sub("%d../../steps/", path.read_text()))
-    for file in {task.file for task in step.tasks} if not solved else ():
+    for file in {task.file for task in step.tasks}:
         path = target / file
         path.write_text(blanked(step, file, path.read_text()))
 
@@ -81,7 +95,7 @@ def blanked(step: Step, file: str, text: str) -> str:
 def reset(step: Step, task: Task | None = None) -> Path:
     """Put the blanks back, of one task or of all. Returns the backup of what was replaced."""
     target = folder(step)
-    kept = backup(target, step)
+    kept = backup(target)
     if task is None:
         write(step, target)
         return kept
@@ -95,9 +109,9 @@ def reset(step: Step, task: Task | None = None) -> Path:
     return kept
 
 
-def backup(target: Path, step: Step) -> Path:
+def backup(target: Path) -> Path:
     """Copy the learner's folder. Returns the copy."""
-    kept = work() / ".kept" / f"{step.name}-{datetime.now():%Y%m%d-%H%M%S-%f}"
+    kept = work() / ".kept" / f"{target.name}-{datetime.now():%Y%m%d-%H%M%S-%f}"
     shutil.copytree(target, kept, ignore=shutil.ignore_patterns(".run", "__pycache__"))
     return kept
 

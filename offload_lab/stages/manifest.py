@@ -13,7 +13,7 @@ from offload_lab.programs import PROGRAMS
 
 from .loopback import Loopback
 
-KEYS = ("title", "minutes", "path", "scenario", "try", "live", "variants", "sections", "tasks", "loopback")
+KEYS = ("title", "minutes", "path", "scenario", "try", "live", "variants", "sections", "tasks", "servers", "loopback")
 LIVE_KEYS = ("download", "stream", "websocket", "variants")
 TASK_KINDS = ("config", "fix", "code")  # fill in a line, mend a wrong one, write the view or the app
 
@@ -75,6 +75,38 @@ class Task:
 
 
 @dataclass(frozen=True)
+class Server:
+    """A broken variant as an exercise, under a name that says nothing of what is wrong with it.
+
+    `complaint`: what its users see. `goal`: what the test of its cure expects, from outside. `tool`: where to look.
+    """
+
+    number: int
+    pitfall: str
+    complaint: str
+    goal: str
+    tool: str
+
+    @property
+    def name(self) -> str:
+        return f"server_{self.number:02}"
+
+    @property
+    def title(self) -> str:
+        return self.complaint
+
+    @property
+    def kind(self) -> str:
+        return "cure"
+
+    def __str__(self) -> str:
+        return f"server {self.number}"
+
+
+Exercise = Task | Server
+
+
+@dataclass(frozen=True)
 class Live:
     """What the live view opens, paths by kind of client, and which variants it shows where none is named."""
 
@@ -95,6 +127,7 @@ class Step:
     try_it: tuple[str, ...] = field(default=())
     sections: tuple[Section, ...] = field(default=())
     tasks: tuple[Task, ...] = field(default=())
+    servers: tuple[Server, ...] = field(default=())
     loopback: Loopback | None = None  # where its files are what one deploys, and run here as copies
     live: Live | None = field(default=None, hash=False)  # its paths are a dict
 
@@ -105,6 +138,10 @@ class Step:
     @property
     def number(self) -> str:
         return self.name.partition("_")[0]
+
+    @property
+    def exercises(self) -> tuple[Exercise, ...]:
+        return (*self.tasks, *self.servers)
 
     @property
     def default(self) -> Variant:
@@ -141,6 +178,16 @@ class Step:
         if word not in known:
             raise UnknownNameError("task", word, known, owner=self.name)
         return self.tasks[known.index(word)]
+
+    def server(self, word: str) -> Server:
+        """The server that `word` names by its number: ``7``, ``07`` or ``server_07``.
+
+        Raises: UnknownNameError.
+        """
+        number = word.removeprefix("server_")
+        if number.isdecimal() and 1 <= int(number) <= len(self.servers):
+            return self.servers[int(number) - 1]
+        raise UnknownNameError("server", word, [str(server.number) for server in self.servers], owner=self.name)
 
 
 def steps_folder() -> Path:
@@ -222,6 +269,7 @@ def parse(folder: Path, data: dict[str, Any]) -> Step:
         try_it=tuple(data.get("try", ())),
         sections=sections,
         tasks=tasks,
+        servers=tuple(Server(number, **row) for number, row in enumerate(data.get("servers", ()), 1)),
         loopback=parse_loopback(data["loopback"]) if "loopback" in data else None,
         live=parse_live(live) if live else None,
     )

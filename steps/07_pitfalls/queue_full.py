@@ -11,12 +11,12 @@ import struct
 import termios
 from functools import cache
 
-from backend_down import BACKEND
 from reconnect_later import reconnect_later
 
-from offload_lab.stages.site import with_ping
+from offload_lab.stages.site import run_folder, with_ping
 from offload_lab.stages.site.backend import is_ready
 
+BACKEND = f"uwsgi:{run_folder()}/sse.sock"
 FULL = 0.5  # at 1 the worker would proxy the stream by itself, and be lost
 
 

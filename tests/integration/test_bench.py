@@ -216,6 +216,7 @@ def test_half_a_reply_is_not_waited_for_for_ever(streams, monkeypatch):
     os.close(writer)
 
 
+@pytest.mark.full
 def test_a_load_process_that_does_not_end_is_killed(monkeypatch):
     monkeypatch.setattr("bench.load_generator.END_S", 5.0)
     with LoadProcess("streams") as streams:

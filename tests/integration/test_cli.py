@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from click.testing import CliRunner
 
 from offload_lab.cli.main import lab as commands
 from offload_lab.clients import ping
@@ -57,8 +58,8 @@ def test_help_lists_each_command_once_and_in_a_group():
 
 def test_the_help_of_each_command_has_one_example():
     for name in commands.commands:
-        answer = lab(name, "--help")
-        assert answer.stdout.count(f"Example: ./lab {name}") == 1, answer
+        answer = CliRunner().invoke(commands, [name, "--help"])
+        assert answer.output.count(f"Example: ./lab {name}") == 1, answer
 
 
 def test_help_uses_a_wide_terminal():

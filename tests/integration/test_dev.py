@@ -24,6 +24,7 @@ def python(*args, **environ):
 # --- check
 
 
+@pytest.mark.full
 def test_a_check_that_passes_is_one_line(tmp_path, capsys):
     (tmp_path / "test_it.py").write_text(
         "def test_that_holds():\n    pass\n\ndef test_that_fails():\n    assert False\n"
@@ -32,6 +33,7 @@ def test_a_check_that_passes_is_one_line(tmp_path, capsys):
     assert capsys.readouterr().out.startswith("ok     links      each leads somewhere (")
 
 
+@pytest.mark.full
 def test_a_check_that_fails_shows_what_pytest_says(tmp_path, capsys):
     (tmp_path / "test_it.py").write_text("def test_that_fails():\n    assert 1 == 2\n")
     assert not run(Check("links", "each leads somewhere", (str(tmp_path),)), full=False)
@@ -40,6 +42,7 @@ def test_a_check_that_fails_shows_what_pytest_says(tmp_path, capsys):
     assert "assert 1 == 2" in "\n".join(rest)
 
 
+@pytest.mark.full
 def test_a_check_without_any_test_fails(tmp_path):
     assert not run(Check("links", "each leads somewhere", (str(tmp_path),)), full=False)
 

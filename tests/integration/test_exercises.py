@@ -112,8 +112,8 @@ def step():
 
 
 def test_a_learners_folder_has_blanks_and_no_solution(step, work):
-    target, kept = workspace.start(step)
-    assert (target, kept) == (work / "01_file_wrapper", None)
+    target, given = workspace.start(step)
+    assert (target, given) == (work / "01_file_wrapper", [])
     names = {path.name for path in target.iterdir()}
     assert names == {"naive.ini", "file_wrapper.ini", "offload.ini", "naive.py", "file_wrapper.py"}
     assert (target / "naive.py").read_text() == (step.folder / "naive.py").read_text()
@@ -121,13 +121,41 @@ def test_a_learners_folder_has_blanks_and_no_solution(step, work):
         assert workspace.answer(step, task) == workspace.blank_lines(task)
 
 
-def test_a_solved_folder_is_the_step_and_the_former_one_is_backed_up(step):
+def test_a_solved_folder_fills_in_what_is_blank_and_keeps_the_rest(step):
     target, _ = workspace.start(step)
     (target / "naive.py").write_text("# mine\n")
-    solved, kept = workspace.start(step, solved=True)
-    assert solved == target
-    assert (kept / "naive.py").read_text() == "# mine\n"
-    assert {task.name: workspace.answer(step, task) for task in step.tasks} == solutions(step)
+    path = target / "offload.ini"
+    path.write_text(regions.fill(path.read_text(), {"offload_threads": "threads = 2"}))
+    solved, given = workspace.start(step, solved=True)
+    assert (solved, [task.name for task in given]) == (target, ["app", "file_wrapper"])
+    assert (target / "naive.py").read_text() == "# mine\n"
+    expected = {**solutions(step), "offload_threads": "threads = 2"}
+    assert {task.name: workspace.answer(step, task) for task in step.tasks} == expected
+
+
+def test_a_new_solved_folder_is_the_step(step):
+    target, given = workspace.start(step, solved=True)
+    assert tuple(given) == step.tasks
+    assert (target / "offload.ini").read_text() == (step.folder / "offload.ini").read_text()
+
+
+def test_a_given_solution_counts_as_passed_only_with_lines_of_ones_own(step):
+    task = step.tasks[0]
+    progress.record_given(step, [task])
+    known = progress.record_check(step, task, passed=True, tried=True, solution=True)
+    assert (known.of(step, task).passed, known.of(step, task).tries, bool(known.of(step, task).given)) == ("", 0, True)
+    known = progress.record_check(step, task, passed=True, tried=True)
+    assert bool(known.of(step, task).passed)
+    progress.record_given(step, [task])
+    assert not progress.load().of(step, task).given, "passed before"
+
+
+def test_a_reset_takes_back_what_was_given(step):
+    task = step.tasks[0]
+    progress.record_given(step, [task])
+    progress.forget_given(step, [task])
+    known = progress.record_check(step, task, passed=True, tried=True, solution=True)
+    assert known.of(step, task).passed
 
 
 def test_a_folder_is_not_started_twice(step):

@@ -73,6 +73,7 @@ def test_from_the_blanks_by_the_hints_to_the_solution(lab, place):
     assert re.search(r"^3 of \d+ tasks passed\nnext: ./lab start 02 ", lab("progress"), re.MULTILINE)
 
 
+@pytest.mark.full
 def test_progress_ends_with_the_total_and_the_next_task(lab):
     assert re.search(r"^0 of \d+ tasks passed\nnext: ./lab start 01 ", lab("progress"), re.MULTILINE)
     lab("start", "01")
@@ -91,6 +92,7 @@ def test_a_mistake_is_named_by_what_it_does_and_taken_back_with_reset(lab, place
     assert re.search(r"its only thread sends", lab("check", "01", "offload_threads", status=1))
 
 
+@pytest.mark.full
 def test_another_tasks_broken_file_is_not_blamed(lab, place):
     lab("start", "01", "--from-solution")
     (Path(place["LAB_WORK"]) / "01_file_wrapper" / "file_wrapper.py").write_text("def application(:\n")
@@ -120,7 +122,10 @@ def test_answers_that_fail_only_together_are_reported(lab, place):
         (["check", "01"], 1, "make it with: ./lab start 01"),
         (["watch", "01"], 1, "make it with: ./lab start 01"),
         (["reset", "01"], 1, "make it with: ./lab start 01"),
-        (["start", "07"], 1, "07_pitfalls has no tasks; these steps have: 01, 02"),
+        (["check", "07"], 1, "make it with: ./lab start 07 1"),
+        (["reset", "07"], 2, "name one server of 07_pitfalls"),
+        (["start", "07", "23"], 2, "07_pitfalls has no server '23'"),
+        (["start", "01", "12"], 2, "01_file_wrapper has no servers"),
     ],
 )
 def test_a_wrong_or_early_command_is_answered_with_the_next_step(lab, words, status, says):
@@ -196,4 +201,16 @@ def test_a_learners_stage_runs_in_the_foreground(lab, place):
     with Foreground(place, "run", str(folder), "offload", "--port", str(port)) as run:
         assert str(folder / "offload.ini") in run.until("Ctrl-C ends it")
         assert ping(port, timeout_s=20).status == 200
+        run.end()
+
+
+@pytest.mark.full
+def test_a_sick_server_runs_in_the_foreground(lab, place):
+    port = free_port()
+    with Foreground(place, "start", "07", "6", "--port", str(port)) as run:
+        said = run.until("Ctrl-C ends it")
+        assert "07_server_06/front.ini" in said
+        assert "open_stats" not in said
+        assert ping(port, timeout_s=20).status == 200
+        assert "front-stats.sock" in said
         run.end()

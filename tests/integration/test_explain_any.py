@@ -368,6 +368,7 @@ def test_a_worker_that_ends_while_it_is_looked_at_is_said_to_have_ended(tmp_path
     assert "no client is connected." in text
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("scheme", ["", "http://"])
 def test_several_stats_servers_at_tcp_addresses_are_told_apart(tmp_path, scheme):
     """Four of one configuration, as an Emperor or a container platform starts them."""
@@ -448,6 +449,7 @@ def test_the_command_refuses_a_step_beside_an_address():
     assert "give one of both" in answer.stderr
 
 
+@pytest.mark.full
 def test_watch_repeats_until_its_server_goes_away(tmp_path):
     with two_servers(tmp_path) as both:
         command = [sys.executable, "-u", "-m", "offload_lab", "explain", "--watch", "--stats", both.front]

@@ -154,6 +154,7 @@ def test_a_child_that_should_end_and_does_not_is_reported_with_its_log(python):
             process.wait_ended(Deadline(0.1))
 
 
+@pytest.mark.full
 def test_a_supervisor_that_says_nothing_is_not_waited_for_for_ever(python, monkeypatch, tmp_path):
     silent = tmp_path / "silent.py"
     silent.write_text("import os, sys\nprint(os.getpid(), file=sys.stderr, flush=True)\nsys.stdin.read()")

@@ -122,6 +122,7 @@ def test_a_stage_runs_on_the_redis_that_a_package_brings(tmp_path, monkeypatch):
     assert servers == [packaged]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("required", "outcome"), [("", "1 skipped"), ("all", "1 failed")])
 def test_a_missing_program_skips_a_test_unless_all_is_required(tmp_path, required, outcome):
     (tmp_path / "test_it.py").write_text(

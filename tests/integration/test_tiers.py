@@ -11,7 +11,7 @@ from offload_lab.cli.tools import QUICK, SIDE_BY_SIDE, pytest_args_of
 from offload_lab.paths import ROOT
 from offload_lab.process.deadlines import Deadline
 from offload_lab.process.polling import wait_for
-from offload_lab.timeouts import VARIABLE, factor_for_load, scaled
+from offload_lab.timeouts import FOLLOWS_LOAD, VARIABLE, factor_for_load, scaled
 
 MANIFEST = """
 title = "A file"
@@ -124,10 +124,23 @@ def test_without_a_factor_timeouts_are_as_written(monkeypatch):
     assert scaled(2) == 2
 
 
+def test_the_factor_follows_the_load_of_the_moment(monkeypatch):
+    monkeypatch.setenv(VARIABLE, FOLLOWS_LOAD)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.setattr("os.getloadavg", lambda: (0, 0, 0))
+    assert scaled(2) == 2
+    monkeypatch.setattr("os.getloadavg", lambda: (8, 0, 0))
+    assert scaled(2) == 10
+
+
 @pytest.mark.parametrize(("load", "factor"), [(0, 1), (2, 2), (12, 7)])
 def test_a_busy_machine_gets_more_time(load, factor):
     assert factor_for_load(load, processors=2) == factor
 
 
-def test_the_timeout_of_a_whole_test_is_scaled(request):
-    assert request.config.getoption("timeout") == scaled(float(request.config.getini("timeout")))
+def test_the_timeout_of_a_whole_test_is_scaled(monkeypatch):
+    monkeypatch.setenv(VARIABLE, "2")
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-p", "no:cacheprovider", __file__]
+    answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=scaled(60))
+    assert "timeouts: now 2.0 times as long as written (LAB_TIMEOUT_FACTOR=2)" in answer.stdout
+    assert "timeout: 600.0s" in answer.stdout

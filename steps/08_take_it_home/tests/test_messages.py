@@ -27,7 +27,6 @@ def receive(connection):
     return json.loads(connection.recv(timeout=scaled(TIMEOUT_S)))
 
 
-@pytest.mark.core
 def test_what_one_writes_both_receive(shop):
     with talking(shop, shop.ada) as (ada, _), talking(shop, shop.grace) as (grace, _):
         for writer, user in ((ada, "ada"), (grace, "grace")):
