@@ -1,6 +1,7 @@
 """Sphinx settings of the book. `./lab book` lays all documents and the executed notebooks into one folder, as they lie
 in the repository, and builds from there: so their links work here as they do there."""
 
+import json
 import re
 from pathlib import Path
 
@@ -9,6 +10,8 @@ html_title = project
 html_theme = "furo"
 html_static_path = [str(Path(__file__).with_name("static"))]
 html_css_files = ["book.css"]
+html_js_files = ["book.js"]
+html_favicon = str(Path(__file__).with_name("static") / "favicon.svg")
 html_show_copyright = False
 html_copy_source = False
 html_use_index = False
@@ -44,6 +47,14 @@ def prepare(app, name, source):
         source[0] += "\n\n```{toctree}\n:hidden:\n:glob:\n\n*\n```\n"
 
 
+def write_texts(app, error):
+    """What the search page shows of each page: it cannot read the pages where the book is opened from a disk."""
+    if error is None and app.builder.format == "html":
+        texts = {name: app.env.get_doctree(name).astext() for name in app.env.found_docs}
+        Path(app.outdir, "_static", "texts.js").write_text(f"window.bookTexts = {json.dumps(texts)}", encoding="utf-8")
+
+
 def setup(app):
     app.connect("source-read", prepare)
+    app.connect("build-finished", write_texts)
     return {"parallel_read_safe": True}

@@ -28,7 +28,8 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
 LOGIN_REDIRECT_URL = "/"
 REDIS_URL = os.environ["REDIS_URL"]
 OFFLOAD_BACKENDS = dict(pair.split("=", 1) for pair in os.environ["OFFLOAD_BACKENDS"].split())
-DOWNLOADS = Path(os.environ["DOWNLOADS"])"""
+DOWNLOADS = Path(os.environ["DOWNLOADS"])
+DATABASES["default"]["NAME"] = os.environ["DATABASE"]  # where it is SQLite"""
 
 
 @click.command(epilog="Example: ./lab adopt --dry-run ../shop/manage.py")
@@ -85,7 +86,7 @@ def say_rest(project: Project, step: Path, left_out: list[str]) -> None:
     apps = [name for name in ("offload", "notifications", "chat", "downloads") if name not in left_out]
     out.print(f"\nat the end of [bold]{project.settings}[/]:\n")
     out.print(SETTINGS.format(apps=apps), markup=False, highlight=False, soft_wrap=True)
-    out.print("\nin your [bold]urlpatterns[/], in front:\n")
+    out.print("\nin your [bold]urlpatterns[/], in front (from django.urls import [bold]include[/], path):\n")
     out.print('path("accounts/", include("django.contrib.auth.urls")),', markup=False, highlight=False)
     for name in apps:
         out.print(f'path("", include("{name}.urls")),', markup=False, highlight=False)

@@ -12,15 +12,17 @@ from itertools import accumulate
 from offload_lab.errors import LabError
 from offload_lab.stages.manifest import Section, Step
 
+CHECK_IN = Section("Check-in: a seat and a machine for each", 5, "./lab demo has run at each table, or next to it")
 OPENING = Section(
     "Opening: the ticket hall, notebook 00", 10, "your guess on the picture: no bystander answered above, all below"
 )
 CLOSING = Section("Closing: what to copy, what to know before", 10, "each has named a place at home where people wait")
 BREAK, LUNCH = Section("Break", 10, ""), Section("Lunch", 45, "")
+SLACK_MIN = 5  # for what cannot be foreseen: never planned away
 WITHOUT_BREAK_MIN = 90  # longer ones have breaks
 BETWEEN_BREAKS_MIN = 70  # about
 WITHOUT_LUNCH_MIN = 240
-STEP_END_MIN = 6  # by how many minutes a break may move to come between two steps
+STEP_END_MIN = 5  # by how many minutes a break may move to come between two steps
 
 
 class TooShortError(LabError):
@@ -57,7 +59,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Entry:
-    """A section that begins `at` this minute. `step` is None for opening, breaks and closing."""
+    """A section that begins `at` this minute. `step` is None for check-in, opening, breaks and closing."""
 
     at: int
     section: Section
@@ -81,11 +83,6 @@ class Timetable:
     def in_hand(self) -> int:
         return self.minutes - self.entries[-1].end
 
-    def ahead(self, at: int) -> list[Group]:
-        """The groups that can still be left out at this minute, first to go first."""
-        begun = {(entry.step, entry.section) for entry in self.entries if entry.at < at}
-        return [group for group in self.kept if not any((group.step, section) in begun for section in group.sections)]
-
 
 def plan(steps: Sequence[Step], minutes: int) -> Timetable:
     """The most valuable sections that fit.
@@ -93,12 +90,13 @@ def plan(steps: Sequence[Step], minutes: int) -> Timetable:
     Raises:
         TooShortError: not even those that are never left out fit.
     """
+    room = minutes - SLACK_MIN
     every = sorted(groups(steps), key=lambda group: (group.cut != 0, -group.cut, group.step.number))
     kept = [group for group in every if group.cut == 0]
-    if length(kept) > minutes:
-        raise TooShortError(minutes, length(kept))
+    if length(kept) > room:
+        raise TooShortError(minutes, length(kept) + SLACK_MIN)
     for group in every:
-        if group not in kept and all(other in kept for other in group.within) and length([*kept, group]) <= minutes:
+        if group not in kept and all(other in kept for other in group.within) and length([*kept, group]) <= room:
             kept.append(group)
     return Timetable(
         minutes,
@@ -113,7 +111,8 @@ def groups(steps: Sequence[Step]) -> list[Group]:
 
 
 def length(kept: Sequence[Group]) -> int:
-    taught = OPENING.minutes + sum(group.minutes for group in kept) + CLOSING.minutes
+    frame = CHECK_IN.minutes + OPENING.minutes + CLOSING.minutes
+    taught = frame + sum(group.minutes for group in kept)
     return taught + sum(pause.minutes for pause in pauses(taught))
 
 
@@ -128,7 +127,7 @@ def pauses(taught_min: int) -> list[Section]:
 
 
 def lay_out(steps: Sequence[Step], kept: Sequence[Group]) -> tuple[Entry, ...]:
-    taught: list[tuple[Section, Step | None]] = [(OPENING, None)]
+    taught: list[tuple[Section, Step | None]] = [(CHECK_IN, None), (OPENING, None)]
     taught += [(section, step) for step in steps for section in step.sections if Group(step, section.cut) in kept]
     taught.append((CLOSING, None))
     ends = list(accumulate(section.minutes for section, _ in taught))

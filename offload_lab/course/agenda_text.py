@@ -3,6 +3,7 @@
 import re
 import textwrap
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 
 from offload_lab.errors import UnknownNameError
 from offload_lab.stages.manifest import Step
@@ -17,20 +18,25 @@ def lines(timetable: Timetable) -> Iterator[tuple[str, str]]:
     """The timetable as pairs (style, line), at most WIDTH columns wide."""
     numbers = dict.fromkeys(entry.step.number for entry in timetable.entries if entry.step)
     yield "bold", f"{timetable.minutes} minutes: steps {' '.join(numbers)}; {timetable.in_hand} min in hand"
-    step, advice = None, None
-    for entry, following in zip(timetable.entries, (*timetable.entries[1:], None), strict=True):
+    step = None
+    for entry in timetable.entries:
         yield "", ""
         if entry.step and entry.step != step:
             step = entry.step
             yield from step_lines(step)
         yield from entry_lines(entry)
-        ahead = timetable.ahead(entry.end)
-        goes_on = following is not None and following.step == step
-        if entry.step and ahead and not (goes_on and ahead[0] == advice):
-            advice = ahead[0]
-            yield from indented(f"if not, skip {section_names(advice)} (saves {advice.minutes} min)")
-    yield from list_lines("If you are late, leave out in this order", timetable.kept)
+    yield from ladder_lines(timetable.kept)
     yield from list_lines("Not in this timetable", sorted(timetable.left_out, key=lambda group: group.step.number))
+
+
+def ladder_lines(groups: Sequence[Group]) -> Iterator[tuple[str, str]]:
+    """What to leave out by how late the class is: each line adds to those above it."""
+    if not groups:
+        return
+    yield "", ""
+    yield "bold", "If you are late: leave out each line down to yours"
+    for group, saved in zip(groups, accumulate(group.minutes for group in groups), strict=True):
+        yield from indented(f"{saved:>3} min late: {section_names(group)}", further=" " * 10)
 
 
 def step_lines(step: Step) -> Iterator[tuple[str, str]]:
@@ -40,7 +46,7 @@ def step_lines(step: Step) -> Iterator[tuple[str, str]]:
 
 def begin_together(step: Step) -> str:
     """The command with which everybody can begin `step`, whatever they have done before."""
-    return f"./lab start {step.number} --from-solution" if step.tasks else f"./lab notebook {step.number}"
+    return f"./lab notebook {step.number}"
 
 
 def entry_lines(entry: Entry) -> Iterator[tuple[str, str]]:
@@ -65,9 +71,12 @@ def section_names(group: Group) -> str:
     return f"{group.step.number} {' + '.join(section.title.partition(':')[0] for section in group.sections)}"
 
 
-def indented(text: str) -> Iterator[tuple[str, str]]:
+def indented(text: str, further: str = "") -> Iterator[tuple[str, str]]:
+    """Below an entry; what does not fit on the first line is indented `further`."""
     indent = " " * 6
-    wrapped = textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
+    wrapped = textwrap.wrap(
+        text, WIDTH, initial_indent=indent, subsequent_indent=indent + further, break_on_hyphens=False
+    )
     yield from (("dim", line) for line in wrapped)
 
 

@@ -5,12 +5,15 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from string import Template
 from tempfile import TemporaryDirectory
 
 import nbformat
 
 from offload_lab.errors import LabError
 from offload_lab.paths import ROOT
+
+from .book_pages import readable
 
 BOOK = ROOT / "results" / "book"
 SETTINGS = ROOT / "docs" / "book"
@@ -47,9 +50,25 @@ def build(notebooks: Mapping[str, Path], into: Path = BOOK) -> Path:
 def copy_documents(tree: Path, notebooks: Mapping[str, Path]) -> None:
     """Copy all documents and what they link to, as they are in the repository, the notebooks, and a first page."""
     shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(*NOT_IN_IT))
-    shutil.copy(SETTINGS / "index.md", tree / "index.md")
     (tree / "notebooks").mkdir()
     for name, path in notebooks.items():
-        content = nbformat.read(path, as_version=4)
-        content.cells = [cell for cell in content.cells if cell.id != "setup"]  # for those who run it
-        nbformat.write(content, tree / "notebooks" / name)
+        nbformat.write(readable(nbformat.read(path, as_version=4)), tree / "notebooks" / name)
+    write_first_page(tree)
+
+
+def write_first_page(tree: Path) -> None:
+    """With contents in which a number and a title name each page, and no two pages alike."""
+    notebooks = sorted((tree / "notebooks").glob("*.ipynb"))
+    lines = {
+        "notebooks": [f"{path.stem[:2]} · {title_of(path)} <notebooks/{path.stem}>" for path in notebooks],
+        "steps": [
+            f"Files of {path.name} <steps/{path.name}/README>" for path in sorted((tree / "steps").glob("[0-9]*"))
+        ],
+    }
+    page = Template((SETTINGS / "index.md").read_text(encoding="utf-8"))
+    (tree / "index.md").write_text(page.substitute({name: "\n".join(rows) for name, rows in lines.items()}), "utf-8")
+
+
+def title_of(notebook: Path) -> str:
+    first = nbformat.read(notebook, as_version=4).cells[0].source
+    return str(first).splitlines()[0].lstrip("# ")

@@ -27,9 +27,9 @@ NUMBER = re.compile(r"[+\d,.]+( x)?")
 AT_MOST = 2  # slides for one piece of code
 ROOM = 518  # below a heading of two lines, each of HEADING characters
 HEADING = 42
-LINE = {"heading": 53, "text": 43, "code": 34, "table": 34}
+LINE = {"heading": 53, "text": 43, "code": 34, "small": 24, "table": 34}
 AROUND = {"text": 14, "code": 44, "table": 15}  # a paragraph, a block, a row
-CHARACTERS = {"text": 66, "code": 76, "table": 74}  # in a line
+CHARACTERS = {"text": 66, "code": 76, "small": 108, "table": 74}  # in a line
 
 T = TypeVar("T")
 
@@ -124,7 +124,15 @@ def markdown_table(text: str) -> list[Piece]:
 
 
 def printed_table(text: str) -> list[Piece]:
-    """A table as `notebook.show_table` prints it: a rule below its heads, blanks between columns, long cells wrap."""
+    heads, rows = parse_table(text)
+    return table([html.escape(cell) for cell in heads], [[html.escape(cell) for cell in row] for row in rows])
+
+
+def parse_table(text: str) -> tuple[list[str], list[list[str]]]:
+    """Headings and rows of a table as `notebook.show_table` prints it.
+
+    A rule is below its headings, blanks are between columns, long cells wrap.
+    """
     above, below = RULE.split(text, maxsplit=1)
     head_lines = [line for line in re.split(r"\n\s*\n", above.strip("\n"))[-1].splitlines() if line.strip()]
     body_lines = [line for line in below.splitlines()[1:] if line.strip()]
@@ -136,8 +144,7 @@ def printed_table(text: str) -> list[Piece]:
             rows.append(cells)
         else:  # the rest of a cell that was too long
             rows[-1] = [f"{one} {more}".strip() for one, more in zip(rows[-1], cells, strict=True)]
-    heads = [" ".join(line[start:end].strip() for line in head_lines).strip() for start, end in spans]
-    return table([html.escape(cell) for cell in heads], [[html.escape(cell) for cell in row] for row in rows])
+    return [" ".join(line[start:end].strip() for line in head_lines).strip() for start, end in spans], rows
 
 
 def columns(lines: list[str]) -> list[tuple[int, int]]:
@@ -185,7 +192,7 @@ def plain(markup: str) -> str:
 def code(text: str, caption: str = "", comments: bool = False) -> list[Piece]:
     """Lines of code, those of a diff in its colours; comments that have a line to themselves only if `comments`.
 
-    What would take more than AT_MOST slides is cut off, and says so.
+    In smaller type where that keeps them together. What would take more than AT_MOST slides is cut off, and says so.
     """
     lines = [line for line in text.rstrip().splitlines() if comments or not COMMENT.match(line)]
     changed = any(line.startswith(("+ ", "- ")) for line in lines) and "→" in caption
@@ -193,18 +200,19 @@ def code(text: str, caption: str = "", comments: bool = False) -> list[Piece]:
     head = f'<p class="caption">{html.escape(caption)}</p>' if caption else ""
     around = AROUND["code"] + (LINE["text"] if caption else 0)
     room = ROOM - around
-    fitting = [line for group in fill(lines, list(map(code_height, lines)), room)[:AT_MOST] for line in group]
+    size = "code" if sum(code_heights(lines, "code")) <= room else "small"
+    fitting = [line for group in fill(lines, code_heights(lines, size), room)[:AT_MOST] for line in group]
     if len(fitting) < len(lines):
         lines = [*fitting[:-2], f"⋯ and {len(lines) - len(fitting) + 2} lines more"]
     return [
-        Piece("code", f"{head}<pre>{''.join(code_line(line, changed) for line in group)}</pre>", high)
-        for group in spread(lines, list(map(code_height, lines)), room)
-        for high in [around + sum(map(code_height, group))]
+        Piece("code", f'{head}<pre class="{size}">{"".join(code_line(line, changed) for line in group)}</pre>', high)
+        for group in spread(lines, code_heights(lines, size), room)
+        for high in [around + sum(code_heights(group, size))]
     ]
 
 
-def code_height(line: str) -> int:
-    return height(line or " ", "code")
+def code_heights(lines: Sequence[str], size: str) -> list[int]:
+    return [height(line or " ", size) for line in lines]
 
 
 def code_line(line: str, changed: bool) -> str:

@@ -1,15 +1,14 @@
-"""One deck of slides for each notebook, made by rules from its executed copy.
+"""A handout of each notebook, a deck made by rules from its executed copy; the talk is talk.py's.
 
-A heading begins a slide. What is short stays on it, long prose goes to the speaker's notes. A picture has a slide of
-its own; tables and code end theirs, and of the code, only what a cell *shows* or alters. The deck runs on
-reveal.js, which comes with sphinx-revealjs: nothing is loaded from elsewhere.
+A heading begins a slide, and so does what follows a question. What is short stays on it, long prose goes to the
+speaker's notes. A picture has a slide of its own; tables and code end theirs, and of the code, only what a cell *shows*
+or alters. The deck runs on reveal.js, which comes with sphinx-revealjs: nothing is loaded from elsewhere.
 """
 
 import ast
-import re
 import shutil
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from string import Template
@@ -19,6 +18,7 @@ import nbformat
 
 from offload_lab.paths import ROOT
 
+from .book_pages import ASKED, FOR_THE_LEARNER, TYPE_IT, text_of
 from .slide_blocks import (
     HEADING,
     LINE,
@@ -39,7 +39,7 @@ HERE = Path(__file__).parent
 IN_FULL = ("Guess", "Your turn")  # chapters that the class has to read in full
 PROSE = ("text", "item")
 NOT_SHOWN = ("setup", "machine-look", "next", "next-lessons")  # cells for the learner's own machine
-GUESS = re.compile(r"^guess\w* = None\b", re.MULTILINE)
+BLANK = "Your guess: ______________"
 REVEAL = ("dist/reveal.js", "dist/reveal.css", "dist/reset.css", "plugin/notes/notes.js", "LICENSE")
 
 
@@ -63,12 +63,13 @@ class Slide:
         return "large" if alone and self.height < ROOM / 2.5 else self.pieces[-1].kind
 
     def takes(self, piece: Piece) -> bool:
-        """Prose may be above a result, a list may not: it may have the answers. A picture is alone."""
+        """Prose may be above a result, a list may not: it may have the answers. A picture is alone, a question last."""
         if self.first or not self.pieces:
             return not self.first
         room = ROOM if len(self.title) > HEADING else ROOM + LINE["heading"]
         last = self.pieces[-1].kind
-        fits = last in PROSE if piece.kind in PROSE else last == "text" and piece.kind != "figure"
+        prose = last in PROSE if piece.kind in PROSE else last == "text" and piece.kind != "figure"
+        fits = last in PROSE if piece.kind == "question" else prose
         return fits and self.height + piece.height <= room
 
 
@@ -104,9 +105,10 @@ class Deck:
     def cell(self, cell: Any) -> None:
         if cell.source.startswith("%%"):  # an exercise: what there is to fill in
             pieces = code(cell.source.partition("\n")[2], comments=True)
-        elif GUESS.search(cell.source):
-            pieces = code(cell.source)
+        elif ASKED.search(cell.source):
+            pieces = [replace(text_piece(BLANK), kind="question")]
         else:
+            cell.outputs = [output for output in cell.outputs if not FOR_THE_LEARNER.search(text_of(output))]
             pieces = [*code(altered(cell.source)), *outputs(cell)]
         for piece in pieces:
             self.put(piece)
@@ -127,7 +129,7 @@ def deck(cells: Iterable[Any]) -> list[Slide]:
     made = Deck()
     for cell in (cell for cell in cells if cell.id not in NOT_SHOWN):
         if cell.cell_type == "markdown":
-            made.prose(cell.source)
+            made.prose(TYPE_IT.sub("", cell.source))
         else:
             made.cell(cell)
     return [slide for slide in made.slides if slide.first or slide.pieces]

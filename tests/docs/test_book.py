@@ -89,6 +89,78 @@ def test_every_link_of_every_page_has_a_target(book):
 
 
 @pytest.mark.full
+def test_no_page_has_a_path_of_the_builder(site):
+    from pathlib import Path
+
+    pages = [path for path in site.rglob("*") if path.suffix in (".html", ".js", ".txt")]
+    builders = [str(ROOT), f"{Path.home()}/"]
+    assert [path.name for path in pages if any(name in path.read_text() for name in builders)] == []
+
+
+@pytest.mark.full
+def test_the_contents_name_each_page_differently(site):
+    sidebar = (site / "index.html").read_text().partition('<div class="sidebar-tree">')[2].partition("</aside>")[0]
+    titles = re.findall(r'<a class="reference internal" href="[^"]+">([^<]+)</a>', sidebar)
+    assert len(titles) > 25
+    assert [title for title in titles if titles.count(title) > 1] == []
+    numbered = [title for title in titles if re.match(r"\d\d · ", title)]
+    assert len(numbered) == len(list(ROOT.glob("notebooks/*.ipynb")))
+
+
+@pytest.mark.full
+def test_a_page_from_the_disk_stops_at_each_question_and_the_search_quotes(site):
+    require(find_spec("playwright") is not None, "Playwright", "./lab install test")
+    chromium = require_program("chromium")
+    from playwright.sync_api import expect, sync_playwright
+
+    notebook = site / "notebooks" / "02_xsendfile.html"
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS) as browser,
+    ):
+        page = browser.new_page()
+        page.set_default_timeout(scaled(30) * 1000)
+        page.goto(notebook.as_uri())
+        question, later = page.locator(".lab-guess").first, page.locator("#see h2")
+        expect(later).to_be_hidden()
+        question.locator("input").fill("40")
+        question.locator("button").click()
+        expect(question).to_have_text("You guessed: 40")
+        expect(later).to_be_visible()
+        page.goto(f"{(site / 'search.html').as_uri()}?q=disableheaders")
+        expect(page.locator("#search-results p.context").first).to_contain_text(
+            "disableheaders", timeout=scaled(30) * 1000
+        )
+
+
+def test_a_page_of_the_book_has_no_message_for_one_learner():
+    import nbformat
+
+    from offload_lab.course.book_pages import readable
+
+    new = nbformat.v4
+    told = [
+        "You named no cause; it is number 3. Write one above",
+        "no picture yet: ./lab test saves one",
+        f"saved in {ROOT}/results",
+        PRINTED,
+    ]
+    cells = [
+        new.new_markdown_cell("**How many?** Write a number, or leave `None`."),
+        new.new_code_cell("guess_number = None"),
+        new.new_code_cell("see()", outputs=[new.new_output("display_data", {"text/plain": text}) for text in told]),
+        new.new_code_cell("%%your_turn 03 offload\n; TODO", outputs=[new.new_output("stream", text="not yet: 404")]),
+    ]
+    text = nbformat.writes(readable(new.new_notebook(cells=cells)))
+    shown = nbformat.reads(text, as_version=4).cells
+    assert [cell.cell_type for cell in shown] == ["markdown", "markdown", "code", "code"]
+    assert "lab-guess" in shown[1].source
+    assert shown[2].outputs[0].data["text/plain"] == "saved in results"
+    assert "<td>an offload thread</td>" in shown[2].outputs[1].data["text/html"]
+    assert not re.search(r"None|number 3|no picture|not yet", text)
+
+
+@pytest.mark.full
 def test_a_broken_link_stops_the_build(tmp_path, monkeypatch):
     from offload_lab.course import book
 
@@ -238,11 +310,29 @@ def test_the_guess_stays_whole_and_a_diff_loses_its_comments():
     _, guess, read = deck(cells)
     shown = "".join(piece.html for piece in guess.pieces)
     assert "piece by piece" in shown
-    assert "guess_ms = None" in shown
+    assert "Your guess: ____" in shown
+    assert "None" not in shown
     [lines] = read.pieces
     assert '<div class="new">+ offload-threads = 1</div>' in lines.html
     assert "the thread" not in lines.html
     assert "show_diff" not in lines.html
+
+
+def test_a_handout_has_no_message_for_one_learner_and_no_answer_beside_its_question():
+    from offload_lab.course.slides import deck
+
+    asked = cell("code", "cause = None")
+    answered = cell("code", "lesson.check_cause(cause, 1)", "You named no cause; it is number 3.", PRINTED)
+    slides = deck([cell("markdown", "# The server\n\n## Which is it?\n\n1. this\n2. that"), asked, answered])
+    assert [slide.pieces[-1].kind for slide in slides[1:]] == ["question", "table"]
+    assert "number 3" not in "".join(piece.html for slide in slides for piece in slide.pieces)
+
+
+def test_a_function_is_kept_together_in_smaller_type():
+    from offload_lab.course.slide_blocks import code
+
+    [whole] = code("\n".join(["def stream(events):", *["    yield event"] * 18]))
+    assert 'class="small"' in whole.html
 
 
 TOO_HIGH_OR_SMALL = """() => {
@@ -250,7 +340,9 @@ TOO_HIGH_OR_SMALL = """() => {
   if (slide.scrollHeight > slide.clientHeight + 1 || slide.scrollWidth > slide.clientWidth + 1) faults.push('overflows')
   for (const one of slide.querySelectorAll('*')) {
     const words = [...one.childNodes].some(node => node.nodeType == 3 && node.textContent.trim())
-    if (words && !one.closest('.notes') && parseFloat(getComputedStyle(one).fontSize) < 24) faults.push(one.outerHTML)
+    const least = one.closest('pre.small') ? 18 : 24
+    if (words && !one.closest('.notes') && parseFloat(getComputedStyle(one).fontSize) < least)
+      faults.push(one.outerHTML)
   }
   return faults
 }"""

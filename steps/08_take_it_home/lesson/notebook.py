@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 
 from matplotlib.figure import Figure
@@ -21,6 +21,7 @@ from offload_lab.plots.timeline import FREE, STUCK
 from offload_lab.process.background import Background
 from offload_lab.process.deadlines import Deadline
 from offload_lab.process.polling import wait_for
+from offload_lab.stages import manifest
 from offload_lab.stages.stage import Stage
 
 STEP, VARIANT = "08_take_it_home", "deployed"
@@ -28,6 +29,11 @@ CLIENTS = 5
 WAIT_S = 30.0
 POLL_S = 0.01
 RETRY_MS = "600"
+WITHOUT_TLS = (  # in nginx.conf: these clients speak none, and want a connection for each answer
+    ("listen 443 ssl http2;", "listen 127.0.0.1:9443; chunked_transfer_encoding off; keepalive_timeout 0;"),
+    ("ssl_certificate ", "# "),
+    ("ssl_certificate_key ", "# "),
+)
 
 
 class Notifier:
@@ -86,22 +92,29 @@ class Restarts:
 
 @contextmanager
 def deployed() -> Iterator[Stage]:
-    """Everything of step 08 on loopback, whose clients are told to reconnect soon."""
+    """Everything of step 08 on loopback, nginx without TLS; its clients are told to reconnect soon."""
+    step = manifest.find(STEP)
+    assert step.loopback is not None
+    loopback = replace(step.loopback, replace=(*step.loopback.replace, *WITHOUT_TLS))
     os.environ["FEED_RETRY_MS"] = RETRY_MS
     try:
-        with Stage(STEP, VARIANT) as stage:
+        with Stage(replace(step, loopback=loopback), VARIANT) as stage:
             yield stage
     finally:
         del os.environ["FEED_RETRY_MS"]
 
 
 def restart_each(stage: Stage) -> Restarts:
-    """Five clients listen while one part after the other is restarted.
-
-    They ask the front without nginx, whose reload would cut none of them.
-    """
-    parts = [("backend restarted", restart_backend), ("workers killed", kill_workers), ("front reloaded", reload_front)]
-    with Notifier(stage.port) as notifier, EventSourcePool(stage.port, CLIENTS, cookie=notifier.ada.cookie) as pool:
+    """Five clients listen, through nginx, while one part after the other is restarted."""
+    parts = [
+        ("backend restarted", restart_backend),
+        ("workers killed", kill_workers),
+        ("front reloaded", reload_front),
+        ("nginx reloaded", reload_nginx),
+    ]
+    assert stage.proxy is not None
+    port = stage.proxy.port
+    with Notifier(stage.port) as notifier, EventSourcePool(port, CLIENTS, cookie=notifier.ada.cookie) as pool:
         seen: list[list[tuple[float, int]]] = [[] for _ in pool.all]
         began = time.monotonic()
         look = Look(pool, seen, began)
@@ -157,6 +170,11 @@ def kill_workers(stage: Stage) -> None:
 
 def reload_front(stage: Stage) -> None:
     replace_workers(stage, lambda _: os.kill(stage.front.pid, signal.SIGHUP))
+
+
+def reload_nginx(stage: Stage) -> None:
+    assert stage.proxy is not None
+    stage.proxy.reload(Deadline(WAIT_S))
 
 
 def replace_workers(stage: Stage, act: Callable[[set[int]], None]) -> None:

@@ -27,7 +27,7 @@ from offload_lab.testing import require, require_program
 from offload_lab.uwsgi import binary
 from offload_lab.uwsgi.server import Uwsgi
 
-from ..lesson.notebook import Notifier, numbers_in
+from ..lesson.notebook import WITHOUT_TLS, Notifier, numbers_in
 from .conftest import STEP, TIMEOUT_S, require_nginx
 
 pytestmark = pytest.mark.full
@@ -62,9 +62,7 @@ response-route-if = equal:${OFFLOAD_TO};chat-2 uwsgi:10.0.0.4:3032,0,0""",
     "change-me": "the same on both fronts",
     "/var/lib/shop": "RUN",
     # for this test: nginx without TLS, which others show, and seconds in place of a minute until a silent stream is cut
-    "listen 443 ssl http2;": "listen 127.0.0.1:9443;",
-    "ssl_certificate ": "# ",
-    "ssl_certificate_key ": "# ",
+    **dict(WITHOUT_TLS),
     "uwsgi_read_timeout 60s": "uwsgi_read_timeout 3s",
 }
 SOON = {"FEED_HEARTBEAT_S": "0.5", "FEED_RETRY_MS": "300"}

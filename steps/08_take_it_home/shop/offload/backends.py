@@ -19,7 +19,7 @@ _silent_until = {}
 
 
 def kinds():
-    return {name.partition("-")[0] for name in settings.OFFLOAD_BACKENDS}
+    return dict.fromkeys(name.partition("-")[0] for name in settings.OFFLOAD_BACKENDS)
 
 
 def choose(kind):
