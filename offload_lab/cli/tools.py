@@ -42,10 +42,15 @@ def pytest_args_of(full: bool, named: tuple[str, ...], side_by_side: bool) -> tu
 
 @click.command(epilog="Example: ./lab engine --force")
 @click.option("--force", is_flag=True, help="Build it again even if nothing has changed.")
-def engine(force: bool) -> None:
+@click.option("--each", is_flag=True, help="Only show that each patch applies and compiles on its own.")
+@click.option("--sanitize", is_flag=True, help="Build one with gcc's sanitizers, drive it and print their reports.")
+def engine(force: bool, each: bool, sanitize: bool) -> None:
     """Build the patched uWSGI, once: uwsgi.route() works on it."""
-    build = str(ROOT / "uwsgi_build" / "build.py")
-    os.execv(sys.executable, [sys.executable, build, *(["--force"] if force else [])])  # noqa: S606
+    if each and (force or sanitize):
+        raise click.UsageError("--each builds nothing: give it alone")
+    script = "each" if each else "sanitize" if sanitize else "build"
+    path = str(ROOT / "uwsgi_build" / f"{script}.py")
+    os.execv(sys.executable, [sys.executable, path, *(["--force"] if force else [])])  # noqa: S606
 
 
 @click.command(epilog="Example: ./lab notebook 03")

@@ -67,6 +67,21 @@ def test_the_guide_has_questions_pictures_and_problems_for_each_step(step):
     assert places == sorted(places)
 
 
+def test_every_question_for_the_class_has_its_answer():
+    asked = re.findall(r"^\*\*Ask\*\*\n\n(.+?)\n\n", PAGES["guide.md"], re.MULTILINE | re.DOTALL)
+    questions = [" ".join(one.split()) for part in asked for one in re.split(r"^- ", part, flags=re.MULTILINE) if one]
+    assert len(questions) > 20
+    assert [one for one in questions if not one.endswith(")")] == []
+
+
+def test_the_handouts_are_there_and_the_letter_has_commands_that_exist():
+    text = PAGES["handouts.md"]
+    assert re.findall(r"^## (.+)$", text, re.MULTILINE) == ["The letter", "Guess sheet", "Exit ticket"]
+    letter = re.search(r"```text\n(.+?)```", text, re.DOTALL)[1]
+    assert max(map(len, letter.splitlines())) <= 80
+    assert set(re.findall(r"\./lab (\w+)", letter)) == {"demo", "doctor", "install"}
+
+
 @pytest.mark.parametrize("step", manifest.steps(), ids=lambda step: step.name)
 def test_every_step_has_sections_with_a_landmark(step):
     assert step.sections

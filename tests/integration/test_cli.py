@@ -38,6 +38,7 @@ def lab(*args, **variables):
         (["run", "01", "xyz"], ["error: 01_file_wrapper has no variant 'xyz'; there are: naive, file_wrapper, "]),
         (["run", "01", "--prot", "1"], ["No such option", "--port"]),
         (["run", "01", "--port", "70000"], ["70000", "1<=x<=65535"]),
+        (["run", "01", "--port", "automatic"], ["'automatic' is neither a port nor auto"]),
         (["run", "01", "--engine", "wheal"], ["no uWSGI 'wheal'; did you mean wheel?"]),
         (["notebook", "77"], ["no notebook '77'"]),
     ],
@@ -96,8 +97,8 @@ def test_doctor_names_each_part_and_ends_in_one_sentence():
 class Foreground:
     """A command in the foreground, as in a terminal."""
 
-    def __init__(self, *words):
-        self.port = free_port()
+    def __init__(self, *words, port=None):
+        self.port = port or free_port()
         self.process = subprocess.Popen(
             [*LAB, *words, "--port", str(self.port)],
             cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -132,6 +133,14 @@ def test_run_shows_control_characters_and_markup_as_text():
         front.process.send_signal(signal.SIGINT)
         front.process.communicate(timeout=30)
     assert r" GET /title[bold]\u202e\x9b?over => " in line
+
+
+@pytest.mark.full
+def test_run_with_an_automatic_port_prints_the_tunnel_to_it():
+    with Foreground("run", "01", "offload", port="auto") as front:
+        port = int(re.search(r"http://127\.0\.0\.1:(\d+)", front.printed)[1])
+        assert f"ssh -N -L {port}:127.0.0.1:{port} " in front.printed
+        assert ping(port, timeout_s=20).status == 200
 
 
 def test_run_names_a_busy_port():

@@ -120,7 +120,8 @@ def test_it_holds_no_server_code(notebook):
     "notebook",
     [pytest.param(path, id=path.stem, marks=() if path == QUICK else pytest.mark.full) for path in NOTEBOOKS],
 )
-def test_it_runs_from_top_to_bottom(jupyter, notebook):
+def test_it_runs_from_top_to_bottom(jupyter, notebook, monkeypatch):
+    monkeypatch.setenv("LAB_REVEAL", "1")
     if notebook.stem.startswith(("06", "08")):
         require_program("redis-server")
     if notebook.stem.startswith("08"):
@@ -138,8 +139,13 @@ def test_it_runs_from_top_to_bottom(jupyter, notebook):
 @pytest.mark.full
 @pytest.mark.parametrize(
     ("guess", "says"),
-    [("0.5", "times too small"), ("None", "You made no guess"), ('"three"', "'three' is no number")],
-    ids=["a number", "none", "a word"],
+    [
+        ("0.5", "times too small"),
+        ("None", "You made no guess"),
+        ('"three"', "'three' is no number"),
+        ("-3", "-3 is below 0"),
+    ],
+    ids=["a number", "none", "a word", "below zero"],
 )
 def test_only_a_number_is_saved_as_a_guess(jupyter, guess, says):
     cell = f'lab.guess_and_see({guess}, 1500.0, "ms", "00_start", "how long?")'
@@ -150,6 +156,55 @@ def test_only_a_number_is_saved_as_a_guess(jupyter, guess, says):
     assert [(row["notebook"], row["guess"], row["measured"], row["unit"]) for row in rows] == (
         [("00_start", 0.5, 1500.0, "ms")] if guess == "0.5" else []
     )
+
+
+@pytest.mark.full
+def test_no_guess_buys_no_answer_but_reveal_does(jupyter):
+    from nbclient import NotebookClient
+    from nbformat.v4 import new_code_cell, new_notebook
+
+    see = 'lab.guess_and_see({}, 1500.0, "ms", "00_start", "how long?")\nlab.mechanism()'
+    sources = ["from offload_lab import notebook as lab", see.format(None), see.format(5), see.format(None)]
+    sources += ["lab.reveal()", see.format(None)]
+    content = NotebookClient(new_notebook(cells=[new_code_cell(source) for source in sources])).execute()
+    shown = [printed(new_notebook(cells=[cell])) for cell in content.cells]
+    assert ["1500" in text for text in shown] == [False, False, True, False, False, True]
+    assert "the table: hidden until you have answered" in shown[1]
+    assert "offloaded_requests" in shown[2]
+
+
+@pytest.mark.full
+def test_a_case_of_07_names_no_cause_before_the_learner_does(jupyter):
+    ids = ["setup", "first-symptom", "first-measure", "first-fix"]
+
+    def said(cause):
+        def edit(source):
+            return source.replace("check_cause(cause", f"check_cause({cause}")
+
+        return printed(execute(ROOT / "notebooks" / "07_pitfalls.ipynb", ids, edit))
+
+    unanswered = said("None")
+    assert "offload-threads" not in unanswered
+    assert "Write one of 1 to 4" in unanswered
+    assert "'two' is none of the numbers above" in said("'two'")
+    assert "offload-threads" in said(2)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("print(recordings)", "'recordings' is not defined. If a cell above makes it"),
+        ("guess_ms = five", "a guess is a number"),
+    ],
+)
+def test_a_cell_that_runs_too_early_says_so(jupyter, source, says):
+    from nbclient.exceptions import CellExecutionError
+
+    with pytest.raises(CellExecutionError) as caught:
+        in_a_cell(source)
+    assert says in str(caught.value)
+    assert "Traceback" not in str(caught.value)
 
 
 def turns(path):
