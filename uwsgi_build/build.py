@@ -54,9 +54,9 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def build(root: Path, force: bool) -> None:
-    """Bring <root>/.engine up to date. Raises EngineError, and changes no engine that is there."""
-    pins, patches, place = locked(root), sorted((root / "uwsgi_build/patches").glob("*.patch")), root / ".engine"
+def build(root: Path, force: bool, folder: str = ".engine") -> None:
+    """Bring <root>/<folder> up to date. Raises EngineError, and changes no engine that is there."""
+    pins, patches, place = locked(root), sorted((root / "uwsgi_build/patches").glob("*.patch")), root / folder
     wanted = inputs(pins, patches)
     if not force and is_current(place, wanted):
         print(f"engine: {place / 'uwsgi'} is up to date (uWSGI {wanted['uwsgi']}); --force builds it again")
@@ -139,7 +139,7 @@ def compile_in(source: Path, work: Path, place: Path) -> Path:
     log = work / "build.log"
     status = run([sys.executable, "uwsgiconfig.py", "--build", "lab"], source, log, {"CPUCOUNT": cores})
     if status != 0 or not (source / "uwsgi").exists():
-        place.mkdir(exist_ok=True)
+        place.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(log, place / "build.log")
         words = log.read_text(errors="replace")
         raise EngineError(f"the compiler failed; all it said is in {place / 'build.log'}, which ends: {tail(words)}")
@@ -163,7 +163,7 @@ def prove(program: Path, work: Path) -> dict[str, str]:
 
 def install(program: Path, place: Path, stamp: dict[str, Any]) -> None:
     """Each file appears whole; a stamp that is not of this program counts as none (see is_current)."""
-    place.mkdir(exist_ok=True)
+    place.mkdir(parents=True, exist_ok=True)
     fresh, note = place / "uwsgi.new", place / "engine.json.new"
     shutil.copy2(program, fresh)
     note.write_text(json.dumps({**stamp, "sha256": sha256(fresh)}, indent=2) + "\n")

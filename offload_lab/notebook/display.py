@@ -18,6 +18,8 @@ from rich.table import Table
 
 from offload_lab.paths import results
 
+from . import answers
+
 DPI = 200
 BAR_CELLS = 40
 # both on white, with signs as well as colours: the same in a light and in a dark JupyterLab, and on paper
@@ -44,6 +46,8 @@ def show(figure: Figure, text: str) -> None:
 
     ``LAB_FIGURE_SCALE`` makes it smaller but not its type: so the book and the slides get larger type.
     """
+    if answers.hides("the picture"):
+        return
     image = io.BytesIO()
     scale = float(os.environ.get("LAB_FIGURE_SCALE", "1"))
     figure.set_size_inches(figure.get_figwidth() * scale, figure.get_figheight() * scale)
@@ -63,6 +67,8 @@ def screenshot(name: str, made_by: str) -> None:
 
 def show_table(rows: Table) -> None:
     """Show the table as a terminal does, on white."""
+    if answers.hides("the table"):
+        return
     console = Console(file=io.StringIO(), record=True, width=124, force_jupyter=False)
     rows.box = box.SIMPLE_HEAD  # a browser leaves gaps between the pieces of upright lines
     console.print(rows)

@@ -1,5 +1,6 @@
 """For the tests of uwsgi_build/patches: a running front whose backend is the test itself, and its clients."""
 
+import os
 import selectors
 import shutil
 import socket
@@ -39,9 +40,13 @@ class Front:
         self.accepted = []  # all connections to the backend, with or without a request
         self.answered = []  # those whose request was answered
 
-    def request(self, path="/subscribe"):
-        """A client that has sent its request and waits."""
-        client = self.exits.enter_context(socket.create_connection(("127.0.0.1", self.server.port), scaled(TIMEOUT_S)))
+    def request(self, path="/subscribe", receive_buffer=None):
+        """A client that has sent its request and waits. `receive_buffer`: bytes that the kernel keeps for it."""
+        client = self.exits.enter_context(socket.socket())
+        client.settimeout(scaled(TIMEOUT_S))
+        if receive_buffer:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        client.connect(("127.0.0.1", self.server.port))
         client.sendall(request_bytes(self.server.port, path))
         return client
 
@@ -49,10 +54,15 @@ class Front:
         self.accepted.append(self.exits.enter_context(self.listener.accept()[0]))
         return self.accepted[-1]
 
-    def answer_requests(self):
-        """Answer every new request to the backend; how many have been answered so far."""
+    def accept_all(self):
+        """Accept every new connection to the backend; how many there have been so far."""
         while can_read([self.listener]):
             self.accept()
+        return len(self.accepted)
+
+    def answer_requests(self):
+        """Answer every new request to the backend; how many have been answered so far."""
+        self.accept_all()
         requested = [connection for connection in can_read(self.accepted) if connection.recv(65536)]
         for connection in requested:
             connection.sendall(HEADERS)
@@ -86,6 +96,11 @@ def running_front(uwsgi, *options, listen=1024):
         server = exits.enter_context(Uwsgi(ini, run, port=free_port(), engine=find(uwsgi), options=options))
         server.wait_ready(Deadline(TIMEOUT_S))
         yield Front(server, run, listener, exits)
+
+
+def descriptors(process):
+    """The number of descriptors of its worker."""
+    return len(os.listdir(f"/proc/{process.workers()[0].pid}/fd"))
 
 
 def can_read(sockets):

@@ -10,8 +10,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from offload_lab.cli.tools import FIRST_CELL
 from offload_lab.exercises import regions
 from offload_lab.exercises.hints import answer_in
+from offload_lab.exercises.notebook_copies import copies
 from offload_lab.paths import ROOT
 from offload_lab.process.polling import wait_for
 from offload_lab.stages import manifest
@@ -120,7 +122,8 @@ def test_it_holds_no_server_code(notebook):
     "notebook",
     [pytest.param(path, id=path.stem, marks=() if path == QUICK else pytest.mark.full) for path in NOTEBOOKS],
 )
-def test_it_runs_from_top_to_bottom(jupyter, notebook):
+def test_it_runs_from_top_to_bottom(jupyter, notebook, monkeypatch):
+    monkeypatch.setenv("LAB_REVEAL", "1")
     if notebook.stem.startswith(("06", "08")):
         require_program("redis-server")
     if notebook.stem.startswith("08"):
@@ -138,8 +141,13 @@ def test_it_runs_from_top_to_bottom(jupyter, notebook):
 @pytest.mark.full
 @pytest.mark.parametrize(
     ("guess", "says"),
-    [("0.5", "times too small"), ("None", "You made no guess"), ('"three"', "'three' is no number")],
-    ids=["a number", "none", "a word"],
+    [
+        ("0.5", "times too small"),
+        ("None", "You made no guess"),
+        ('"three"', "'three' is no number"),
+        ("-3", "-3 is below 0"),
+    ],
+    ids=["a number", "none", "a word", "below zero"],
 )
 def test_only_a_number_is_saved_as_a_guess(jupyter, guess, says):
     cell = f'lab.guess_and_see({guess}, 1500.0, "ms", "00_start", "how long?")'
@@ -150,6 +158,79 @@ def test_only_a_number_is_saved_as_a_guess(jupyter, guess, says):
     assert [(row["notebook"], row["guess"], row["measured"], row["unit"]) for row in rows] == (
         [("00_start", 0.5, 1500.0, "ms")] if guess == "0.5" else []
     )
+
+
+@pytest.mark.full
+def test_no_guess_buys_no_answer_but_reveal_does(jupyter):
+    from nbclient import NotebookClient
+    from nbformat.v4 import new_code_cell, new_notebook
+
+    see = 'lab.guess_and_see({}, 1500.0, "ms", "00_start", "how long?")\nlab.mechanism()'
+    sources = ["from offload_lab import notebook as lab", see.format(None), see.format(5), see.format(None)]
+    sources += ["lab.reveal()", see.format(None)]
+    content = NotebookClient(new_notebook(cells=[new_code_cell(source) for source in sources])).execute()
+    shown = [printed(new_notebook(cells=[cell])) for cell in content.cells]
+    assert ["1500" in text for text in shown] == [False, False, True, False, False, True]
+    assert "the table: hidden until you have answered" in shown[1]
+    assert "offloaded_requests" in shown[2]
+
+
+@pytest.mark.full
+def test_a_case_of_07_names_no_cause_before_the_learner_does(jupyter):
+    ids = ["setup", "first-symptom", "first-measure", "first-fix"]
+
+    def said(cause):
+        def edit(source):
+            return source.replace("check_cause(cause", f"check_cause({cause}")
+
+        return printed(execute(ROOT / "notebooks" / "07_pitfalls.ipynb", ids, edit))
+
+    unanswered = said("None")
+    assert "offload-threads" not in unanswered
+    assert "Write one of 1 to 4" in unanswered
+    assert "'two' is none of the numbers above" in said("'two'")
+    assert "offload-threads" in said(2)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("print(recordings)", "'recordings' is not defined. If a cell above makes it"),
+        ("guess_ms = five", "a guess is a number"),
+    ],
+)
+def test_a_cell_that_runs_too_early_says_so(jupyter, source, says):
+    from nbclient.exceptions import CellExecutionError
+
+    with pytest.raises(CellExecutionError) as caught:
+        in_a_cell(source)
+    assert says in str(caught.value)
+    assert "Traceback" not in str(caught.value)
+
+
+def test_a_learner_works_on_copies_whose_links_lead_to_files(monkeypatch, tmp_path):
+    monkeypatch.setenv("LAB_WORK", str(tmp_path))
+    folder = copies(ROOT / "notebooks")
+    for copy in folder.glob("*.ipynb"):
+        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", copy.read_text()):
+            assert (folder / link).exists(), f"{copy.name}: {link}"
+    (folder / QUICK.name).write_text("mine")
+    copies(ROOT / "notebooks")
+    assert (folder / QUICK.name).read_text() == "mine"
+
+
+@pytest.mark.full
+def test_a_cell_before_the_first_one_says_so(jupyter, monkeypatch):
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError
+    from nbformat.v4 import new_code_cell, new_notebook
+
+    monkeypatch.setenv("PYTHONSTARTUP", str(FIRST_CELL))
+    with pytest.raises(CellExecutionError) as caught:
+        NotebookClient(new_notebook(cells=[new_code_cell("lab.lessons()")])).execute()
+    assert "run the first cell of this notebook first" in str(caught.value)
+    assert "Traceback" not in str(caught.value)
 
 
 def turns(path):

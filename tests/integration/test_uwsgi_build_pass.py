@@ -22,18 +22,13 @@ from offload_lab.testing import idle_workers
 from offload_lab.timeouts import scaled
 from offload_lab.uwsgi.protocol import connect, packet
 
-from .conftest import EVENT, HEADERS, TIMEOUT_S, find, receive, receives_text, running_front
+from .conftest import EVENT, HEADERS, TIMEOUT_S, descriptors, find, receive, receives_text, running_front
 from .test_uwsgi_build_requests import bare
 
 pytestmark = pytest.mark.full
 
 PASS = ["--route", "^/subscribe passuwsgi:{run}/sse.sock,0,0"]
 MANY = 50
-
-
-def descriptors(process):
-    """The number of descriptors of its worker."""
-    return len(os.listdir(f"/proc/{process.workers()[0].pid}/fd"))
 
 
 def variables(backend):

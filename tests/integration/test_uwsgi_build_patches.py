@@ -19,12 +19,13 @@ from offload_lab.stages.stage import Stage
 from offload_lab.testing import idle_workers, require
 from offload_lab.timeouts import scaled
 
-from .conftest import EVENT, HEADERS, TIMEOUT_S, can_read, find, receive, receives_text, running_front
+from .conftest import EVENT, HEADERS, TIMEOUT_S, can_read, descriptors, find, receive, receives_text, running_front
 
 pytestmark = pytest.mark.full
 
 MORE_THAN_FIT = 250  # requests; the queue of a thread holds fewer
 FEW, MANY = 5, 150  # streams
+CORES = 1000  # that wait for one place
 SEIZE, INTERRUPT, DETACH, SINGLESTEP, SYSCALL = 0x4206, 0x4207, 17, 9, 24  # of ptrace(2)
 WALL = 0x40000000  # __WALL of waitpid(2): threads as well
 
@@ -128,6 +129,16 @@ def test_a_full_queue_is_waited_for():
         assert front.answers()
 
 
+def test_no_core_that_waits_for_a_place_is_refused():
+    """With gevent all of them are woken for one place."""
+    with running_front("built", "--socket-timeout", "60", "--gevent", str(CORES + 9)) as front:
+        with held(front):
+            clients = [front.request() for _ in range(CORES)]
+            wait_for(lambda: front.accept_all() == CORES, TIMEOUT_S, "a connection to the backend for each core")
+        wait_for(lambda: front.answer_requests() and len(can_read(clients)) == CORES, TIMEOUT_S, "all answers")
+        assert {receive(client, 12) for client in clients} == {b"HTTP/1.1 200"}
+
+
 OTHER_ACTIONS = {  # that offload: the route, how its store's reply begins, and how the refusal begins
     "/http": ("http:{run}/sse.sock", b"", b"HTTP/1.1 503 "),
     "/cache": (f"cache:key={__file__},name=files", b"", b"HTTP/1.1 503 "),
@@ -190,6 +201,24 @@ def test_a_backend_that_does_not_accept_gives_503_and_the_worker_waits_once(uwsg
         assert front.open_stream()
 
 
+def test_a_backend_that_does_not_accept_is_waited_for_once_whatever_others_do():
+    route = ["--route", "^/dead uwsgi:{run}/dead.sock,0,0"]
+    with running_front("built", "--socket-timeout", "2", *route) as front, socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(front.run / "dead.sock"))
+        dead.listen(0)
+        front.request("/dead")  # the one place
+        for _ in range(3):
+            assert receive(front.request("/dead")).startswith(b"HTTP/1.1 503 ")
+            assert front.open_stream()
+        assert front.server.log_tail().count("does not move") == 1
+        dead.settimeout(scaled(TIMEOUT_S))
+        dead.accept()[0].close()
+        client = front.request("/dead")
+        with dead.accept()[0] as backend:
+            backend.sendall(HEADERS)
+            assert receive(client, len(HEADERS)) == HEADERS
+
+
 def test_more_requests_than_the_backends_listen_queue_holds_are_waited_for():
     with running_front("built", "--socket-timeout", "60", listen=0) as front:
         clients = [front.request() for _ in range(9)]
@@ -197,6 +226,35 @@ def test_more_requests_than_the_backends_listen_queue_holds_are_waited_for():
         assert can_read(clients) == []
         wait_for(lambda: front.answer_requests() == len(clients), TIMEOUT_S, "all of them")
         assert front.answers()
+
+
+def fill(connection):
+    connection.setblocking(False)
+    with suppress(BlockingIOError, ConnectionError):
+        while True:
+            connection.send(bytes(2**16))
+
+
+def test_a_client_that_takes_nothing_is_let_go_and_a_slow_one_is_not():
+    """The slow one reads one piece between two looks at the front, and the kernel keeps hardly more for it."""
+    with running_front("built", "--offload-timeout", "3", "--static-map", "/files={run}") as front:
+        (front.run / "file").touch()
+        os.truncate(front.run / "file", 2**26)
+        before = descriptors(front.server)
+        slow, stuck = front.request("/files/file", receive_buffer=2**18), front.request("/files/file")
+        stuck_stream, backend = front.open_stream()
+
+        def only_the_slow_one_is_left():
+            assert slow.recv(2**16)
+            fill(backend)
+            return descriptors(front.server) == before + len(["its socket", "its file"])
+
+        wait_for(only_the_slow_one_is_left, TIMEOUT_S, "two clients that are let go")
+        for client in (stuck, stuck_stream):
+            with pytest.raises(ConnectionResetError):
+                receive(client)
+        slow.close()
+        wait_for(lambda: descriptors(front.server) == before, TIMEOUT_S, "no client")
 
 
 def open_websocket(stage, name, password):

@@ -1,4 +1,4 @@
-"""uwsgi_build/patches 08 to 16: a request of any client gets a status, ends no worker, and leaves nothing in the log.
+"""uwsgi_build/patches 10 to 18: a request of any client gets a status, ends no worker, and leaves nothing in the log.
 
 The server is bare/bare.ini: uWSGI without the guards that the stages' fronts have.
 """
