@@ -195,7 +195,8 @@ def lint(*files: str) -> None:
 def show_pitfalls() -> None:
     """Every pitfall of the step with its symptom and its page, as the step's README lists them."""
     text = (manifest.find(STEP).folder / "README.md").read_text()
-    rows = [line.replace("](", f"](../steps/{STEP}/") for line in text.splitlines() if line.startswith("|")]
+    here = os.path.relpath(manifest.find(STEP).folder)  # from the notebook's folder
+    rows = [line.replace("](", f"]({here}/") for line in text.splitlines() if line.startswith("|")]
     show_bundle({"text/markdown": "\n".join(rows), "text/plain": text[text.index("|") :]})
 
 
