@@ -10,8 +10,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from offload_lab.cli.tools import FIRST_CELL
 from offload_lab.exercises import regions
 from offload_lab.exercises.hints import answer_in
+from offload_lab.exercises.notebook_copies import copies
 from offload_lab.paths import ROOT
 from offload_lab.process.polling import wait_for
 from offload_lab.stages import manifest
@@ -204,6 +206,30 @@ def test_a_cell_that_runs_too_early_says_so(jupyter, source, says):
     with pytest.raises(CellExecutionError) as caught:
         in_a_cell(source)
     assert says in str(caught.value)
+    assert "Traceback" not in str(caught.value)
+
+
+def test_a_learner_works_on_copies_whose_links_lead_to_files(monkeypatch, tmp_path):
+    monkeypatch.setenv("LAB_WORK", str(tmp_path))
+    folder = copies(ROOT / "notebooks")
+    for copy in folder.glob("*.ipynb"):
+        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", copy.read_text()):
+            assert (folder / link).exists(), f"{copy.name}: {link}"
+    (folder / QUICK.name).write_text("mine")
+    copies(ROOT / "notebooks")
+    assert (folder / QUICK.name).read_text() == "mine"
+
+
+@pytest.mark.full
+def test_a_cell_before_the_first_one_says_so(jupyter, monkeypatch):
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError
+    from nbformat.v4 import new_code_cell, new_notebook
+
+    monkeypatch.setenv("PYTHONSTARTUP", str(FIRST_CELL))
+    with pytest.raises(CellExecutionError) as caught:
+        NotebookClient(new_notebook(cells=[new_code_cell("lab.lessons()")])).execute()
+    assert "run the first cell of this notebook first" in str(caught.value)
     assert "Traceback" not in str(caught.value)
 
 

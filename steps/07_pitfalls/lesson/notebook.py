@@ -165,20 +165,20 @@ def show_measurements(*observations: Observation) -> None:
     """What can be measured from outside, a row for each."""
     counts = ("received, bytes", "sets of headers", "events", "distinct events")
     rows = Table("variant", "worker", "offloaded", "proxied by", *counts, "/ping")
-    for one in observations:
-        numbers = [len(one.raw), one.raw.count(b"HTTP/1."), len(one.events), len(set(one.events))]
-        front = ["busy" if one.busy else "idle", f"+{one.offloaded}", one.proxied_by]
-        rows.add_row(one.variant, *front, *map(str, numbers), "pong" if one.served else "no answer")
+    for seen in observations:
+        numbers = [len(seen.raw), seen.raw.count(b"HTTP/1."), len(seen.events), len(set(seen.events))]
+        front = ["busy" if seen.busy else "idle", f"+{seen.offloaded}", seen.proxied_by]
+        rows.add_row(seen.variant, *front, *map(str, numbers), "pong" if seen.served else "no answer")
     show_table(rows)
 
 
 def show_monitoring(observations: Sequence[Observation]) -> None:
     """What the front's log says of each case, and whether a monitor would have noticed it."""
     rows = Table("case", "status in the front's log", "a bystander's /ping", "noticed")
-    for one in observations:
-        logged = STATUS.search(one.log[-1]) if one.log else None
+    for seen in observations:
+        logged = STATUS.search(seen.log[-1]) if seen.log else None
         status = f"{logged[2]}, {logged[1] or 'answered by the worker'}" if logged else "nothing yet"
-        rows.add_row(one.variant, status, "pong" if one.served else "no answer", "yes" if one.noticed else "no")
+        rows.add_row(seen.variant, status, "pong" if seen.served else "no answer", "yes" if seen.noticed else "no")
     show_table(rows)
 
 
@@ -195,7 +195,8 @@ def lint(*files: str) -> None:
 def show_pitfalls() -> None:
     """Every pitfall of the step with its symptom and its page, as the step's README lists them."""
     text = (manifest.find(STEP).folder / "README.md").read_text()
-    rows = [line.replace("](", f"](../steps/{STEP}/") for line in text.splitlines() if line.startswith("|")]
+    here = os.path.relpath(manifest.find(STEP).folder)  # from the notebook's folder
+    rows = [line.replace("](", f"]({here}/") for line in text.splitlines() if line.startswith("|")]
     show_bundle({"text/markdown": "\n".join(rows), "text/plain": text[text.index("|") :]})
 
 
