@@ -38,9 +38,12 @@ def signature(recordings: Sequence[Recording]) -> Figure:
 
 
 def save(figure: Figure, path: Path) -> Path:
-    """Write `figure` in the format of the suffix of `path`. An SVG has no date: same recording, same file."""
+    """Write `figure` in the format of the suffix of `path`.
+
+    An SVG has its text as text, and no date: same recording, same file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with rc_context({"svg.hashsalt": "offload-lab"}):  # else the ids in an SVG are random
+    with rc_context({"svg.hashsalt": "offload-lab", "svg.fonttype": "none"}):  # else the ids in an SVG are random
         figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
     return path
 
