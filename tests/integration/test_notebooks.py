@@ -173,6 +173,24 @@ def test_the_guess_is_one_number_and_none_is_allowed(notebook):
     assert len(re.findall(r"^guess\w* = None\b", source, re.MULTILINE)) == 1
 
 
+def test_its_minutes_are_the_manifests(notebook):
+    text = "\n".join("".join(cell["source"]) for cell in cells(notebook, "markdown"))
+    for step in manifest.steps():
+        if notebook.stem == step.name:
+            assert re.findall(r"^- about (\S+) minutes", text, re.MULTILINE) == [str(step.minutes)]
+
+
+def test_break_it_has_at_most_three_parts(notebook):
+    text = "\n".join("".join(cell["source"]) for cell in cells(notebook, "markdown"))
+    broken = re.search(r"^## Break it$(.*?)(?=^## )", text, re.MULTILINE | re.DOTALL)
+    assert broken is None or len(re.findall("^### ", broken[1], re.MULTILINE)) <= 3
+
+
+def test_it_ends_with_what_to_copy_and_where(notebook):
+    is_lesson = notebook.stem[:2] in ("01", "02", "03", "04", "05", "06", "07")
+    assert ("What to copy, and where" in headings(notebook)[-2:]) == is_lesson
+
+
 def test_it_holds_no_server_code(notebook):
     source = "\n".join("".join(cell["source"]) for cell in cells(notebook, "code"))
     assert "start_response" not in source
