@@ -27,6 +27,7 @@ OWN_STEPS = re.compile(r"%d\.\./(?=\d\d_)")
 OWN_ROOT = re.compile(r"%d\.\./\.\.$", re.MULTILINE)
 TEST_S = 15  # for one test of a cure, more on a busy machine; it needs about three
 MOST_TESTS = 5  # of one cure
+TEST_ONLY = ("-o", "timeout_func_only=true")  # else it may end while pytest writes down why a test failed
 HEADINGS = "Symptom|What |The fix|Try it|Can a config|How far|Tests"  # of a pitfall's page, in bold
 SECTIONS = ("What the processes do", "The fix")
 
@@ -190,7 +191,7 @@ def check(step: Step, server: Server) -> Verdict:
     """
     seconds = TEST_S * (scaled(1) if os.environ.get(VARIABLE) else load_factor())
     with as_fixed(step, server) as copy:
-        words = ["-x", "-k", f"{server.pitfall}_fixed", str(steps_folder() / step.name / "tests")]
+        words = [*TEST_ONLY, "-x", "-k", f"{server.pitfall}_fixed", str(steps_folder() / step.name / "tests")]
         run = run_pytest(copy, words, seconds_each=seconds, seconds_for_all=seconds * MOST_TESTS)
     rows = list(run.results.values()) or [UNENDED_ROW] * run.cut
     if not rows:
