@@ -16,7 +16,7 @@ def pytest_xdist_make_scheduler(config, log):
     class Together(LoadScopeScheduling):
         def _split_scope(self, nodeid):
             file, _, test = nodeid.partition("::")
-            one = STEP_OR_NOTEBOOK.search(test)
-            return f"{file}{one[1] if one else ''}"
+            place = STEP_OR_NOTEBOOK.search(test)
+            return f"{file}{place[1] if place else ''}"
 
     return Together(config, log)

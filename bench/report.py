@@ -185,7 +185,7 @@ def load_generator(run: Run) -> Iterator[str]:
             continue
         seen = LAST if workload == "broadcast" else LATE_P99
         late = values(by_round, seen).middle
-        busy = Spread.of([share(one) for one in by_round.values()])
+        busy = Spread.of([share(rows) for rows in by_round.values()])
         yield (
             f"the load generator, {workload} {streams:,}: {number(busy.middle)} % of one core, in two processes;"
             f" with the baseline it measures {plain(seen)} {number(late)}"

@@ -59,7 +59,7 @@ def look(manage: Path) -> Project:
         raise LabError(f"no wsgi.py below {folder} calls get_wsgi_application(); uWSGI needs one")
     module, file = wsgi
     settings = settings_named_in(file) or development
-    packages = frozenset(one.name for one in folder.iterdir() if (one / "__init__.py").is_file())
+    packages = frozenset(package.name for package in folder.iterdir() if (package / "__init__.py").is_file())
     return Project(folder, name_of(folder, module), settings, module, packages, tuple(find_inis(folder)))
 
 
@@ -107,7 +107,7 @@ def files_below(folder: Path) -> Iterator[Path]:
     for root, folders, names in os.walk(folder):
         here = Path(root)
         depth = len(here.relative_to(folder).parts)
-        folders[:] = [] if depth == DEEPEST else sorted(one for one in folders if is_own(here / one))
+        folders[:] = [] if depth == DEEPEST else sorted(below for below in folders if is_own(here / below))
         yield from (here / name for name in sorted(names))
 
 

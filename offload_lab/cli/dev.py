@@ -53,7 +53,7 @@ def check(full: bool) -> None:
     Exit status 1 if one of them fails; pytest's output is printed below its line.
     """
     needs("test")
-    passed = [run(one, full) for one in CHECKS]
+    passed = [run(check, full) for check in CHECKS]
     if not all(passed):
         sys.exit(1)
 

@@ -98,14 +98,14 @@ def view_of(step: Step, names: tuple[str, ...], engine: Engine) -> View:
     make_room()
     lists = KernelLists()
     others = [*chosen[1:], chosen[0]] if len(chosen) > 1 else [None]
-    sides = [StageSide(step, one, other, lists, engine, tell) for one, other in zip(chosen, others, strict=True)]
+    sides = [StageSide(step, shown, other, lists, engine, tell) for shown, other in zip(chosen, others, strict=True)]
     return View(step.name, step.title, sides)
 
 
 def variants_of(step: Step, names: tuple[str, ...], engine: Engine) -> list[Variant]:
     """Those that were named; else the step's own choice, as far as this uWSGI can run it."""
     if step.live is None:
-        having = ", ".join(one.number for one in manifest.steps() if one.live)
+        having = ", ".join(other.number for other in manifest.steps() if other.live)
         raise LabError(f"{step.name} has no live view; these steps have: {having}")
     if names:
         chosen = [step.variant(name) for name in dict.fromkeys(names)]
@@ -113,7 +113,7 @@ def variants_of(step: Step, names: tuple[str, ...], engine: Engine) -> list[Vari
             engine.check(variant.needs)
         return chosen
     able = [step.variant(name) for name in step.live.variants]
-    return [one for one in able if engine.proved.issuperset(one.needs)]
+    return [candidate for candidate in able if engine.proved.issuperset(candidate.needs)]
 
 
 def make_room() -> None:

@@ -37,7 +37,7 @@ class GroupedCommands(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for title, commands in GROUPS.items():
             with formatter.section(title):
-                formatter.write_dl([(str(one.name), one.get_short_help_str(limit=200)) for one in commands])
+                formatter.write_dl([(str(command.name), command.get_short_help_str(limit=200)) for command in commands])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -8,13 +8,17 @@ from pathlib import Path
 import click
 
 from offload_lab.errors import MissingDependencyError, UnknownNameError
+from offload_lab.exercises.notebook_copies import copies
+from offload_lab.exercises.workspace import shown
 from offload_lab.paths import ROOT
 
+from .console import out
 from .needs import needs
 
 NOTEBOOKS = ROOT / "notebooks"
 # else JupyterLab begins with a question about its own news, and looks for newer versions of itself
 NO_NEWS = f"--LabApp.app_settings_dir={Path(__file__).with_name('jupyterlab')}"
+FIRST_CELL = Path(__file__).with_name("jupyterlab") / "first_cell.py"
 SIDE_BY_SIDE = ("--numprocesses=3", "--dist=loadscope")  # see conftest.py; the tests mostly wait for processes
 QUICK = ("-m", "not full", "--durations=10", "--durations-min=5")  # shows what should perhaps be marked full
 
@@ -56,14 +60,19 @@ def engine(force: bool, each: bool, sanitize: bool) -> None:
 @click.command(epilog="Example: ./lab notebook 03")
 @click.argument("number", default="00")
 def notebook(number: str) -> None:
-    """Open JupyterLab on notebook NUMBER (00, where it starts)."""
+    """Open JupyterLab on a copy of notebook NUMBER (00, where it starts), in work/notebooks."""
     path = find_notebook(number)
     needs("notebook")
     if importlib.util.find_spec("jupyterlab") is None:
         raise MissingDependencyError("JupyterLab", "the notebooks", "./lab install notebook")
-    os.chdir(NOTEBOOKS)
-    root = ["--allow-root"] if os.geteuid() == 0 else []  # in a container; it listens on the loopback only
-    args = ["-m", "jupyterlab", "--ip=127.0.0.1", NO_NEWS, *root, path.name]
+    folder = copies(NOTEBOOKS)
+    root = ROOT if folder.is_relative_to(ROOT) else folder
+    out.print(f"your copy: {shown(folder / path.name)}; delete it, and the next ./lab notebook makes a new one")
+    as_root = ["--allow-root"] if os.geteuid() == 0 else []  # in a container; it listens on the loopback only
+    where = [f"--ServerApp.root_dir={root}", str((folder / path.name).relative_to(root))]
+    args = ["-m", "jupyterlab", "--ip=127.0.0.1", NO_NEWS, *as_root, *where]
+    os.chdir(root)
+    os.environ["PYTHONSTARTUP"] = str(FIRST_CELL)
     os.execv(sys.executable, [sys.executable, *args])  # noqa: S606
 
 

@@ -86,6 +86,7 @@ def run(notebook: Path, progress: Callable[[float], None]) -> Any:
             "LAB_RESULTS": results,
             "LAB_FIGURE_SCALE": FIGURE_SCALE,
             "LAB_LIVE": "replay",
+            "LAB_REVEAL": "1",
             "IPYTHONDIR": f"{temporary}/ipython",
         }
         kernel = AsyncKernelManager(transport="ipc", connection_file=f"{temporary}/kernel.json")

@@ -19,6 +19,7 @@ BOLD = re.compile(r"\*\*(.{20,}?)\*\*", re.DOTALL)
 LINK_INSIDE = re.compile(r"\[([^\]]+)\]\((?!http)[^)]*\)")
 RULE = re.compile(r"^ *─{10,}", re.MULTILINE)
 NAME = 20  # characters that a first column keeps on one line
+FEW_COLUMNS = 7
 GAP = 3  # blanks between two columns of a printed table
 COMMENT = re.compile(r'^[+\- ]?\s*([;#]|""".*"""$)')  # and docstrings of one line
 NUMBER = re.compile(r"[+\d,.]+( x)?")
@@ -169,7 +170,8 @@ def table(heads: list[str], rows: list[list[str]]) -> list[Piece]:
         marks = (' class="number"' if number else "" for number in numbers)
         return f"<tr>{''.join(f'<{tag}{mark}>{cell}</{tag}>' for mark, cell in zip(marks, cells, strict=True))}</tr>"
 
-    look = ' class="names"' if widths[0] <= NAME else ""
+    looks = [name for name, so in (("names", widths[0] <= NAME), ("many", len(heads) > FEW_COLUMNS)) if so]
+    look = f' class="{" ".join(looks)}"' if looks else ""
     head = f"<table{look}><thead>{row(heads, 'th')}</thead><tbody>"
     groups = spread(rows, [high(one) for one in rows], ROOM - high(heads))
     return [

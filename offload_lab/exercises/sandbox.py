@@ -58,7 +58,7 @@ def fill_from_step(step: Step, task: Task, target: Path) -> None:
 
 def other_files(step: Step, task: Task) -> set[str]:
     """The files of the step's other tasks."""
-    return {one.file for one in step.tasks} - {task.file}
+    return {other.file for other in step.tasks} - {task.file}
 
 
 def solutions(step: Step) -> dict[str, str]:

@@ -138,8 +138,8 @@ def another_worker(seen: Seen) -> str | None:
     if not (seen.worker and seen.sent_by_worker) or seen.worker.may_offload or len(workers) == 1:
         return None
     return (
-        f"there are {len(workers)} workers, {', '.join(str(one.pid) for one in workers)}, and {seen.worker.pid} sends"
-        f" GET {seen.path} by itself. {len(workers)} slow clients keep all of them busy, and the server no longer"
+        f"there are {len(workers)} workers, {', '.join(str(other.pid) for other in workers)}, and {seen.worker.pid}"
+        f" sends GET {seen.path} by itself. {len(workers)} slow clients keep all of them busy, and the server no longer"
         " answers. No offload thread was started."
     )
 

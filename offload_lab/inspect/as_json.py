@@ -12,7 +12,7 @@ def as_json(snapshot: Snapshot) -> Json:
         "step": snapshot.step or None,
         "variant": snapshot.variant or None,
         "servers": [server_to_json(server) for server in snapshot.servers],
-        "connections": [connection_to_json(one, snapshot.front) for one in snapshot.connections],
+        "connections": [connection_to_json(connection, snapshot.front) for connection in snapshot.connections],
     }
 
 
@@ -21,8 +21,8 @@ def server_to_json(server: Server) -> Json:
         "name": server.name,
         "address": server.address,
         "sockets": [
-            {"name": one.name, "protocol": one.protocol, "waiting": one.waiting, "room": one.room}
-            for one in server.listeners
+            {"name": listener.name, "protocol": listener.protocol, "waiting": listener.waiting, "room": listener.room}
+            for listener in server.listeners
         ],
         "routes_offload": server.routes_offload,
         "greenlets": server.in_greenlets,
@@ -49,24 +49,24 @@ def request_to_json(request: Request) -> Json:
     return {"method": request.method, "path": request.path, "since_s": request.since_s}
 
 
-def connection_to_json(one: Connection, front: Server) -> Json:
+def connection_to_json(connection: Connection, front: Server) -> Json:
     return {
-        "client": one.client,
-        "accepted": one.accepted,
-        "pid": one.pid,
-        "thread": one.tid,
-        "offloaded": offloaded(one, front),
-        "client_closed": one.client_closed,
+        "client": connection.client,
+        "accepted": connection.accepted,
+        "pid": connection.pid,
+        "thread": connection.tid,
+        "offloaded": offloaded(connection, front),
+        "client_closed": connection.client_closed,
     }
 
 
-def offloaded(one: Connection, front: Server) -> bool | None:
+def offloaded(connection: Connection, front: Server) -> bool | None:
     """Whether an offload thread holds it; None where that is not known."""
-    worker = next((worker for worker in front.workers if worker.pid == one.pid), None)
+    worker = next((worker for worker in front.workers if worker.pid == connection.pid), None)
     if worker is None:
-        return None if one.accepted else False
-    if one.tid in (*worker.offload_tids, *worker.like_offload_tids):
+        return None if connection.accepted else False
+    if connection.tid in (*worker.offload_tids, *worker.like_offload_tids):
         return True
     if worker.threads_unknown:
-        return False if one.tid == worker.pid else None
-    return False if one.tid or not worker.offload_tids else None
+        return False if connection.tid == worker.pid else None
+    return False if connection.tid or not worker.offload_tids else None

@@ -30,7 +30,7 @@ def describe(snapshot: Snapshot) -> list[str]:
 
 
 def addresses(server: Server) -> str:
-    others = [one.name for one in server.listeners if not server.address.endswith(one.name)]
+    others = [listener.name for listener in server.listeners if not server.address.endswith(listener.name)]
     return " and ".join([server.address or "no socket", *others])
 
 
@@ -56,7 +56,7 @@ def describe_worker(worker: Worker, front: Server, connections: tuple[Connection
         return f"worker {worker.pid} has {under_way} under way, of at most {worker.cores}{longest(worker)}."
     since = f" for {worker.requests[0].since_s} s" if worker.requests else ""
     about = [f"{request.method} {request.path}" for request in worker.requests[:1]]
-    about += [f"client {one.client}" for one in connections if holds_itself(worker, one)]
+    about += [f"client {connection.client}" for connection in connections if holds_itself(worker, connection)]
     what = f" ({', '.join(about[:2])})" if about else ""
     if worker.unseen:
         return f"worker {worker.pid} has been busy{since}{what}."
@@ -93,13 +93,13 @@ def why(worker: Worker, front: Server) -> str:
 
 def describe_clients(snapshot: Snapshot) -> Iterator[str]:
     if not snapshot.connections:
-        reason = next((one.unseen for one in snapshot.front.workers if one.unseen not in ("", ENDED)), "")
+        reason = next((worker.unseen for worker in snapshot.front.workers if worker.unseen not in ("", ENDED)), "")
         yield f"which clients are connected is not known: {reason}." if reason else "no client is connected."
     groups: dict[str, list[Connection]] = {}
     for connection in snapshot.connections:
         groups.setdefault(place(connection, snapshot.front), []).append(connection)
     for where, group in groups.items():
-        gone = [one for one in group if one.client_closed]
+        gone = [held for held in group if held.client_closed]
         yield f"{name_clients(group)}: {where}."
         if gone:
             some = "it has" if len(group) == 1 else f"{len(gone)} of them have" if len(gone) > 1 else "one of them has"
@@ -148,7 +148,7 @@ def waits_for(front: Server) -> str:
 def name_clients(group: list[Connection]) -> str:
     if len(group) == 1:
         return f"client {group[0].client}"
-    names = list(dict.fromkeys(one.client for one in group))
+    names = list(dict.fromkeys(connection.client for connection in group))
     rest = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return f"{len(group)} clients ({', '.join(names[:NAMED])}{rest})"
 

@@ -58,7 +58,7 @@ class Socket:
 def sockets(pids: Sequence[int]) -> list[Socket]:
     """Every socket in the network namespace of these processes; on other systems their own, if they may be read."""
     if not is_linux():
-        return [one for pid in pids for _, one in from_psutil(pid)]
+        return [found for pid in pids for _, found in from_psutil(pid)]
     unix = (parse_unix(line) for line in lines_of(Path(f"/proc/{pids[0]}/net/unix")))
     return [*tcp_sockets(pids[0]), *(socket for socket in unix if socket)]
 
@@ -77,7 +77,7 @@ def tcp_sockets(pid: int) -> list[Socket]:
 def open_sockets(pid: int) -> dict[int, int] | None:
     """The inode of each descriptor that is a socket; None where the process is gone or may not be read."""
     if not is_linux():
-        return {fd: one.inode for fd, one in from_psutil(pid)}
+        return {fd: known.inode for fd, known in from_psutil(pid)}
     found = {}
     try:
         names = os.listdir(f"/proc/{pid}/fd")
@@ -147,22 +147,22 @@ def host_of(raw: bytes) -> str:
     return str(found)
 
 
-def is_at(one: Socket, listener: str) -> bool:
+def is_at(connection: Socket, listener: str) -> bool:
     """Whether a connection came to `listener`, as uWSGI names it: a path, ``HOST:PORT``, or ``:PORT``."""
-    if one.kind != "tcp":
-        return one.local == listener
+    if connection.kind != "tcp":
+        return connection.local == listener
     host, _, port = listener.rpartition(":")
-    its_host, _, its_port = one.local.rpartition(":")
+    its_host, _, its_port = connection.local.rpartition(":")
     return port == its_port and host in ("", "0.0.0.0", "[::]", its_host)  # noqa: S104 (nothing is bound here)
 
 
 def from_psutil(pid: int) -> Iterator[tuple[int, Socket]]:
     """As far as another system tells: process and descriptor stand for the inode."""
     with suppress(psutil.Error):
-        for one in psutil.Process(pid).net_connections("all"):
-            if one.family == socket.AF_UNIX:
-                if one.type == socket.SOCK_STREAM:
-                    yield one.fd, Socket("stream", str(one.laddr or ""), "", "open", pid << 32 | one.fd)
+        for row in psutil.Process(pid).net_connections("all"):
+            if row.family == socket.AF_UNIX:
+                if row.type == socket.SOCK_STREAM:
+                    yield row.fd, Socket("stream", str(row.laddr or ""), "", "open", pid << 32 | row.fd)
             else:
-                local, remote = ("{}:{}".format(*end) if end else "" for end in (one.laddr, one.raddr))
-                yield one.fd, Socket("tcp", local, remote, PSUTIL_STATES.get(one.status, "other"), pid << 32 | one.fd)
+                local, remote = ("{}:{}".format(*end) if end else "" for end in (row.laddr, row.raddr))
+                yield row.fd, Socket("tcp", local, remote, PSUTIL_STATES.get(row.status, "other"), pid << 32 | row.fd)

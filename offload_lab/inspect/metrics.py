@@ -26,7 +26,7 @@ def metrics(answers: Mapping[str, Snapshot | None]) -> str:
     found = [sample for name, snapshot in answers.items() for sample in samples(name, snapshot)]
     lines = []
     for name, (kind, text) in HELP.items():
-        mine = [f"{PREFIX}{name}{{{label_text(labels)}}} {value}" for one, labels, value in found if one == name]
+        mine = [f"{PREFIX}{name}{{{label_text(labels)}}} {value}" for key, labels, value in found if key == name]
         if mine:
             lines += [f"# HELP {PREFIX}{name} {text}", f"# TYPE {PREFIX}{name} {kind}", *mine]
     return "".join(f"{line}\n" for line in lines)
@@ -43,10 +43,10 @@ def samples(name: str, snapshot: Snapshot | None) -> Iterable[Sample]:
     if not any(worker.unseen for worker in front.workers):
         for (number, thread), held in streams(front, snapshot.connections).items():
             yield "streams", {**server, "worker": number, "thread": thread}, held
-    for one in front.listeners:
-        if one.waiting is not None:
-            yield "listen_queue", {**server, "socket": one.name}, one.waiting
-            yield "listen_queue_room", {**server, "socket": one.name}, one.room
+    for listener in front.listeners:
+        if listener.waiting is not None:
+            yield "listen_queue", {**server, "socket": listener.name}, listener.waiting
+            yield "listen_queue_room", {**server, "socket": listener.name}, listener.room
     if front.in_greenlets is False:
         yield "workers_carrying", server, sum(serves_long(worker) for worker in front.workers)
 
@@ -57,10 +57,10 @@ def streams(front: Server, connections: Sequence[Connection]) -> Counter[tuple[s
     workers = {worker.pid: worker for worker in front.workers}
     for worker in front.workers:
         held.update({(str(worker.number), f"offload {index + 1}"): 0 for index in range(len(worker.offload_tids))})
-    for one in connections:
-        if one.pid is not None:
-            worker = workers[one.pid]
-            held[str(worker.number), thread_of(one, worker)] += 1
+    for connection in connections:
+        if connection.pid is not None:
+            worker = workers[connection.pid]
+            held[str(worker.number), thread_of(connection, worker)] += 1
     return held
 
 

@@ -85,7 +85,7 @@ def look_at(
     number = threads_told(stats, config)
     bound = bound_socket(stats)
     listeners = tuple(listener(row) for row in stats["sockets"])
-    by_inode = {one.inode: one for one in table if one.accepted}
+    by_inode = {socket.inode: socket for socket in table if socket.accepted}
     server = Server(
         name,
         f"http://{bound['name']}" if ":" in bound["name"] and bound["proto"] == "http" else bound["name"],
@@ -130,7 +130,7 @@ def not_seen(here: bool, unreadable: bool) -> str:
 def bound_socket(stats: dict[str, Any]) -> dict[str, Any]:
     """The one for clients: HTTP before uWSGI's own protocol."""
     found: list[dict[str, Any]] = stats["sockets"]
-    return min(found, key=lambda one: one["proto"] != "http", default={"name": "", "max_queue": 0, "proto": ""})
+    return min(found, key=lambda row: row["proto"] != "http", default={"name": "", "max_queue": 0, "proto": ""})
 
 
 def listener(row: dict[str, Any]) -> Listener:
@@ -151,7 +151,7 @@ def in_greenlets(config: Config | None, rows: Sequence[dict[str, Any]]) -> bool 
 
 def threads_told(stats: dict[str, Any], config: Config | None) -> int | None:
     """How many offload threads a worker has; None where only uWSGI knows the number."""
-    told = [one["can_offload"] for one in stats["sockets"] if one["proto"] in CAN_OFFLOAD]
+    told = [row["can_offload"] for row in stats["sockets"] if row["proto"] in CAN_OFFLOAD]
     if told and not any(told):
         return 0
     return offload_threads(config) if config else None
@@ -181,7 +181,7 @@ def worker(
 ) -> Worker:
     pid = row["pid"]
     here = {fd: by_inode[inode] for fd, inode in opened.items() if inode in by_inode}
-    alike = tuple(tid for tid, one in threads.items() if tid != pid and waits_as_offload_thread(one, here))
+    alike = tuple(tid for tid, blocked in threads.items() if tid != pid and waits_as_offload_thread(blocked, here))
     others = tuple(thread_ids(pid)[1:])
     offload = others if number == len(others) else alike if number == len(alike) else others[: number or 0]
     unknown = number is None or len(others) < number
@@ -190,7 +190,7 @@ def worker(
         from_stats(row, number),
         offload_tids=() if unknown else tuple(sorted(offload)),
         like_offload_tids=tuple(sorted(alike)) if unknown else (),
-        wait=wait_of(main, {fd: end(one, listeners) for fd, one in here.items()}) if main else None,
+        wait=wait_of(main, {fd: end(socket, listeners) for fd, socket in here.items()}) if main else None,
         threads_unknown=unknown,
     )
 
@@ -198,8 +198,10 @@ def worker(
 def waits_as_offload_thread(blocked: Blocked, here: dict[int, Socket]) -> bool:
     """uWSGI gives each offload thread an epoll set and a SOCK_SEQPACKET pair (uwsgi_thread_new); no other thread of a
     worker has these and no listening socket."""
-    kinds = [here[fd] for fd in blocked.fds if fd in here]
-    return any(one.kind == "seqpacket" for one in kinds) and not any(one.state == "listening" for one in kinds)
+    watched = [here[fd] for fd in blocked.fds if fd in here]
+    return any(socket.kind == "seqpacket" for socket in watched) and not any(
+        socket.state == "listening" for socket in watched
+    )
 
 
 def request(core: dict[str, Any]) -> Request:
@@ -211,21 +213,21 @@ def request(core: dict[str, Any]) -> Request:
 
 def wait_of(blocked: Blocked, ends: dict[int, End | None]) -> Wait | None:
     known = [ends[fd] for fd in sorted(blocked.fds) if fd in ends]
-    for one in ("client", "backend", "none yet"):
-        if one in known:
-            return Wait(blocked.verb, one)
+    for whose in ("client", "backend", "none yet"):
+        if whose in known:
+            return Wait(blocked.verb, whose)
     return None
 
 
-def end(one: Socket, listeners: Sequence[Listener]) -> End | None:
+def end(socket: Socket, listeners: Sequence[Listener]) -> End | None:
     """Who is at the other end of a worker's socket. A UNIX stream without a name is one that it connected itself."""
-    if one.state == "listening":
+    if socket.state == "listening":
         return "none yet"
-    if any(is_at(one, listener.name) for listener in listeners):
+    if any(is_at(socket, listener.name) for listener in listeners):
         return "client"
-    if one.kind == "seqpacket":
+    if socket.kind == "seqpacket":
         return None
-    return "backend" if one.kind == "tcp" or not one.local else None
+    return "backend" if socket.kind == "tcp" or not socket.local else None
 
 
 def connections(
@@ -236,17 +238,19 @@ def connections(
 ) -> list[Connection]:
     """Those that a worker has, then those whose process is not known, then those that none has accepted."""
     owners = {inode: (pid, fd) for pid, inodes in opened.items() for fd, inode in (inodes or {}).items()}
-    watching = {(pid, fd): tid for pid, found in threads.items() for tid, one in found.items() for fd in one.fds}
+    watching = {
+        (pid, fd): tid for pid, found in threads.items() for tid, blocked in found.items() for fd in blocked.fds
+    }
     names = [listener.name for listener in listeners]
     found = []
-    for one in table:
-        if one.state in ("open", "close-wait") and any(is_at(one, name) for name in names):
-            owner = owners.get(one.inode)
+    for socket in table:
+        if socket.state in ("open", "close-wait") and any(is_at(socket, name) for name in names):
+            owner = owners.get(socket.inode)
             pid = owner[0] if owner else None
-            client = one.remote or f"of {one.local}"
+            client = socket.remote or f"of {socket.local}"
             tid = watching.get(owner) if owner else None
-            found.append(Connection(client, pid, tid, one.state == "close-wait", one.accepted))
-    return sorted(found, key=lambda one: (one.pid is None, not one.accepted))
+            found.append(Connection(client, pid, tid, socket.state == "close-wait", socket.accepted))
+    return sorted(found, key=lambda connection: (connection.pid is None, not connection.accepted))
 
 
 def with_those_of_workers(found: Sequence[Connection], server: Server) -> list[Connection]:
@@ -254,8 +258,13 @@ def with_those_of_workers(found: Sequence[Connection], server: Server) -> list[C
     no thread, and only one was not, it is that one."""
     own = set()
     for worker in server.workers:
-        mine = [one for one in found if one.pid == worker.pid]
-        unseen = [one for one in mine if one.tid is None]
-        if worker.busy and worker.cores == 1 and len(unseen) == 1 and all(one.tid != worker.pid for one in mine):
+        mine = [connection for connection in found if connection.pid == worker.pid]
+        unseen = [connection for connection in mine if connection.tid is None]
+        if (
+            worker.busy
+            and worker.cores == 1
+            and len(unseen) == 1
+            and all(connection.tid != worker.pid for connection in mine)
+        ):
             own.add(unseen[0])
-    return [replace(one, tid=one.pid) if one in own else one for one in found]
+    return [replace(connection, tid=connection.pid) if connection in own else connection for connection in found]

@@ -11,7 +11,7 @@ from .rules import RULES, Finding
 def lint(config: Config) -> list[Finding]:
     """All findings in the order of their lines, each rule and line once, without acknowledged ones."""
     found = (Finding(rule, match) for rule in RULES if rule.sides == 1 for match in rule.check(config))
-    return sort([one for one in found if not is_acknowledged(one, config.acknowledged)], [config])
+    return sort([finding for finding in found if not is_acknowledged(finding, config.acknowledged)], [config])
 
 
 def lint_sides(configs: list[Config]) -> list[Finding]:
@@ -25,14 +25,16 @@ def lint_sides(configs: list[Config]) -> list[Finding]:
                 ]
                 found += [Finding(rule, match) for rule in rules for match in rule.check(front, backend)]
     marks = [mark for config in configs for mark in config.acknowledged]
-    return sort([one for one in found if not is_acknowledged(one, marks)], configs)
+    return sort([finding for finding in found if not is_acknowledged(finding, marks)], configs)
 
 
 def sort(found: Iterable[Finding], configs: list[Config]) -> list[Finding]:
-    once = {(one.rule.id, one.option.file, one.option.line, one.option.text): one for one in reversed(list(found))}
+    first = {finding.place: finding for finding in reversed(list(found))}
     named = [config.file for config in configs]
     files = list(dict.fromkeys([*named, *(option.file for config in configs for option in config.options)]))
-    return sorted(once.values(), key=lambda one: (files.index(one.option.file), one.option.line, one.rule.id))
+    return sorted(
+        first.values(), key=lambda finding: (files.index(finding.option.file), finding.option.line, finding.rule.id)
+    )
 
 
 def is_acknowledged(finding: Finding, marks: Iterable[Acknowledged]) -> bool:

@@ -17,8 +17,8 @@ def to_json(report: Report) -> Json:
     return {
         "files": report.files,
         "one_configuration": report.joined,
-        "findings": [finding_to_json(one) for one in report.findings if one.level != "hygiene"],
-        "hygiene": [finding_to_json(one) for one in report.findings if one.level == "hygiene"],
+        "findings": [finding_to_json(finding) for finding in report.findings if finding.level != "hygiene"],
+        "hygiene": [finding_to_json(finding) for finding in report.findings if finding.level == "hygiene"],
         "unusable": [{"file": error.where, "why": error.why} for error in report.unusable],
     }
 
@@ -39,7 +39,9 @@ def finding_to_json(finding: Finding) -> Json:
         "cure": finding.cure,
         "page": finding.rule.page,
         "issue": finding.rule.issue or None,
-        "related": [{"file": one.file, "line": one.line, "source": one.text} for one in finding.match.related],
+        "related": [
+            {"file": option.file, "line": option.line, "source": option.text} for option in finding.match.related
+        ],
     }
 
 

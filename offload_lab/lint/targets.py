@@ -61,10 +61,8 @@ def examine(names: list[str], environ: Mapping[str, str], join: bool | None = No
     for config in list(report.configs):
         report.configs += vassals_of(config, environ, report)
     found = [finding for config in report.configs for finding in lint(config)] + lint_sides(report.configs)
-    once = {(one.rule.id, one.option.file, one.option.line, one.option.text): one for one in reversed(found)}
-    report.findings = [
-        one for one in found if once.get((one.rule.id, one.option.file, one.option.line, one.option.text)) is one
-    ]
+    first = {finding.place: finding for finding in reversed(found)}
+    report.findings = [finding for finding in found if first[finding.place] is finding]
     return report
 
 
@@ -118,7 +116,7 @@ def vassals_in(folder: str) -> list[str]:
 
 def vassals_of(config: Config, environ: Mapping[str, str], report: Report) -> list[Config]:
     """The servers that an ``emperor =`` line starts, where its folder is on this machine too."""
-    read_already = {one.file for one in report.configs}
+    read_already = {known.file for known in report.configs}
     sets = [replace(option, name="set") for option in config.all("vassal-set", "vassals-set")]
     found: list[Config] = []
     for option in config.all("emperor"):

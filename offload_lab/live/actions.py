@@ -36,7 +36,7 @@ class Action:
 def opens(kind: Kind, count: int = 1) -> Callable[["StageSide"], str]:
     def do(side: "StageSide") -> str:
         assert side.hub is not None
-        held = sum(one.ended is None for one in list(side.hub.all)) + len(side.hub.later)
+        held = sum(client.ended is None for client in list(side.hub.all)) + len(side.hub.later)
         if held + count > MOST_CLIENTS:
             return f"{held} clients are there already, of at most {MOST_CLIENTS}"
         side.hub.open(kind, count)
@@ -52,9 +52,11 @@ def has(kind: Kind) -> Callable[["StageSide"], str]:
 def backends_of(stage: Stage) -> list[Uwsgi]:
     """Those whose sockets the front's INI names. Where it names none, the app does: all that speak uWSGI's protocol."""
     text = stage.front.ini.read_text()
-    listeners = {one: one.stats()["sockets"] for one in stage.processes[:-1]}
-    named = [one for one, rows in listeners.items() if any(f"/{Path(row['name']).name}" in text for row in rows)]
-    return named or [one for one, rows in listeners.items() if any(row["proto"] == "uwsgi" for row in rows)]
+    listeners = {process: process.stats()["sockets"] for process in stage.processes[:-1]}
+    named = [
+        process for process, rows in listeners.items() if any(f"/{Path(row['name']).name}" in text for row in rows)
+    ]
+    return named or [process for process, rows in listeners.items() if any(row["proto"] == "uwsgi" for row in rows)]
 
 
 def no_backend(side: "StageSide") -> str:
@@ -99,27 +101,27 @@ def kill_worker_of(server: Uwsgi) -> str:
 
 
 def kill_backend(side: "StageSide") -> str:
-    alive = [one for one in side.backends if one.status() is None]
+    alive = [process for process in side.backends if process.status() is None]
     if not alive:
         return "no backend runs"
-    serving = {one.name: one.under_way for one in side.look.backends} if side.look else {}
-    return kill_worker_of(max(alive, key=lambda one: serving.get(one.name, 0)))
+    serving = {backend.name: backend.under_way for backend in side.look.backends} if side.look else {}
+    return kill_worker_of(max(alive, key=lambda process: serving.get(process.name, 0)))
 
 
 def toggle_backend(side: "StageSide") -> str:
     """Stop every backend that the front offloads to, or start them again."""
     chosen = side.backends
-    names = ", ".join(one.name for one in chosen)
-    alive = [one for one in chosen if one.status() is None]
-    for one in alive:
-        one.ask_to_stop()
-    for one in chosen:
-        one.stop()
+    names = ", ".join(process.name for process in chosen)
+    alive = [process for process in chosen if process.status() is None]
+    for process in alive:
+        process.ask_to_stop()
+    for process in chosen:
+        process.stop()
     if alive:
         return f"stopped: {names}"
-    for one in chosen:
-        one.start()
-        one.wait_ready(Deadline(READY_S))
+    for process in chosen:
+        process.start()
+        process.wait_ready(Deadline(READY_S))
     return f"started: {names}"
 
 
@@ -154,7 +156,7 @@ ACTIONS = (
 
 def find(name: str) -> Action:
     """Raises: UnknownNameError."""
-    known = [one.name for one in ACTIONS]
+    known = [action.name for action in ACTIONS]
     if name not in known:
         raise UnknownNameError("action", name, known)
     return ACTIONS[known.index(name)]

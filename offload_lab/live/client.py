@@ -91,9 +91,9 @@ class Client:
             elif len(self.head) > LONGEST_HEAD:
                 raise ConnectionError("response headers without an end")
         if self.kind == "websocket" and self.status == 101:
-            for one in self.frames.feed(chunk):
-                if one.opcode == PING:
-                    self.connection.send(frame(PONG, one.payload))
+            for received in self.frames.feed(chunk):
+                if received.opcode == PING:
+                    self.connection.send(frame(PONG, received.payload))
         return open_still
 
     def close(self, now: float, error: str = "") -> None:

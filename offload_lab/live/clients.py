@@ -79,87 +79,89 @@ class Clients:
             self._tick(time.monotonic())
 
     def _tick(self, now: float) -> None:
-        running = [one for one in self.all if one.ended is None]
+        running = [client for client in self.all if client.ended is None]
         if self.probing and now >= self._next_probe:
             self._next_probe = now + PING_EVERY_S
-            if sum(one.bystander for one in running) < MOST_BYSTANDERS:
+            if sum(client.bystander for client in running) < MOST_BYSTANDERS:
                 self._open("ping", now, bystander=True)
-        for _ in range(min(len(self.later), MOST_WAITING - sum(one.waits and not one.bystander for one in running))):
+        for _ in range(
+            min(len(self.later), MOST_WAITING - sum(client.waits and not client.bystander for client in running))
+        ):
             self._open(self.later.popleft(), now)
         if now >= self._next_tick:
             self._next_tick = now + TICK_S
-            for one in running:
-                if one.kind == "download" and one.reading and not one.unsent:
-                    self._receive(one, round(RATE_BYTES_S * TICK_S))
+            for client in running:
+                if client.kind == "download" and client.reading and not client.unsent:
+                    self._receive(client, round(RATE_BYTES_S * TICK_S))
         if len(self.all) > 2 * KEPT:
-            self.all = [*(one for one in self.all[:-KEPT] if one.ended is None), *self.all[-KEPT:]]
+            self.all = [*(client for client in self.all[:-KEPT] if client.ended is None), *self.all[-KEPT:]]
 
     def _open(self, kind: Kind, now: float, bystander: bool = False) -> None:
         counted = "bystander" if bystander else kind
         self._numbers[counted] = self._numbers.get(counted, 0) + 1
         request = request_of(kind, self._port, self._paths[kind], self.cookie)
-        one = Client(self._numbers[counted], kind, now, request, bystander, reading=self.reading or kind == "ping")
-        self.all.append(one)
+        client = Client(self._numbers[counted], kind, now, request, bystander, reading=self.reading or kind == "ping")
+        self.all.append(client)
         try:
-            one.connect(self._port)
+            client.connect(self._port)
         except OSError as error:
-            self._close(one, error.strerror or str(error))
+            self._close(client, error.strerror or str(error))
             return
-        assert one.connection is not None
-        self.by_port[one.port] = one
-        self._selector.register(one.connection, selectors.EVENT_WRITE, one)
+        assert client.connection is not None
+        self.by_port[client.port] = client
+        self._selector.register(client.connection, selectors.EVENT_WRITE, client)
 
-    def _go_on(self, one: Client, events: int) -> None:
+    def _go_on(self, client: Client, events: int) -> None:
         if not events & selectors.EVENT_WRITE:
-            self._receive(one)
+            self._receive(client)
             return
         try:
-            one.send()
+            client.send()
         except OSError as error:
-            self._close(one, error.strerror or str(error))
+            self._close(client, error.strerror or str(error))
             return
-        if not one.unsent:
-            self._watch(one)
+        if not client.unsent:
+            self._watch(client)
 
-    def _watch(self, one: Client) -> None:
+    def _watch(self, client: Client) -> None:
         """A download is read by the tick alone, at its rate."""
-        assert one.connection is not None
-        if one.connection in self._selector.get_map():
-            self._selector.unregister(one.connection)
-        if one.reading and one.kind != "download":
-            self._selector.register(one.connection, READS, one)
+        assert client.connection is not None
+        if client.connection in self._selector.get_map():
+            self._selector.unregister(client.connection)
+        if client.reading and client.kind != "download":
+            self._selector.register(client.connection, READS, client)
 
-    def _receive(self, one: Client, most: int = 65536) -> None:
+    def _receive(self, client: Client, most: int = 65536) -> None:
         try:
-            if not one.receive(most):
-                self._close(one)
+            if not client.receive(most):
+                self._close(client)
         except BlockingIOError:
             pass  # nothing has come
         except OSError as error:
-            self._close(one, error.strerror or str(error))
+            self._close(client, error.strerror or str(error))
 
-    def _close(self, one: Client, error: str = "") -> None:
-        self._forget(one)
-        one.close(time.monotonic(), error)
+    def _close(self, client: Client, error: str = "") -> None:
+        self._forget(client)
+        client.close(time.monotonic(), error)
 
-    def _forget(self, one: Client) -> None:
-        if one.connection is not None and one.connection in self._selector.get_map():
-            self._selector.unregister(one.connection)
+    def _forget(self, client: Client) -> None:
+        if client.connection is not None and client.connection in self._selector.get_map():
+            self._selector.unregister(client.connection)
 
     def _leave(self) -> None:
         self.later.clear()
-        for one in self.all:
-            if one.ended is None and one.kind != "ping":
-                self._forget(one)
-                one.leave(time.monotonic())
+        for client in self.all:
+            if client.ended is None and client.kind != "ping":
+                self._forget(client)
+                client.leave(time.monotonic())
 
     def _set_reading(self, reading: bool) -> None:
         self.reading = reading
-        for one in self.all:
-            if one.ended is None and one.kind != "ping":
-                one.reading = reading
-                if not one.unsent:
-                    self._watch(one)
+        for client in self.all:
+            if client.ended is None and client.kind != "ping":
+                client.reading = reading
+                if not client.unsent:
+                    self._watch(client)
 
     def __enter__(self) -> Self:
         self._thread.__enter__()
@@ -171,8 +173,8 @@ class Clients:
         try:
             self._thread.__exit__(kind, value, trace)
         finally:
-            for one in self.all:
-                one.close(time.monotonic(), one.error)
+            for client in self.all:
+                client.close(time.monotonic(), client.error)
             self._selector.close()
             self._wake.close()
             self._woken.close()

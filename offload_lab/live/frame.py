@@ -19,10 +19,10 @@ def side_frame(look: Look, counters: Counters, clients: Mapping[int, Client], at
     """`clients`: by the port of their end; `at`: `time.monotonic` of the look."""
     front = look.snapshot.front
     places: dict[str, list[Connection]] = {}
-    for one in look.snapshot.connections:
-        places.setdefault(place(one, look), []).append(one)
+    for connection in look.snapshot.connections:
+        places.setdefault(place(connection, look), []).append(connection)
     busy_s = {pid: at - since for pid, since in counters.busy_since.items()}
-    waiting = sum(one.bystander and one.ended is None and at - one.began >= 1 for one in clients.values())
+    waiting = sum(client.bystander and client.ended is None and at - client.began >= 1 for client in clients.values())
     down = [backend.name for backend in look.backends if not backend.pid]
     said = sentence(front, busy_s, held(look, places, clients), down, waiting)
     return {
@@ -39,7 +39,7 @@ def side_frame(look: Look, counters: Counters, clients: Mapping[int, Client], at
             }
             for backend in look.backends
         ],
-        "held": sum(one.accepted for one in look.snapshot.connections),
+        "held": sum(connection.accepted for connection in look.snapshot.connections),
         "offloaded": sum(worker.offloaded for worker in front.workers),
         "worker_bytes": counters.by_workers,
         "thread_bytes": counters.by_threads,
@@ -54,15 +54,15 @@ def lane_name(tid: int) -> str:
     return f"thread {tid}"
 
 
-def place(one: Connection, look: Look) -> str:
-    if one.client in look.passed:
-        return look.passed[one.client]
-    worker = next((worker for worker in look.snapshot.front.workers if worker.pid == one.pid), None)
+def place(connection: Connection, look: Look) -> str:
+    if connection.client in look.passed:
+        return look.passed[connection.client]
+    worker = next((worker for worker in look.snapshot.front.workers if worker.pid == connection.pid), None)
     if worker is None:
-        return ELSEWHERE if one.accepted else QUEUE
-    if one.tid in (*worker.offload_tids, *worker.like_offload_tids):
-        return lane_name(one.tid or 0)
-    if one.tid is None and worker.offload_tids and not worker.busy:
+        return ELSEWHERE if connection.accepted else QUEUE
+    if connection.tid in (*worker.offload_tids, *worker.like_offload_tids):
+        return lane_name(connection.tid or 0)
+    if connection.tid is None and worker.offload_tids and not worker.busy:
         return lane_name(worker.offload_tids[0])  # on its way from the worker: no thread waits for it yet
     return f"worker {worker.pid}"
 
@@ -102,31 +102,35 @@ def held(look: Look, places: Mapping[str, Sequence[Connection]], clients: Mappin
     return [
         *(Held(name, kinds_at(places.get(where, ()), clients)) for name, where in lanes),
         *(
-            Held(f"The backend {one.name}", kinds_at(places.get(one.name, ()), clients), " on sockets passed to it")
-            for one in look.backends
+            Held(
+                f"The backend {backend.name}",
+                kinds_at(places.get(backend.name, ()), clients),
+                " on sockets passed to it",
+            )
+            for backend in look.backends
         ),
     ]
 
 
 def kinds_at(connections: Sequence[Connection], clients: Mapping[int, Client]) -> list[str]:
-    return [client.kind if (client := client_of(one, clients)) else "" for one in connections]
+    return [client.kind if (client := client_of(connection, clients)) else "" for connection in connections]
 
 
-def client_of(one: Connection, clients: Mapping[int, Client]) -> Client | None:
-    port = one.client.rpartition(":")[2]
+def client_of(connection: Connection, clients: Mapping[int, Client]) -> Client | None:
+    port = connection.client.rpartition(":")[2]
     return clients.get(int(port)) if port.isdigit() else None
 
 
 def tokens(connections: Sequence[Connection], clients: Mapping[int, Client]) -> Json:
     """How many there are, how many of them have left unnoticed, and the first ones by name."""
-    named = [token(one, client_of(one, clients)) for one in connections]
-    named.sort(key=lambda one: (one[1], len(one[0]), one[0]))
-    return {"n": len(named), "left": sum(one[2] for one in named), "tokens": named[:NAMED]}
+    named = [token(connection, client_of(connection, clients)) for connection in connections]
+    named.sort(key=lambda row: (row[1], len(row[0]), row[0]))
+    return {"n": len(named), "left": sum(row[2] for row in named), "tokens": named[:NAMED]}
 
 
-def token(one: Connection, client: Client | None) -> tuple[str, str, int]:
+def token(connection: Connection, client: Client | None) -> tuple[str, str, int]:
     """Its name, its kind, and whether it has closed its side."""
     if client is None:
-        return one.client, "other", int(one.client_closed)
+        return connection.client, "other", int(connection.client_closed)
     name, kind = (f"B{client.number}", "bystander") if client.bystander else (client.name, client.kind)
-    return name, kind, int(one.client_closed)
+    return name, kind, int(connection.client_closed)

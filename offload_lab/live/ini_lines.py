@@ -25,7 +25,7 @@ def difference(front: Path, other: Path | None) -> list[Json]:
     missing = [(line, True) for line in theirs if line not in own and acts_by(line) == "offload"]
     return [
         {"text": line, "short": shortened(line), "acts_by": "" if lacks else acts_by(line), "missing": lacks}
-        for line, lacks in sorted([*found, *missing], key=lambda one: rank(one[0]))
+        for line, lacks in sorted([*found, *missing], key=lambda row: rank(row[0]))
     ]
 
 

@@ -62,11 +62,11 @@ class LiveRecording:
     def _of_side(self, number: int, side: Json) -> Recording:
         rows = [(frame["at"], frame["sides"][number]) for frame in self.frames]
         start = rows[0][0]
-        probes = {row["number"]: row for _, one in rows for row in one["probes"]}
-        held = [at for at, one in rows if of_interest(one)]
+        probes = {row["number"]: row for _, shown in rows for row in shown["probes"]}
+        held = [at for at, shown in rows if of_interest(shown)]
         began, ended = (held[0] - start, held[-1] - start) if held else (0.0, 0.0)
-        kinds = [kind for _, one in rows for kind in kinds_of(one)]
-        most = max(count_of_interest(one) for _, one in rows)
+        kinds = [kind for _, shown in rows for kind in kinds_of(shown)]
+        most = max(count_of_interest(shown) for _, shown in rows)
         return Recording(
             step=self.about["step"],
             variant=side["title"].rpartition(" ")[2],
@@ -88,7 +88,7 @@ class LiveRecording:
                 for row in probes.values()
                 if row["sent"] >= start
             ],
-            samples=[sample(at - start, one) for at, one in rows],
+            samples=[sample(at - start, shown) for at, shown in rows],
         )
 
 
@@ -99,13 +99,13 @@ def places(side: Json) -> list[Json]:
 
 
 def kinds_of(side: Json) -> list[str]:
-    return [token[1] for one in places(side) for token in one["tokens"] if token[1] not in ("bystander", "ping")]
+    return [token[1] for place in places(side) for token in place["tokens"] if token[1] not in ("bystander", "ping")]
 
 
 def count_of_interest(side: Json) -> int:
     """Clients that stay: bystanders at a place are left out of its count."""
-    passing = sum(token[1] in ("bystander", "ping") for one in places(side) for token in one["tokens"])
-    return sum(int(one["n"]) for one in places(side)) - passing
+    passing = sum(token[1] in ("bystander", "ping") for place in places(side) for token in place["tokens"])
+    return sum(int(place["n"]) for place in places(side)) - passing
 
 
 def of_interest(side: Json) -> bool:
@@ -114,8 +114,8 @@ def of_interest(side: Json) -> bool:
 
 def sample(at: float, side: Json) -> Sample:
     workers = [
-        {"pid": one["pid"], "front": True, "busy": one["busy"], "requests": 0, "offloaded": side["offloaded"]}
-        for one in side["workers"]
+        {"pid": row["pid"], "front": True, "busy": row["busy"], "requests": 0, "offloaded": side["offloaded"]}
+        for row in side["workers"]
     ]
     holder = None
     for worker in side["workers"]:

@@ -52,7 +52,7 @@ def is_stuck(worker: Worker, front: Server, busy_s: dict[int, float]) -> bool:
 
 
 def say_stuck(stuck: Sequence[Worker], front: Server, busy_s: dict[int, float]) -> str:
-    worker = max(stuck, key=lambda one: busy_s[one.pid])
+    worker = max(stuck, key=lambda each: busy_s[each.pid])
     others = f" (and {len(stuck) - 1} more)" if len(stuck) > 1 else ""
     what = "busy" if worker.unseen else doing(worker.wait)
     may_still_offload = what == OWN_CODE and worker.offload_tids and front.routes_offload
@@ -62,7 +62,7 @@ def say_stuck(stuck: Sequence[Worker], front: Server, busy_s: dict[int, float]) 
 
 def say_free(front: Server, busy_s: dict[int, float]) -> str:
     if front.in_greenlets:
-        return f"{count(sum(len(one.requests) for one in front.workers), 'request')} under way in greenlets."
+        return f"{count(sum(len(each.requests) for each in front.workers), 'request')} under way in greenlets."
     if len(front.workers) > 1:
         idle = sum(worker.pid not in busy_s for worker in front.workers)
         return f"{idle} of {len(front.workers)} workers are idle."

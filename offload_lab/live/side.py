@@ -17,7 +17,7 @@ from .reader import KernelLists
 from .watcher import Look, Watcher
 
 Json = dict[str, Any]
-NOT_OURS = {one.name: "this uWSGI is only watched" for one in ACTIONS}
+NOT_OURS = {action.name: "this uWSGI is only watched" for action in ACTIONS}
 TOLD_AFTER = 4  # looks: while a front reloads, its stats server is away for a moment
 NO_CLIENTS: Mapping[int, Client] = {}
 

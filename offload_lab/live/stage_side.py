@@ -59,7 +59,7 @@ class StageSide(Side):
         self._thread.__enter__()
 
     def about(self) -> Json:
-        said = {one.name: one.missing(self) for one in actions.ACTIONS}
+        said = {action.name: action.missing(self) for action in actions.ACTIONS}
         return {"title": self.title, "says": self.variant.says, "lines": self.lines, "actions": said}
 
     def submit(self, number: int, action: str) -> None:
@@ -96,7 +96,9 @@ class StageSide(Side):
             self.tell_once(self.problem)
 
     def _watch(self, stage: Stage) -> None:
-        places = [BackendPlace(one.name, one.stats, partial(master_of, one)) for one in stage.processes[:-1]]
+        places = [
+            BackendPlace(process.name, process.stats, partial(master_of, process)) for process in stage.processes[:-1]
+        ]
         self.watcher = Watcher(stage.front.name, stage.front.stats, self._lists, places)
 
     def _log_in(self, stage: Stage) -> str:
@@ -144,14 +146,14 @@ class StageSide(Side):
 
     def told_by_clients(self, start: float) -> Json:
         every = list(self.hub.all) if self.hub else []
-        bystanders = [one for one in every if one.bystander]
-        waiting = [one for one in bystanders if one.ended is None]
-        answered = next((one for one in reversed(bystanders) if one.ended is not None and one.status), None)
+        bystanders = [client for client in every if client.bystander]
+        waiting = [client for client in bystanders if client.ended is None]
+        answered = next((client for client in reversed(bystanders) if client.ended is not None and client.status), None)
         now = time.monotonic()
         wait_s = now - waiting[0].began if waiting and now - waiting[0].began > 0.2 else None
         if wait_s is None and answered and answered.ended:
             wait_s = answered.ended - answered.began
-        own = [one for one in every if not one.bystander]
+        own = [client for client in every if not client.bystander]
         return {
             "probes": self._news_of(bystanders, start),
             "wait_ms": None if wait_s is None else round(wait_s * 1000, 1),
@@ -166,15 +168,15 @@ class StageSide(Side):
     def _news_of(self, bystanders: list[Client], start: float) -> list[Json]:
         """Those that are new, and those that were answered since the last frame."""
         news = []
-        for one in bystanders[-200:]:
+        for client in bystanders[-200:]:
             row = {
-                "number": one.number,
-                "sent": round(one.began - start, 3),
-                "answered": None if one.ended is None else round(one.ended - start, 3),
-                "status": one.status,
+                "number": client.number,
+                "sent": round(client.began - start, 3),
+                "answered": None if client.ended is None else round(client.ended - start, 3),
+                "status": client.status,
             }
-            if self._probes_sent.get(one.number) != row:
-                self._probes_sent[one.number] = row
+            if self._probes_sent.get(client.number) != row:
+                self._probes_sent[client.number] = row
                 news.append(row)
         return news
 
@@ -189,14 +191,14 @@ def master_of(process: Uwsgi) -> int:
 
 def summary(clients: list[Client], later: int) -> Json:
     """What our clients say: how many wait, are open, were refused or ended, and what the last one got."""
-    last = next((one for one in reversed(clients) if one.status or one.error), None)
+    last = next((client for client in reversed(clients) if client.status or client.error), None)
     got = f"{last.name}: {last.error or last.status}" if last else ""
     return {
         "later": later,
-        "waiting": sum(one.waits for one in clients),
-        "open": sum(one.ended is None and one.status in (101, 200) for one in clients),
-        "refused": sum(one.status >= 300 for one in clients),
-        "ended": sum(one.ended is not None and one.status in (101, 200) for one in clients),
-        "failed": sum(one.ended is not None and not one.status and not one.left for one in clients),
+        "waiting": sum(client.waits for client in clients),
+        "open": sum(client.ended is None and client.status in (101, 200) for client in clients),
+        "refused": sum(client.status >= 300 for client in clients),
+        "ended": sum(client.ended is not None and client.status in (101, 200) for client in clients),
+        "failed": sum(client.ended is not None and not client.status and not client.left for client in clients),
         "last": got,
     }

@@ -40,7 +40,7 @@ class View:
             "step": self.step,
             "title": self.title,
             "sides": [side.about() for side in self.sides],
-            "actions": [{"name": one.name, "label": one.label, "key": one.key} for one in ACTIONS],
+            "actions": [{"name": action.name, "label": action.label, "key": action.key} for action in ACTIONS],
             "window_s": WINDOW_S,
         }
 
@@ -74,7 +74,7 @@ class View:
             self._pages += 1
             self._new.notify_all()
             oldest = time.monotonic() - self.start - WINDOW_S
-            found = [one for one in self.frames if one["at"] >= oldest]
+            found = [frame for frame in self.frames if frame["at"] >= oldest]
         last = 0
         try:
             while not self.closed.is_set():
@@ -82,7 +82,7 @@ class View:
                 last = found[-1]["n"] if found else last
                 with self._new:
                     self._new.wait(timeout=1.0)
-                    found = [one for one in list(self.frames)[-8:] if one["n"] > last]
+                    found = [frame for frame in list(self.frames)[-8:] if frame["n"] > last]
         finally:
             with self._new:
                 self._pages -= 1

@@ -81,13 +81,14 @@ class Watcher:
         running = [(place, place.refresh()) for place in self._places]
         paths = {name for place, _ in running for name in place.sockets}
         unix = self._lists.unix(paths, set()) if paths else []
-        orphans = any(one.accepted and one.pid is None for one in connections)
+        orphans = any(connection.accepted and connection.pid is None for connection in connections)
         passed = self._passed([place for place, runs in running if runs]) if orphans else {}
         backends = tuple(
             Backend(
                 place.name,
                 place.workers[0] if runs else 0,
-                sum(is_from_front(one, place) for one in unix) + sum(name == place.name for name in passed.values()),
+                sum(is_from_front(socket, place) for socket in unix)
+                + sum(name == place.name for name in passed.values()),
                 place.cores,
             )
             for place, runs in running
@@ -103,8 +104,8 @@ class Watcher:
             for inode in (open_sockets(pid) or {}).values()
         }
         found = self._lists.tcp(self._reader.ports, set())
-        return {one.remote: owners[one.inode] for one in found if one.inode in owners}
+        return {socket.remote: owners[socket.inode] for socket in found if socket.inode in owners}
 
 
-def is_from_front(one: Socket, place: BackendPlace) -> bool:
-    return one.state == "open" and one.accepted and any(is_at(one, name) for name in place.sockets)
+def is_from_front(socket: Socket, place: BackendPlace) -> bool:
+    return socket.state == "open" and socket.accepted and any(is_at(socket, name) for name in place.sockets)

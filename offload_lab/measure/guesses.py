@@ -36,6 +36,17 @@ def counts_as_guess(guess: object) -> bool:
     return isinstance(guess, int | float) and not isinstance(guess, bool) and math.isfinite(guess)
 
 
+def why_no_guess(guess: object) -> str:
+    """What is wrong with a value in the guess cell; empty for a guess, and for None."""
+    if guess is None:
+        return ""
+    if not counts_as_guess(guess):
+        return f"{guess!r} is no number, so it does not count as a guess. Write one like 5 or 0.5, without its unit."
+    if isinstance(guess, int | float) and guess < 0:
+        return f"{guess} is below 0, and nothing here can be: times, sizes and counts begin at 0. Write 0 or more."
+    return ""
+
+
 def keep_guess(notebook: str, question: str, guess: float, measured: float, unit: str) -> None:
     """Append a line of JSON to ``guesses.jsonl`` in the results folder."""
     taken = datetime.now(UTC).isoformat(timespec="seconds")

@@ -31,13 +31,15 @@ class Summary:
 
 def summarise(recording: Recording) -> Summary:
     transfer = recording.transfer
-    meanwhile = [one for one in recording.bystanders if transfer.began <= one.sent < transfer.hurried]
+    meanwhile = [bystander for bystander in recording.bystanders if transfer.began <= bystander.sent < transfer.hurried]
     waits = [probe.wait_ms for probe in meanwhile]
     return Summary(
         step=recording.step,
         variant=recording.variant,
         asked=len(meanwhile),
-        answered_meanwhile=sum(one.answered is not None and one.answered < transfer.hurried for one in meanwhile),
+        answered_meanwhile=sum(
+            bystander.answered is not None and bystander.answered < transfer.hurried for bystander in meanwhile
+        ),
         median_ms=statistics.median(waits) if waits else float("nan"),
         worst_ms=max(waits, default=float("nan")),
         peak_mib=peak_worker_mib(recording),

@@ -135,7 +135,7 @@ class Watch:
         """Send no more probes. Returns once all are answered, LAST_ANSWER_S (scaled) later at most."""
         self.bystanders.close()
         latest = self.clock() + scaled(LAST_ANSWER_S)
-        while any(one.answered is None and one.error is None for one in self.bystanders.all):
+        while any(bystander.answered is None and bystander.error is None for bystander in self.bystanders.all):
             if (now := self.clock()) > latest:
                 return
             self.wait(now + 0.02)
@@ -164,7 +164,7 @@ class Watch:
             taken=datetime.now(UTC).isoformat(timespec="seconds"),
             memory_is="PSS" if hasattr(psutil.Process().memory_full_info(), "pss") else "RSS",
             transfer=transfer,
-            bystanders=[relative(one, self._start) for one in self.bystanders.all],
+            bystanders=[relative(bystander, self._start) for bystander in self.bystanders.all],
             samples=self.sampler.samples,
         )
 
@@ -242,6 +242,6 @@ def record_streams(
 SCENARIOS: dict[str, Callable[..., Recording]] = {"download": record_download, "streams": record_streams}
 
 
-def relative(one: Probe, start: float) -> Probe:
-    answered = None if one.answered is None else one.answered - start
-    return Probe(one.sent - start, answered, one.pid, one.error)
+def relative(probe: Probe, start: float) -> Probe:
+    answered = None if probe.answered is None else probe.answered - start
+    return Probe(probe.sent - start, answered, probe.pid, probe.error)

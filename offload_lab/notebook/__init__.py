@@ -4,6 +4,7 @@ import ast
 import difflib
 import html
 import socket
+import traceback
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import replace
@@ -20,7 +21,7 @@ from offload_lab.clients import ping
 from offload_lab.errors import LabError, UnknownNameError
 from offload_lab.exercises import regions
 from offload_lab.measure import report, scenarios
-from offload_lab.measure.guesses import counts_as_guess, keep_guess
+from offload_lab.measure.guesses import keep_guess, why_no_guess
 from offload_lab.measure.model import Recording
 from offload_lab.paths import ROOT
 from offload_lab.plots import guesses, timeline
@@ -31,7 +32,9 @@ from offload_lab.stages.manifest import Step
 from offload_lab.stages.overrides import altered as altered
 from offload_lab.stages.stage import Stage
 
-from .display import DIFF_STYLES, framed, progress, show, show_bundle, show_source, show_table
+from . import answers
+from .answers import reveal as reveal
+from .display import CONTINUED, DIFF_STYLES, framed, progress, show, show_bundle, show_source, show_table
 from .display import screenshot as screenshot
 from .exercises import magic
 from .exercises import show_gap as show_gap
@@ -40,6 +43,10 @@ from .live import live_recording as live_recording
 from .live import replay as replay
 
 CONNECT_S = 5.0
+RUN_FROM_THE_TOP = (
+    "If a cell above makes it, run that one first (menu: Run, Run All Above Selected Cell). If it was meant as a guess:"
+    " a guess is a number, such as 5 or 0.5."
+)
 CONTEXT_LINES = 1
 
 
@@ -103,18 +110,29 @@ def guess_and_see(
 ) -> None:
     """Show guess and result on one picture: that of `draw`, which gets the guess, by default two numbers on a line.
 
-    The guess is saved for the last notebook.
+    The guess is saved for the last notebook. Without one nothing is shown, unless `reveal` was called.
     """
-    if guess is not None and not counts_as_guess(guess):
-        print(f"{guess!r} is no number, so it does not count as a guess. Write one like 5 or 0.5, without its unit.")
+    if wrong := why_no_guess(guess):
+        print(wrong)
         guess = None
     if guess is None:
-        print("You made no guess. Write a number into the guess cell and run the notebook again: being wrong helps.")
+        answers.ask()
+        if not answers.is_revealed():
+            print(f"You made no guess yet. {answers.NUMBERS}")
+            return
     else:
+        answers.answered()
         keep_guess(notebook, question, guess, measured, unit)
     text = "no guess" if guess is None else f"{guesses.verdict(guess, measured)}: {guess:g} {unit}"
     figure = draw(guess) if draw else guesses.guess_beside(guess, measured, unit)
     show(figure, f"{text}; measured {measured:g} {unit}")
+
+
+def beside(guess: object, measured: object) -> str:
+    """A small guess beside the result, which stays hidden without a guess."""
+    if guess is not None:
+        return f"got {measured}, you expected {guess}"
+    return f"got {measured}, not guessed" if answers.is_revealed() else "not guessed: write a number in place of None"
 
 
 def picture(*recordings: Recording) -> None:
@@ -159,17 +177,21 @@ def mechanism(*recordings: Recording) -> None:
 
 def show_diff(step: str, old: str, new: str) -> None:
     """The diff from `old` to `new`, both files of `step`, with CONTEXT_LINES around."""
+    if answers.hides("the difference", code=True):
+        return
     folder = manifest.find(step).folder
     before, after = (read(folder / name).splitlines() for name in (old, new))
     lines = list(difflib.unified_diff(before, after, n=CONTEXT_LINES, lineterm=""))[2:]
     lines = ["  ⋯" if line.startswith("@@") else f"{line[0]} {line[1:]}" for line in lines]
-    rows = "".join(f'<div style="{DIFF_STYLES[line[0]]}">{html.escape(line)}</div>' for line in lines)
+    rows = "".join(f'<div style="{DIFF_STYLES[line[0]]}{CONTINUED}">{html.escape(line)}</div>' for line in lines)
     caption = f"steps/{folder.name}: {old} → {new}"
     show_bundle({"text/html": framed(caption, rows), "text/plain": "\n".join([caption, *lines])})
 
 
 def show_code(step: str, file: str, name: str | None = None) -> None:
     """The step's real `file`, or only the function or class called `name` in it."""
+    if answers.hides("the code", code=True):
+        return
     folder = manifest.find(step).folder
     text = read(folder / file)
     code = text if name is None else definition(text, name)
@@ -223,12 +245,17 @@ def lessons() -> None:
 
 
 def set_up(shell: Any) -> None:
-    """Register ``%%your_turn``, and print a LabError without its traceback."""
+    """Register ``%%your_turn``; print a LabError without its traceback, and what to do where a cell ran too early."""
 
-    def plainly(_shell: Any, _kind: type[LabError], error: LabError, _trace: Any, tb_offset: Any = None) -> None:
-        print(f"{type(error).__name__}: {error}")
+    def plainly(_shell: Any, kind: type[Exception], error: Exception, trace: Any, tb_offset: Any = None) -> None:
+        if isinstance(error, LabError):
+            print(f"{kind.__name__}: {error}")
+        elif traceback.extract_tb(trace)[-1].name == "<module>":
+            print(f"{error}. {RUN_FROM_THE_TOP}")
+        else:
+            shell.showtraceback((kind, error, trace), tb_offset=tb_offset)
 
-    shell.set_custom_exc((LabError,), plainly)
+    shell.set_custom_exc((LabError, NameError), plainly)
     shell.register_magic_function(magic, "cell", "your_turn")
 
 

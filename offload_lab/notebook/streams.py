@@ -36,10 +36,12 @@ def record_side_by_side(
 
     with progress(" and ".join(variants)) as done, ThreadPoolExecutor(len(variants)) as pool:
         running = {variant: pool.submit(record_counts, variant) for variant in variants}
-        while not all(one.done() for one in running.values()):
+        while not all(run.done() for run in running.values()):
             done(sum(shares.values()) / len(shares))
             wait(running.values(), timeout=0.2)
-    return {(v, count): one for v in variants for count, one in zip(counts, running[v].result(), strict=True)}
+    return {
+        (v, count): recording for v in variants for count, recording in zip(counts, running[v].result(), strict=True)
+    }
 
 
 def record_load(step: str, variant: str, streams: int, **how: Any) -> LoadResult:
@@ -51,11 +53,11 @@ def record_load(step: str, variant: str, streams: int, **how: Any) -> LoadResult
 
 def who_holds_what(stage: Stage, before: Sequence[HeldSocket] = ()) -> None:
     """Every socket of the stage's workers that was not among `before`, by the thread that waits on it."""
-    known = {(one.pid, one.fd) for one in before}
-    held = [one for one in held_sockets(stage) if (one.pid, one.fd) not in known]
+    known = {(socket.pid, socket.fd) for socket in before}
+    held = [socket for socket in held_sockets(stage) if (socket.pid, socket.fd) not in known]
     rows = Table("worker of", "PID", "thread", "waits for", "descriptors")
     for (process, pid, tid), sockets in groupby(
-        sorted(held, key=by_thread), lambda one: (one.process, one.pid, one.tid)
+        sorted(held, key=by_thread), lambda socket: (socket.process, socket.pid, socket.tid)
     ):
         thread = (
             "none, or unknown on this system"
@@ -64,14 +66,14 @@ def who_holds_what(stage: Stage, before: Sequence[HeldSocket] = ()) -> None:
             if tid == pid
             else f"offload thread {tid}"
         )
-        for what, same in groupby(sockets, lambda one: one.what):
-            descriptors = [str(one.fd) for one in same]
+        for what, same in groupby(sockets, lambda socket: socket.what):
+            descriptors = [str(socket.fd) for socket in same]
             rows.add_row(process, str(pid), thread, f"{len(descriptors)} x {what}", ", ".join(descriptors))
     show_table(rows)
 
 
-def by_thread(one: HeldSocket) -> tuple[str, int, int, str, int]:
-    return one.process, one.pid, one.tid or 0, one.what, one.fd
+def by_thread(socket: HeldSocket) -> tuple[str, int, int, str, int]:
+    return socket.process, socket.pid, socket.tid or 0, socket.what, socket.fd
 
 
 def crowd_table(crowd: LoadResult) -> None:

@@ -60,7 +60,7 @@ def guess_beside(guess: float | None, measured: float, unit: str) -> Figure:
         axes.plot([guess, measured], [0, 0], color=INK, linewidth=1, linestyle=":")
         mark(axes, guess, 0.55, "D", TRANSFER, f"your guess: {number(guess)} {unit}")
     mark(axes, measured, -0.55, "o", FREE, f"measured: {number(measured)} {unit}")
-    title = "no guess this time" if guess is None else verdict(guess, measured)
+    title = "what was measured" if guess is None else verdict(guess, measured)
     axes.set_title(title, loc="left", fontsize=13, fontweight="bold", color=INK)
     return figure
 
@@ -95,8 +95,8 @@ def memory(peaks: Mapping[str, Mapping[int, float]]) -> Figure:
         colour, hatch = (STUCK, TRANSFER, FREE)[place % 3], HATCHES[place % 3]
         at = [index + (place - (len(peaks) - 1) / 2) * width for index in range(len(sizes))]
         bars = axes.bar(at, [row[size] for size in sizes], width * 0.9, label=variant, color=colour, hatch=hatch)
-        for one in bars:
-            one.set_edgecolor("white")
+        for bar in bars:
+            bar.set_edgecolor("white")
         axes.bar_label(bars, [number(round(row[size])) for size in sizes], color=INK, fontsize=11, padding=2)
     axes.set_xticks(range(len(sizes)), [f"a file of {size} MiB" for size in sizes], fontsize=11, color=INK)
     axes.set_title("the worker's memory while it serves one client, in MiB", loc="left", fontsize=13, color=INK)
@@ -112,51 +112,53 @@ def all_guesses(rows: Sequence[Guess]) -> Figure:
 
     A guess of nothing, or of something where nothing was measured, stands at the edge.
     """
-    rows = sorted(rows, key=lambda one: one.off)
+    rows = sorted(rows, key=lambda guess: guess.off)
     figure = Figure(figsize=(10, 0.8 * len(rows) + 1.6), facecolor="white", layout="constrained")
     axes = figure.subplots()
-    edge = 3 * max([LEAST_RANGE, *(one.off for one in rows if math.isfinite(one.off))])
+    edge = 3 * max([LEAST_RANGE, *(guess.off for guess in rows if math.isfinite(guess.off))])
     axes.set_xscale("log")
     axes.set_xlim(1 / edge / 2, edge * 2)
     axes.set_ylim(-0.6, len(rows) - 0.4)
     axes.axvspan(1 / CLOSE_RATIO, CLOSE_RATIO, color=FREE, alpha=0.15, linewidth=0)
     axes.axvline(1, color=FREE, linewidth=2)
-    for height, one in enumerate(rows):
-        draw_guess(axes, height, one, edge)
-    axes.set_yticks(range(len(rows)), [asked(one) for one in rows], fontsize=11, color=INK, ha="left")
+    for height, guess in enumerate(rows):
+        draw_guess(axes, height, guess, edge)
+    axes.set_yticks(range(len(rows)), [asked(guess) for guess in rows], fontsize=11, color=INK, ha="left")
     axes.tick_params(axis="y", left=False, pad=QUESTION_PT)
     axes.minorticks_off()
     axes.xaxis.set_major_formatter(lambda ratio, _: "measured" if ratio == 1 else times(ratio))
     axes.set_xlabel("◀  too small        your guess, compared with what was measured        too large  ▶", color=INK)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
-    small, large = (sum(one.off > CLOSE_RATIO and (one.ratio < 1) == way for one in rows) for way in (True, False))
+    small, large = (
+        sum(guess.off > CLOSE_RATIO and (guess.ratio < 1) == way for guess in rows) for way in (True, False)
+    )
     right = len(rows) - small - large
     title = f"{len(rows)} guesses: {small} too small, {right} about right, {large} too large"
     figure.suptitle(title, x=0.01, ha="left", fontsize=13, fontweight="bold", color=INK)
     return figure
 
 
-def draw_guess(axes: Axes, height: int, one: Guess, edge: float) -> None:
-    place = min(max(one.ratio, 1 / edge), edge)
-    close = one.off <= CLOSE_RATIO
+def draw_guess(axes: Axes, height: int, guess: Guess, edge: float) -> None:
+    place = min(max(guess.ratio, 1 / edge), edge)
+    close = guess.off <= CLOSE_RATIO
     colour = FREE if close else STUCK
-    shape = "o" if close else "D" if math.isfinite(one.off) else "<" if place < 1 else ">"
+    shape = "o" if close else "D" if math.isfinite(guess.off) else "<" if place < 1 else ">"
     axes.plot([1, place], [height, height], color=colour, linewidth=3, solid_capstyle="butt")
     axes.plot([place], [height], marker=shape, markersize=11, color=colour)
     if not close:
         way, side = (-10, "right") if place < 1 else (10, "left")
         axes.annotate(
-            times(one.off), (place, height), (way, 0), textcoords="offset points",
+            times(guess.off), (place, height), (way, 0), textcoords="offset points",
             ha=side, va="center", fontsize=11, color=INK,
         )  # fmt: skip
 
 
-def asked(one: Guess) -> str:
+def asked(guess: Guess) -> str:
     """Two or three lines: the question, and both numbers."""
-    measured = number(one.measured) if math.isfinite(one.measured) else "no end of"
-    lines = textwrap.wrap(f"{one.notebook.partition('_')[0]} · {one.question}", QUESTION_WIDTH)
-    return "\n".join([*lines, f"you guessed {number(one.guess)}, measured {measured} {one.unit}"])
+    measured = number(guess.measured) if math.isfinite(guess.measured) else "no end of"
+    lines = textwrap.wrap(f"{guess.notebook.partition('_')[0]} · {guess.question}", QUESTION_WIDTH)
+    return "\n".join([*lines, f"you guessed {number(guess.guess)}, measured {measured} {guess.unit}"])
 
 
 def times(ratio: float) -> str:

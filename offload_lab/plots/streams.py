@@ -44,8 +44,8 @@ def answered_of(
         colour, hatch = COLOURS[place % len(COLOURS)]
         at = [index + (place - (len(counts) - 1) / 2) * width for index in range(len(sizes))]
         bars = axes.bar(at, [row[size] for size in sizes], width * 0.9, color=colour, hatch=hatch)
-        for one in bars:
-            one.set_edgecolor("white")
+        for bar in bars:
+            bar.set_edgecolor("white")
         axes.bar_label(bars, [f"{variant}: {row[size]}" for size in sizes], color=INK, fontsize=11, padding=3)
         if guess is not None and variant == guess_at[0]:
             x = at[sizes.index(guess_at[1])] + width * 0.62
@@ -71,22 +71,26 @@ def events_over_time(recordings: Sequence[Arrivals], meanwhile: str) -> Figure:
     """
     figure = Figure(figsize=(10, 2.1 * len(recordings) + 0.7), facecolor="white", layout="constrained")
     panels = figure.subplots(len(recordings), 1, sharex=True, squeeze=False)[:, 0]
-    for axes, one in zip(panels, recordings, strict=True):
-        silent = one.longest_silence_s > (one.ended - one.began) / 2
-        axes.axvspan(one.began, one.ended, facecolor=TRANSFER, alpha=0.35, edgecolor="none")
-        axes.text((one.began + one.ended) / 2, -0.95, meanwhile, ha="center", va="center", fontsize=10, color=INK)
-        for row, times in enumerate(one.streams):
+    for axes, recording in zip(panels, recordings, strict=True):
+        silent = recording.longest_silence_s > (recording.ended - recording.began) / 2
+        axes.axvspan(recording.began, recording.ended, facecolor=TRANSFER, alpha=0.35, edgecolor="none")
+        axes.text(
+            (recording.began + recording.ended) / 2, -0.95, meanwhile, ha="center", va="center", fontsize=10, color=INK
+        )
+        for row, times in enumerate(recording.streams):
             axes.vlines(times, row - MARK_HEIGHT, row + MARK_HEIGHT, color=STUCK if silent else FREE, linewidth=2.5)
-        axes.set_ylim(len(one.streams) - 0.4, -1.5)
-        axes.set_yticks(range(len(one.streams)), [f"stream {row + 1}" for row in range(len(one.streams))], fontsize=10)
+        axes.set_ylim(len(recording.streams) - 0.4, -1.5)
+        axes.set_yticks(
+            range(len(recording.streams)), [f"stream {row + 1}" for row in range(len(recording.streams))], fontsize=10
+        )
         axes.tick_params(left=False, colors=INK)
         frameless(axes, "bottom")
         axes.set_title(
-            f"{one.variant}: the longest silence was {number(one.longest_silence_s)} s",
+            f"{recording.variant}: the longest silence was {number(recording.longest_silence_s)} s",
             loc="left", fontsize=13, fontweight="bold", color=STUCK if silent else FREE,
         )  # fmt: skip
     panels[-1].set_xlabel("seconds; each mark is one event", color=INK)
-    panels[-1].set_xlim(0, max(one.lasts for one in recordings))
+    panels[-1].set_xlim(0, max(recording.lasts for recording in recordings))
     return figure
 
 

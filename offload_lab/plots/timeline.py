@@ -38,9 +38,12 @@ def signature(recordings: Sequence[Recording]) -> Figure:
 
 
 def save(figure: Figure, path: Path) -> Path:
-    """Write `figure` in the format of the suffix of `path`. An SVG has no date: same recording, same file."""
+    """Write `figure` in the format of the suffix of `path`.
+
+    An SVG has its text as text, and no date: same recording, same file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with rc_context({"svg.hashsalt": "offload-lab"}):  # else the ids in an SVG are random
+    with rc_context({"svg.hashsalt": "offload-lab", "svg.fonttype": "none"}):  # else the ids in an SVG are random
         figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
     return path
 
@@ -83,7 +86,7 @@ def label(axes: Axes, x: float, lane: float, text: str, colour: str = INK) -> No
 
 
 def last_moment(recording: Recording) -> float:
-    answered = (one.answered for one in recording.bystanders if one.answered is not None)
+    answered = (bystander.answered for bystander in recording.bystanders if bystander.answered is not None)
     return max(recording.transfer.ended, *answered, 0.0)
 
 
@@ -158,14 +161,18 @@ def draw_bystanders(axes: Axes, recording: Recording) -> None:
         CAPTION,
         f"each line is a bystander, from request to answer; median wait {row.median_ms:,.1f} ms",
     )
-    for place, one in enumerate(bystanders):
+    for place, bystander in enumerate(bystanders):
         y = CROWD_TOP + (place + 0.5) * step
-        end = one.answered if one.answered is not None else recording.transfer.ended
-        late = end - one.sent > 10 * SHORTEST_S
+        end = bystander.answered if bystander.answered is not None else recording.transfer.ended
+        late = end - bystander.sent > 10 * SHORTEST_S
         colour = STUCK if late else FREE
         axes.plot(
-            [one.sent, max(end, one.sent + SHORTEST_S)], [y, y], color=colour, linewidth=1.6, solid_capstyle="butt"
+            [bystander.sent, max(end, bystander.sent + SHORTEST_S)],
+            [y, y],
+            color=colour,
+            linewidth=1.6,
+            solid_capstyle="butt",
         )
-        axes.plot([one.sent], [y], marker="|", markersize=5, color=colour)
+        axes.plot([bystander.sent], [y], marker="|", markersize=5, color=colour)
         if late:
             axes.plot([end], [y], marker="o", markersize=3, color=colour)

@@ -27,9 +27,9 @@ def altered(step: str, variant: str, *lines: str, without: Sequence[str] = (), i
     folder = results() / "altered" / f"{original.name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / name).write_text(text)
-    new = tuple(str(folder / name) if one == name else one for one in inis)
+    new = tuple(str(folder / name) if listed == name else listed for listed in inis)
     changed = replace(original.variant(variant), inis=new, reference=False)
-    return replace(original, variants=tuple(changed if one.name == variant else one for one in original.variants))
+    return replace(original, variants=tuple(changed if other.name == variant else other for other in original.variants))
 
 
 def original_lines(path: Path, without: Sequence[str]) -> list[str]:

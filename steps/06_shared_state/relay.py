@@ -68,21 +68,21 @@ class Relay:
         except OSError:
             ours.close()
             return
-        for one, other in ((ours, theirs), (theirs, ours)):
-            self._peers[one] = other
-            self._selector.register(one, selectors.EVENT_READ)
+        for end, other in ((ours, theirs), (theirs, ours)):
+            self._peers[end] = other
+            self._selector.register(end, selectors.EVENT_READ)
 
-    def _pass_on(self, one):
+    def _pass_on(self, end):
         try:
-            if chunk := one.recv(65536):
-                self._peers[one].sendall(chunk)
+            if chunk := end.recv(65536):
+                self._peers[end].sendall(chunk)
                 return
         except OSError:
             pass
-        self._close(one)
+        self._close(end)
 
-    def _close(self, one, reset=False):
-        for end in (one, self._peers.pop(one)):
+    def _close(self, first, reset=False):
+        for end in (first, self._peers.pop(first)):
             self._peers.pop(end, None)
             self._selector.unregister(end)
             if reset:
@@ -101,6 +101,6 @@ class Relay:
         try:
             self._thread.__exit__(*why)
         finally:
-            for one in [*self._peers, self._listener]:
-                one.close()
+            for end in [*self._peers, self._listener]:
+                end.close()
             self._selector.close()

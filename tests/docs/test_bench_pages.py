@@ -8,7 +8,7 @@ from bench import pages, plan, recorder
 from bench.records import has_numbers
 from offload_lab.plots.timeline import save
 
-TEXTS = re.compile("<!-- (.*) -->")  # text in a picture is drawn as outlines; each stands in a comment as well
+TEXTS = re.compile("<text[^>]*>([^<]*)</text>")
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +30,7 @@ def test_the_pictures_agree_with_the_recordings(runs, tmp_path):
     assert {path.stem.removeprefix("bench-") for path in drawn} == set(pages.PICTURES)
     for path, figure in drawn.items():
         again = save(figure, tmp_path / path.name)
+        assert len(TEXTS.findall(path.read_text())) > 10
         assert TEXTS.findall(path.read_text()) == TEXTS.findall(again.read_text()), path.name
 
 

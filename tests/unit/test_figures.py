@@ -168,7 +168,8 @@ def test_the_readmes_picture_says_what_the_recordings_beside_it_say(tmp_path):
         Recording.load(docs / f"recordings/01_file_wrapper-{variant}.json") for variant in ("file_wrapper", "offload")
     )
     drawn = timeline.save(timeline.signature([blocked, offloaded]), tmp_path / "signature.svg")
-    texts = re.compile("<!-- (.*) -->")  # text is drawn as outlines; each stands in a comment as well
+    texts = re.compile("<text[^>]*>([^<]*)</text>")
+    assert len(texts.findall(drawn.read_text())) > 20
     assert texts.findall((docs / "figures/signature.svg").read_text()) == texts.findall(drawn.read_text())
 
 

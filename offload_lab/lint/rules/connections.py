@@ -161,7 +161,7 @@ def unknown_action(config: Config) -> Found:
         names = [("action", route.action, known().actions)]
         if route.kind in ("if", "if-not"):
             names.append(("condition", route.condition, known().conditions))
-        yield from (unknown(route.option, *one) for one in names if one[1] not in one[2])
+        yield from (unknown(route.option, what, name, valid) for what, name, valid in names if name not in valid)
 
 
 def unknown(option: Option, kind: str, name: str, names: frozenset[str]) -> Match:

@@ -67,7 +67,7 @@ def gevent_recycling(config: Config) -> Found:
 )
 def late_monkey_patch(config: Config) -> Found:
     option = config.last("gevent-monkey-patch")
-    driver = next((one for one in config.options if DRIVER.search(one.value)), None)
+    driver = next((line for line in config.options if DRIVER.search(line.value)), None)
     if option and option.on and driver and runs_gevent(config) and not config.on("gevent-early-monkey-patch"):
         yield Match(
             option, f"patches after the app was loaded, and line {driver.line} names a database", related=(driver,)

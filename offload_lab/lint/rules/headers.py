@@ -36,8 +36,8 @@ def headers_twice(config: Config) -> Found:
 
 def by_app(route: Route) -> set[str]:
     """The conditions that are about more than path and host. A variable that equals a text is not empty."""
-    own = {one for one in route.conditions if one.removeprefix("else ").startswith(("if", "status"))}
-    return own | {f"if-not empty:{match[1]}" for one in own if (match := EQUALS_TEXT.fullmatch(one))}
+    own = {condition for condition in route.conditions if condition.removeprefix("else ").startswith(("if", "status"))}
+    return own | {f"if-not empty:{match[1]}" for condition in own if (match := EQUALS_TEXT.fullmatch(condition))}
 
 
 @rule(
@@ -131,7 +131,7 @@ def asked_never_collected(config: Config) -> Found:
     unasked = [name for name in collected(config) if name not in asked]
     if missing and not unasked:
         name, option = next(iter(missing.items()))
-        listed = ", ".join(f"${{{one}}}" for one in missing)
+        listed = ", ".join(f"${{{variable}}}" for variable in missing)
         yield Match(
             option, f"asks for {listed}: no line here sets it, only uwsgi.add_var() in the app can", f"${{{name}}}"
         )

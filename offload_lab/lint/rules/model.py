@@ -57,6 +57,11 @@ class Finding:
         return self.match.option
 
     @property
+    def place(self) -> tuple[str, str, int, str]:
+        """The same for findings of one rule at one line of a file that several configurations read."""
+        return self.rule.id, self.option.file, self.option.line, self.option.text
+
+    @property
     def what(self) -> str:
         return self.match.what
 

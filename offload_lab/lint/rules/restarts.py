@@ -63,7 +63,7 @@ def no_die_on_term(config: Config) -> Found:
 
 def ends_on_sigterm(config: Config) -> bool:
     return config.on("die-on-term", "exit-on-reload") or any(
-        "sigterm" in one.value for one in config.all("hook-master-start")
+        "sigterm" in option.value for option in config.all("hook-master-start")
     )
 
 

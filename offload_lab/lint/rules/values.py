@@ -178,8 +178,8 @@ def placeholder_kept(config: Config) -> Found:
     for option in config.options:
         kept = next((name for name in names_in(option.value) if name in names(config)), None)
         if kept and not option.raw and option.name in {*SOCKETS, *STATS, *WORDS, "http", "env"}:
-            values = [one for one in config.options if one.name == kept]
-            if not any(one.maybe for one in values):
+            values = [setting for setting in config.options if setting.name == kept]
+            if not any(setting.maybe for setting in values):
                 yield Match(option, f"%({kept}) is not replaced here", part=f"%({kept})")
 
 

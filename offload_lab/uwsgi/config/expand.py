@@ -120,8 +120,8 @@ def put_in(value: str, symbol: str, hook: Hook) -> str:
     return value
 
 
-def calculate(one: str, operator: str, other: str) -> str:
-    left, right = to_int(one), to_int(other)
+def calculate(text: str, operator: str, other: str) -> str:
+    left, right = to_int(text), to_int(other)
     match operator:
         case "+":
             return str(left + right)
@@ -131,7 +131,7 @@ def calculate(one: str, operator: str, other: str) -> str:
             return str(left * right)
         case "/":
             return str(int(left / right) if right else 0)
-    return one + other
+    return text + other
 
 
 def names_in(value: str) -> set[str]:

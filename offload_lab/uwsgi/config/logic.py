@@ -64,7 +64,7 @@ def lines_in(path: str, world: World) -> list[str]:
 def by_option(condition: Option, option: Option, world: World) -> Iterator[Option]:
     """Decided where the lines above set the option. Where none does, the command line may."""
     name, equals, wanted = condition.value.partition("=")
-    found = next((one for one in world.options if one.name == name), None)
+    found = next((known for known in world.options if known.name == name), None)
     if found is None or found.maybe:
         yield replace(option, maybe=True)
         return

@@ -49,8 +49,8 @@ def parse(
     reader = Reader(load, environ, expand_glob)
     for option in (*from_environment(environ), *before):
         reader.add(option, ())
-    for one in paths:
-        name, section = split_section(one, load)
+    for named in paths:
+        name, section = split_section(named, load)
         reader.read(name, section, ())
     reader.read_templates()
     expander = Expander(reader.options, environ, reader.load_for)
@@ -145,8 +145,8 @@ class Reader:
             self._take(option, chain)
         else:
             self._below = True
-            for one in self._repeated(self._condition, option):
-                self._take(one, chain)
+            for repeated in self._repeated(self._condition, option):
+                self._take(repeated, chain)
             self._below = False
         return None
 

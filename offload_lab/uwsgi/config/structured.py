@@ -48,8 +48,8 @@ def read_yaml(text: str, section: str, path: str, magic: Mapping[str, str]) -> P
         if (value == "" and not item) or (value.startswith(("|", ">", "&", "*"))):
             page.problems.append(yaml_stop(Option(name, value, path, number, text=raw), page))
             continue
-        for one in flow(value):
-            page.options.append(Option(name, scalar(one), path, number, text=raw))
+        for element in flow(value):
+            page.options.append(Option(name, scalar(element), path, number, text=raw))
     page.problems = [problem for problem in page.problems[:1] if page.options]
     return page
 
@@ -65,7 +65,7 @@ def without_comment(line: str) -> str:
 
 def flow(value: str) -> list[str]:
     if value.startswith("[") and value.endswith("]"):
-        return [one.strip() for one in value[1:-1].split(",") if one.strip()]
+        return [element.strip() for element in value[1:-1].split(",") if element.strip()]
     return [value]
 
 
@@ -100,9 +100,9 @@ def json_options(table: Mapping[str, Any], text: str, path: str) -> Iterator[Opt
     for name, value in table.items():
         key = json.dumps(name)
         number = next((n for n, line in enumerate(lines, 1) if re.search(re.escape(key) + r"\s*:", line)), 1)
-        for one in value if isinstance(value, list) else [value]:
-            if not isinstance(one, dict | list):
-                yield Option(name, json_text(one), path, number, text=lines[number - 1])
+        for element in value if isinstance(value, list) else [value]:
+            if not isinstance(element, dict | list):
+                yield Option(name, json_text(element), path, number, text=lines[number - 1])
 
 
 def json_text(value: str | float | bool | None) -> str:

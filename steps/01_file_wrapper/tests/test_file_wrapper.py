@@ -26,7 +26,7 @@ def holder_of(stage, reader):
     seen = []
 
     def take_snapshot():
-        seen[:] = [one for one in find_socket_owners(stage.port, reader.port, stage.front.pids()) if one.tid]
+        seen[:] = [owner for owner in find_socket_owners(stage.port, reader.port, stage.front.pids()) if owner.tid]
         return len(seen) == 1
 
     wait_for(take_snapshot, 10, "one thread waiting on the reader's socket")

@@ -176,7 +176,9 @@ def test_an_nginx_without_a_temporary_file_leaves_a_client_to_uwsgi(nginx_here, 
         wait_for(lambda: stage.workers()[0].offloaded == 1, 30, "the offload")
         assert ping(stage.port, timeout_s=30).status == 200
         [held] = [
-            one for one in psutil.Process(stage.workers()[0].pid).net_connections() if one.status == "ESTABLISHED"
+            connection
+            for connection in psutil.Process(stage.workers()[0].pid).net_connections()
+            if connection.status == "ESTABLISHED"
         ]
         assert held.laddr.port == stage.port
         assert temporary_bytes(stage.proxy) == 0

@@ -188,7 +188,12 @@ def name_not_found(seen: Seen) -> str | None:
 def variable_of_the_request(seen: Seen) -> str | None:
     settable = [name for name in seen.backend_received if name == "CONTENT_TYPE" or name.startswith("HTTP_")]
     name = next(
-        (one for one in settable if seen.backend_received[one] == "text/event-stream" and one != "HTTP_ACCEPT"), None
+        (
+            variable
+            for variable in settable
+            if seen.backend_received[variable] == "text/event-stream" and variable != "HTTP_ACCEPT"
+        ),
+        None,
     )
     if not name:
         return None

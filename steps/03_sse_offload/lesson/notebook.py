@@ -55,7 +55,7 @@ def restart(stage: Stage, name: str) -> tuple[str, str, str, str]:
     ada.log_in()
     with EventSourcePool(stage.proxy.port, 1, stage.step.path, cookie=ada.cookie) as pages:
         [page] = pages.all
-        pages.wait_until_all(lambda one: len(one.events) > 1, PATIENCE_S, "a second ticket")
+        pages.wait_until_all(lambda source: len(source.events) > 1, PATIENCE_S, "a second ticket")
         ended = len(answers(stage))
         process = stage.process(name)
         process.stop()
@@ -63,7 +63,9 @@ def restart(stage: Stage, name: str) -> tuple[str, str, str, str]:
         before, meanwhile = page.last_event_id, answers(stage)[ended + 1 :]
         process.start()
         process.wait_ready(Deadline(PATIENCE_S))
-        pages.wait_until_all(lambda one: one.last_event_id != before or bool(one.given_up), PATIENCE_S, "the page back")
+        pages.wait_until_all(
+            lambda source: source.last_event_id != before or bool(source.given_up), PATIENCE_S, "the page back"
+        )
         after = next((event.last_event_id for event in page.events if int(event.last_event_id) > int(before)), "none")
     return name, ", ".join(meanwhile), before, after
 

@@ -141,7 +141,7 @@ def observe(stage: Stage) -> Seen:
             wait_for(lambda: settled(stage, crowd, asked), SETTLED_S, "all streams served")
         with suppress(LabError):
             snapshot = take_snapshot(stage.step, stage.variant, stage.run)
-        threads = {tid: at for one in snapshot.servers[0].workers for tid, at in blocked_threads(one.pid).items()}
+        threads = {tid: at for worker in snapshot.servers[0].workers for tid, at in blocked_threads(worker.pid).items()}
         variables = backend_variables(stage)
         asked = backend_requests(stage) - asked
     front_log, backend_log = log_of(stage.front), log_of(stage.processes[0])
@@ -152,7 +152,7 @@ def observe(stage: Stage) -> Seen:
         anonymous=anonymous,
         forger=forger,
         ada=Answer(crowd[0].raw, crowd[0].closed, asked),
-        heard=tuple(bool(Answer(one.raw).events) for one in crowd),
+        heard=tuple(bool(Answer(listener.raw).events) for listener in crowd),
         backend_received=variables,
         threads=threads,
         offload_header_taken=offload_header_taken(front_log, stage.step.path),
@@ -185,24 +185,25 @@ def id_of(run: Path, name: str) -> str:
 def ask(stage: Stage, headers: Iterable[tuple[str, str]] = ()) -> Answer:
     """An anonymous client's answer: to its end, or to the first ticket."""
     before = backend_requests(stage)
-    with Listener(stage, headers=headers) as one:
+    with Listener(stage, headers=headers) as listener:
         with suppress(TimeoutError):
-            wait_for(lambda: one.tickets() > 0 or one.closed, SETTLED_S, "an answer")
-    return Answer(one.raw, one.closed, backend_requests(stage) - before)
+            wait_for(lambda: listener.tickets() > 0 or listener.closed, SETTLED_S, "an answer")
+    return Answer(listener.raw, listener.closed, backend_requests(stage) - before)
 
 
 def settled(stage: Stage, crowd: list[Listener], asked: int) -> bool:
     """All get events and the front is free; or one has got the second ticket, which is sent a second later; or the
     worker proxies a stream by itself; or the backend has died."""
-    tickets = [one.tickets() for one in crowd]
+    tickets = [listener.tickets() for listener in crowd]
     if max(tickets) > 1 or deaths(log_of(stage.processes[0])):
         return True
-    if all(number or one.closed for number, one in zip(tickets, crowd, strict=True)):
+    if all(number or listener.closed for number, listener in zip(tickets, crowd, strict=True)):
         return not any(worker.busy for worker in stage.workers())
     if backend_requests(stage) == asked:
         return False
     return any(
-        one.busy and not one.may_offload for one in take_snapshot(stage.step, stage.variant, stage.run).front.workers
+        front_worker.busy and not front_worker.may_offload
+        for front_worker in take_snapshot(stage.step, stage.variant, stage.run).front.workers
     )
 
 
@@ -221,7 +222,10 @@ def backend_requests(stage: Stage) -> int:
 
 def backend_variables(stage: Stage) -> dict[str, str]:
     """The variables of one request that the backend is serving."""
-    return next((dict(one.split("=", 1) for one in core["vars"] if "=" in one) for core in backend_cores(stage)), {})
+    return next(
+        (dict(variable.split("=", 1) for variable in core["vars"] if "=" in variable) for core in backend_cores(stage)),
+        {},
+    )
 
 
 def offload_header_taken(log: str, path: str) -> bool:

@@ -49,7 +49,7 @@ def accepts(process, but_not):
 def all_are_back(streams, *, after):
     """An event that came on a new connection, which went on behind the last one."""
     streams.wait_until_all(
-        lambda one: one.connections > after[id(one)][0] and len(one.events) > after[id(one)][1],
+        lambda stream: stream.connections > after[id(stream)][0] and len(stream.events) > after[id(stream)][1],
         PATIENCE_S,
         "an event on a new connection",
     )
@@ -59,17 +59,17 @@ def all_are_back(streams, *, after):
 def test_four_reloads_under_load_refuse_no_client_and_lose_no_stream(stage, name):
     process = stage.process(name)
     with EventSourcePool(stage.port, STREAMS, cookie=stage.ada.cookie) as streams:
-        streams.wait_until_all(lambda one: one.events, PATIENCE_S, "a first event")
+        streams.wait_until_all(lambda stream: stream.events, PATIENCE_S, "a first event")
         with Probes(stage.port, every_s=0.1, timeout_s=PATIENCE_S) as bystanders:
             for _ in range(RELOADS):
-                before = {id(one): (one.connections, len(one.events)) for one in streams.all}
+                before = {id(stream): (stream.connections, len(stream.events)) for stream in streams.all}
                 reload(process)
                 all_are_back(streams, after=before)
-        assert [one.given_up for one in streams.all if one.given_up] == []
-    cut = [one.error for one in bystanders.all if one.error]
+        assert [stream.given_up for stream in streams.all if stream.given_up] == []
+    cut = [probe.error for probe in bystanders.all if probe.error]
     assert len(cut) <= RELOADS
     assert [error for error in cut if not ACCEPTED_AND_CUT.search(error)] == []
     assert process.log.read_text(errors="replace").count("binary reloading uWSGI") == RELOADS
-    for one in streams.all:
-        numbers = [int(event.last_event_id) for event in one.events]
+    for stream in streams.all:
+        numbers = [int(event.last_event_id) for event in stream.events]
         assert numbers == list(range(1, len(numbers) + 1))

@@ -50,15 +50,15 @@ def test_task_offload_threads(tmp_path):
     """The offload threads alone: a route of the test offloads, whatever the file's routes do."""
     route = ["--response-route", "^/offloaded uwsgi:%(run)/sse.sock,0,0"]
     with front("header", tmp_path, *route) as stage, trap(stage) as listener:
-        before = {one.fd for one in held_sockets(stage)}
+        before = {held.fd for held in held_sockets(stage)}
         with closing(socket.create_connection(("127.0.0.1", stage.port), scaled(TIMEOUT_S))) as client:
             client.sendall(raw(stage, "/offloaded", [("Cookie", "200")]))
             with accepted(listener):
                 owners = []
 
                 def a_socket_waits_for_the_backend():
-                    owners[:] = [one for one in held_sockets(stage) if one.fd not in before and one.tid]
-                    return [one for one in owners if one.what == "the backend"]
+                    owners[:] = [held for held in held_sockets(stage) if held.fd not in before and held.tid]
+                    return [held for held in owners if held.what == "the backend"]
 
                 if is_linux():
                     wait_for(a_socket_waits_for_the_backend, TIMEOUT_S, "the owner of the stream")
@@ -66,7 +66,7 @@ def test_task_offload_threads(tmp_path):
                     with suppress(TimeoutError):
                         wait_for(lambda: not stage.workers()[0].busy, TIMEOUT_S / 6, "a free worker")
                 [worker] = take_snapshot(stage.step, stage.variant, stage.run).front.workers
-        offloaded = all(one.tid in worker.offload_tids for one in owners) if is_linux() else not worker.busy
+        offloaded = all(owner.tid in worker.offload_tids for owner in owners) if is_linux() else not worker.busy
         got = "an offload thread" if offloaded else "the worker itself, which is busy with it"
         expect("GET /offloaded, which the test's own route offloads: its sockets' owner", got, "an offload thread")
 
@@ -182,7 +182,7 @@ def test_task_listen(behind):
     head, body = answer(behind, X_OFFLOAD=quote(ADA))
     first, *headers = head.split("\r\n")
     expect(asked, first or "no status line", "HTTP/1.1 200 OK")
-    kind = next((one for one in headers if one.startswith("Content-Type:")), "no Content-Type")
+    kind = next((line for line in headers if line.startswith("Content-Type:")), "no Content-Type")
     expect(asked, kind, "Content-Type: text/event-stream")
     expect(asked, f"tickets for {called(body)}", f"tickets for {ADA}")
     head, body = answer(behind, HTTP_X_OFFLOAD="grace")
@@ -236,7 +236,7 @@ def says(got, stage):
     if b" 500 " in got[:20] or not got:
         return f"{'500' if got else 'an empty reply'} ({last_error(stage.front.log_tail(60))})"
     status, *headers = got.decode("latin-1").partition("\r\n\r\n")[0].split("\r\n")
-    headers = [one.partition(":")[2].strip() for one in headers if one.lower().startswith("x-offload-to-sse:")]
+    headers = [line.partition(":")[2].strip() for line in headers if line.lower().startswith("x-offload-to-sse:")]
     if not headers:
         return f"{status.split()[1]}, and no X-Offload-to-SSE"
     header = quote(ADA, safe="") if unquote(headers[0]) == ADA else headers[0]

@@ -35,7 +35,7 @@ class Seen:
     @property
     def proxying_worker(self) -> Worker | None:
         """The front's worker that is busy with ada's connection, over which nothing has arrived."""
-        return None if self.ada.raw else next((one for one in self.snapshot.front.workers if one.busy), None)
+        return None if self.ada.raw else next((worker for worker in self.snapshot.front.workers if worker.busy), None)
 
     @property
     def board(self) -> Worker:

@@ -133,7 +133,9 @@ def load_without_offload_threads(board: Board, watch_s: float = 1.0) -> Load:
 
 
 def in_ms(bystanders: Probes) -> list[float]:
-    return [float("inf") if one.answered is None else 1000 * (one.answered - one.sent) for one in bystanders.all]
+    return [
+        float("inf") if probe.answered is None else 1000 * (probe.answered - probe.sent) for probe in bystanders.all
+    ]
 
 
 def fill(sizes: Sequence[int], done: Callable[[float], None]) -> list[Load]:
@@ -153,12 +155,12 @@ def record_boards(clients: Mapping[str, int], done: Callable[[float], None], ope
     At the end each backend is killed, since nothing else frees a worker that proxies.
     """
 
-    def one(variant: str) -> Recording:
+    def record(variant: str) -> Recording:
         with Board(variant) as board:
             return record_open(board, clients[variant], open_s, done)
 
     with ThreadPoolExecutor(len(clients)) as pool:
-        return list(pool.map(one, clients))
+        return list(pool.map(record, clients))
 
 
 def record_open(board: Board, count: int, open_s: float, done: Callable[[float], None]) -> Recording:

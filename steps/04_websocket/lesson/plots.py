@@ -24,15 +24,15 @@ def board(loads: Sequence[Load], guess: float | None, guess_at: int) -> Figure:
     heard, waited = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1.3))
     draw_heard(heard, loads)
     draw_waits(waited, loads, guess, guess_at)
-    labels = [f"{one.variant}\n{one.clients} client{'s' * (one.clients > 1)}" for one in loads]
+    labels = [f"{load.variant}\n{load.clients} client{'s' * (load.clients > 1)}" for load in loads]
     waited.set_xticks(range(len(loads)), labels, fontsize=11, color=INK)
     waited.set_xlim(-0.6, len(loads) - (0.4 if guess is None else 0.1))
     return figure
 
 
 def draw_heard(axes: Axes, loads: Sequence[Load]) -> None:
-    bars = axes.bar(range(len(loads)), [one.heard_per_s for one in loads], 0.6, color=FREE)
-    axes.bar_label(bars, [number(round(one.heard_per_s)) for one in loads], color=INK, fontsize=11, padding=2)
+    bars = axes.bar(range(len(loads)), [load.heard_per_s for load in loads], 0.6, color=FREE)
+    axes.bar_label(bars, [number(round(load.heard_per_s)) for load in loads], color=INK, fontsize=11, padding=2)
     axes.set_yticks([])
     axes.tick_params(bottom=False)
     axes.margins(y=0.15)
@@ -41,16 +41,16 @@ def draw_heard(axes: Axes, loads: Sequence[Load]) -> None:
 
 
 def draw_waits(axes: Axes, loads: Sequence[Load], guess: float | None, guess_at: int) -> None:
-    seen = [wait for one in loads for wait in one.waits_ms if math.isfinite(wait)]
+    seen = [wait for load in loads for wait in load.waits_ms if math.isfinite(wait)]
     points = [*seen, *([guess] if guess is not None and guess > 0 else [])] or [1.0]
     low, high = min(points) / 2, max(*points, 100.0) * 2
     axes.set_yscale("log")
     axes.set_ylim(low, high)
-    for column, one in enumerate(loads):
-        finite = [wait for wait in one.waits_ms if math.isfinite(wait)]
-        if lost := len(one.waits_ms) - len(finite):
+    for column, load in enumerate(loads):
+        finite = [wait for wait in load.waits_ms if math.isfinite(wait)]
+        if lost := len(load.waits_ms) - len(finite):
             axes.bar(column, high - low, 0.6, bottom=low, color=STUCK, hatch="////", edgecolor="white", linewidth=0)
-            words = f"no answer\nfor {lost} of {len(one.waits_ms)}"
+            words = f"no answer\nfor {lost} of {len(load.waits_ms)}"
             middle = math.sqrt(low * high)
             axes.text(column, middle, words, ha="center", va="center", fontsize=11, color=INK, backgroundcolor="white")
         spread = [column + 0.4 * ((place * 0.618) % 1 - 0.5) for place in range(len(finite))]

@@ -61,7 +61,7 @@ PREFIXES_OF_KOSME = {2: True, 5: True, 7: True, 9: True, 11: True}  # where a ch
 BOUNDARIES = ((b"\xed\x9f\xbf", True), (b"\xee\x80\x80", True), (b"\xef\xbf\xbd", True), (b"\xf4\x8f\xbf\xbf", True))
 
 
-def one(number: str, payload: bytes, valid: bool) -> Case:
+def case(number: str, payload: bytes, valid: bool) -> Case:
     return (
         Case(number, (text(payload),), (payload.decode(),)) if valid else Case(number, (text(payload),), fails=NOT_UTF8)
     )
@@ -80,10 +80,10 @@ def utf8() -> list[Case]:
         Case("6.3.1", (text(SURROGATE),), fails=NOT_UTF8),
         Case("6.3.2", fragments(SURROGATE), fails=NOT_UTF8),
         *fail_fast(),
-        *(one(f"{group}.{i}", row, True) for group, rows in VALID.items() for i, row in enumerate(rows, 1)),
-        *(one(f"{group}.{i}", row, False) for group, rows in INVALID.items() for i, row in enumerate(rows, 1)),
-        *(one(f"6.6.{n}", KOSME[:n], n in PREFIXES_OF_KOSME) for n in range(1, len(KOSME) + 1)),
-        *(one(f"6.11.{i}", row, valid) for i, (row, valid) in enumerate((*BOUNDARIES, (BAD_PART, False)), 1)),
+        *(case(f"{group}.{i}", row, True) for group, rows in VALID.items() for i, row in enumerate(rows, 1)),
+        *(case(f"{group}.{i}", row, False) for group, rows in INVALID.items() for i, row in enumerate(rows, 1)),
+        *(case(f"6.6.{n}", KOSME[:n], n in PREFIXES_OF_KOSME) for n in range(1, len(KOSME) + 1)),
+        *(case(f"6.11.{i}", row, valid) for i, (row, valid) in enumerate((*BOUNDARIES, (BAD_PART, False)), 1)),
     ]
 
 

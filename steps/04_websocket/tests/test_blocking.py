@@ -23,7 +23,10 @@ def ask(stage, request: bytes) -> socket.socket:
 def state(stage, client_port: int) -> str:
     """Of the worker's end of that client's connection, as the kernel has it."""
     connections = psutil.Process(stage.workers()[0].pid).net_connections("tcp")
-    return next((one.status for one in connections if one.raddr and one.raddr.port == client_port), "none")
+    return next(
+        (connection.status for connection in connections if connection.raddr and connection.raddr.port == client_port),
+        "none",
+    )
 
 
 @pytest.mark.core

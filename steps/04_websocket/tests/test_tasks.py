@@ -40,7 +40,7 @@ def application(environ, start_response):
 @contextmanager
 def stage_for(task, stand_in=True):
     """The stage with an answer to `task` alone in it: the other tasks have those of their last hints."""
-    others = {one.name: answer_in(one.hints[-1]) for one in STEP.tasks if one.name != task}
+    others = {other.name: answer_in(other.hints[-1]) for other in STEP.tasks if other.name != task}
     with sandbox(STEP, answers=others) as copy:
         if stand_in:
             (copy.folder / DJANGO).write_text(STAND_IN)
@@ -84,14 +84,14 @@ def test_task_one_board():
         clients = {}
         for name in ("ada", "grace", "joan"):
             clients[name] = exits.enter_context(connect(stage, f"/ws?{name}"))
-            others = " and ".join(one for one in clients if one != name)
+            others = " and ".join(other for other in clients if other != name)
             called = f"GET /ws as {name}, beside {others}" if others else f"GET /ws as {name}"
             expect(called, answer(stage, clients[name]), IN)
         clients["grace"].send(frame(TEXT, b"hello"))
         clients["grace"].read_until(lambda: ("grace", "hello") in texts(clients["grace"]))
-        for one in clients.values():
-            one.send_and_wait()
-        heard = [name for name, one in clients.items() if ("grace", "hello") in texts(one)]
+        for client in clients.values():
+            client.send_and_wait()
+        heard = [name for name, client in clients.items() if ("grace", "hello") in texts(client)]
         expect("'hello' from grace, and asked who heard it", ", ".join(heard), "ada, grace, joan")
 
 

@@ -78,12 +78,12 @@ class Visits:
 
     @property
     def served(self) -> int:
-        return sum(one.event is not None for one in self.asked)
+        return sum(client.event is not None for client in self.asked)
 
     @property
     def workers(self) -> int:
         """The number of different workers."""
-        return len({one.pid for one in self.asked} | {self.last_pid})
+        return len({client.pid for client in self.asked} | {self.last_pid})
 
 
 def ask(stage: Stage, cookie: str) -> Asked:
@@ -118,11 +118,11 @@ def visit_each(cases: Mapping[str, tuple[str, Engine]], times: int, done: Callab
     """
     asked = itertools.count(1)
 
-    def one(case: tuple[str, Engine]) -> Visits:
+    def visit(case: tuple[str, Engine]) -> Visits:
         return visits(*case, times, lambda: done(next(asked) / (times * len(cases))))
 
     with ThreadPoolExecutor(len(cases)) as pool:
-        return dict(zip(cases, pool.map(one, cases.values()), strict=True))
+        return dict(zip(cases, pool.map(visit, cases.values()), strict=True))
 
 
 # --- the log
@@ -169,7 +169,7 @@ def prove(on: Engine) -> list[str]:
     command = [sys.executable, str(ROOT / "uwsgi_build" / "prove.py"), *on.command]
     proof = subprocess.run(command, capture_output=True, text=True, timeout=PROOF_S)
     if proof.returncode:
-        return [f"MISSING {one}" for one in proof.stderr.strip().removeprefix("engine: proof failed: ").split("; ")]
+        return [f"MISSING {line}" for line in proof.stderr.strip().removeprefix("engine: proof failed: ").split("; ")]
     return [f"proved  {ability}: {seen}" for ability, seen in json.loads(proof.stdout).items()]
 
 

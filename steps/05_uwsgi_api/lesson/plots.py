@@ -32,16 +32,16 @@ def clients_in_a_row(cases: Mapping[str, Visits], guess: float | None, guess_at:
 
 
 def draw_row(axes: Axes, these: Visits) -> None:
-    pids = [one.pid for one in these.asked] + [these.last_pid]
-    for place, one in enumerate(these.asked):
-        served = one.event is not None
+    pids = [client.pid for client in these.asked] + [these.last_pid]
+    for place, client in enumerate(these.asked):
+        served = client.event is not None
         axes.plot(
             [place], [0], marker="o" if served else "X", markersize=13, color=FREE if served else STUCK, linestyle=""
         )
-        same = pids[place + 1] == one.pid
+        same = pids[place + 1] == client.pid
         axes.plot([place - 0.4, place + (0.6 if same else 0.3)], [1, 1], color=INK, linewidth=2, solid_capstyle="butt")
-        if place == 0 or pids[place - 1] != one.pid:
-            axes.text(place - 0.4, 1.25, f"PID {one.pid}", ha="left", va="top", fontsize=9, color=INK)
+        if place == 0 or pids[place - 1] != client.pid:
+            axes.text(place - 0.4, 1.25, f"PID {client.pid}", ha="left", va="top", fontsize=9, color=INK)
     axes.set_ylim(2.1, -0.7)
     axes.set_xlim(-0.8, len(these.asked) - 0.1)
     axes.set_yticks([0, 1], ["response", "worker"], fontsize=11)

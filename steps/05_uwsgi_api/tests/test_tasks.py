@@ -47,7 +47,7 @@ def application(environ, start_response):
 @contextmanager
 def stage_for(task, stand_in=False):
     """The stage with an answer to `task` alone in it: the other tasks have those of their last hints."""
-    others = {one.name: answer_in(one.hints[-1]) for one in STEP.tasks if one.name != task}
+    others = {other.name: answer_in(other.hints[-1]) for other in STEP.tasks if other.name != task}
     with sandbox(STEP, answers=others) as copy:
         if stand_in:
             (copy.folder / DJANGO).write_text(STAND_IN)

@@ -120,7 +120,7 @@ def claim_at_once(stage: Stage, store: "Redis", key: str) -> list[int]:
                 wait_for(lambda: requests_in_backend(stage) == AT_ONCE, PATIENCE_S, "all requests in the backend")
         finally:
             os.kill(redis_pid, signal.SIGCONT)
-        return [one.result() for one in asked]
+        return [answer.result() for answer in asked]
 
 
 def requests_in_backend(stage: Stage) -> int:

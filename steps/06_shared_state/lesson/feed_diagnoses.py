@@ -58,7 +58,7 @@ def observe(stage: Stage) -> Seen:
 @contextmanager
 def only(stage: Stage, letter: str) -> Iterator[None]:
     """Only that backend can be reached, so that Django chooses its letter."""
-    hidden = [stage.run / f"{name}.sock" for one, name in BACKENDS.items() if one != letter]
+    hidden = [stage.run / f"{name}.sock" for other, name in BACKENDS.items() if other != letter]
     for path in hidden:
         path.rename(path.with_suffix(".away"))
     try:
@@ -91,7 +91,7 @@ def greeted_by(stage: Stage, cookie: str) -> str:
 
 def silent(answers: Iterable[Answer]) -> list[Answer]:
     """Those for which the front tried no socket."""
-    return [one for one in answers if not (one.backend or one.offloaded or one.refused)]
+    return [answer for answer in answers if not (answer.backend or answer.offloaded or answer.refused)]
 
 
 def no_route(seen: Seen) -> str | None:
@@ -106,9 +106,9 @@ def no_route(seen: Seen) -> str | None:
 
 def one_letter_without_a_route(seen: Seen) -> str | None:
     left_out = silent(seen.answers)
-    if len(left_out) != 1 or any(one.refused for one in seen.answers):
+    if len(left_out) != 1 or any(answer.refused for answer in seen.answers):
         return None
-    [letter] = {one.letter for one in left_out}
+    [letter] = {answer.letter for answer in left_out}
     return (
         f"a client for which Django chooses the letter {letter} gets an empty reply: no route acted on it, nothing"
         " was offloaded, while the other letter works. As long as both backends run, that is every second client,"
@@ -117,13 +117,13 @@ def one_letter_without_a_route(seen: Seen) -> str | None:
 
 
 def socket_has_no_listener(seen: Seen) -> str | None:
-    refused = [one for one in seen.answers if one.refused]
+    refused = [answer for answer in seen.answers if answer.refused]
     if not refused:
         return None
-    one = refused[0]
+    answer = refused[0]
     return (
-        f"only {BACKENDS[one.letter]} was reachable, Django chose {one.letter}, and the front tried {one.refused},"
-        " where nothing listens. The client got an empty reply, and only the front's log says why."
+        f"only {BACKENDS[answer.letter]} was reachable, Django chose {answer.letter}, and the front tried"
+        f" {answer.refused}, where nothing listens. The client got an empty reply, and only the front's log says why."
     )
 
 

@@ -89,10 +89,10 @@ def record_feed(clients: int = 8, *, remember: bool = True, before_s: float = 1.
     title = f"{clients} clients{'' if remember else ', without Last-Event-ID'}"
     with progress(title) as done, Stage(STEP, "stream", placeholders=QUICK) as stage:
         with kind(stage.port, clients, cookie=logged_in(stage).cookie) as crowd:
-            crowd.wait_until_all(lambda one: len(one.events) > 1, WAIT_S, "a hello and a train")
-            at = [json.loads(one.events[0].data)["backend"] for one in crowd.all]
+            crowd.wait_until_all(lambda client: len(client.events) > 1, WAIT_S, "a hello and a train")
+            at = [json.loads(client.events[0].data)["backend"] for client in crowd.all]
             [(victim, _)] = Counter(at).most_common(1)
-            seen = [[(0.0, number_of(event)) for event in one.events] for one in crowd.all]
+            seen = [[(0.0, number_of(event)) for event in client.events] for client in crowd.all]
             start = time.monotonic()
             killed, ends = start + before_s, start + before_s + after_s
             alive, last = True, sys.maxsize
@@ -106,12 +106,12 @@ def record_feed(clients: int = 8, *, remember: bool = True, before_s: float = 1.
                     alive, killed = False, time.monotonic()
                 if now > ends and last == sys.maxsize:
                     last = max(number for arrived in seen for _, number in arrived)
-                for one, arrived in zip(crowd.all, seen, strict=True):
-                    arrived += [(now - start, number_of(event)) for event in one.events[len(arrived) :]]
+                for client, arrived in zip(crowd.all, seen, strict=True):
+                    arrived += [(now - start, number_of(event)) for event in client.events[len(arrived) :]]
                 done(min(1.0, (now - start) / (ends - start)))
                 time.sleep(POLL_S)
     numbered = [[(when, number) for when, number in arrived if 0 < number <= last] for arrived in seen]
-    return Heard(numbered, killed - start, [one == victim for one in at], last)
+    return Heard(numbered, killed - start, [backend == victim for backend in at], last)
 
 
 def number_of(event: Event) -> int:

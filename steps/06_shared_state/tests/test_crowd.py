@@ -22,22 +22,24 @@ def crowd(make_stage, relay):
             relay(stage.port) as stage.network,
             EventSourcePool(stage.network.port, COUNT, cookie=stage.ada.cookie) as stage.clients,
         ):
-            stage.clients.wait_until_all(lambda one: len(one.events) >= 3, TIMEOUT_S, "a hello and two trains")
+            stage.clients.wait_until_all(lambda client: len(client.events) >= 3, TIMEOUT_S, "a hello and two trains")
             yield stage
 
 
 @pytest.fixture(autouse=True)
 def no_event_is_lost(crowd, feed):
     """Around a test that breaks something: afterwards every client has every event, once, in order."""
-    before = [one.connections for one in crowd.clients.all]
-    crowd.reconnected = lambda: sum(one.connections > n for one, n in zip(crowd.clients.all, before, strict=True))
+    before = [client.connections for client in crowd.clients.all]
+    crowd.reconnected = lambda: sum(client.connections > n for client, n in zip(crowd.clients.all, before, strict=True))
     yield
     last = feed.position(
         feed.publish(crowd.redis, "notice", history=HISTORY, patience_s=scaled(TIMEOUT_S), text="all clear")
     )
-    have_it = lambda one: feed.position(one.last_event_id) >= last  # noqa: E731
+    have_it = lambda client: feed.position(client.last_event_id) >= last  # noqa: E731
     crowd.clients.wait_until_all(have_it, TIMEOUT_S, f"everything up to {last}")
-    all_events = [list(one.events) for one in crowd.clients.all]  # before the question to Redis: more come meanwhile
+    all_events = [
+        list(client.events) for client in crowd.clients.all
+    ]  # before the question to Redis: more come meanwhile
     written = [entry_id for entry_id, _ in crowd.redis.xrange(feed.FEED)]
     place = {entry_id: number for number, entry_id in enumerate(written)}
     for hello, *events in all_events:

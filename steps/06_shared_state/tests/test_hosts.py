@@ -82,18 +82,18 @@ def cut_off_a_host(hosts, feed, folder):
         redis = feed.connect("redis://:key@10.77.1.1:6379")
         exits.callback(redis.close)
         clients = exits.enter_context(EventSourcePool(port, COUNT, cookie=ada.cookie))
-        clients.wait_until_all(lambda one: len(one.events) > 2, TIMEOUT_S, "a hello and two trains")
+        clients.wait_until_all(lambda client: len(client.events) > 2, TIMEOUT_S, "a hello and two trains")
 
         ip("-n", hosts["middle"], "link", "set", "to-a", "down")
         before = redis.xlen(feed.FEED)
         wait_for(lambda: redis.xlen(feed.FEED) > before + 15, TIMEOUT_S, "15 trains")
-        ahead = {one.last_event_id for one in clients.all}
+        ahead = {client.last_event_id for client in clients.all}
         assert len(ahead) > 1, "those at the host that was cut off are behind"
         ip("-n", hosts["middle"], "link", "set", "to-a", "up")
 
         last = feed.position(feed.publish(redis, "notice", text="all clear"))
-        clients.wait_until_all(lambda one: feed.position(one.last_event_id) >= last, TIMEOUT_S, "everything")
-        had = [list(one.events) for one in clients.all]
+        clients.wait_until_all(lambda client: feed.position(client.last_event_id) >= last, TIMEOUT_S, "everything")
+        had = [list(client.events) for client in clients.all]
         written = [entry_id for entry_id, _ in redis.xrange(feed.FEED)]
         for hello, *events in had:
             seen = [event.last_event_id for event in events if event.type != "hello"]

@@ -51,7 +51,7 @@ def test_redis_ends_with_its_uwsgi_however_that_ends(store, number):
 def test_redis_is_private_and_writes_before_it_answers(store, feed):
     master, run = store
     wait_for(lambda: redis_of(master), TIMEOUT_S, "Redis")
-    assert not [one for one in redis_of(master).net_connections() if one.family.name != "AF_UNIX"]
+    assert not [connection for connection in redis_of(master).net_connections() if connection.family.name != "AF_UNIX"]
     assert stat.filemode((run / "redis.sock").stat().st_mode) == "srw-------"
     for path in run.rglob("*"):
         assert not stat.S_IMODE(path.stat().st_mode) & 0o077 or path.name == "log", path

@@ -160,12 +160,12 @@ def test_redis_restarted_without_its_data_causes_a_reset(quiet, say, feed):
 
 def test_connected_clients_are_reset_when_redis_loses_its_data(quiet, say):
     with EventSourcePool(quiet.port, 4, cookie=quiet.ada.cookie) as clients:
-        clients.wait_until_all(lambda one: one.events, TIMEOUT_S, "a hello")
+        clients.wait_until_all(lambda client: client.events, TIMEOUT_S, "a hello")
         quiet.redis.flushall()
         say(2)
-        clients.wait_until_all(lambda one: one.events[-1].type == "reset", TIMEOUT_S, "a reset")
+        clients.wait_until_all(lambda client: client.events[-1].type == "reset", TIMEOUT_S, "a reset")
         [now] = say()
-        clients.wait_until_all(lambda one: one.last_event_id == now, TIMEOUT_S, "the feed going on")
+        clients.wait_until_all(lambda client: client.last_event_id == now, TIMEOUT_S, "the feed going on")
 
 
 def test_every_browser_gets_a_different_retry_time(quiet):
@@ -224,11 +224,11 @@ def test_a_stream_ends_regularly_so_that_django_is_asked_again(make_stage):
                 last = event.last_event_id
             assert (json.loads(event.data)["why"], event.last_event_id) == ("lifetime", last)
         with EventSourcePool(stage.port, 5, cookie=stage.ada.cookie) as clients:
-            clients.wait_until_all(lambda one: one.connections > 3, TIMEOUT_S, "four visits")
+            clients.wait_until_all(lambda client: client.connections > 3, TIMEOUT_S, "four visits")
             stage.ada.log_out()
-            clients.wait_until_all(lambda one: one.given_up.startswith("403"), TIMEOUT_S, "Django's no")
-        for one in clients.all:
-            numbers = [json.loads(event.data)["number"] for event in one.events if event.type == "train"]
+            clients.wait_until_all(lambda client: client.given_up.startswith("403"), TIMEOUT_S, "Django's no")
+        for client in clients.all:
+            numbers = [json.loads(event.data)["number"] for event in client.events if event.type == "train"]
             assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
         ticker_is_replaced_and_goes_on(stage)
 
@@ -245,19 +245,21 @@ def ticker_is_replaced_and_goes_on(stage):
 
 def test_without_any_backend_a_browser_retries_until_there_is_one(quiet, say):
     with EventSourcePool(quiet.port, 5, cookie=quiet.ada.cookie) as clients:
-        clients.wait_until_all(lambda one: one.events, TIMEOUT_S, "a hello")
+        clients.wait_until_all(lambda client: client.events, TIMEOUT_S, "a hello")
         quiet.stop("stream_a", "stream_b")
-        before = [one.connections for one in clients.all]
+        before = [client.connections for client in clients.all]
         [missed] = say()
         with quiet.subscribe() as ada:
             assert (ada.head.status, ada.head.get("Content-Type")) == (200, ["text/event-stream; charset=utf-8"])
             assert ada.read_all().startswith(b"retry: ")
             assert b"\n\n" not in ada.body
         wait_for(
-            lambda: all(one.connections > n for one, n in zip(clients.all, before, strict=True)), TIMEOUT_S, "a try"
+            lambda: all(client.connections > n for client, n in zip(clients.all, before, strict=True)),
+            TIMEOUT_S,
+            "a try",
         )
         quiet.restart("stream_a", "stream_b")
-        clients.wait_until_all(lambda one: one.last_event_id == missed, TIMEOUT_S, "what they missed")
+        clients.wait_until_all(lambda client: client.last_event_id == missed, TIMEOUT_S, "what they missed")
 
 
 def test_while_redis_is_away_streams_stay_open_and_new_ones_wait(quiet, say):

@@ -18,6 +18,7 @@ from offload_lab.clients.raw import RawClient
 from offload_lab.clients.session import Session
 from offload_lab.clients.sse import EventStreamParser, request_bytes
 from offload_lab.inspect.socket_owners import find_socket_owners
+from offload_lab.notebook import answers
 from offload_lab.notebook.display import progress, show_bundle, show_table
 from offload_lab.paths import ROOT
 from offload_lab.stages import manifest
@@ -34,6 +35,7 @@ CASES = {
     5: ("sse_never_flushes", 3),
     6: ("backend_down", 1),
 }
+CAUSES = 4  # to choose from, in each case
 LONGEST_LINE = 100  # characters shown of a line
 FIRST_LINES = 14
 STATUS = re.compile(r"msecs (?:(via \w+\(\)) )?\(HTTP/1\.\d (\d+)\)")  # of a request in uWSGI's log
@@ -63,6 +65,7 @@ class Observation:
 
 def observe_pair(case: int, path: str = "/subscribe", **options: Any) -> tuple[Observation, Observation]:
     """The broken and the fixed variant of a case, side by side; `options` are those of `observe`."""
+    answers.answered()  # a case's symptom is shown, whatever became of the one before
     pitfall, _ = CASES[case]
     name = f"case {case}"
     with progress(name) as done, ThreadPoolExecutor(2) as pool:
@@ -132,6 +135,8 @@ def show_answer(observation: Observation, *, as_browser: bool = False) -> None:
 
     A browser believes the first response headers, so it reads no more of the body than they announce.
     """
+    if answers.hides("the answer"):
+        return
     head, blank, body = observation.raw.partition(b"\r\n\r\n")
     if as_browser and (length := re.search(rb"Content-Length: (\d+)", head)):
         body = body[: int(length[1])]
@@ -143,10 +148,13 @@ def show_answer(observation: Observation, *, as_browser: bool = False) -> None:
 
 
 def check_cause(cause: object, case: int) -> None:
-    """The learner's answer beside the cause."""
+    """The learner's answer beside the cause. Without one, nothing that names it is shown."""
     _, right = CASES[case]
-    if cause is None:
-        print(f"You named no cause; it is number {right}. Write one above and run it again: being wrong helps.")
+    answers.answered()
+    if cause is None or isinstance(cause, bool) or cause not in range(1, CAUSES + 1):
+        answers.ask(about_code=True)
+        given = "You named no cause yet." if cause is None else f"{cause!r} is none of the numbers above."
+        print(f"{given} Write one of 1 to {CAUSES} into the cell above, run it and this one again: being wrong helps.")
     elif cause == right:
         print(f"Number {cause} is the cause.")
     else:
@@ -157,20 +165,20 @@ def show_measurements(*observations: Observation) -> None:
     """What can be measured from outside, a row for each."""
     counts = ("received, bytes", "sets of headers", "events", "distinct events")
     rows = Table("variant", "worker", "offloaded", "proxied by", *counts, "/ping")
-    for one in observations:
-        numbers = [len(one.raw), one.raw.count(b"HTTP/1."), len(one.events), len(set(one.events))]
-        front = ["busy" if one.busy else "idle", f"+{one.offloaded}", one.proxied_by]
-        rows.add_row(one.variant, *front, *map(str, numbers), "pong" if one.served else "no answer")
+    for seen in observations:
+        numbers = [len(seen.raw), seen.raw.count(b"HTTP/1."), len(seen.events), len(set(seen.events))]
+        front = ["busy" if seen.busy else "idle", f"+{seen.offloaded}", seen.proxied_by]
+        rows.add_row(seen.variant, *front, *map(str, numbers), "pong" if seen.served else "no answer")
     show_table(rows)
 
 
 def show_monitoring(observations: Sequence[Observation]) -> None:
     """What the front's log says of each case, and whether a monitor would have noticed it."""
     rows = Table("case", "status in the front's log", "a bystander's /ping", "noticed")
-    for one in observations:
-        logged = STATUS.search(one.log[-1]) if one.log else None
+    for seen in observations:
+        logged = STATUS.search(seen.log[-1]) if seen.log else None
         status = f"{logged[2]}, {logged[1] or 'answered by the worker'}" if logged else "nothing yet"
-        rows.add_row(one.variant, status, "pong" if one.served else "no answer", "yes" if one.noticed else "no")
+        rows.add_row(seen.variant, status, "pong" if seen.served else "no answer", "yes" if seen.noticed else "no")
     show_table(rows)
 
 
@@ -187,7 +195,8 @@ def lint(*files: str) -> None:
 def show_pitfalls() -> None:
     """Every pitfall of the step with its symptom and its page, as the step's README lists them."""
     text = (manifest.find(STEP).folder / "README.md").read_text()
-    rows = [line.replace("](", f"](../steps/{STEP}/") for line in text.splitlines() if line.startswith("|")]
+    here = os.path.relpath(manifest.find(STEP).folder)  # from the notebook's folder
+    rows = [line.replace("](", f"]({here}/") for line in text.splitlines() if line.startswith("|")]
     show_bundle({"text/markdown": "\n".join(rows), "text/plain": text[text.index("|") :]})
 
 

@@ -173,6 +173,6 @@ def test_orm_in_gevent_fixed_lets_ten_queries_wait_alone(database_of):
         wait_for(lambda: count(database, ASLEEP) == 10, TIMEOUT_S, "ten queries asleep in the database")
         assert ping(stage.port, TIMEOUT_S).status == 200
         assert fetch(stage.port, "/?seconds=0").body == b"1 seat\n"
-        assert [new_bytes(one) for one in slow] == [b""] * 10
+        assert [new_bytes(client) for client in slow] == [b""] * 10
         wake(database)
     wait_for(lambda: count(database, OTHERS) == 0, TIMEOUT_S, "no connection left open in the database")

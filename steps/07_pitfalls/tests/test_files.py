@@ -54,7 +54,7 @@ def test_file_wrapper_broken_spins_on_text_until_its_worker_is_killed():
         process.kill()
         client.settimeout(TIMEOUT_S)
         assert client.recv(1) == b""
-        wait_for(lambda: [one.pid for one in stage.workers()] != [worker.pid], TIMEOUT_S, "another worker")
+        wait_for(lambda: [now.pid for now in stage.workers()] != [worker.pid], TIMEOUT_S, "another worker")
         assert ping(stage.port, TIMEOUT_S).status == 200
 
 

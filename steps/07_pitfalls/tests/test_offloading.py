@@ -30,7 +30,9 @@ def open_client(stage, path="/subscribe") -> socket.socket:
 def has_left(stage, client_port: int) -> bool:
     """Whether the kernel knows that this client left, and the worker keeps the connection all the same."""
     connections = psutil.Process(stage.workers()[0].pid).net_connections("tcp")
-    return ("CLOSE_WAIT", client_port) in [(one.status, one.raddr.port) for one in connections if one.raddr]
+    return ("CLOSE_WAIT", client_port) in [
+        (connection.status, connection.raddr.port) for connection in connections if connection.raddr
+    ]
 
 
 @pytest.mark.core

@@ -51,7 +51,7 @@ def test_greenlet_ceiling_broken_leaves_one_client_too_many_unanswered(stage_of)
             late = open_client(stage, exits)
             full = "async queue is full"
             wait_for(lambda: full in stage.processes[0].log_tail(), TIMEOUT_S, full)
-            received = max(one.events for one in streams.all)
+            received = max(stream.events for stream in streams.all)
             streams.wait_for_events(each=received + 3, timeout_s=TIMEOUT_S)
             assert readable([late]) == []
         assert late.recv(100).startswith(b"HTTP/1.1 200 OK")
@@ -72,8 +72,8 @@ def test_greenlet_ceiling_fixed_never_serves_more_than_it_has_seats(stage_of):
     stage = stage_of("greenlet_ceiling_fixed")
     wait_for(lambda: count_served(stage) == 0, TIMEOUT_S, "all seats free")
     with EventStreamPool(stage.port, 5 * SEATS) as streams:
-        wait_for(lambda: all(one.events or one.closed for one in streams.all), TIMEOUT_S, "an answer for all")
-        assert sum(one.events > 0 for one in streams.all) == streams.open == SEATS
+        wait_for(lambda: all(stream.events or stream.closed for stream in streams.all), TIMEOUT_S, "an answer for all")
+        assert sum(stream.events > 0 for stream in streams.all) == streams.open == SEATS
 
 
 def ptrace(request: int, tid: int) -> None:
@@ -186,7 +186,7 @@ def test_queue_full_fixed_answers_all_clients_in_a_storm(stage_of):
     stage = stage_of("queue_full_fixed")
     [worker] = stage.workers()
     with EventStreamPool(stage.port, CLIENTS, at_once=CLIENTS) as streams:
-        wait_for(lambda: sum(one.status == 200 for one in streams.all) == CLIENTS, TIMEOUT_S, "an answer for all")
+        wait_for(lambda: sum(client.status == 200 for client in streams.all) == CLIENTS, TIMEOUT_S, "an answer for all")
         assert ping(stage.port, TIMEOUT_S).pid == worker.pid
 
 

@@ -17,7 +17,7 @@ from .conftest import TIMEOUT_S, opened
 from .test_deployed import events_of, next_event
 from .test_messages import receive, talking
 
-pytestmark = pytest.mark.full
+pytestmark = pytest.mark.core
 
 
 @pytest.fixture
