@@ -6,6 +6,8 @@ or alters. The deck runs on reveal.js, which comes with sphinx-revealjs: nothing
 """
 
 import ast
+import base64
+import re
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -39,6 +41,7 @@ HERE = Path(__file__).parent
 IN_FULL = ("Guess", "Your turn")  # chapters that the class has to read in full
 PROSE = ("text", "item")
 NOT_SHOWN = ("setup", "machine-look", "next", "next-lessons")  # cells for the learner's own machine
+PICTURE = re.compile(r"!\[([^\]]*)\]\(([^)]+\.svg)\)")
 BLANK = "Your guess: ______________"
 REVEAL = ("dist/reveal.js", "dist/reveal.css", "dist/reset.css", "plugin/notes/notes.js", "LICENSE")
 
@@ -95,6 +98,9 @@ class Deck:
             if kind == "heading":
                 self.heading(block)
                 continue
+            if picture := PICTURE.fullmatch(block):
+                self.put(embedded(*picture.groups()))
+                continue
             pieces = shown(kind, block, whole=self.chapter in IN_FULL)
             if not (pieces or self.slides[-1].pieces or self.slides[-1].notes):
                 pieces = [text_piece(first_sentence(block))]  # a heading alone says too little
@@ -112,6 +118,12 @@ class Deck:
             pieces = [*code(altered(cell.source)), *outputs(cell)]
         for piece in pieces:
             self.put(piece)
+
+
+def embedded(words: str, path: str) -> Piece:
+    """An SVG that a notebook shows; `path` is relative to the notebooks."""
+    content = base64.b64encode((ROOT / "notebooks" / path).read_bytes()).decode()
+    return Piece("figure", f'<img alt="{words}" src="data:image/svg+xml;base64,{content}">', ROOM)
 
 
 def altered(source: str) -> str:

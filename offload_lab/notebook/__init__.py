@@ -34,7 +34,7 @@ from offload_lab.stages.stage import Stage
 
 from . import answers
 from .answers import reveal as reveal
-from .display import DIFF_STYLES, framed, progress, show, show_bundle, show_source, show_table
+from .display import CONTINUED, DIFF_STYLES, framed, progress, show, show_bundle, show_source, show_table
 from .display import screenshot as screenshot
 from .exercises import magic
 from .exercises import show_gap as show_gap
@@ -183,7 +183,7 @@ def show_diff(step: str, old: str, new: str) -> None:
     before, after = (read(folder / name).splitlines() for name in (old, new))
     lines = list(difflib.unified_diff(before, after, n=CONTEXT_LINES, lineterm=""))[2:]
     lines = ["  ⋯" if line.startswith("@@") else f"{line[0]} {line[1:]}" for line in lines]
-    rows = "".join(f'<div style="{DIFF_STYLES[line[0]]}">{html.escape(line)}</div>' for line in lines)
+    rows = "".join(f'<div style="{DIFF_STYLES[line[0]]}{CONTINUED}">{html.escape(line)}</div>' for line in lines)
     caption = f"steps/{folder.name}: {old} → {new}"
     show_bundle({"text/html": framed(caption, rows), "text/plain": "\n".join([caption, *lines])})
 

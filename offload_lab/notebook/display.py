@@ -3,7 +3,7 @@
 import html
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,6 +15,7 @@ from pygments.lexers import get_lexer_for_filename  # type: ignore[import-untype
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from offload_lab.paths import results
 
@@ -24,7 +25,9 @@ DPI = 200
 BAR_CELLS = 40
 # both on white, with signs as well as colours: the same in a light and in a dark JupyterLab, and on paper
 FRAME = "background:#ffffff;color:#222222;border:1px solid #bbbbbb;padding:8px 12px;margin:0;overflow-x:auto;"
-MONO = "font-family:'DejaVu Sans Mono',Menlo,Consolas,monospace;font-size:13px;line-height:1.45;white-space:pre;"
+MONO = "font-family:'DejaVu Sans Mono',Menlo,Consolas,monospace;font-size:13px;line-height:1.45;"
+WRAPPED = "white-space:pre-wrap;overflow-wrap:anywhere;"  # nothing is wider than its cell
+CONTINUED = "padding-left:2ch;text-indent:-2ch;"  # below the sign of the line that goes on
 DIFF_STYLES = {"+": "background:#cfe8fc;color:#002f4d;", "-": "background:#fbe0cc;color:#5c2300;", " ": ""}
 
 
@@ -66,15 +69,37 @@ def screenshot(name: str, made_by: str) -> None:
 
 
 def show_table(rows: Table) -> None:
-    """Show the table as a terminal does, on white."""
+    """Show the table as HTML, whose cells wrap where the notebook's are narrow; as text it is the terminal's."""
     if answers.hides("the table"):
         return
     console = Console(file=io.StringIO(), record=True, width=124, force_jupyter=False)
-    rows.box = box.SIMPLE_HEAD  # a browser leaves gaps between the pieces of upright lines
+    rows.box = box.SIMPLE_HEAD
     console.print(rows)
-    plain = console.export_text(clear=False).rstrip()
-    page = console.export_html(inline_styles=True, code_format="{code}").rstrip()
-    show_bundle({"text/html": f'<pre style="{FRAME}{MONO}line-height:1.2;">{page}</pre>', "text/plain": plain})
+    show_bundle({"text/html": html_table(rows), "text/plain": console.export_text().rstrip()})
+
+
+def html_table(rows: Table) -> str:
+    """In the colours of the page around it, dark or light."""
+    sides = ["right" if column.justify == "right" else "left" for column in rows.columns]
+    aligned = [f"text-align:{side};overflow-wrap:anywhere" for side in sides]
+
+    def line(tag: str, cells: Iterable[object], style: object = "") -> str:
+        weight = ";font-weight:bold" * bool(style)
+        inside = [
+            f'<{tag} style="{how}{weight}">{cell_text(one)}</{tag}>' for how, one in zip(aligned, cells, strict=True)
+        ]
+        return f"<tr>{''.join(inside)}</tr>"
+
+    heads = line("th", [column.header for column in rows.columns])
+    cells = zip(*(column.cells for column in rows.columns), strict=True)
+    body = "".join(line("td", one, row.style) for row, one in zip(rows.rows, cells, strict=True))
+    notes = [f"<p>{cell_text(note)}</p>" if note else "" for note in (rows.title, rows.caption)]
+    return f'{notes[0]}<table class="docutils"><thead>{heads}</thead><tbody>{body}</tbody></table>{notes[1]}'
+
+
+def cell_text(cell: object) -> str:
+    plain = Text.from_markup(cell).plain if isinstance(cell, str) else str(cell)
+    return html.escape(plain).replace("\n", " ")
 
 
 def show_bundle(data: dict[str, Any], metadata: dict[str, Any] | None = None, **how: Any) -> Any:
@@ -90,4 +115,4 @@ def show_source(caption: str, file: str, code: str) -> None:
 
 def framed(caption: str, body: str) -> str:
     head = f'<div style="{FRAME}border-bottom:0;font-weight:bold;font-size:13px;">{html.escape(caption)}</div>'
-    return f'{head}<pre style="{FRAME}{MONO}">{body}</pre>'
+    return f'{head}<pre style="{FRAME}{MONO}{WRAPPED}">{body}</pre>'

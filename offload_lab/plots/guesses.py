@@ -60,7 +60,7 @@ def guess_beside(guess: float | None, measured: float, unit: str) -> Figure:
         axes.plot([guess, measured], [0, 0], color=INK, linewidth=1, linestyle=":")
         mark(axes, guess, 0.55, "D", TRANSFER, f"your guess: {number(guess)} {unit}")
     mark(axes, measured, -0.55, "o", FREE, f"measured: {number(measured)} {unit}")
-    title = "no guess this time" if guess is None else verdict(guess, measured)
+    title = "what was measured" if guess is None else verdict(guess, measured)
     axes.set_title(title, loc="left", fontsize=13, fontweight="bold", color=INK)
     return figure
 

@@ -1,15 +1,18 @@
 """The notebooks: stripped as files, whole when run, and nothing is left when their kernel is killed."""
 
+import ast
 import importlib.util
 import json
 import os
 import re
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 
+from offload_lab import programs
 from offload_lab.cli.tools import FIRST_CELL
 from offload_lab.exercises import regions
 from offload_lab.exercises.hints import answer_in
@@ -27,6 +30,7 @@ RHYTHM = ["Guess", "Run", "See", "Read", "Break it", "Your turn"]
 LAST = ROOT / "notebooks" / "09_guesses.ipynb"  # measures nothing
 YOUR_TURN = re.compile(r"%%your_turn (\w+) (\w+)\n(.*)", re.DOTALL)
 CELL_TIMEOUT_S = 90
+ARGUMENTS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 INSTALL = "./lab test, or: pip install -e '.[notebooks]'"
 
 
@@ -77,6 +81,64 @@ def printed(content):
     return "\n".join(output.get("text", "") or output.get("data", {}).get("text/plain", "") for output in outputs)
 
 
+CELL_PX = 640  # an output has more of JupyterLab's window of 1280 px, with the file browser open
+FIND_WIDE = """() => [...document.querySelectorAll(".cell")].filter(cell => {
+    const right = cell.getBoundingClientRect().right + 1;
+    const isWide = one => one.getBoundingClientRect().right > right
+        || (one.clientWidth && one.scrollWidth > one.clientWidth + 1);
+    return [...cell.querySelectorAll("*")].some(isWide);
+}).map(cell => cell.innerText)"""
+
+
+def wider_than_their_cell(content):
+    """The texts of those HTML outputs that do not fit, measured in Chromium; none where there is no Chromium."""
+    chromium = programs.find("chromium")
+    if not chromium or importlib.util.find_spec("playwright") is None:
+        return []
+    from playwright.sync_api import sync_playwright
+
+    pages = [
+        output["data"].get("text/html", "")
+        for cell in content.cells
+        for output in cell.get("outputs", [])
+        if "data" in output
+    ]
+    shown = [page for page in pages if page and not page.startswith("<iframe")]
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS) as browser,
+    ):
+        page = browser.new_page()
+        page.set_content("".join(f'<div class="cell" style="width:{CELL_PX}px">{one}</div>' for one in shown))
+        return page.evaluate(FIND_WIDE)
+
+
+@pytest.mark.full
+def test_tables_code_and_diffs_fit_their_cell(monkeypatch):
+    """The same for what needs no kernel: all code and all differences that the notebooks show, and a wide table."""
+    from rich.table import Table
+
+    from offload_lab import notebook as lab
+    from offload_lab.notebook import display
+
+    require_program("chromium")
+    require(importlib.util.find_spec("playwright") is not None, "Playwright", "./lab install test")
+    outputs = []
+    for module in (lab, display):
+        monkeypatch.setattr(module, "show_bundle", lambda data, *_, **__: outputs.append({"data": data}))
+    for path in NOTEBOOKS:
+        source = "\n".join("".join(cell["source"]) for cell in cells(path, "code"))
+        for call, arguments in re.findall(r'^lab\.(show_code|show_diff)\(("[^)]+")\)$', source, re.MULTILINE):
+            getattr(lab, call)(*ast.literal_eval(f"({arguments},)"))
+    table = Table("name", *(f"column {number}" for number in range(8)))
+    table.add_row("response-route-if-not" * 4, *["a few words of text"] * 8)
+    display.show_table(table)
+    assert len(outputs) > 40
+    assert wider_than_their_cell(SimpleNamespace(cells=[{"outputs": outputs}])) == []
+    wide = {"data": {"text/html": f"<pre>{'x' * 200}</pre>"}}
+    assert len(wider_than_their_cell(SimpleNamespace(cells=[{"outputs": [wide]}]))) == 1
+
+
 def test_there_are_notebooks():
     assert NOTEBOOKS
 
@@ -111,6 +173,24 @@ def test_the_guess_is_one_number_and_none_is_allowed(notebook):
     assert len(re.findall(r"^guess\w* = None\b", source, re.MULTILINE)) == 1
 
 
+def test_its_minutes_are_the_manifests(notebook):
+    text = "\n".join("".join(cell["source"]) for cell in cells(notebook, "markdown"))
+    for step in manifest.steps():
+        if notebook.stem == step.name:
+            assert re.findall(r"^- about (\S+) minutes", text, re.MULTILINE) == [str(step.minutes)]
+
+
+def test_break_it_has_at_most_three_parts(notebook):
+    text = "\n".join("".join(cell["source"]) for cell in cells(notebook, "markdown"))
+    broken = re.search(r"^## Break it$(.*?)(?=^## )", text, re.MULTILINE | re.DOTALL)
+    assert broken is None or len(re.findall("^### ", broken[1], re.MULTILINE)) <= 3
+
+
+def test_it_ends_with_what_to_copy_and_where(notebook):
+    is_lesson = notebook.stem[:2] in ("01", "02", "03", "04", "05", "06", "07")
+    assert ("What to copy, and where" in headings(notebook)[-2:]) == is_lesson
+
+
 def test_it_holds_no_server_code(notebook):
     source = "\n".join("".join(cell["source"]) for cell in cells(notebook, "code"))
     assert "start_response" not in source
@@ -130,6 +210,7 @@ def test_it_runs_from_top_to_bottom(jupyter, notebook, monkeypatch):
         require_program("nginx")
         require_program("openssl")
     content = execute(notebook)  # raises at the first cell that fails
+    assert wider_than_their_cell(content) == []
     outputs = [output for cell in content.cells for output in cell.get("outputs", [])]
     assert not [output for output in outputs if output.output_type == "error"]
     assert not [output for output in outputs if output.get("name") == "stderr"]
