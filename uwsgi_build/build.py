@@ -99,12 +99,13 @@ def locked(root: Path) -> dict[str, str]:
 
 
 def inputs(pins: Mapping[str, str], patches: list[Path]) -> dict[str, Any]:
-    """All that decides what the program will be: where one of these differs, it is built again."""
+    """All that decides what the program will be and what is proved of it: where one differs, it is built again."""
     return {
         "uwsgi": pins["uwsgi"].split()[0].partition("==")[2],
         "source": pins["uwsgi"].partition("--hash=")[2],
         "patches": {patch.name: sha256(patch) for patch in patches},
         "profile": sha256(HERE / "profile.ini"),
+        "proof": sha256(HERE / "prove.py"),
         "python": {"version": sys.version.split()[0], "prefix": sys.prefix, "base_prefix": sys.base_prefix},
     }
 

@@ -21,11 +21,11 @@ def front(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
 
 
 def backend(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """On gevent: a WebSocket handshake on /handshake (needs TLS's SHA-1); elsewhere its body names its greenlet."""
+    """On gevent: one message comes back on /handshake (needs TLS's SHA-1); elsewhere its body names its greenlet."""
     if environ["PATH_INFO"] == "/handshake":
         uwsgi.websocket_handshake()
         with contextlib.suppress(OSError):  # the client has left
-            uwsgi.websocket_recv()
+            uwsgi.websocket_send_binary(uwsgi.websocket_recv())
         return []
     gevent = importlib.import_module("gevent")
     return respond(start_response, f"backend in a {type(gevent.getcurrent()).__name__}")

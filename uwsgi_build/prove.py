@@ -30,6 +30,7 @@ UPGRADE = (
 )
 ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="  # RFC 6455's own example for that key
 CONTINUES_NOTHING = b"\x80\x81\0\0\0\0x"
+FRAGMENT = b"\xfe\x02\x58\0\0\0\0" + b"x" * 600  # masked with nothing, without its first byte
 CLAIMS = {
     "pcre": "a route's $1 reached the app",
     "gevent": "requests run in greenlets",
@@ -40,6 +41,11 @@ CLAIMS = {
     "pass": "a backend answers on the socket that came with the request",
     "range": "an offload thread sends the announced range of a file and no more",
     "status": "what is no request line gets 400",
+    "whole_match": "a route's $0 reached the app although there is no group",
+    "scheme": "an X-Forwarded-Proto that is not UTF-8 reaches the app",
+    "variables": "a request with more headers than there are variables gets 431",
+    "message": "websocket-max-size holds for a message of fragments",
+    "pass_on": "a front with an offload-timeout passes the client's socket with the request",
 }
 Seen = tuple[bool, str]  # whether it is as claimed, and what was received
 
@@ -57,7 +63,9 @@ def prove(command: list[str]) -> dict[str, str]:
         with pair(command, run) as log:
             tried = {"pcre": pcre(run), "gevent": gevent(run), "ssl": ssl(run), "route": route(run, log)}
             tried |= {"refusal": refusal(run), "websocket": websocket(run), "pass": passing(run)}
-            tried |= {"range": file_range(run), "status": status(run)}
+            tried |= {"range": file_range(run), "status": status(run), "variables": variables(run)}
+            tried |= {"whole_match": whole_match(run), "scheme": scheme(run), "message": message(run)}
+            tried |= {"pass_on": passing_on(command, run)}
     failed = [f"{ability}: {seen}" for ability, (fine, seen) in tried.items() if not fine]
     if failed:
         raise ProofError("; ".join(failed))
@@ -68,9 +76,11 @@ def prove(command: list[str]) -> dict[str, str]:
 def pair(command: list[str], run: Path) -> Iterator[Path]:
     """A backend and a front in front of it, both answering; yields the front's log."""
     backend = ["--socket", f"{run}/backend", "--http-socket", f"{run}/direct", "--gevent", "4"]
+    backend += ["--websocket-max-size", "1"]
     front = ["--http-socket", f"{run}/front", "--offload-threads", "1", "--honour-range"]
     front += ["--static-map", f"/files={HERE}", "--module", "proof_app:front"]
     rules = ["--route", r"^/ticket/(\d+)$ addvar:TICKET=$1", "--route", f"^/down uwsgi:{run}/down,0,0"]
+    rules += ["--route", "^/zero$ addvar:TICKET=$0"]
     with server(command, [*backend, "--module", "proof_app:backend"], run, "backend", "direct"):
         if "unrecognized option" in (output := ask(command, [*rules, "--version"])):
             raise ProofError(f"pcre: {output.strip().splitlines()[0]}")
@@ -121,7 +131,7 @@ def get(path: Path, url: str, headers: str = "", then: bytes = b"") -> str:
         client.settimeout(DEADLINE_S)
         try:
             client.connect(str(path))
-            client.sendall(f"GET {url} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n".encode() + then)
+            client.sendall(f"GET {url} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n".encode("latin-1") + then)
             if headers:
                 client.shutdown(socket.SHUT_WR)  # a WebSocket stays open until we leave
             return b"".join(iter(lambda: client.recv(65536), b"")).decode(errors="replace")
@@ -195,6 +205,60 @@ def file_range(run: Path) -> Seen:
     headers, _, body = answer.partition("\r\n\r\n")
     fine = " 206 " in headers and body == Path(__file__).read_text()[2:12]
     return fine, f"answer {headers!r} and {len(body)} bytes where ten bytes of a file were asked for"
+
+
+def variables(run: Path) -> Seen:
+    answer = get(run / "front", "/", "".join(f"X-{number}: y\r\n" for number in range(130)))
+    return answer.startswith("HTTP/1.1 431 "), f"answer {answer!r} to 130 headers"
+
+
+def whole_match(run: Path) -> Seen:
+    answer = get(run / "front", "/zero")
+    return answer.endswith("\r\n\r\n/zero"), f"answer {answer!r}"
+
+
+def scheme(run: Path) -> Seen:
+    answer = get(run / "direct", "/", "X-Forwarded-Proto: \xff\r\n")
+    return answer.startswith("HTTP/1.1 200 "), f"answer {answer!r}"
+
+
+def message(run: Path) -> Seen:
+    """The app sends back what it receives: 600 bytes of the allowed 1,024, but not 1,200."""
+    whole = get(run / "direct", "/handshake", UPGRADE, b"\x82" + FRAGMENT)
+    twice = get(run / "direct", "/handshake", UPGRADE, b"\x02" + FRAGMENT + b"\x80" + FRAGMENT)
+    fine = "x" * 600 in whole and ACCEPT in twice and "x" * 600 not in twice
+    return fine, f"{whole.count('x')} of 600 bytes and {twice.count('x')} of 1,200"
+
+
+def passing_on(command: list[str], run: Path) -> Seen:
+    """As a backend takes it: the client's socket comes with the request's last byte."""
+    options = ["--http-socket", f"{run}/passing", "--module", "proof_app:front", "--offload-threads", "1"]
+    options += ["--offload-timeout", "60", "--route", f"^/pass passuwsgi:{run}/taker,0,0"]
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as client:
+        listener.bind(str(run / "taker"))
+        listener.listen()
+        for one in (listener, client):
+            one.settimeout(DEADLINE_S)
+        try:
+            with server(command, options, run, "passing", "passing"):
+                client.connect(str(run / "passing"))
+                client.sendall(b"GET /pass HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                with listener.accept()[0] as connection:
+                    return take(connection, client)
+        except (ProofError, OSError) as error:
+            return False, str(error)
+
+
+def take(connection: socket.socket, client: socket.socket) -> Seen:
+    connection.settimeout(DEADLINE_S)
+    size = int.from_bytes(connection.recv(4, socket.MSG_WAITALL)[1:3], "little")
+    connection.recv(size - 1, socket.MSG_WAITALL)
+    _, descriptors, *_ = socket.recv_fds(connection, 1, 1)
+    for descriptor in descriptors:
+        with socket.socket(fileno=descriptor) as passed:
+            passed.sendall(b"taken")
+    answer = client.recv(5, socket.MSG_WAITALL) if descriptors else b""
+    return answer == b"taken", f"{len(descriptors)} descriptors with the last byte, answer {answer!r}"
 
 
 def status(run: Path) -> Seen:

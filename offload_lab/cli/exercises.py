@@ -126,10 +126,10 @@ def check(step: str, task: str | None) -> None:
 
 def checked(step: Step, word: str | None) -> Callable[[], bool]:
     """What checks the named task or server of a step that was started, or all; it says whether all passed."""
+    task = step.task(word) if word and not step.servers else None  # before anything is installed for a misspelt one
     needs("check")
     if step.servers:
         return lambda: servers.check(step, word)
-    task = step.task(word) if word else None
     workspace.folder(step)
     return lambda: show_check(step, task)
 

@@ -15,7 +15,7 @@ from offload_lab.uwsgi.config.reader import parse
 COMMAND_LINE = "<command line>.ini"
 FORMATS = (".ini", ".yaml", ".yml", ".json", ".js", ".xml")
 FILE_FLAGS = {"-x", "-y", "-j"}  # name files in other formats
-TOLERANCE_S = 1  # uWSGI tells the time of a spawn in whole seconds
+TOLERANCE_S = 1  # uWSGI reports the time of a spawn in whole seconds
 
 
 def configuration(pid: int, spawned: float) -> Config | None:

@@ -102,8 +102,10 @@ def describe_clients(snapshot: Snapshot) -> Iterator[str]:
         gone = [held for held in group if held.client_closed]
         yield f"{name_clients(group)}: {where}."
         if gone:
-            some = "it has" if len(group) == 1 else f"{len(gone)} of them have" if len(gone) > 1 else "one of them has"
-            yield f"  {some} closed, and the server has not noticed: only sending shows that."
+            subject = (
+                "it has" if len(group) == 1 else f"{len(gone)} of them have" if len(gone) > 1 else "one of them has"
+            )
+            yield f"  {subject} closed, and the server has not noticed: only sending shows that."
 
 
 def place(connection: Connection, front: Server) -> str:

@@ -1,7 +1,7 @@
 """The kernel's sockets: one read for all connections of a server, over sock_diag(7) or from /proc/net; elsewhere what
-psutil tells.
+psutil shows.
 
-A connection that no process has accepted has no inode, and so is told apart from one of a process that may not be read.
+A connection that no process has accepted has no inode; one of a process that may not be read has one.
 """
 
 import ipaddress
@@ -36,8 +36,8 @@ IN_FD = re.compile(r"socket:\[(\d+)\]")
 
 @dataclass(frozen=True)
 class Socket:
-    """`local` is what a listener is bound to, ``127.0.0.1:9090`` or a path; empty for a pair or a UNIX client. `left`
-    says that the client has closed its side."""
+    """`local` is what a listener is bound to, ``127.0.0.1:9090`` or a path; empty for a pair or a UNIX client. A
+    connection in `close-wait` was closed by its client."""
 
     kind: Kind
     local: str
@@ -157,7 +157,7 @@ def is_at(connection: Socket, listener: str) -> bool:
 
 
 def from_psutil(pid: int) -> Iterator[tuple[int, Socket]]:
-    """As far as another system tells: process and descriptor stand for the inode."""
+    """What psutil shows of `pid` by descriptor; process and descriptor take the place of the inode."""
     with suppress(psutil.Error):
         for row in psutil.Process(pid).net_connections("all"):
             if row.family == socket.AF_UNIX:

@@ -60,7 +60,7 @@ def take_snapshot_at(address: str) -> Snapshot:
 
 
 def is_local(address: str) -> bool:
-    """Whether the process ids that this stats server tells may be this machine's."""
+    """Whether the process ids that this stats server shows may be this machine's."""
     where = address.removeprefix(HTTP)
     host = where.rpartition(":")[0].strip("[]")
     with suppress(ValueError):
@@ -158,7 +158,7 @@ def threads_told(stats: dict[str, Any], config: Config | None) -> int | None:
 
 
 def from_stats(row: dict[str, Any], number: int | None, unseen: str = "") -> Worker:
-    """What the stats server alone tells."""
+    """A worker as the stats server alone shows it."""
     return Worker(
         row["pid"],
         row["status"] == "busy",

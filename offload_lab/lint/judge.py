@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from offload_lab.uwsgi.config.model import Acknowledged, Config
-from offload_lab.uwsgi.config.servers import hand_overs
+from offload_lab.uwsgi.config.servers import offloading_routes
 
 from .rules import RULES, Finding
 
@@ -19,7 +19,7 @@ def lint_sides(configs: list[Config]) -> list[Finding]:
     found = []
     for front in configs:
         for backend in configs:
-            if front is not backend and hand_overs(front):
+            if front is not backend and offloading_routes(front):
                 rules = [
                     rule for rule in RULES if rule.sides == 2 and (rule.id != "socket-mismatch" or len(configs) == 2)
                 ]

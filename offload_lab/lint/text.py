@@ -55,7 +55,7 @@ def show_finding(finding: Finding, style: Style) -> Iterator[str]:
 
 
 def with_caret(finding: Finding, style: Style) -> Iterator[str]:
-    """The line as it stands in the file, and below it where in it."""
+    """The line of the file, and a caret below the part that is meant."""
     if finding.option.file == ENVIRONMENT:
         yield f"    {finding.option.text}"
         return

@@ -24,9 +24,9 @@ def side_frame(look: Look, counters: Counters, clients: Mapping[int, Client], at
     busy_s = {pid: at - since for pid, since in counters.busy_since.items()}
     waiting = sum(client.bystander and client.ended is None and at - client.began >= 1 for client in clients.values())
     down = [backend.name for backend in look.backends if not backend.pid]
-    said = sentence(front, busy_s, held(look, places, clients), down, waiting)
+    line = sentence(front, busy_s, held(look, places, clients), down, waiting)
     return {
-        **said_json(said),
+        **said_json(line),
         "queue": {**tokens(places.get(QUEUE, ()), clients), "room": front.queue_room},
         "workers": [worker_frame(worker, places, clients, counters, busy_s) for worker in front.workers],
         "backends": [
@@ -46,8 +46,8 @@ def side_frame(look: Look, counters: Counters, clients: Mapping[int, Client], at
     }
 
 
-def said_json(said: Sentence) -> Json:
-    return {"text": said.text, "state": said.state}
+def said_json(line: Sentence) -> Json:
+    return {"text": line.text, "state": line.state}
 
 
 def lane_name(tid: int) -> str:

@@ -83,5 +83,5 @@ def say_lanes(lanes: Sequence[Held]) -> list[str]:
 def serves(kinds: Sequence[str]) -> str:
     """``serves 3 streams and 1 download``."""
     counted = Counter(kinds)
-    said = [count(number, NOUNS.get(kind, "connection")) for kind, number in sorted(counted.items())]
-    return f"serves {' and '.join(said)}"
+    parts = [count(number, NOUNS.get(kind, "connection")) for kind, number in sorted(counted.items())]
+    return f"serves {' and '.join(parts)}"

@@ -59,8 +59,8 @@ class StageSide(Side):
         self._thread.__enter__()
 
     def about(self) -> Json:
-        said = {action.name: action.missing(self) for action in actions.ACTIONS}
-        return {"title": self.title, "says": self.variant.says, "lines": self.lines, "actions": said}
+        lacking = {action.name: action.missing(self) for action in actions.ACTIONS}
+        return {"title": self.title, "says": self.variant.says, "lines": self.lines, "actions": lacking}
 
     def submit(self, number: int, action: str) -> None:
         self._jobs.put(partial(self._act, number, action))

@@ -37,7 +37,7 @@ class Variant:
 class Section:
     """A part of a workshop's step. `cut` is the order in which a late class leaves sections out, 0: never.
 
-    `landmark` is what everybody should have seen at its end.
+    `landmark` is what the class should have seen at its end.
     """
 
     title: str
@@ -57,7 +57,7 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Task:
-    """One marked region of `file` that a learner fills in: `blank` stands there at first, in `variant` it shows.
+    """One marked region of `file` that a learner fills in, `blank` at first; `variant` runs it.
 
     `kind` is one of TASK_KINDS. The last hint ends with the lines themselves. `diagnoses` names
     the module of the step's ``lesson/`` that recognises its mistakes.

@@ -253,8 +253,8 @@ def test_after_closing_nobody_new_comes():
     with Hall(says(PONG)) as hall, Probes(hall.port, every_s=0.001) as bystanders:
         wait_for(lambda: len(bystanders.all) >= 2, 20, "bystanders")
         bystanders.close()
-        came = len(bystanders.all)
-    assert len(bystanders.all) == came == len(hall.requests)
+        answered = len(bystanders.all)
+    assert len(bystanders.all) == answered == len(hall.requests)
 
 
 # --- one question

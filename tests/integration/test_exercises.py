@@ -309,9 +309,9 @@ def test_a_diagnosis_that_is_cut_short_has_the_logs_last_error(step, monkeypatch
         return stage.front.stats_socket.unlink() or take_snapshot(stage.step, stage.variant, stage.run)
 
     monkeypatch.setattr("steps.01_file_wrapper.lesson.diagnoses.observe", cut_short)
-    said = diagnose.diagnose(step, step.task("offload_threads"))
-    assert said.causes == ()
-    assert said.errors == ("the log of offload says: *** failed to fix ***",)
+    diagnosis = diagnose.diagnose(step, step.task("offload_threads"))
+    assert diagnosis.causes == ()
+    assert diagnosis.errors == ("the log of offload says: *** failed to fix ***",)
 
 
 # --- hints and progress
@@ -370,10 +370,10 @@ def test_expect_says_what_was_called_got_and_expected():
 
 def test_the_error_lines_of_a_log_are_found():
     log = "*** Starting uWSGI ***\nunable to load app 0\nclosing all\n*** GAME OVER ***"
-    said = diagnose.will_not_start(ProcessDiedError("offload", 22, log), 1)
-    assert said == "offload.ini ended before it answered. Its log says: unable to load app 0"
-    said = diagnose.will_not_start(NotReadyError("offload", 30, "spawned uWSGI worker 1"), 5)
-    assert said == "offload.ini lives, and did not answer within 5 s"
+    sentence = diagnose.will_not_start(ProcessDiedError("offload", 22, log), 1)
+    assert sentence == "offload.ini ended before it answered. Its log says: unable to load app 0"
+    sentence = diagnose.will_not_start(NotReadyError("offload", 30, "spawned uWSGI worker 1"), 5)
+    assert sentence == "offload.ini lives, and did not answer within 5 s"
 
 
 def test_a_line_about_a_request_is_never_an_error():
@@ -383,8 +383,8 @@ def test_a_line_about_a_request_is_never_an_error():
 
 
 def test_a_ping_that_is_offloaded_is_a_cause_of_its_own():
-    said = diagnose.ping_lost(WrongPingError("header", "an empty reply", 1, ""))
-    assert re.search(r"was offloaded and got an empty reply: the condition of a route in header\.ini is true", said)
+    sentence = diagnose.ping_lost(WrongPingError("header", "an empty reply", 1, ""))
+    assert re.search(r"was offloaded and got an empty reply: the condition of a route in header\.ini is true", sentence)
     assert diagnose.ping_lost(WrongPingError("header", "500", 0, "")).endswith("got 500: header.ini answered it")
 
 
@@ -400,6 +400,6 @@ def test_an_answer_is_not_called_wrong_because_the_machine_is_busy(load, factor,
     monkeypatch.setattr("os.getloadavg", lambda: (load, load, load))
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     monkeypatch.setenv("LAB_TIMEOUT_FACTOR", factor)
-    said = verdict("offload_threads", UNENDED, (), seconds_for_a_test())
-    assert said.outcome == outcome
-    assert any(line in one for one in said.lines)
+    got = verdict("offload_threads", UNENDED, (), seconds_for_a_test())
+    assert got.outcome == outcome
+    assert any(line in one for one in got.lines)

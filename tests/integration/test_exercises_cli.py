@@ -61,9 +61,9 @@ def test_from_the_blanks_by_the_hints_to_the_solution(lab, place):
     assert "offload_threads has not passed yet" in lab("solution", "01", status=1)
     for task in TASKS:
         for _ in range(3):
-            said = lab("hint", "01", task)
-        assert f"{task}, hint 3 of 3" in said
-        write(place, task, "\n".join(line for line in said.splitlines() if line.startswith("    ")))
+            output = lab("hint", "01", task)
+        assert f"{task}, hint 3 of 3" in output
+        write(place, task, "\n".join(line for line in output.splitlines() if line.startswith("    ")))
     passed = lab("check", "01")
     assert re.findall(r"^(\w[\w ]*): passed$", passed, re.MULTILINE) == [*TASKS, "all together"]
     assert "yours is the same as the step's, line by line" in lab("solution", "01", "app")
@@ -84,8 +84,8 @@ def test_progress_ends_with_the_total_and_the_next_task(lab):
 def test_a_mistake_is_named_by_what_it_does_and_taken_back_with_reset(lab, place):
     lab("start", "01", "--from-solution")
     write(place, "offload_threads", "threads = 2")
-    said = lab("check", "01", "offload_threads", status=1)
-    assert re.search(r"worker \d+ has 2 threads that run the app, and one of them sends GET /file", said)
+    output = lab("check", "01", "offload_threads", status=1)
+    assert re.search(r"worker \d+ has 2 threads that run the app, and one of them sends GET /file", output)
     assert "+offload-threads = 1" in lab("solution", "01", "offload_threads", "--spoil")
     kept = Path(re.search(r"backed up in (\S+)", lab("reset", "01", "offload_threads"))[1])
     assert regions.body((kept / "offload.ini").read_text(), "offload_threads") == "threads = 2"
@@ -105,9 +105,9 @@ def test_answers_that_fail_only_together_are_reported(lab, place):
     """A task is tried beside the others' solutions; in the end all of the learner's own are tried together."""
     lab("start", "01", "--from-solution")
     write(place, "app", "wsgi-file = %dfile_wrapper.py\noffload-threads = 0")
-    said = lab("check", "01", status=1)
-    assert re.findall(r"(\w+): passed", said) == [*TASKS]
-    assert re.search(r"all together: not yet .*an offload thread .*outside of the marked lines", said)
+    output = lab("check", "01", status=1)
+    assert re.findall(r"(\w+): passed", output) == [*TASKS]
+    assert re.search(r"all together: not yet .*an offload thread .*outside of the marked lines", output)
 
 
 @pytest.mark.parametrize(
@@ -143,21 +143,21 @@ class Foreground:
 
     def until(self, words):
         """What it prints, up to the line that holds `words`."""
-        said = ""
+        output = ""
         for line in self.process.stdout:
-            said += line
+            output += line
             if words in line:
-                return said
-        raise AssertionError(f"it ended before it said {words!r}: {said}")
+                return output
+        raise AssertionError(f"it ended before it said {words!r}: {output}")
 
     def end(self):
         """Everything that ran below it when it was told to end; asks that nothing of it is left."""
         below = self.family.children(recursive=True)
         self.process.send_signal(signal.SIGINT)
-        said = self.process.communicate(timeout=scaled(60))[0]
+        output = self.process.communicate(timeout=scaled(60))[0]
         # Python itself ends by the signal where it came within an exec(), as dataclasses do while a module is imported
-        assert self.process.returncode in (130, -signal.SIGINT), said
-        assert "nothing is left running" in said
+        assert self.process.returncode in (130, -signal.SIGINT), output
+        assert "nothing is left running" in output
         assert not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in below)
         return below
 
@@ -208,9 +208,9 @@ def test_a_learners_stage_runs_in_the_foreground(lab, place):
 def test_a_sick_server_runs_in_the_foreground(lab, place):
     port = free_port()
     with Foreground(place, "start", "07", "6", "--port", str(port)) as run:
-        said = run.until("Ctrl-C ends it")
-        assert "07_server_06/front.ini" in said
-        assert "open_stats" not in said
+        output = run.until("Ctrl-C ends it")
+        assert "07_server_06/front.ini" in output
+        assert "open_stats" not in output
         assert ping(port, timeout_s=20).status == 200
-        assert "front-stats.sock" in said
+        assert "front-stats.sock" in output
         run.end()

@@ -85,10 +85,10 @@ def lab(*words, status=0):
 
 
 def test_servers_are_handed_out_with_complaints_and_without_names(work):
-    said = lab("start", "07")
+    output = lab("start", "07")
     assert len(list(work.glob("07_server_*"))) == len(STEP.servers)
-    assert not [pitfall for pitfall in STEP.pitfalls if pitfall in said]
-    assert "12  The first client that subscribes sees nothing" in said
+    assert not [pitfall for pitfall in STEP.pitfalls if pitfall in output]
+    assert "12  The first client that subscribes sees nothing" in output
 
 
 @pytest.mark.full
@@ -111,8 +111,8 @@ def test_a_given_cure_is_not_passed_and_replaces_no_work(work):
     servers.start(STEP, STEP.server("6"))
     mine = work / "07_server_06" / "front.py"
     mine.write_text("# mine\n")
-    said = lab("start", "07", "6", "--from-solution")
-    assert "stays as it is" in said
+    output = lab("start", "07", "6", "--from-solution")
+    assert "stays as it is" in output
     assert mine.read_text() == "# mine\n"
     assert "counted as given" in lab("start", "07", "2", "--from-solution")
     assert "server 2: passed" in lab("check", "07", "2")

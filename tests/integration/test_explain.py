@@ -44,7 +44,7 @@ def facts(worker, *connections, backend=None, **front):
     return Snapshot("03_sse_offload", "header", (*behind, server), connections)
 
 
-def said(*given, **more):
+def message(*given, **more):
     return "\n".join(describe(facts(*given, **more)))
 
 
@@ -67,31 +67,32 @@ def test_a_worker_reads_the_backend_itself_without_an_offload_thread():
 
 def test_a_worker_that_sends_a_file_itself():
     worker = Worker(4711, busy=True, requests=(DOWNLOAD,), wait=Wait("write", "client"))
-    assert "worker 4711 has been sending to the client for 12 s (GET /file) because no offload thread exists." in said(
-        worker
+    assert (
+        "worker 4711 has been sending to the client for 12 s (GET /file) because no offload thread exists."
+        in message(worker)
     )
 
 
 def test_offload_threads_that_nothing_is_handed_to():
     worker = Worker(4711, busy=True, requests=(SUBSCRIBED,), offload_tids=(4712, 4713))
-    assert "has been running the app's own code for 12 s (GET /subscribe) because no route offloads" in said(worker)
+    assert "has been running the app's own code for 12 s (GET /subscribe) because no route offloads" in message(worker)
 
 
 def test_offload_threads_that_refused():
     worker = Worker(4711, busy=True, requests=(SUBSCRIBED,), offload_tids=(4712,), wait=Wait("read", "backend"))
-    assert "because its offload threads refused: their queue was full" in said(worker, routes_offload=True)
+    assert "because its offload threads refused: their queue was full" in message(worker, routes_offload=True)
 
 
 def test_an_app_that_has_not_answered_yet_is_not_blamed():
     worker = Worker(4711, busy=True, requests=(SUBSCRIBED,), offload_tids=(4712,))
-    assert "own code for 12 s (GET /subscribe); only its response can offload the connection." in said(
+    assert "own code for 12 s (GET /subscribe); only its response can offload the connection." in message(
         worker, routes_offload=True
     )
 
 
 def test_offloaded_visitors_and_those_who_wait():
     worker = Worker(4711, busy=False, offload_tids=(4712, 4713))
-    text = said(
+    text = message(
         worker,
         Connection("10.0.0.1:5001", 4711, 4713),
         Connection("10.0.0.2:5002", 4711, None),
@@ -112,7 +113,7 @@ def test_a_crowd_is_counted_and_three_of_it_named():
     crowd = [Connection(f"10.0.0.1:{port}") for port in range(5001, 5041)]
     assert (
         "40 clients (10.0.0.1:5001, 10.0.0.1:5002, 10.0.0.1:5003 and 37 more):"
-        " waiting in the listen queue (room for 100), since worker 4711 is busy." in said(worker, *crowd)
+        " waiting in the listen queue (room for 100), since worker 4711 is busy." in message(worker, *crowd)
     )
 
 
@@ -141,12 +142,12 @@ def test_workers_are_said_to_be_busy_only_if_all_are(busy, says):
 def test_who_has_left_unnoticed(left, says):
     worker = Worker(4711, busy=False, offload_tids=(4712,))
     gone = [Connection(f"10.0.0.1:500{number}", 4711, 4712, client_closed=one) for number, one in enumerate(left)]
-    assert says in said(worker, *gone)
+    assert says in message(worker, *gone)
 
 
 def test_threads_of_which_nothing_is_known_are_not_called_offload_threads():
     worker = Worker(4711, busy=False, threads_unknown=True)
-    text = said(worker, Connection("10.0.0.1:5001", 4711, 4713), Connection("10.0.0.2:5002", 4711, None))
+    text = message(worker, Connection("10.0.0.1:5001", 4711, 4713), Connection("10.0.0.2:5002", 4711, None))
     unknown = "perhaps an offload thread; which of its threads are offload threads is not known."
     assert f"client 10.0.0.1:5001: held by thread 4713 of worker 4711: {unknown}" in text.splitlines()
     assert f"client 10.0.0.2:5002: held by a thread that is not known of worker 4711: {unknown}" in text.splitlines()
@@ -155,7 +156,7 @@ def test_threads_of_which_nothing_is_known_are_not_called_offload_threads():
 
 def test_unknown_threads_are_not_reported_as_no_offload_threads():
     worker = Worker(4711, busy=True, requests=(SUBSCRIBED,), wait=Wait("read", "backend"), threads_unknown=True)
-    text = said(worker, Connection("10.0.0.1:5001", 4711, 4711), Connection("10.0.0.2:5002", 4711, 4713))
+    text = message(worker, Connection("10.0.0.1:5001", 4711, 4711), Connection("10.0.0.2:5002", 4711, 4713))
     assert "; which of its threads are offload threads is not known." in text
     assert "no offload thread exists" not in text
     assert "client 10.0.0.1:5001: held by worker 4711 itself, which serves nothing else meanwhile." in text.splitlines()
@@ -209,7 +210,7 @@ def test_a_running_worker_with_a_number_that_only_uwsgi_knows(tmp_path):
 
 def test_a_front_in_greenlets():
     worker = Worker(4711, busy=True, cores=100, requests=(SUBSCRIBED, DOWNLOAD), wait=Wait("read", "client"))
-    text = said(worker, Connection("10.0.0.1:5001", 4711), in_greenlets=True)
+    text = message(worker, Connection("10.0.0.1:5001", 4711), in_greenlets=True)
     assert "worker 4711 has 2 requests under way in one thread, the longest GET /subscribe for 12 s." in text
     assert "client 10.0.0.1:5001: held by a greenlet of worker 4711." in text
 
@@ -397,9 +398,11 @@ def test_a_front_that_does_not_answer_is_not_said_to_be_down(tmp_path):
         stage.front.stats_socket.rename(stage.run / "moved.sock")
         with pytest.raises(LabError) as caught:
             find_run(step, step.variant("offload"))
-    said = str(caught.value)
-    assert re.search(r"process \d+ is the front of 01_file_wrapper offload, but its stats socket does not answer", said)
-    assert f"{stage.front.stats_socket}: no such socket" in said
+    message = str(caught.value)
+    assert re.search(
+        r"process \d+ is the front of 01_file_wrapper offload, but its stats socket does not answer", message
+    )
+    assert f"{stage.front.stats_socket}: no such socket" in message
 
 
 def test_of_a_front_that_ended_its_backend_is_named(tmp_path):

@@ -272,6 +272,11 @@ def test_a_proved_engine_replaces_the_earlier_one_and_is_not_built_twice(working
         "pass",
         "range",
         "status",
+        "variables",
+        "whole_match",
+        "scheme",
+        "message",
+        "pass_on",
     }
     assert stamp["inputs"]["patches"] == {PATCH: hashlib.sha256(FIX.encode()).hexdigest()}
     files = working.engine_files()

@@ -52,23 +52,23 @@ def frame_of(seen, *clients, at=10.0):
 
 def test_an_idle_worker_and_what_a_thread_serves():
     held = [Held("Offload thread 1", []), Held("Offload thread 2", ["stream"] * 3)]
-    said = sentence(front(IDLE, routes_offload=True), {}, held, [], 0)
-    assert said.text == "Worker 10 is idle. Offload thread 2 serves 3 streams."
-    assert said.state == "good"
+    line = sentence(front(IDLE, routes_offload=True), {}, held, [], 0)
+    assert line.text == "Worker 10 is idle. Offload thread 2 serves 3 streams."
+    assert line.state == "good"
 
 
 def test_several_threads_are_told_together():
     held = [Held("Offload thread 1", ["stream"]), Held("Offload thread 2", ["stream", "websocket"])]
-    said = sentence(front(IDLE, routes_offload=True), {}, held, [], 0)
-    assert said.text == "Worker 10 is idle. 2 offload threads serve 2 streams and 1 WebSocket."
+    line = sentence(front(IDLE, routes_offload=True), {}, held, [], 0)
+    assert line.text == "Worker 10 is idle. 2 offload threads serve 2 streams and 1 WebSocket."
 
 
 def test_a_worker_that_carries_is_told_with_the_reason():
-    said = sentence(front(STUCK), {10: 3.2}, [], [], 5)
-    assert said.text == (
+    line = sentence(front(STUCK), {10: 3.2}, [], [], 5)
+    assert line.text == (
         "Worker 10 has been reading from the backend for 3 s because no offload thread exists. 5 bystanders wait."
     )
-    assert said.state == "bad"
+    assert line.state == "bad"
 
 
 def test_a_request_in_passing_is_no_alarm():
@@ -76,8 +76,8 @@ def test_a_request_in_passing_is_no_alarm():
 
 
 def test_a_backend_that_is_down_is_an_alarm():
-    said = sentence(front(IDLE, routes_offload=True), {}, [], ["sse"], 0)
-    assert (said.text, said.state) == ("Worker 10 is idle. The backend sse does not run.", "bad")
+    line = sentence(front(IDLE, routes_offload=True), {}, [], ["sse"], 0)
+    assert (line.text, line.state) == ("Worker 10 is idle. The backend sse does not run.", "bad")
 
 
 # --- the frame

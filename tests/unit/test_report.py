@@ -135,6 +135,6 @@ def test_gaps_are_said_below_the_table(narrow):
     console = Console(width=80, color_system=None)
     with console.capture() as capture:
         console.print(report.table([recorded(samples=[GAP, sample(1, {}, (11, True, 0))]), recorded()], narrow))
-    said = " ".join(capture.get().split())
-    assert said.count("samples show nothing") == 1
-    assert "01 offload: 1 of 2 samples show nothing (Connection refused)" in said
+    text = " ".join(capture.get().split())
+    assert text.count("samples show nothing") == 1
+    assert "01 offload: 1 of 2 samples show nothing (Connection refused)" in text

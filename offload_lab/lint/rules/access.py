@@ -8,10 +8,10 @@ from offload_lab.uwsgi.config.servers import (
     SHARED_FOLDERS,
     STATS,
     backend_sockets,
-    hand_overs,
     is_public,
     is_tcp,
     listens,
+    offloading_routes,
 )
 
 from .model import Found, Match, rule
@@ -82,7 +82,7 @@ def opens_to_all(mode: str) -> bool:
 )
 def predictable_socket(config: Config) -> Found:
     named = [(option, option.value) for option in [*listens(config), *config.all(*STATS)]]
-    named += [(route.option, route.argument.split(",")[0]) for route in hand_overs(config)]
+    named += [(route.option, route.argument.split(",")[0]) for route in offloading_routes(config)]
     for option, path in named:
         if os.path.dirname(path) in SHARED_FOLDERS:
             yield Match(option, f"{path} is in a folder in which all users may make files", part=path)

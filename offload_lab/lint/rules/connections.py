@@ -14,10 +14,10 @@ from offload_lab.uwsgi.config.servers import (
     STATIC,
     STATS,
     fronts,
-    hand_overs,
     is_tcp,
     may_be_django,
     offload_threads,
+    offloading_routes,
     offloads,
 )
 
@@ -79,7 +79,7 @@ def nothing_offloaded(config: Config) -> Found:
 )
 def one_offload_thread(config: Config) -> Found:
     option = config.last(*OFFLOAD)
-    if option and hand_overs(config) and offload_threads(config) == 1:
+    if option and offloading_routes(config) and offload_threads(config) == 1:
         yield Match(option, "a single offload thread for open connections", part=option.value)
 
 
@@ -92,9 +92,9 @@ def one_offload_thread(config: Config) -> Found:
 )
 def router_websockets(config: Config) -> Found:
     routers = [option for option in config.all(*ROUTERS) if option.value]
-    if routers and hand_overs(config) and not config.on("http-websockets") and not config.on("http-raw-body"):
+    if routers and offloading_routes(config) and not config.on("http-websockets") and not config.on("http-raw-body"):
         what = "the HTTP router is in front of offloaded connections, and has no http-websockets"
-        yield Match(routers[0], what, related=(hand_overs(config)[0].option,))
+        yield Match(routers[0], what, related=(offloading_routes(config)[0].option,))
 
 
 # --- targets that cannot work
@@ -141,7 +141,7 @@ def path_too_long(config: Config) -> Found:
 
 def targets(config: Config) -> list[tuple[Route, str]]:
     """Where connections go, as far as the configuration says so."""
-    found = [(route, route.argument.split(",")[0]) for route in hand_overs(config)]
+    found = [(route, route.argument.split(",")[0]) for route in offloading_routes(config)]
     return [(route, target) for route, target in found if target and not UNKNOWN.search(target)]
 
 

@@ -5,7 +5,7 @@ import re
 from offload_lab.uwsgi.config.model import Config, Option
 from offload_lab.uwsgi.config.options import nearest
 from offload_lab.uwsgi.config.routes import Route, is_request_variable, routes, variables_in
-from offload_lab.uwsgi.config.servers import collected, hand_overs
+from offload_lab.uwsgi.config.servers import collected, offloading_routes
 
 from .model import Found, Match, rule
 
@@ -24,7 +24,7 @@ SETTERS = ("addvar", "cachevar", "rpcvar", "access")
 def headers_twice(config: Config) -> Found:
     """A line above that stops the headers counts if it holds wherever the offload does: by its conditions, or because
     it asks for a variable of its own that no offload asks for."""
-    asked = {name for route in hand_overs(config) for name in route.variables}
+    asked = {name for route in offloading_routes(config) for name in route.variables}
     stops: list[Route] = []
     for route in routes(config, "response"):
         if route.action in STOPPERS:

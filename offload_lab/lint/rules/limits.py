@@ -4,7 +4,7 @@ import re
 
 from offload_lab.uwsgi.config.model import Config, Option, to_int
 from offload_lab.uwsgi.config.options import known
-from offload_lab.uwsgi.config.servers import COLLECTS, hand_overs
+from offload_lab.uwsgi.config.servers import COLLECTS, offloading_routes
 
 from .model import Found, Match, rule
 from .values import own_lines
@@ -22,7 +22,7 @@ CONTENT = re.compile(r"message|payload|content\b|data|body|json|context|profile|
 def small_buffer(config: Config) -> Found:
     """Cookies can fill the default as well, but that is the clients' doing; here the app says that it sends more."""
     size = config.number("buffer-size", default=DEFAULT_BUFFER)
-    if hand_overs(config) and size is not None and size <= DEFAULT_BUFFER:
+    if offloading_routes(config) and size is not None and size <= DEFAULT_BUFFER:
         own = config.last("buffer-size")  # an earlier one, of an included file, is overridden
         for option in [*([own] if own else []), *config.all(*COLLECTS)]:
             if option is own or CONTENT.search(option.value):

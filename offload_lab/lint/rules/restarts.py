@@ -1,7 +1,7 @@
 """What ends workers, and with them the connections of their offload threads."""
 
 from offload_lab.uwsgi.config.model import Config
-from offload_lab.uwsgi.config.servers import RECYCLING, hand_overs, offloaded
+from offload_lab.uwsgi.config.servers import RECYCLING, offloaded, offloading_routes
 
 from .model import Found, Match, rule
 
@@ -45,7 +45,7 @@ def harakiri_ends_streams(config: Config) -> Found:
 )
 def sigterm_reloads(config: Config) -> Found:
     master = config.last("master")
-    if master and master.on and hand_overs(config) and not ends_on_sigterm(config):
+    if master and master.on and offloading_routes(config) and not ends_on_sigterm(config):
         yield Match(master, "a master without die-on-term")
 
 
@@ -57,7 +57,7 @@ def sigterm_reloads(config: Config) -> Found:
 )
 def no_die_on_term(config: Config) -> Found:
     master = config.last("master")
-    if master and master.on and not hand_overs(config) and not ends_on_sigterm(config):
+    if master and master.on and not offloading_routes(config) and not ends_on_sigterm(config):
         yield Match(master, "no die-on-term")
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from offload_lab.uwsgi.config.model import UNKNOWN, Config, Option
 from offload_lab.uwsgi.config.routes import Route
-from offload_lab.uwsgi.config.servers import HTTP, fronts, hand_overs, is_tcp, listens, speaks_http
+from offload_lab.uwsgi.config.servers import HTTP, fronts, is_tcp, listens, offloading_routes, speaks_http
 
 from .connections import targets
 from .model import Found, Match, rule
@@ -121,7 +121,7 @@ def socket_mode(config: Config) -> int | None:
 def socket_mismatch(front: Config, backend: Config) -> Found:
     """Only for one front and one backend, named together, that meet nowhere."""
     goes, waits = targets(front), listens(backend)
-    if not goes or not waits or fronts(backend) or hand_overs(backend) or any(meetings(front, backend)):
+    if not goes or not waits or fronts(backend) or offloading_routes(backend) or any(meetings(front, backend)):
         return
     if any(UNKNOWN.search(option.value) for option in waits):
         return

@@ -1,4 +1,4 @@
-"""What uWSGI puts in for ``$(…)``, ``@(…)`` and ``%(…)`` in a value, once all the lines are read."""
+"""``$(…)``, ``@(…)`` and ``%(…)`` in a value: what uWSGI replaces them with once all lines are read."""
 
 import re
 from collections import defaultdict
@@ -8,14 +8,14 @@ from functools import partial
 
 from .model import ConfigError, Option, Problem, to_int
 
-MOST, LONGEST = 200, 2**20  # no honest value has so many, or becomes so long
+MOST, LONGEST = 200, 2**20  # placeholders in a value, and its length in bytes: more is a loop
 FILE = re.compile(r"@\(([^()]+)\)")
 OF_THE_KERNEL = ("/proc/", "/sys/")
 Hook = Callable[[str], str | None]
 
 
 class ExpansionLoopError(Exception):
-    """A value that refers to itself: uWSGI puts in for ever."""
+    """A value that refers to itself: uWSGI expands it without end."""
 
 
 class Expander:
@@ -52,14 +52,14 @@ class Expander:
                     self._options[index] = replace(option, value=value)
                 except ExpansionLoopError:
                     if self.problems:
-                        continue  # it speaks of the one that was named
-                    what = f"{option.name} refers to itself: uWSGI puts in for ever"
+                        continue  # caused by the value that was reported
+                    what = f"{option.name} refers to itself: uWSGI expands it without end"
                     self.problems.append(Problem("endless-value", option, what))
 
     def _content(self, option: Option, path: str) -> str | None:
-        """Of the file, without the newline at its end; None where only uWSGI can read it."""
+        """The file's text without the newline at its end; None where only uWSGI can read it."""
         if path.startswith(OF_THE_KERNEL):
-            return None  # what it says of the linter is not what it says of uWSGI
+            return None  # /proc/self and its like are another file for the linter than for uWSGI
         try:
             return self._load(path, option.file).removesuffix("\n")
         except (OSError, ConfigError):
@@ -135,5 +135,5 @@ def calculate(text: str, operator: str, other: str) -> str:
 
 
 def names_in(value: str) -> set[str]:
-    """All names that the placeholders in `value` speak of."""
+    """All names of placeholders in `value`."""
     return {word for name in re.findall(r"%\(([^()]+)\)", value) for word in name.split()}

@@ -37,7 +37,7 @@ PageReader = Callable[[str, str, str, Mapping[str, str]], Page]  # text, section
 
 
 def format_of(path: str, text: str) -> str:
-    """By the ending as uWSGI has it, by what stands in the file where the ending says nothing."""
+    """The format by the file's ending, as uWSGI decides; by its contents where the ending is unknown."""
     name = path.lower()
     while name.endswith(TEMPLATE_ENDINGS):
         name = name.rpartition(".")[0]

@@ -1,4 +1,4 @@
-"""uWSGI's conditions and loops: what a line below one becomes."""
+"""uWSGI's conditions and loops: which options a line below one yields."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -26,7 +26,7 @@ class World:
 
 
 def below(condition: Option, option: Option, world: World) -> Iterator[Option]:
-    """`option` as often as it stands there for uWSGI, ``%(_)`` put in; `maybe` where only the machine knows."""
+    """`option` once for each time that uWSGI sets it, ``%(_)`` replaced; `maybe` where only the machine can decide."""
     option = replace(option, maybe=option.maybe or condition.maybe)
     match condition.name:
         case "for":

@@ -1,10 +1,10 @@
-"""uWSGI's magic variables: ``%d`` and its like, put in before anything else is read."""
+"""uWSGI's magic variables: ``%d`` and its like, replaced before anything else is read."""
 
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 
-HERE = "dpsnecox0123456789"  # letters about the file; the machine's are left as they stand
+HERE = "dpsnecox0123456789"  # letters about the file; the machine's are left as they are
 MACHINE = "vhtTVkuUgGbijIJ"
 TEMPLATE = r"\{%.*?%\}|\{\{.*?\}\}|\{#.*?#\}|<%.*?%>"  # another program replaces these before uWSGI reads the file
 PERCENT = re.compile(TEMPLATE + r"|%(.)|%$", re.DOTALL)
@@ -30,7 +30,7 @@ def of_first_file(magic: Mapping[str, str]) -> dict[str, str]:
 
 
 def lines(text: str, magic: Mapping[str, str]) -> Iterator[tuple[int, str, str]]:
-    """Each line with its number and as it stands in the file. A percent sign at a line's end joins it to the next."""
+    """Each line with its number and its text in the file. A percent sign at a line's end joins it to the next."""
     start, before, raw = 1, "", ""
     for number, line in enumerate(text.split("\n"), 1):
         joins = False

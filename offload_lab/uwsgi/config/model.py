@@ -1,4 +1,4 @@
-"""A configuration once it was read: options in uWSGI's order, each with its place."""
+"""A configuration: options in uWSGI's order, each with its file and line."""
 
 import re
 from collections.abc import Iterator
@@ -48,7 +48,7 @@ class Option:
 
     @property
     def on(self) -> bool:
-        """As uWSGI reads a flag: everything but a no is a yes, nothing at all included."""
+        """As uWSGI reads a flag: every value but a no is a yes, also the empty one."""
         return self.value.lower() not in OFF
 
     @property
@@ -57,7 +57,7 @@ class Option:
 
     @property
     def number(self) -> int | None:
-        """As C's strtol has it; None where the value depends on what is known only when uWSGI starts."""
+        """The number as C's strtol reads it; None where the value depends on what is known only when uWSGI starts."""
         if UNKNOWN.match(self.value):
             return None
         return to_int(self.value)
@@ -65,7 +65,7 @@ class Option:
 
 @dataclass(frozen=True)
 class Problem:
-    """What the reader met at `option`: `kind` is the id of the rule that reports it."""
+    """What the reader found wrong at `option`: `kind` is the id of the rule that reports it."""
 
     kind: str
     option: Option
@@ -96,7 +96,7 @@ class Config:
         return [option for option in self.options if option.name in names]
 
     def last(self, *names: str) -> Option | None:
-        """The one that counts, of an option that is set once."""
+        """The last value, which counts where an option is set once."""
         return next(reversed(self.all(*names)), None)
 
     def on(self, *names: str) -> bool:

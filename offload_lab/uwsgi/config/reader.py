@@ -29,7 +29,7 @@ IMPORTS = {
     "include": None, "config": None, "inherit": None,
 }  # fmt: skip
 PLACEHOLDERS = {"set-placeholder", "set-ph"}
-MOST_OPTIONS, MOST_IMPORTS = 100_000, 1000  # a long loop, or files that import each other twice, would take for ever
+MOST_OPTIONS, MOST_IMPORTS = 100_000, 1000  # a long loop, or files that import each other twice, would never end
 
 
 def parse(
@@ -74,7 +74,7 @@ def split_section(path: str, load: Loader) -> tuple[str, str]:
 
 
 class Reader:
-    """Lines into options; values as they stand but for magic variables."""
+    """Lines into options; values unchanged but for magic variables."""
 
     def __init__(self, load: Loader, environ: Mapping[str, str], expand_glob: Glob | None) -> None:
         self.options: list[Option] = []
@@ -130,7 +130,7 @@ class Reader:
         return page
 
     def read_templates(self) -> None:
-        """What `inherit` names. uWSGI reads it last, and so it wins, and expands nothing of it."""
+        """The file that `inherit` names. uWSGI reads it last, so it wins, and expands nothing in it."""
         self._inheriting, self._condition = True, None
         for option, chain in self._inherited:
             self._import(option, chain)
@@ -218,7 +218,7 @@ class Reader:
 
 
 def acknowledged(page: Page) -> Iterable[Acknowledged]:
-    """Each comment's rules, for the option that stands below it."""
+    """Each comment's rules, for the option below it."""
     for comment in page.comments:
         below = min((option.line for option in page.options if option.line > comment.line), default=0)
         words = comment.value.partition("ignore")[2].split()
@@ -227,6 +227,6 @@ def acknowledged(page: Page) -> Iterable[Acknowledged]:
 
 
 def shortest(path: str) -> str:
-    """The same file by one name however it was reached, and below this folder by the short one."""
+    """One name for a file, however it was reached; relative to the working directory where it is below it."""
     relative = os.path.relpath(path)
     return os.path.normpath(path) if relative.startswith("..") else relative

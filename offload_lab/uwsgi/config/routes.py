@@ -9,7 +9,7 @@ from .model import Config, Option
 NAME = re.compile(r"(?:(response|error|final)-)?route(?:-(.+))?")
 BY_STATUS, ALWAYS, LABEL = "status", "run", "label"
 STOPS = ("last", "break", "return", "continue", "goto")
-# actions that an offload thread can carry; the others end at once
+# actions that an offload thread can finish; the others end at once
 CONNECTIONS = ("uwsgi", "proxyuwsgi", "http", "proxyhttp", "httpdumb")
 FILES = ("static", "file", "sendfile", "fastfile", "static-next", "file-next", "sendfile-next", "fastfile-next")
 # what is known before the app is asked, most of it because the client sent it
@@ -57,7 +57,7 @@ class Route:
 
     @property
     def asks_app(self) -> bool:
-        """Whether what the app answered decides: its status, or a variable that no request brings."""
+        """Whether the app's answer decides: its status, or a variable that no request brings."""
         return any(condition.removeprefix("else ").startswith(BY_STATUS) for condition in self.conditions) or any(
             not is_request_variable(name) for name in self.variables
         )

@@ -1,4 +1,4 @@
-"""What a configuration is: where it listens, what it runs, what it hands to offload threads."""
+"""What a configuration does: where it listens, what it runs, what it offloads."""
 
 import os
 import re
@@ -55,7 +55,7 @@ def speaks_http(config: Config) -> bool:
 
 
 def backend_sockets(config: Config) -> list[Option]:
-    """Where another server connects. What comes in there is believed: user, address, all variables."""
+    """Where another server connects. Its variables are trusted: user, address and all others."""
     names = SOCKETS if not speaks_http(config) else SOCKETS[1:]
     return config.all(*names)
 
@@ -70,7 +70,7 @@ def fronts(config: Config) -> list[Option]:
     return [option for option in config.all(*names) if is_tcp(option.value) and not config.positive(*LOOPS)]
 
 
-def hand_overs(config: Config) -> list[Route]:
+def offloading_routes(config: Config) -> list[Route]:
     """The routes after which another server answers. Only the first two tables can."""
     return [route for route in routes(config, "", "response") if route.offloads]
 
@@ -89,10 +89,10 @@ def offloads(config: Config) -> bool:
 
 
 def offloaded(config: Config) -> str:
-    """What the offload threads carry, as far as the configuration says so; empty where it does not."""
+    """What is offloaded, as far as the configuration says so; empty where it does not."""
     if not offloads(config):
         return ""
-    connections, files = hand_overs(config), [*file_routes(config), *config.all(*STATIC)]
+    connections, files = offloading_routes(config), [*file_routes(config), *config.all(*STATIC)]
     if connections and files:
         return "connections and files"
     return "connections" if connections else "files" if files else ""

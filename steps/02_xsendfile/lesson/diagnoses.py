@@ -195,7 +195,7 @@ def header_names_no_file(seen: Seen) -> str | None:
 
 
 def leads_outside(seen: Seen) -> str | None:
-    got_out = [what for what, came in seen.outside.items() if came == "secret"]
+    got_out = [what for what, answer in seen.outside.items() if answer == "secret"]
     if not got_out or got_out == [OUTSIDE["../served-not/secret.txt"]]:
         return None
     return (
@@ -205,7 +205,7 @@ def leads_outside(seen: Seen) -> str | None:
 
 
 def neighbour_served(seen: Seen) -> str | None:
-    got_out = [what for what, came in seen.outside.items() if came == "secret"]
+    got_out = [what for what, answer in seen.outside.items() if answer == "secret"]
     if got_out != [OUTSIDE["../served-not/secret.txt"]]:
         return None
     return (
@@ -215,7 +215,7 @@ def neighbour_served(seen: Seen) -> str | None:
 
 
 def uwsgi_has_to_refuse(seen: Seen) -> str | None:
-    refused = [what for what, came in seen.outside.items() if came == REFUSED_BY_UWSGI]
+    refused = [what for what, answer in seen.outside.items() if answer == REFUSED_BY_UWSGI]
     if not refused or not seen.arrived or "secret" in seen.outside.values():
         return None
     return (

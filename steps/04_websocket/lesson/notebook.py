@@ -59,7 +59,7 @@ class Board(Stage):
 def is_read(client: WebSocketClient) -> None:
     """Return once the backend has read all that `client` sent: it answers a ping that was sent last."""
     client.send(frame(PING))
-    while (came := client.receive()) is not None and came.opcode != PONG:
+    while (received := client.receive()) is not None and received.opcode != PONG:
         pass
 
 
@@ -69,7 +69,7 @@ def echo_ms(client: WebSocketClient, characters: int, times: int = 9) -> float:
     for _ in range(times):
         start = time.perf_counter()
         client.send_text("*" * characters)
-        while (came := client.receive()) is not None and b'"text"' not in came.payload:
+        while (received := client.receive()) is not None and b'"text"' not in received.payload:
             pass  # the clock
         waits.append((time.perf_counter() - start) * 1000)
     return statistics.median(waits)
@@ -79,11 +79,11 @@ def what_comes(client: WebSocketClient, within_s: float = 2.0) -> str:
     """In words, the first message or close that `client` gets and that is not the clock."""
     until = time.monotonic() + within_s
     while time.monotonic() < until:
-        if (came := client.receive()) is None:
+        if (received := client.receive()) is None:
             return "the connection breaks off"
-        if came.opcode == CLOSE:
-            return f"closed with {came.code} {came.payload[2:].decode()}".strip()
-        if came.opcode == TEXT and "text" in (news := json.loads(came.payload)):
+        if received.opcode == CLOSE:
+            return f"closed with {received.code} {received.payload[2:].decode()}".strip()
+        if received.opcode == TEXT and "text" in (news := json.loads(received.payload)):
             return f"{news['user']} says {news['text']!r}"
     return "nothing but the clock"
 

@@ -36,8 +36,8 @@ class Board(Stage):
 
 def next_news(client, key) -> dict:
     """The next message that holds `key`: "text" for a message, "clients" for a tick of the clock."""
-    while (said := client.receive()) is not None:
-        if said.opcode == TEXT and key in (news := json.loads(said.payload)):
+    while (received := client.receive()) is not None:
+        if received.opcode == TEXT and key in (news := json.loads(received.payload)):
             return news
     raise AssertionError("the server closed the connection")
 

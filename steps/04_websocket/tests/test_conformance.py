@@ -116,7 +116,7 @@ def test_the_native_backend_breaks_exactly_the_recorded_rules(engine_name, reque
     owed = {case.number: in_short(case.hears, case.fails or case.closes) for case in CASES}
     with Board("native", tick_s=0.02, engine=uwsgi) as native:
         outcomes = {case.number: outcome(native, case) for case in CASES if not case.number.startswith(NOT_RUN)}
-    assert {number: came for number, came in outcomes.items() if came != owed[number]} == recorded(engine_name)
+    assert {number: how for number, how in outcomes.items() if how != owed[number]} == recorded(engine_name)
 
 
 class Piece(NamedTuple):
@@ -168,11 +168,11 @@ def lawful(data: bytes) -> tuple[list[str], bool]:
 def until_clients(witness: WebSocketClient, count: int) -> list[str]:
     """All that ada says until the board counts `count` clients."""
     heard = []
-    while (came := witness.receive()) is not None:
-        if came.opcode == PING:
-            witness.send(frame(PONG, came.payload))
-        if came.opcode == TEXT:
-            news = json.loads(came.payload)
+    while (received := witness.receive()) is not None:
+        if received.opcode == PING:
+            witness.send(frame(PONG, received.payload))
+        if received.opcode == TEXT:
+            news = json.loads(received.payload)
             if news.get("clients") == count:
                 return heard
             if news.get("user") == "ada":

@@ -99,8 +99,8 @@ def test_a_client_that_leaves_early_causes_one_log_line_at_most(backend, departu
 def last_frame(client) -> tuple[int | None, bytes]:
     """The code and the reason of the Close frame that the server's end of the connection followed."""
     closed = None, b""
-    while (came := client.receive()) is not None:
-        closed = (came.code, came.payload[2:]) if came.opcode == CLOSE else (None, b"")
+    while (received := client.receive()) is not None:
+        closed = (received.code, received.payload[2:]) if received.opcode == CLOSE else (None, b"")
     return closed
 
 
@@ -136,6 +136,6 @@ def test_a_client_that_never_answers_a_close_frame_is_disconnected():
 def test_of_a_flood_of_pings_the_latest_is_answered(offload):
     with offload.visit(offload.ada) as ada:
         ada.send(b"".join(frame(PING, b"%d" % number) for number in range(20_000)))  # before reading any answer
-        while (came := ada.receive()) is not None and came.payload != b"19999":
-            assert came.opcode in (PONG, TEXT)
-        assert came is not None
+        while (received := ada.receive()) is not None and received.payload != b"19999":
+            assert received.opcode in (PONG, TEXT)
+        assert received is not None

@@ -56,9 +56,9 @@ def test_redis_is_private_and_writes_before_it_answers(store, feed):
     for path in run.rglob("*"):
         assert not stat.S_IMODE(path.stat().st_mode) & 0o077 or path.name == "log", path
     client = feed.connect(f"unix://{run}/redis.sock")
-    said = {**client.config_get("append*"), **client.config_get("maxmemory-policy"), **client.config_get("save")}
-    assert said.items() >= {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}.items()
-    assert said["save"] == ""
+    settings = {**client.config_get("append*"), **client.config_get("maxmemory-policy"), **client.config_get("save")}
+    assert settings.items() >= {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}.items()
+    assert settings["save"] == ""
     client.close()
 
 

@@ -49,5 +49,5 @@ def test_task_place(quiet):
 def test_task_resume(quiet):
     replayed = listening.reconnect(quiet, quiet.redis)
     called = f"GET /subscribe with Last-Event-ID: {replayed.behind}, while the feed goes on"
-    came = f"{replayed.published - replayed.missing} of {replayed.published} events, {replayed.twice} twice"
-    expect(called, came, f"{replayed.published} of {replayed.published} events, 0 twice")
+    arrived = f"{replayed.published - replayed.missing} of {replayed.published} events, {replayed.twice} twice"
+    expect(called, arrived, f"{replayed.published} of {replayed.published} events, 0 twice")
