@@ -70,6 +70,8 @@ def observe(stage: Stage) -> Seen:
         snapshot = take_snapshot(stage.step, stage.variant, stage.run)
         if not any(worker.busy for worker in snapshot.front.workers):
             anonymous = exits.enter_context(connect(stage, ""))
+            if IN in anonymous.heads:
+                anonymous.send_and_wait()  # a backend that ends here has written why into its log
             ada.read_available()
         logs = [process.log_tail(60) for process in (stage.front, stage.processes[0])]
     return Seen(snapshot, ada, grace, reached, anonymous, *logs)

@@ -116,7 +116,15 @@ def test_the_native_backend_breaks_exactly_the_recorded_rules(engine_name, reque
     owed = {case.number: in_short(case.hears, case.fails or case.closes) for case in CASES}
     with Board("native", tick_s=0.02, engine=uwsgi) as native:
         outcomes = {case.number: outcome(native, case) for case in CASES if not case.number.startswith(NOT_RUN)}
-    assert {number: how for number, how in outcomes.items() if how != owed[number]} == recorded(engine_name)
+    broken = {number: how for number, how in outcomes.items() if how != owed[number]}
+    known = recorded(engine_name)
+    # a connection that is reset discards what the client has not read yet, so a message before that may be lost
+    lost = {
+        number: how
+        for number, how in known.items()
+        if broken.get(number) == str(CUT_OFF) and how.endswith(f", {CUT_OFF}")
+    }
+    assert broken | lost == known
 
 
 class Piece(NamedTuple):
