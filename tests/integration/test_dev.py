@@ -6,8 +6,9 @@ import subprocess
 import sys
 
 import pytest
+from click.testing import CliRunner
 
-from offload_lab.cli.dev import CHECKS, Check, run
+from offload_lab.cli.dev import CHECKS, PROOFS, Check, arguments, dev, run
 from offload_lab.lint.targets import examine
 from offload_lab.paths import ROOT
 from offload_lab.stages import manifest
@@ -48,10 +49,26 @@ def test_a_check_without_any_test_fails(tmp_path):
 
 
 @pytest.mark.full
-def test_dev_check_proves_each_subject_in_one_line():
-    answer = python("offload_lab", "dev", "check")
-    assert [line.split()[:2] for line in answer.stdout.splitlines()] == [["ok", check.subject] for check in CHECKS]
-    assert answer.returncode == 0
+def test_dev_check_has_one_line_for_each_subject_and_a_status(tmp_path, monkeypatch):
+    (tmp_path / "test_it.py").write_text("def test_holds():\n    pass\n\ndef test_fails():\n    assert False\n")
+    checks = [Check(name, "it holds", (str(tmp_path),), name) for name in ("holds", "fails")]
+    monkeypatch.setattr("offload_lab.cli.dev.CHECKS", checks)
+    answer = CliRunner().invoke(dev, ["check"])
+    lines = [line for line in answer.output.splitlines() if line.startswith(("ok ", "failed "))]
+    assert [line.split()[:2] for line in lines] == [["ok", "holds"], ["failed", "fails"]]
+    assert answer.exit_code == 1
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.subject)
+def test_each_check_chooses_quick_tests(check):
+    """They run in this suite anyway, so here they are only collected."""
+    answer = python("pytest", "--collect-only", "-q", *arguments(check, full=False))
+    assert answer.returncode == 0, answer.stdout
+    chosen = {line.partition("::")[2].partition("[")[0] for line in answer.stdout.splitlines() if "::" in line}
+    if check.tests == PROOFS:
+        wanted = {"tasks": "task", "blanks": "blank_fails", "hints": "last_hint_passes"}[check.subject]
+        assert all(wanted in name for name in chosen)
 
 
 # --- new-pitfall
