@@ -40,8 +40,8 @@ def fetch(
     """
     with closing(connect(port, timeout_s, certificate)) as connection:
         connection.request(method, target, body=body, headers={"Connection": "close", **(headers or {})})
-        response = connection.getresponse()
-        return Answer(response.status, response.headers, response.read())
+        with connection.getresponse() as response:  # its file keeps the socket open, the connection closed or not
+            return Answer(response.status, response.headers, response.read())
 
 
 def connect(port: int, timeout_s: float, certificate: Path | None) -> HTTPConnection:
