@@ -19,7 +19,7 @@ NOTEBOOKS = ROOT / "notebooks"
 # else JupyterLab begins with a question about its own news, and looks for newer versions of itself
 NO_NEWS = f"--LabApp.app_settings_dir={Path(__file__).with_name('jupyterlab')}"
 FIRST_CELL = Path(__file__).with_name("jupyterlab") / "first_cell.py"
-SIDE_BY_SIDE = ("--numprocesses=3", "--dist=loadscope")  # see conftest.py; the tests mostly wait for processes
+SIDE_BY_SIDE = ("--numprocesses=4", "--dist=loadscope")  # see conftest.py; two cores were idle for a fifth with 3
 QUICK = ("-m", "not full", "--durations=10", "--durations-min=5")  # shows what should perhaps be marked full
 
 
