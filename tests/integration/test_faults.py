@@ -58,7 +58,7 @@ def test_a_client_comes_back_and_loses_nothing(run, cell):
     if isinstance(faults, Exception):
         raise faults
     outcome = faults.outcomes[cell.fault, cell.client.name, cell.route]
-    assert (outcome.how, outcome.code) == (cell.how, cell.code)
+    assert (outcome.how, outcome.code) == (cell.how, cell.code), outcome.ending
     assert (outcome.lost, outcome.twice) == (0, 0)
     assert outcome.in_vain <= IN_VAIN
 

@@ -29,6 +29,7 @@ class Outcome:
     """`how` is "stays", "back" or "gone"; `code` is the WebSocket's close code.
 
     Counted from the moment when the stage is whole again: `in_vain`, attempts that led to no event, and `back_s`.
+    `ending`: the last reports before the connection ended, and that of its end.
     """
 
     how: str
@@ -37,6 +38,7 @@ class Outcome:
     twice: int
     in_vain: int
     back_s: float
+    ending: list[dict]
 
 
 # --- the faults: each returns once what was ended is there again
@@ -163,12 +165,13 @@ class Run:
         trial.wait_for_all(is_back, f"everyone back after: {fault}")
         self._marker = self._announce(list(back_s))
         for one in trial.connections:
-            endings = [report for report in one.reports[marks[one] :] if report["is"] == "closed"]
-            how = "gone" if one not in back_s else "back" if endings else "stays"
+            ends = [at for at, report in enumerate(one.reports) if at >= marks[one] and report["is"] == "closed"]
+            ending = one.reports[max(0, ends[0] - 2) : ends[0] + 1] if ends else []
+            how = "gone" if one not in back_s else "back" if ends else "stays"
             lost, twice = self._compare(one, marks[one], before) if one in back_s else (0, 0)
-            code = endings[0].get("code") if endings else None
+            code = ending[-1].get("code") if ending else None
             in_vain = one.attempts_in_vain(places[one])
-            outcome = Outcome(how, code, lost, twice, in_vain, back_s.get(one, math.inf))
+            outcome = Outcome(how, code, lost, twice, in_vain, back_s.get(one, math.inf), ending)
             self.outcomes[fault, one.client, one.route] = outcome
 
     def record(self, path: Path) -> None:
