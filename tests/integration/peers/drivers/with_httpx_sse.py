@@ -7,13 +7,13 @@ import httpx
 from contract import CERTIFICATE, COOKIE, RETRY_S, each_in_a_thread, say
 from httpx_sse import SSEError, connect_sse
 
-TRUST = ssl.create_default_context(cafile=CERTIFICATE)
-
 
 def follow(at, protocol, url):
     last, retry_s = "", RETRY_S
+    # its own: httpcore writes into the context which protocols this connection offers, and all connect at once
+    trust = ssl.create_default_context(cafile=CERTIFICATE)
     with httpx.Client(
-        http1=protocol == "h1", http2=protocol == "h2", verify=TRUST, trust_env=False, timeout=30
+        http1=protocol == "h1", http2=protocol == "h2", verify=trust, trust_env=False, timeout=30
     ) as client:
         while True:
             headers = {"Cookie": COOKIE, **({"Last-Event-ID": last} if last else {})}
