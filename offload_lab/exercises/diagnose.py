@@ -5,7 +5,7 @@ import re
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPException
 from typing import Any
@@ -14,6 +14,7 @@ import psutil
 
 from offload_lab.errors import LabError, NotReadyError, ProcessDiedError, WrongPingError
 from offload_lab.process.deadlines import Deadline
+from offload_lab.process.polling import wait_for
 from offload_lab.stages.lesson import load_lesson
 from offload_lab.stages.manifest import Step, Task
 from offload_lab.stages.stage import Stage
@@ -28,6 +29,7 @@ WILL_NOT_START = "will_not_start"
 PING_LOST = "ping_lost"
 LAST_LINES = 3
 AT_THE_END = re.compile(r"unlink\(\)|VACUUM|\*\*\*|closing all|goodbye")  # what uWSGI says after its error
+REAPED_S = 2  # a master looks once a second
 LEAST_S = 0.01  # 0 would be no limit
 
 Rule = Callable[[Any], str | None]
@@ -65,6 +67,7 @@ def diagnose(step: Step, task: Task, deadline: Deadline | None = None) -> Diagno
                 return Diagnosis((*causes_in_logs(stage), *busy(stage)), tuple(last_errors(stage)))
             except (LabError, OSError, HTTPException, psutil.Error):  # a process ended, an answer was cut
                 return Diagnosis(tuple(causes_in_logs(stage)), tuple(last_errors(stage)))
+            wait_until_deaths_are_logged(stage)
             sentences = [(rule.__name__, rule(seen)) for rule in lesson.RULES]
             causes = [Cause(name, sentence) for name, sentence in sentences if sentence]
             causes = causes_in_logs(stage, causes) or causes or list(busy(stage))
@@ -75,6 +78,19 @@ def diagnose(step: Step, task: Task, deadline: Deadline | None = None) -> Diagno
         sentence = will_not_start(error, time.monotonic() - began)
         in_time = isinstance(error, ProcessDiedError) or deadline is None
         return Diagnosis((Cause(WILL_NOT_START, sentence),) if in_time or error_lines(error.log_tail) else ())
+
+
+def wait_until_deaths_are_logged(stage: Stage) -> None:
+    """A worker that has died is a zombie until its master reaps it, and writes so into the log."""
+
+    def reaped() -> bool:
+        with suppress(psutil.NoSuchProcess):
+            children = [child for process in stage.processes for child in psutil.Process(process.pid).children()]
+            return not any(child.status() == psutil.STATUS_ZOMBIE for child in children)
+        return True
+
+    with suppress(TimeoutError):
+        wait_for(reaped, REAPED_S, "the end of workers that died")
 
 
 @contextmanager

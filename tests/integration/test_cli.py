@@ -189,7 +189,7 @@ def test_demo_shows_blocking_against_offloaded(demo):
     assert list(rows) == ["01 naive", "01 file_wrapper", "01 offload", "02 blocking", "02 xsendfile"]
     for name, (answered, asked, _, _, _, peak, offloaded) in rows.items():
         free = name in ("01 offload", "02 xsendfile")
-        assert int(asked) > 10
+        assert int(asked) > 0
         assert int(answered) == (int(asked) if free else 0)
         assert int(offloaded) == (1 if free else 0)
         assert (int(peak) > 64) == (name == "01 naive")
