@@ -14,7 +14,7 @@ from .numbers import CPU, CPU_GIB, LAST, LATE_WORST, MEMORY, WAIT_P99, Measure, 
 from .records import Run
 from .report import BASELINE, number, parts, servers
 
-COLOURS = {"offload": (FREE, ""), "python": (STUCK, "////"), "proxy": (TRANSFER, "...."), "baseline": ("#999999", "")}
+COLOURS = {"offload": (FREE, ""), "python": (STUCK, "////"), "proxy": (TRANSFER, "||||"), "baseline": ("#999999", "")}
 KINDS = {
     "offload": "offload threads",
     "python": "Django holds the streams",
