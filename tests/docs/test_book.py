@@ -331,8 +331,8 @@ def test_a_handout_has_no_message_for_one_learner_and_no_answer_beside_its_quest
 def test_a_drawing_of_a_notebook_is_in_its_handout():
     from offload_lab.course.slides import deck
 
-    _, hall = deck([cell("markdown", "# The server\n\n## The hall\n\n![two halls](../docs/figures/ticket-hall.svg)")])
-    assert 'src="data:image/svg+xml;base64,' in hall.pieces[-1].html
+    _, drawn = deck([cell("markdown", "# The server\n\n## A picture\n\n![a server](../docs/figures/ticket-hall.svg)")])
+    assert 'src="data:image/svg+xml;base64,' in drawn.pieces[-1].html
 
 
 def test_a_function_is_kept_together_in_smaller_type():
