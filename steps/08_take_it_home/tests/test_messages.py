@@ -1,38 +1,16 @@
 """WebSockets through nginx with TLS: Django's refusals, messages by way of Redis, what a client that was away gets."""
 
-import json
-import ssl
-from contextlib import contextmanager
-
 import pytest
 
-from offload_lab.timeouts import scaled
-
-from .conftest import TIMEOUT_S
-
-
-@contextmanager
-def talking(shop, user, path="/ws", **changes):
-    """The `websockets` library's own client; yields the connection and its greeting."""
-    client = pytest.importorskip("websockets.sync.client")
-    trust = ssl.create_default_context(cafile=str(shop.proxy.certificate))
-    url = shop.https.replace("https", "wss") + path
-    headers = {"Cookie": user.cookie} if user else {}
-    how = {"origin": shop.https, "additional_headers": headers, "open_timeout": scaled(TIMEOUT_S), **changes}
-    with client.connect(url, ssl=trust, **how) as connection:
-        yield connection, receive(connection)
-
-
-def receive(connection):
-    return json.loads(connection.recv(timeout=scaled(TIMEOUT_S)))
+from .talker import talking
 
 
 def test_what_one_writes_both_receive(shop):
     with talking(shop, shop.ada) as (ada, _), talking(shop, shop.grace) as (grace, _):
         for writer, user in ((ada, "ada"), (grace, "grace")):
             writer.send(text := f"<b>größe</b> from {user}")
-            got = [receive(reader) for reader in (ada, grace)]
-            assert [(one["user"], one["text"]) for one in got] == [(user, text)] * 2
+            got = [reader.receive() for reader in (ada, grace)]
+            assert [(message["user"], message["text"]) for message in got] == [(user, text)] * 2
             assert got[0]["id"] == got[1]["id"]
 
 
@@ -40,18 +18,18 @@ def test_a_client_that_was_away_gets_what_was_written_meanwhile(shop):
     with talking(shop, shop.ada) as (ada, hello):
         for text in ("one", "two"):
             ada.send(text)
-            receive(ada)
+            ada.receive()
         with talking(shop, shop.grace, f"/ws?after={hello['id']}") as (grace, _):
-            assert [receive(grace)["text"] for _ in range(2)] == ["one", "two"]
+            assert [grace.receive()["text"] for _ in range(2)] == ["one", "two"]
     with talking(shop, shop.grace, "/ws?after=1-1") as (grace, _):
-        assert receive(grace)["reset"] is True
+        assert grace.receive()["reset"] is True
 
 
 def test_pings_and_fragments_and_close_codes_are_the_protocols_own(shop):
     with talking(shop, shop.ada) as (ada, _):
-        assert ada.ping().wait(timeout=scaled(TIMEOUT_S))
+        ada.ping()
         ada.send(["in ", "three ", "frames"])
-        assert receive(ada)["text"] == "in three frames"
+        assert ada.receive()["text"] == "in three frames"
         ada.close(4001, "done")
         assert ada.close_code == 4001
 
@@ -62,7 +40,7 @@ def test_too_long_a_message_and_a_binary_one_are_closed_with_their_codes(shop):
         with talking(shop, shop.ada) as (ada, _):
             ada.send(message)
             with pytest.raises(closed):
-                receive(ada)
+                ada.receive()
             assert ada.close_code == code
 
 

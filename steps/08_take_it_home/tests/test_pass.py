@@ -14,8 +14,8 @@ from offload_lab.testing import require
 from offload_lab.uwsgi import binary
 
 from .conftest import TIMEOUT_S, opened
+from .talker import talking
 from .test_deployed import events_of, next_event
-from .test_messages import receive, talking
 
 pytestmark = pytest.mark.core
 
@@ -63,7 +63,7 @@ def test_every_stream_outlives_a_reload_and_a_stop_of_the_front(shop):
         for events in streams:
             next_event(events, "place")
         ada.send("while the front is away")
-        assert [receive(one)["text"] for one in (ada, grace)] == ["while the front is away"] * 2
+        assert [talker.receive()["text"] for talker in (ada, grace)] == ["while the front is away"] * 2
 
         shop.front.start()
         shop.front.wait_ready(Deadline(TIMEOUT_S))
