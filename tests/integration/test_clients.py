@@ -1,4 +1,4 @@
-"""The visitors themselves, against servers that do as they are told: whatever happens, they report it."""
+"""The clients, against servers that follow a script: whatever happens, they report it."""
 
 import http.client
 import socket

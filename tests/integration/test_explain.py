@@ -90,7 +90,7 @@ def test_an_app_that_has_not_answered_yet_is_not_blamed():
     )
 
 
-def test_offloaded_visitors_and_those_who_wait():
+def test_offloaded_clients_and_those_that_wait():
     worker = Worker(4711, busy=False, offload_tids=(4712, 4713))
     text = message(
         worker,
@@ -305,7 +305,7 @@ def test_a_download_that_the_worker_carries(stages):
 
 
 @linux
-def test_a_visitor_who_left_is_still_held(stages):
+def test_a_client_that_left_is_still_held(stages):
     stage = stages["naive"]
     with SlowReader(stage.port, "/file", rate_mib_s=0.5):
         with bystander(stage.port) as other:
@@ -354,15 +354,15 @@ def test_a_stream_that_django_sends_itself(stages):
 
 @linux
 def test_a_stream_that_the_worker_proxies_because_no_offload_thread_exists(stages):
-    """After disableheaders: it reads from the backend and sends nothing to the visitor, who therefore does not wait."""
+    """After disableheaders: it reads from the backend and sends nothing to the client, which therefore does not wait."""
     stage = stages["without"]
     [worker] = stage.workers()
     ada = Session(stage.port)
     ada.log_in()
-    with asking(stage.port, "/subscribe", ada.cookie) as visitor:
+    with asking(stage.port, "/subscribe", ada.cookie) as client:
         seen(
             stage,
-            rf"worker {worker.pid} has been reading from the backend for \d+ s \(GET /subscribe, client {visitor}\)"
+            rf"worker {worker.pid} has been reading from the backend for \d+ s \(GET /subscribe, client {client}\)"
             " because no offload thread exists",
         )
 

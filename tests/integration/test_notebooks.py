@@ -368,7 +368,7 @@ def test_the_last_notebook_shows_each_first_guess_and_its_result(jupyter):
         ("00_start", "a wait", 5, 1500.0, "ms"),
         ("00_start", "a wait", 1500, 1500.0, "ms"),
         ("02_xsendfile", "another wait", 1400, 1500.0, "ms"),
-        ("05_uwsgi_api", "visitors served", 9, 0, "visitors"),
+        ("05_uwsgi_api", "clients served", 9, 0, "clients"),
     ]
     names = ("notebook", "question", "guess", "measured", "unit")
     kept = jupyter / "results" / "guesses.jsonl"

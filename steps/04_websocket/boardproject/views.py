@@ -21,7 +21,7 @@ def page(request):
 @require_GET
 def websocket(request):
     """Authorises with an empty response that names the user, for the INI to collect. Any other response refuses."""
-    return refusal(request) or HttpResponse(headers={"X-Offload-Visitor": user_name(request)})
+    return refusal(request) or HttpResponse(headers={"X-Offload-User": user_name(request)})
 
 
 def user_name(request) -> str:

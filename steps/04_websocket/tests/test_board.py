@@ -170,13 +170,13 @@ def test_a_page_of_another_origin_is_refused_despite_the_cookie(offload, origin)
     assert (refused.status, refused.body) == (403, b"no WebSocket for a page of this origin\n")
 
 
-@pytest.mark.parametrize("name", ["X-Offload-Visitor", "Offload-Visitor", "OFFLOAD_VISITOR"])
+@pytest.mark.parametrize("name", ["X-Offload-User", "Offload-User", "OFFLOAD_USER"])
 def test_without_a_login_no_header_opens_the_board(offload, name):
     refused = refusal(offload, {name: "ada"})
     assert (refused.status, refused.body, refused.headers["x-frame-options"]) == (403, b"log in first\n", "DENY")
 
 
-@pytest.mark.parametrize("name", ["X-Offload-Visitor", "Offload-Visitor", "OFFLOAD_VISITOR"])
+@pytest.mark.parametrize("name", ["X-Offload-User", "Offload-User", "OFFLOAD_USER"])
 def test_no_client_can_write_in_another_users_name(offload, name):
     with WebSocketClient(offload.port, headers={"Cookie": offload.ada, name: "grace"}) as ada:
         ada.send_text("It is me, Grace!")

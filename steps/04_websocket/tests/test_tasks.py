@@ -30,7 +30,7 @@ from offload_lab.stages.site import with_ping
 @with_ping
 def application(environ, start_response):
     if name := environ["QUERY_STRING"]:
-        start_response("200 OK", [("X-Offload-Visitor", name)])
+        start_response("200 OK", [("X-Offload-User", name)])
         return [b""]  # as Django does: then the headers go out, unless they are kept back
     start_response("403 Forbidden", [("X-Frame-Options", "DENY")])
     return [b"log in first"]

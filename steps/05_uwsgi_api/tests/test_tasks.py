@@ -34,7 +34,7 @@ SERVERS = {"/subscribe": f"{run_folder()}/sse.sock", "/ws": f"{run_folder()}/boa
 @with_ping
 def application(environ, start_response):
     if name := environ["QUERY_STRING"]:
-        uwsgi.add_var("OFFLOAD_VISITOR", name)
+        uwsgi.add_var("OFFLOAD_USER", name)
         uwsgi.add_var("OFFLOAD_SERVER", SERVERS[environ["PATH_INFO"]])
         uwsgi.add_var("OFFLOAD", "y")
         start_response("200 OK", [("X-Frame-Options", "DENY")])

@@ -174,7 +174,7 @@ def claim_commands(stage: Stage, cookie: str) -> tuple[list[str], Event]:
 
 def try_claim(stage: Stage, key: str) -> str:
     """The backend's status and first event for this key."""
-    with BackendClient(stage.run / f"{stage.variant.name}_claims.sock", timeout_s=WAIT_S, X_PARCEL=key) as client:
+    with BackendClient(stage.run / f"{stage.variant.name}_claims.sock", timeout_s=WAIT_S, X_CLAIM=key) as client:
         first = client.next()
     return f"{client.head.version} {client.head.status}: event: {first.type} data: {first.data}"[:120]
 
