@@ -125,10 +125,10 @@ def apply(patches: list[Path], source: Path) -> None:
         log.unlink(missing_ok=True)
         # no fuzz: a patch that fits only roughly is one that somebody has to look at
         if run(["patch", "-p1", "--batch", "--forward", "--fuzz=0", "-i", str(patch)], source, log) != 0:
-            said = log.read_text(errors="replace")
-            hunks = re.findall(r"^Hunk #\d+ .*", said, re.MULTILINE)
+            output = log.read_text(errors="replace")
+            hunks = re.findall(r"^Hunk #\d+ .*", output, re.MULTILINE)
             raise EngineError(
-                f"{patch.name} does not apply ({'; '.join(hunks) or tail(said)});"
+                f"{patch.name} does not apply ({'; '.join(hunks) or tail(output)});"
                 " if this uWSGI carries the cure already, delete the patch, else renew it"
             )
 
@@ -142,8 +142,8 @@ def compile_in(source: Path, work: Path, place: Path) -> Path:
     if status != 0 or not (source / "uwsgi").exists():
         place.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(log, place / "build.log")
-        words = log.read_text(errors="replace")
-        raise EngineError(f"the compiler failed; all it said is in {place / 'build.log'}, which ends: {tail(words)}")
+        output = log.read_text(errors="replace")
+        raise EngineError(f"the compiler failed; all it said is in {place / 'build.log'}, which ends: {tail(output)}")
     return source / "uwsgi"
 
 
@@ -155,10 +155,10 @@ def run_with() -> list[str]:
 def prove(program: Path, work: Path) -> dict[str, str]:
     log = work / "prove.log"
     status = run([sys.executable, str(HERE / "prove.py"), str(program), *run_with()], work, log)
-    said = log.read_text(errors="replace").strip()
+    output = log.read_text(errors="replace").strip()
     if status != 0:
-        raise EngineError(f"the program was built but not installed: {said.removeprefix('engine: ')}")
-    proved: dict[str, str] = json.loads(said)
+        raise EngineError(f"the program was built but not installed: {output.removeprefix('engine: ')}")
+    proved: dict[str, str] = json.loads(output)
     return proved
 
 

@@ -75,8 +75,8 @@ def git(source: Path, *arguments: str) -> None:
     log = source.parent / "git.log"
     log.unlink(missing_ok=True)
     if run(["git", *arguments], source, log, GIT) != 0:
-        words = tail(log.read_text(errors="replace"))
-        raise EngineError(f"git {' '.join(arguments[-2:])} failed; its last words: {words}")
+        output = tail(log.read_text(errors="replace"))
+        raise EngineError(f"git {' '.join(arguments[-2:])} failed; its last words: {output}")
 
 
 def changed_sources(patch: Path) -> list[str]:
@@ -87,8 +87,8 @@ def compile_alone(source: Path, flags: list[str], path: str) -> None:
     log = source.parent / "compiler.log"
     log.unlink(missing_ok=True)
     if run([*compiler(), *flags, "-fsyntax-only", path], source, log) != 0:
-        words = tail(log.read_text(errors="replace"))
-        raise EngineError(f"{path} does not compile; the compiler's last words: {words}")
+        output = tail(log.read_text(errors="replace"))
+        raise EngineError(f"{path} does not compile; the compiler's last words: {output}")
 
 
 if __name__ == "__main__":

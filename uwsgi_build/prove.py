@@ -237,8 +237,8 @@ def passing_on(command: list[str], run: Path) -> Seen:
     with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as client:
         listener.bind(str(run / "taker"))
         listener.listen()
-        for one in (listener, client):
-            one.settimeout(DEADLINE_S)
+        for connection in (listener, client):
+            connection.settimeout(DEADLINE_S)
         try:
             with server(command, options, run, "passing", "passing"):
                 client.connect(str(run / "passing"))

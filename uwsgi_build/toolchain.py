@@ -74,7 +74,7 @@ def download(pins: Mapping[str, str], work: Path) -> Path:
     pip(["install", "--target", str(tools), "--only-binary", ":all:"], pins["setuptools"], work)
     source = ["download", "--dest", str(folder), "--no-binary", ":all:", "--no-build-isolation", "--use-pep517"]
     pip(source, pins["uwsgi"], work, {"PYTHONPATH": str(tools)})
-    return only_one(folder, pins["uwsgi"])
+    return single_entry(folder, pins["uwsgi"])
 
 
 def pip(arguments: list[str], pin: str, work: Path, env: Mapping[str, str] | None = None) -> None:
@@ -85,14 +85,14 @@ def pip(arguments: list[str], pin: str, work: Path, env: Mapping[str, str] | Non
     log.unlink(missing_ok=True)
     if run(command, work, log, env) == 0:
         return
-    words = log.read_text(errors="replace")
-    if differs := re.search(r"Expected sha256 (\w+)\s+Got\s+(\w+)", words):
+    output = log.read_text(errors="replace")
+    if differs := re.search(r"Expected sha256 (\w+)\s+Got\s+(\w+)", output):
         raise EngineError(
             f"{pin.split()[0]} has the sha256 {differs[2]}, not {differs[1]} as requirements/engine.lock says;"
             " it was not unpacked: find out who changed it before you change the lock"
         )
     raise EngineError(
-        f"pip could not fetch {pin.split()[0]}; check the network and try again. pip's last words: {tail(words)}"
+        f"pip could not fetch {pin.split()[0]}; check the network and try again. pip's last words: {tail(output)}"
     )
 
 
@@ -100,10 +100,10 @@ def unpack(archive: Path, work: Path) -> Path:
     with tarfile.open(archive) as package:
         package.extraction_filter = getattr(tarfile, "data_filter", lambda member, path: member)
         package.extractall(work / "source")
-    return only_one(work / "source", archive.name)
+    return single_entry(work / "source", archive.name)
 
 
-def only_one(folder: Path, origin: str) -> Path:
+def single_entry(folder: Path, origin: str) -> Path:
     """What stands in `folder`. Raises EngineError where that is not one thing."""
     names = sorted(folder.iterdir())
     if len(names) != 1:
@@ -130,8 +130,8 @@ def run(command: list[str], cwd: Path, log: Path, env: Mapping[str, str] | None 
         # WNOWAIT: not reaped yet, so the group's number is still its own
         while os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
             if time.monotonic() > deadline:
-                words = tail(log.read_text(errors="replace"))
-                raise EngineError(f"{command[0]} did not end within {RUN_S:g} s; its last words: {words}")
+                output = tail(log.read_text(errors="replace"))
+                raise EngineError(f"{command[0]} did not end within {RUN_S:g} s; its last words: {output}")
             time.sleep(0.05)
     finally:
         os.killpg(child.pid, signal.SIGKILL)

@@ -354,7 +354,7 @@ def test_a_stream_that_django_sends_itself(stages):
 
 @linux
 def test_a_stream_that_the_worker_proxies_because_no_offload_thread_exists(stages):
-    """After disableheaders: it reads from the backend and sends nothing to the client, which therefore does not wait."""
+    """After disableheaders: it reads from the backend and sends nothing to the client, which does not wait."""
     stage = stages["without"]
     [worker] = stage.workers()
     ada = Session(stage.port)

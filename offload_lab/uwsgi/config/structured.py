@@ -148,14 +148,14 @@ def read_xml(text: str, section: str, path: str, magic: Mapping[str, str]) -> Pa
             )
             element.clear()
 
-    def data(words: str) -> None:
+    def data(content: str) -> None:
         if element:
-            element["text"] += words
+            element["text"] += content
 
-    def comment(words: str) -> None:
-        if acknowledges(words):
+    def comment(content: str) -> None:
+        if acknowledges(content):
             number = parser.CurrentLineNumber
-            page.comments.append(Option("", words.strip(), path, number, text=lines[number - 1]))
+            page.comments.append(Option("", content.strip(), path, number, text=lines[number - 1]))
 
     parser.StartElementHandler, parser.EndElementHandler = start, end
     parser.CharacterDataHandler, parser.CommentHandler = data, comment

@@ -45,13 +45,13 @@ def refusal(request) -> HttpResponse | None:
 def is_upgrade(headers) -> bool:
     """RFC 6455, section 4.2.1: each of the two headers may hold a list, in any case."""
     return (
-        "websocket" in words(headers.get("Upgrade", ""))
-        and "upgrade" in words(headers.get("Connection", ""))
+        "websocket" in tokens(headers.get("Upgrade", ""))
+        and "upgrade" in tokens(headers.get("Connection", ""))
         and headers.get("Sec-WebSocket-Version", "").strip() == "13"
     )
 
 
-def words(value: str) -> list[str]:
+def tokens(value: str) -> list[str]:
     return [word.strip().lower() for word in value.split(",")]
 
 

@@ -43,7 +43,7 @@ def test_task_take(started):
 def test_task_place(quiet):
     cut = listening.worst_cut(quiet, quiet.redis)
     called = "GET /subscribe, a stream of three events, and lost the connection after each of its bytes"
-    expect(called, cut.words, "no event missing and none twice")
+    expect(called, cut.summary, "no event missing and none twice")
 
 
 def test_task_resume(quiet):
