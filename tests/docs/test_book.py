@@ -139,7 +139,7 @@ def test_a_page_of_the_book_has_no_message_for_one_learner():
     from offload_lab.course.book_pages import readable
 
     new = nbformat.v4
-    told = [
+    messages = [
         "You named no cause; it is number 3. Write one above",
         "no picture yet: ./lab test saves one",
         f"saved in {ROOT}/results",
@@ -148,7 +148,7 @@ def test_a_page_of_the_book_has_no_message_for_one_learner():
     cells = [
         new.new_markdown_cell("**How many?** Write a number, or leave `None`."),
         new.new_code_cell("guess_number = None"),
-        new.new_code_cell("see()", outputs=[new.new_output("display_data", {"text/plain": text}) for text in told]),
+        new.new_code_cell("see()", outputs=[new.new_output("display_data", {"text/plain": text}) for text in messages]),
         new.new_code_cell("%%your_turn 03 offload\n; TODO", outputs=[new.new_output("stream", text="not yet: 404")]),
     ]
     text = nbformat.writes(readable(new.new_notebook(cells=cells)))
@@ -212,7 +212,9 @@ def test_a_notebook_runs_once_until_it_changes(tmp_path):
     second = executed(notebook, tmp_path / "kept")
     assert list((tmp_path / "kept").iterdir()) == [second]
     assert '"48\\n"' in second.read_text()
-    assert not [one for one in psutil.Process().children(recursive=True) if "ipykernel" in " ".join(one.cmdline())]
+    assert not [
+        process for process in psutil.Process().children(recursive=True) if "ipykernel" in " ".join(process.cmdline())
+    ]
 
 
 @pytest.mark.full
@@ -395,8 +397,8 @@ def with_outputs(notebook, folder):
     long = (
         "steps/01_file_wrapper: a.ini → b.ini\n" + "+ response-route-if-not = empty:${X_OFFLOAD} disableheaders:\n" * 30
     )
-    for number, one in enumerate(cell for cell in content.cells if cell.cell_type == "code"):
-        one.outputs = [nbformat.v4.new_output("display_data", {"text/plain": [table, long][number % 2]})]
+    for number, code_cell in enumerate(cell for cell in content.cells if cell.cell_type == "code"):
+        code_cell.outputs = [nbformat.v4.new_output("display_data", {"text/plain": [table, long][number % 2]})]
     path = folder / notebook.name
     nbformat.write(content, path)
     return path

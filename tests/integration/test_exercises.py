@@ -297,7 +297,9 @@ def test_a_sandbox_is_laid_out_as_the_repository_and_is_removed(step):
         assert regions.body((copy.folder / "offload.ini").read_text(), "offload_threads") == "threads = 2"
         assert (copy.folder / "../..").resolve() == copy.folder.parents[1]
         assert (copy.folder.parents[1] / "offload_lab").resolve() == ROOT / "offload_lab"
-        assert [one.name for one in manifest.steps(copy.folder.parent)] == [one.name for one in manifest.steps()]
+        assert [found.name for found in manifest.steps(copy.folder.parent)] == [
+            found.name for found in manifest.steps()
+        ]
     assert not copy.folder.parents[1].exists()
     assert (ROOT / "offload_lab" / "exercises" / "sandbox.py").exists(), "links were removed, not what they lead to"
 
@@ -402,4 +404,4 @@ def test_an_answer_is_not_called_wrong_because_the_machine_is_busy(load, factor,
     monkeypatch.setenv("LAB_TIMEOUT_FACTOR", factor)
     got = verdict("offload_threads", UNENDED, (), seconds_for_a_test())
     assert got.outcome == outcome
-    assert any(line in one for one in got.lines)
+    assert any(line in shown for shown in got.lines)

@@ -125,7 +125,7 @@ def test_a_crowd_is_counted_and_three_of_it_named():
     ],
 )
 def test_workers_are_said_to_be_busy_only_if_all_are(busy, says):
-    workers = tuple(Worker(4711 + number, busy=one) for number, one in enumerate(busy))
+    workers = tuple(Worker(4711 + number, busy=is_busy) for number, is_busy in enumerate(busy))
     server = Server("front", "http://127.0.0.1:9090", workers)
     text = describe(Snapshot("", "", (server,), (Connection("127.0.0.1:5001"),)))
     assert text[-1] == f"client 127.0.0.1:5001: waiting in the listen queue, {says}"
@@ -141,7 +141,10 @@ def test_workers_are_said_to_be_busy_only_if_all_are(busy, says):
 )
 def test_who_has_left_unnoticed(left, says):
     worker = Worker(4711, busy=False, offload_tids=(4712,))
-    gone = [Connection(f"10.0.0.1:500{number}", 4711, 4712, client_closed=one) for number, one in enumerate(left)]
+    gone = [
+        Connection(f"10.0.0.1:500{number}", 4711, 4712, client_closed=client_closed)
+        for number, client_closed in enumerate(left)
+    ]
     assert says in message(worker, *gone)
 
 
@@ -190,9 +193,9 @@ def test_a_configuration_that_no_command_line_tells_is_unknown(tmp_path, command
 def test_a_configuration_that_was_changed_since_the_start_is_unknown(tmp_path):
     (tmp_path / "front.ini").write_text("[uwsgi]\noffload-threads = 3\n")
     changed = (tmp_path / "front.ini").stat().st_mtime
-    words = ["uwsgi", "--ini", "front.ini"]
-    assert from_command_line(words, str(tmp_path), {}, spawned=changed)
-    assert from_command_line(words, str(tmp_path), {}, spawned=changed - 60) is None
+    arguments = ["uwsgi", "--ini", "front.ini"]
+    assert from_command_line(arguments, str(tmp_path), {}, spawned=changed)
+    assert from_command_line(arguments, str(tmp_path), {}, spawned=changed - 60) is None
 
 
 def test_a_running_worker_with_a_number_that_only_uwsgi_knows(tmp_path):
@@ -216,8 +219,8 @@ def test_a_front_in_greenlets():
 
 
 def test_a_run_folder_is_read_from_a_command_line(tmp_path):
-    words = ["uwsgi", "--set-placeholder", "port=1", "--set-placeholder", "run=here", "--ini", "naive.ini"]
-    assert list(named_in(words, tmp_path)) == [(tmp_path / "naive.ini", tmp_path / "here")]
+    arguments = ["uwsgi", "--set-placeholder", "port=1", "--set-placeholder", "run=here", "--ini", "naive.ini"]
+    assert list(named_in(arguments, tmp_path)) == [(tmp_path / "naive.ini", tmp_path / "here")]
     assert list(named_in(["uwsgi", "naive.ini"], tmp_path)) == [(tmp_path / "naive.ini", tmp_path / ".run")]
     assert list(named_in(["sleep", "10"], tmp_path)) == []
 
@@ -251,12 +254,12 @@ def seen(stage, *patterns):
     """What is said of the stage, once each of the patterns is in it; a look from outside catches moments."""
     texts = [""]
 
-    def is_said():
+    def all_are_there():
         texts.append("\n".join(describe(take_snapshot(stage.step, stage.variant, stage.run))))
         return all(re.search(pattern, texts[-1]) for pattern in patterns)
 
     try:
-        wait_for(is_said, 20, "the sentences")
+        wait_for(all_are_there, 20, "the sentences")
     except TimeoutError:
         pytest.fail(f"{patterns} not said of it:\n{texts[-1]}")
     return texts[-1]
@@ -382,13 +385,13 @@ def test_running_stages_are_found_and_told_apart_by_command_line(tmp_path):
     step = copy_of(manifest.find("01"), tmp_path)
     with pytest.raises(LabError, match=r"not running; start it in another terminal: \./lab run 01 offload"):
         find_run(step, step.variant("offload"))
-    with Stage(step, "offload") as one:
-        assert find_run(step, step.variant("offload")) == one.run
-        assert only_run(runs([step])).folder == one.run
+    with Stage(step, "offload") as running:
+        assert find_run(step, step.variant("offload")) == running.run
+        assert only_run(runs([step])).folder == running.run
         with Stage(step, "offload") as other:
             with pytest.raises(LabError, match="runs 2 times") as caught:
                 find_run(step, step.variant("offload"))
-            assert f"./lab explain 01 offload --run {one.run}" in str(caught.value)
+            assert f"./lab explain 01 offload --run {running.run}" in str(caught.value)
             assert f"--run {other.run}" in str(caught.value)
 
 
@@ -418,10 +421,10 @@ def test_of_a_front_that_ended_its_backend_is_named(tmp_path):
 
 
 def test_the_command_says_it_and_a_wrong_folder_is_named(tmp_path):
-    def explain(*words):
+    def explain(*arguments):
         code = "from offload_lab.cli.explain import explain; explain()"
         return subprocess.run(
-            [sys.executable, "-c", code, *map(str, words)],
+            [sys.executable, "-c", code, *map(str, arguments)],
             cwd=ROOT, env={**os.environ, "COLUMNS": "80"}, capture_output=True, text=True, timeout=scaled(60),
         )  # fmt: skip
 

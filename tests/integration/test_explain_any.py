@@ -113,7 +113,7 @@ def two_servers(folder, threads="2"):
         masters = [
             exits.enter_context(uwsgi(folder / f"{name}.ini", folder / f"{name}.log")) for name in ("backend", "front")
         ]
-        wait_for(lambda: all(ready(one) for one in stats), 30, "both stats servers")
+        wait_for(lambda: all(ready(path) for path in stats), 30, "both stats servers")
         yield SimpleNamespace(
             folder=folder, port=names["port"], front=stats[0], backend=stats[1], fifo=fifo, master=masters[1]
         )
@@ -175,14 +175,14 @@ def settled(address, held):
     """Facts once each client's thread was seen: a look from outside catches moments."""
     found = []
 
-    def told():
+    def all_are_seen():
         found[:] = [take_snapshot_at(address)]
-        by_client = {one.client: one for one in found[0].connections}
+        by_client = {connection.client: connection for connection in found[0].connections}
         known = [by_client.get(name) for name in (*held.offloaded, held.sending)]
         aged = [request.since_s >= 1 for worker in found[0].front.workers for request in worker.requests]
-        return all(one and one.tid for one in known) and len(aged) == 2 and all(aged)
+        return all(connection and connection.tid for connection in known) and len(aged) == 2 and all(aged)
 
-    wait_for(told, 20, "a thread for each connection")
+    wait_for(all_are_seen, 20, "a thread for each connection")
     return found[0]
 
 
@@ -193,7 +193,7 @@ def test_each_of_four_workers_and_connections_is_told_rightly(servers, held):
     text = "\n".join(describe(facts))
     assert pids == children
     assert f"listens on http://127.0.0.1:{servers.port} and {servers.folder}/front.sock." in text
-    by_client = {one.client: one for one in facts.connections}
+    by_client = {connection.client: connection for connection in facts.connections}
     waiter = by_client[held.waiting].pid
     assert re.search(rf"worker {held.sender} has been sending to the client for \d+ s \(GET /send, client", text)
     assert re.search(rf"worker {waiter} has been running the app's own code for \d+ s \(GET /wait, client", text)
@@ -218,14 +218,19 @@ def test_the_backend_is_told_over_stats_http(servers, held):
 
 def test_json_says_the_same_and_each_field_and_metric_is_documented(servers, held):
     facts = settled(servers.front, held)
-    told = as_json(facts)
-    assert {one["client"] for one in told["connections"] if one["offloaded"]} == set(held.offloaded)
-    assert {one["client"] for one in told["connections"] if one["offloaded"] is False} == {held.waiting, held.sending}
-    [server] = told["servers"]
+    document = as_json(facts)
+    assert {connection["client"] for connection in document["connections"] if connection["offloaded"]} == set(
+        held.offloaded
+    )
+    assert {connection["client"] for connection in document["connections"] if connection["offloaded"] is False} == {
+        held.waiting,
+        held.sending,
+    }
+    [server] = document["servers"]
     assert [len(worker["offload_threads"]) for worker in server["workers"]] == [2] * WORKERS
     assert server["routes_offload"] is True
     documented = set(re.findall(r"^\| `([\w.\[\]]+)` \|", (ROOT / "docs/explain.md").read_text(), re.MULTILINE))
-    names = set(fields(told))
+    names = set(fields(document))
     lists = {name for name in names if any(other.startswith(f"{name}[]") for other in names)}  # empty ones
     assert documented == names - lists | {f"{PREFIX}{name}" for name in HELP}
 
@@ -234,9 +239,9 @@ def fields(value, prefix=""):
     if isinstance(value, dict):
         for name, inner in value.items():
             yield from fields(inner, f"{prefix}.{name}".lstrip("."))
-    elif isinstance(value, list) and any(isinstance(one, dict) for one in value):
-        for one in value:
-            yield from fields(one, f"{prefix}[]")
+    elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        for item in value:
+            yield from fields(item, f"{prefix}[]")
     elif prefix.endswith((".waits", ".waits.to", ".waits.other_end")):
         yield prefix.partition(".waits")[0] + ".waits"
     else:
@@ -274,11 +279,11 @@ def test_a_number_that_only_uwsgi_knows_is_not_guessed(tmp_path):
         assert connection.recv(8) == b"HTTP/1.0"
         found = []
 
-        def told():
+        def thread_is_seen():
             found[:] = ["\n".join(describe(take_snapshot_at(both.front)))]
             return f"client {slow}: held by thread" in found[0]
 
-        wait_for(told, 20, "the thread that holds the download")
+        wait_for(thread_is_seen, 20, "the thread that holds the download")
         assert "which waits as offload threads do; how many of these it has is not known" in found[0]
         assert "held by offload thread" not in found[0]
 
@@ -345,9 +350,9 @@ def answering(path, text):
 
 
 def test_processes_of_another_machine_are_not_taken_for_those_here(tmp_path, servers):
-    told = read_stats(servers.front)
-    told["pid"] = os.getpid()  # a master here, of which the workers are no children
-    with answering(tmp_path / "s", json.dumps(told).encode()) as address:
+    stats = read_stats(servers.front)
+    stats["pid"] = os.getpid()  # a master here, of which the workers are no children
+    with answering(tmp_path / "s", json.dumps(stats).encode()) as address:
         text = "\n".join(describe(take_snapshot_at(address)))
     assert "is not known: its processes are not here: another machine, or a container." in text
     assert "held by" not in text
@@ -356,11 +361,11 @@ def test_processes_of_another_machine_are_not_taken_for_those_here(tmp_path, ser
 def test_a_worker_that_ends_while_it_is_looked_at_is_said_to_have_ended(tmp_path):
     """Its stats were read before, and its /proc is after."""
     with two_servers(tmp_path) as both:
-        told = read_stats(both.front)
-        pid = told["workers"][0]["pid"]
+        stats = read_stats(both.front)
+        pid = stats["workers"][0]["pid"]
         os.kill(pid, signal.SIGKILL)
         wait_for(lambda: not psutil.pid_exists(pid), 20, "the end of the worker")
-        with answering(tmp_path / "s", json.dumps(told).encode()) as address:
+        with answering(tmp_path / "s", json.dumps(stats).encode()) as address:
             text = "\n".join(describe(take_snapshot_at(address)))
     assert f"worker {pid}: it ended while it was looked at." in text
     assert text.count("is idle: the next request is answered at once.") == WORKERS - 1
@@ -381,10 +386,10 @@ def test_several_stats_servers_at_tcp_addresses_are_told_apart(tmp_path, scheme)
             (tmp_path / f"{number}.ini").write_text("\n".join(["[uwsgi]", *lines, *stats, ""]))
             exits.enter_context(uwsgi(tmp_path / f"{number}.ini", tmp_path / f"{number}.log"))
         addresses = [f"{scheme}127.0.0.1:{port}" for port in ports]
-        wait_for(lambda: all(ready(one) for one in addresses), 30, "all stats servers")
-        answer = lab(*(word for one in addresses for word in ("--stats", one)), "--json")
+        wait_for(lambda: all(ready(address) for address in addresses), 30, "all stats servers")
+        answer = lab(*(word for address in addresses for word in ("--stats", address)), "--json")
     assert answer.returncode == 0, answer.stderr
-    servers = [told["servers"][0] for told in json.loads(answer.stdout)]
+    servers = [document["servers"][0] for document in json.loads(answer.stdout)]
     assert [server["address"] for server in servers] == [f"{tmp_path}/{number}.sock" for number in range(4)]
     assert len({server["workers"][0]["pid"] for server in servers}) == 4
 
@@ -407,7 +412,7 @@ def test_what_is_no_stats_server_is_named(tmp_path, says, why):
 
 def test_an_address_that_does_not_answer_is_named_with_the_next_step(tmp_path, servers):
     port = free_port()
-    for address, words in {
+    for address, message in {
         str(tmp_path / "none.sock"): "no such socket; check that this uWSGI runs",
         f"127.0.0.1:{port}": "nothing listens there; check that this uWSGI runs",
         "127.0.0.1:http": "'http' is not a port; give a socket's path, or HOST:PORT",
@@ -416,21 +421,21 @@ def test_an_address_that_does_not_answer_is_named_with_the_next_step(tmp_path, s
     }.items():
         with pytest.raises(StatsError) as caught:
             read_stats(address, within_s=scaled(0.5))
-        assert words in str(caught.value)
+        assert message in str(caught.value)
 
 
 # --- the command
 
 
-def lab(*words, **more):
-    command = [sys.executable, "-m", "offload_lab", "explain", *words]
+def lab(*arguments, **more):
+    command = [sys.executable, "-m", "offload_lab", "explain", *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=scaled(60), **more)
 
 
 def test_the_command_takes_several_addresses_and_prints_json(servers):
     answer = lab("--stats", servers.front, "--stats", servers.backend, "--json")
     assert answer.returncode == 0, answer.stderr
-    assert [len(one["servers"][0]["workers"]) for one in json.loads(answer.stdout)] == [WORKERS, 1]
+    assert [len(document["servers"][0]["workers"]) for document in json.loads(answer.stdout)] == [WORKERS, 1]
 
 
 def test_the_command_prints_metrics_although_one_server_is_down(servers, tmp_path):

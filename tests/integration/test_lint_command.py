@@ -22,9 +22,9 @@ BLOCKING = "steps/02_xsendfile/blocking.ini"
 PAGE = "docs/lint.md#proxied-by-worker"
 
 
-def run(*words, cwd=ROOT, program=(sys.executable, "-m", "offload_lab", "lint"), **environ):
+def run(*arguments, cwd=ROOT, program=(sys.executable, "-m", "offload_lab", "lint"), **environ):
     return subprocess.run(
-        [*program, *map(str, words)],
+        [*program, *map(str, arguments)],
         cwd=cwd,
         env={**os.environ, "PYTHONPATH": str(ROOT), **environ},
         capture_output=True,
@@ -33,8 +33,8 @@ def run(*words, cwd=ROOT, program=(sys.executable, "-m", "offload_lab", "lint"),
     )
 
 
-def as_json(*words, cwd=ROOT, **environ):
-    return json.loads(run("--json", *words, cwd=cwd, **environ).stdout)
+def as_json(*arguments, cwd=ROOT, **environ):
+    return json.loads(run("--json", *arguments, cwd=cwd, **environ).stdout)
 
 
 def rules(document):
@@ -109,12 +109,12 @@ def test_sarif_has_what_code_scanning_reads():
     document = json.loads(answer.stdout)
     [log] = document["runs"]
     assert (document["version"], log["tool"]["driver"]["name"]) == ("2.1.0", "offload-lint")
-    result = next(one for one in log["results"] if one["level"] == "warning")
+    result = next(result for result in log["results"] if result["level"] == "warning")
     assert log["tool"]["driver"]["rules"][result["ruleIndex"]]["id"] == result["ruleId"] == "proxied-by-worker"
     place = result["locations"][0]["physicalLocation"]
     assert place["artifactLocation"]["uri"] == BLOCKING
     assert place["region"]["startLine"] > 1
-    assert {one["level"] for one in log["results"]} <= {"error", "warning", "note"}
+    assert {result["level"] for result in log["results"]} <= {"error", "warning", "note"}
     assert not log["invocations"][0]["executionSuccessful"]
 
 
@@ -133,8 +133,8 @@ def test_sarif_has_the_fields_and_forms_that_its_schema_requires(tmp_path):
     rules = log["tool"]["driver"]["rules"]
     assert len({rule["id"] for rule in rules}) == len(rules)
     assert len(log["results"]) > 4
-    for one in [*rules, *log["results"]]:
-        [texts] = [one[name]["text"] for name in ("message", "shortDescription") if name in one]
+    for row in [*rules, *log["results"]]:
+        [texts] = [row[name]["text"] for name in ("message", "shortDescription") if name in row]
         assert texts
     for result in log["results"]:
         assert rules[result["ruleIndex"]]["id"] == result["ruleId"]
@@ -215,7 +215,7 @@ def test_other_formats_are_read_with_their_lines(name, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "words"),
+    ("name", "text", "message"),
     [
         ("a.json", "{", "is no JSON"),
         ("a.xml", "<uwsgi", "is no XML"),
@@ -223,9 +223,9 @@ def test_other_formats_are_read_with_their_lines(name, tmp_path):
         ("a.xml", "<uwsgi><% x %></uwsgi>", "is a template of XML"),
     ],
 )
-def test_a_broken_file_is_named_for_its_format(name, text, words, tmp_path):
+def test_a_broken_file_is_named_for_its_format(name, text, message, tmp_path):
     (tmp_path / name).write_text(text)
-    assert words in as_json(name, cwd=tmp_path)["unusable"][0]["why"]
+    assert message in as_json(name, cwd=tmp_path)["unusable"][0]["why"]
 
 
 def test_yaml_below_a_list_is_not_read_by_every_uwsgi(tmp_path):
@@ -378,7 +378,7 @@ def test_it_installs_alone(tmp_path):
     assert size(tmp_path / "own") - before < 5 * 2**20
     answer = run("--json", ROOT / BLOCKING, program=(python.with_name("offload-lint"),), PYTHONPATH="")
     assert (answer.returncode, answer.stderr) == (1, "")
-    assert [one["rule"] for one in json.loads(answer.stdout)["findings"]] == ["proxied-by-worker"]
+    assert [finding["rule"] for finding in json.loads(answer.stdout)["findings"]] == ["proxied-by-worker"]
 
 
 def size(folder):

@@ -55,8 +55,8 @@ TRICKY = {
     "set": "[uwsgi]\nset = processes=3\npyargv = %(processes)\n",
     "arithmetic": "[uwsgi]\nset-ph = a=7\nset-ph = b=2\n"
     + "".join(
-        f"pyargv = %({words})\n"
-        for words in ("a + b", "a - b", "a * 3", "a / b", "a / 0", "a b", "a ++", "a --", "a + no")
+        f"pyargv = %({expression})\n"
+        for expression in ("a + b", "a - b", "a * 3", "a / b", "a / 0", "a b", "a ++", "a --", "a + no")
     ),
     "environment": "[uwsgi]\npyargv = $(SITE)|$(NOWHERE)|$(SITE)%(front)\nset-ph = front=$(SITE)\n",
     "environment that names a placeholder": "[uwsgi]\npyargv = $(NAMED)\nset-ph = front=north\n",
@@ -209,7 +209,9 @@ def test_an_error_in_a_file_does_not_stop_the_reader(files, kind, file, line):
     text = files["front.ini"].replace("[uwsgi]\n", "[uwsgi]\nvacuum = true\n", 1)
     config = parse("front.ini", loader({**files, "front.ini": text}))
     line += file == "front.ini"
-    assert [(one.kind, one.option.file, one.option.line) for one in config.problems] == [(kind, file, line)]
+    assert [(problem.kind, problem.option.file, problem.option.line) for problem in config.problems] == [
+        (kind, file, line)
+    ]
     assert config.on("vacuum")
 
 

@@ -178,10 +178,10 @@ REFUSED = {
 
 @pytest.mark.parametrize("rule", REFUSED)
 def test_uwsgi_refuses_it_at_start(rule, folder):
-    lines, words = REFUSED[rule]
+    lines, message = REFUSED[rule]
     status, output = start(folder, f"[uwsgi]\n{lines}")
     assert status != 0
-    assert words in output
+    assert message in output
 
 
 def test_an_unknown_option_is_silent_and_strict_refuses_it(folder):
@@ -258,7 +258,7 @@ def test_recycling_under_gevent_waits_for_the_last_stream(folder):
     with running(folder, "front", text, port) as server:
         [before] = server.workers()
         with open_stream(port):
-            waiting = next(one for one in requests(port, server) if not is_answered(one))
+            waiting = next(request for request in requests(port, server) if not is_answered(request))
             assert [worker.pid for worker in server.workers()] == [before.pid]
         with waiting:
             assert waiting.recv(4096).startswith(b"HTTP/1")

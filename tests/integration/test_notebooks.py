@@ -109,7 +109,7 @@ def wider_than_their_cell(content):
         playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS) as browser,
     ):
         page = browser.new_page()
-        page.set_content("".join(f'<div class="cell" style="width:{CELL_PX}px">{one}</div>' for one in shown))
+        page.set_content("".join(f'<div class="cell" style="width:{CELL_PX}px">{output}</div>' for output in shown))
         return page.evaluate(FIND_WIDE)
 
 
@@ -156,7 +156,7 @@ def test_the_file_holds_no_outputs_no_counts_and_no_machine(notebook):
 def test_every_cell_has_an_id_that_says_what_it_is(notebook):
     ids = [cell["id"] for cell in json.loads(notebook.read_text())["cells"]]
     assert len(set(ids)) == len(ids)
-    assert all(re.fullmatch(r"[a-z]+(-[a-z]+)*", one) for one in ids)
+    assert all(re.fullmatch(r"[a-z]+(-[a-z]+)*", cell_id) for cell_id in ids)
 
 
 def test_it_opens_with_what_you_do_learn_and_need(notebook):
@@ -260,17 +260,17 @@ def test_no_guess_buys_no_answer_but_reveal_does(jupyter):
 def test_a_case_of_07_names_no_cause_before_the_learner_does(jupyter):
     ids = ["setup", "first-symptom", "first-measure", "first-fix"]
 
-    def said(cause):
+    def output_for(cause):
         def edit(source):
             return source.replace("check_cause(cause", f"check_cause({cause}")
 
         return printed(execute(ROOT / "notebooks" / "07_pitfalls.ipynb", ids, edit))
 
-    unanswered = said("None")
+    unanswered = output_for("None")
     assert "offload-threads" not in unanswered
     assert "Write one of 1 to 4" in unanswered
-    assert "'two' is none of the numbers above" in said("'two'")
-    assert "offload-threads" in said(2)
+    assert "'two' is none of the numbers above" in output_for("'two'")
+    assert "offload-threads" in output_for(2)
 
 
 @pytest.mark.full
@@ -334,7 +334,11 @@ ANSWER = answer_in(manifest.find("01").task("offload_threads").hints[-1])
 
 def in_a_cell(source):
     """What a cell with this in it prints, in a fresh kernel."""
-    return printed(execute(NOTEBOOKS[0], ["setup", "turn-lines"], lambda one: one if "try:" in one else source))
+    return printed(
+        execute(
+            NOTEBOOKS[0], ["setup", "turn-lines"], lambda cell_source: cell_source if "try:" in cell_source else source
+        )
+    )
 
 
 @pytest.mark.full
@@ -342,9 +346,9 @@ def test_your_turn_diagnoses_helps_and_counts_what_passes(jupyter):
     first, again, solved = (
         in_a_cell(f"%%your_turn 01 offload_threads\n{lines}") for lines in ("processes = 2", "processes = 2", ANSWER)
     )
-    for said in (first, again):
-        assert "expected an offload thread" in said
-        assert "there are 2 workers" in said
+    for output in (first, again):
+        assert "expected an offload thread" in output
+        assert "there are 2 workers" in output
     assert ("Hint" in first, "Hint 1 of 3" in again) == (False, True)
     assert "Passed." in solved
     way = json.loads((jupyter / "work" / ".progress.json").read_text())["01_file_wrapper"]["offload_threads"]
@@ -375,11 +379,11 @@ def test_the_last_notebook_shows_each_first_guess_and_its_result(jupyter):
     kept.parent.mkdir()
     kept.write_text("\n".join(["no guess", *(json.dumps(dict(zip(names, row, strict=True))) for row in guesses)]))
     content = execute(LAST, edit=lambda source: source.replace("guess_close = None", "guess_close = 3"))
-    said = printed(content)
-    assert "3 guesses are here" in said
-    assert "01_file_wrapper.ipynb" in said, "which has none yet"
-    assert "your guess was 300 times too small" in said
-    assert "**Things that were counted**: 0 too small, 1 too large" in said
+    output = printed(content)
+    assert "3 guesses are here" in output
+    assert "01_file_wrapper.ipynb" in output, "which has none yet"
+    assert "your guess was 300 times too small" in output
+    assert "**Things that were counted**: 0 too small, 1 too large" in output
     assert (
         sum("image/png" in output.get("data", {}) for cell in content.cells for output in cell.get("outputs", ())) == 2
     )
@@ -422,15 +426,17 @@ def test_a_killed_kernel_leaves_no_process_and_no_run_folder(jupyter):
 
     manager, client = start_new_kernel(cwd=str(ROOT / "notebooks"))
     try:
-        said = []
-        client.execute_interactive(HOLD_A_STAGE, timeout=scaled(60), output_hook=said.append)
-        *pids, run = "".join(message["content"].get("text", "") for message in said).split()
+        messages = []
+        client.execute_interactive(HOLD_A_STAGE, timeout=scaled(60), output_hook=messages.append)
+        *pids, run = "".join(message["content"].get("text", "") for message in messages).split()
         processes = [psutil.Process(int(pid)) for pid in pids]
         supervisors = [process.parent() for process in processes[:1]]
         assert len(processes) >= 2, "a master and its worker"
         assert Path(run).is_dir()
         os.kill(manager.provisioner.pid, signal.SIGKILL)
-        wait_for(lambda: not any(one.is_running() for one in processes + supervisors), 30, "the end of every process")
+        wait_for(
+            lambda: not any(process.is_running() for process in processes + supervisors), 30, "the end of every process"
+        )
         wait_for(lambda: not Path(run).exists(), 10, "the end of the run folder")
     finally:
         client.stop_channels()

@@ -76,9 +76,9 @@ def test_a_preparation_that_fails_leaves_nothing_either():
 
 
 def test_two_stages_run_at_once():
-    with Stage("01", "offload", placeholders=SMALL) as one, Stage("01", "offload", placeholders=SMALL) as other:
-        pids = {ping(running.port, timeout_s=20).pid for running in (one, other)}
-        assert pids == {one.workers()[0].pid, other.workers()[0].pid}
+    with Stage("01", "offload", placeholders=SMALL) as first, Stage("01", "offload", placeholders=SMALL) as second:
+        pids = {ping(running.port, timeout_s=20).pid for running in (first, second)}
+        assert pids == {first.workers()[0].pid, second.workers()[0].pid}
 
 
 def test_an_occupied_port_is_named():
@@ -133,7 +133,7 @@ def test_a_worker_that_is_killed_is_replaced_and_the_stage_goes_on():
     with Stage("01", "offload", placeholders=SMALL) as running:
         [before] = running.workers()
         os.kill(before.pid, signal.SIGKILL)
-        wait_for(lambda: [one.pid for one in running.workers()] not in ([], [before.pid]), 20, "a new worker")
+        wait_for(lambda: [worker.pid for worker in running.workers()] not in ([], [before.pid]), 20, "a new worker")
         assert ping(running.port, timeout_s=20).pid == running.workers()[0].pid
 
 
@@ -306,7 +306,7 @@ def test_a_missing_stats_socket_is_a_gap_in_the_samples():
         hidden.rename(running.front.stats_socket)
         wait_for(lambda: not sampler.samples[-1].gap, 20, "a sample again")
     gaps = [sample for sample in sampler.samples if sample.gap]
-    assert {(tuple(one.workers), one.holder) for one in gaps} == {((), None)}
+    assert {(tuple(gap.workers), gap.holder) for gap in gaps} == {((), None)}
     assert gaps[0].gap == "the stats server: no such socket"
     assert sampler.samples[0].workers[0]["front"]
 

@@ -80,8 +80,8 @@ def answer(client):
 
 def refusal(client):
     """In words, too; the body is missing where the backend was to write it."""
-    words = [*client.heads, "'log in first'" if b"log in first" in client.body else "no words"]
-    return f"{', '.join(words)}, and {'' if b'X-Frame-Options' in client.raw else 'none of '}Django's headers"
+    parts = [*client.heads, "'log in first'" if b"log in first" in client.body else "no words"]
+    return f"{', '.join(parts)}, and {'' if b'X-Frame-Options' in client.raw else 'none of '}Django's headers"
 
 
 def test_task_act():

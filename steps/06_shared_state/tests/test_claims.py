@@ -59,16 +59,22 @@ class ClaimStore:
         if self.kind == "redis":
             self.stage.redis.set(f"claim:{key}", payload, ex=life_s)
         else:
-            how = {"cmd": "set", "cache": "payloads", "key": key, "size": str(len(payload)), "expires": str(life_s)}
-            with connect(self.stage.run / "cache.sock", (111, 17), **how) as connection:
+            arguments = {
+                "cmd": "set",
+                "cache": "payloads",
+                "key": key,
+                "size": str(len(payload)),
+                "expires": str(life_s),
+            }
+            with connect(self.stage.run / "cache.sock", (111, 17), **arguments) as connection:
                 connection.sendall(payload.encode())
                 assert b"ok" in connection.recv(100)
 
     def has(self, key):
         if self.kind == "redis":
             return bool(self.stage.redis.exists(f"claim:{key}"))
-        how = {"cmd": "exists", "cache": "payloads", "key": key}
-        with connect(self.stage.run / "cache.sock", (111, 17), **how) as connection:
+        arguments = {"cmd": "exists", "cache": "payloads", "key": key}
+        with connect(self.stage.run / "cache.sock", (111, 17), **arguments) as connection:
             return b"ok" in connection.recv(100)
 
     def ask(self, key):
