@@ -12,6 +12,8 @@ from offload_lab.stages import manifest
 from offload_lab.testing import require
 from offload_lab.timeouts import scaled
 
+pytestmark = pytest.mark.usefixtures("work")
+
 STEP = manifest.find("07_pitfalls")
 QUICK = ("2", "6")  # they need no Django
 HELPER = "reconnect_later"
@@ -30,12 +32,6 @@ each_server_in_its_tier = pytest.mark.parametrize(
         for server in STEP.servers
     ],
 )
-
-
-@pytest.fixture(autouse=True)
-def work(tmp_path, monkeypatch):
-    monkeypatch.setenv("LAB_WORK", str(tmp_path / "work"))
-    return tmp_path / "work"
 
 
 def test_every_pitfall_is_a_server_once():

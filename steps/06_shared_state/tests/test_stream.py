@@ -5,17 +5,17 @@ import os
 import re
 import signal
 import socket
-import uuid
 
 import pytest
 
 from offload_lab.clients.event_source import EventSourcePool
 from offload_lab.clients.event_stream_pool import EventStreamPool
-from offload_lab.clients.session import TOKEN
-from offload_lab.clients.sse import EventStreamParser, SseClient, request_bytes
+from offload_lab.clients.sse import EventStreamParser, request_bytes
 from offload_lab.process.polling import wait_for
 from offload_lab.testing import events_by
 from offload_lab.timeouts import scaled
+
+from .test_announcements import announce
 
 TIMEOUT_S = 30
 FORGED = ["1", "-", "+", "$", "*", "1-1", "0-0", "1-1; DROP", "٣-٣", "9" * 25 + "-0", "99999999999999999-0", "a" * 3000]
@@ -279,40 +279,3 @@ def test_while_redis_is_away_streams_stay_open_and_new_ones_wait(quiet, say):
     finally:
         os.kill(quiet.process("store").pid, signal.SIGCONT)
     say()
-
-
-def announce(stage, text, token=None, **form):
-    page = stage.ada.ask("GET", "/").body.decode()
-    form = {"csrfmiddlewaretoken": TOKEN.search(page)[1], "text": text, "token": token or str(uuid.uuid4()), **form}
-    return stage.ada.ask("POST", "/announce", form=form)
-
-
-def test_an_announcement_that_is_sent_again_is_published_once(quiet):
-    token = str(uuid.uuid4())
-    with quiet.subscribe() as grace:
-        grace.next()
-        first, again = announce(quiet, "ä train!", token), announce(quiet, "ä train!", token)
-        other = announce(quiet, "another")
-        assert (first.status, again.status, other.status) == (200, 200, 200)
-        assert first.body == again.body != other.body
-        while (event := grace.next()).last_event_id != first.body.decode().strip():
-            pass
-        assert json.loads(event.data).items() >= {"who": "ada", "text": "ä train!"}.items()
-        assert json.loads(grace.next().data)["text"] == "another"
-
-
-@pytest.mark.parametrize("form", [{"text": ""}, {"text": "x" * 201}, {"token": "short"}], ids=str)
-def test_an_invalid_announcement_is_refused(quiet, form):
-    assert announce(quiet, **{"text": "fine", **form}).status == 400
-
-
-@pytest.mark.core
-def test_an_anonymous_client_gets_no_event_and_publishes_none(quiet):
-    with SseClient(quiet.port) as anonymous:
-        assert (anonymous.head.status, anonymous.read_all()) == (403, b"log in first\n")
-        assert anonymous.head.get("X-Frame-Options") == ["DENY"]
-    with SseClient(
-        quiet.port, headers=[("X_OFFLOAD", "ada"), ("X-Backend", "a"), ("X-Offload-Backend", "a")]
-    ) as forger:
-        assert forger.head.status == 403
-    assert quiet.ada.ask("POST", "/announce", form={"text": "no token against forgery"}).status == 403
