@@ -55,7 +55,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def build(root: Path, force: bool, folder: str = ".engine") -> None:
-    """Bring <root>/<folder> up to date. Raises EngineError, and changes no engine that is there."""
+    """Bring <root>/<folder> up to date.
+
+    Raises: EngineError; the engine that is there is unchanged then.
+    """
     pins, patches, place = locked(root), sorted((root / "uwsgi_build/patches").glob("*.patch")), root / folder
     wanted = inputs(pins, patches)
     if not force and is_current(place, wanted):
@@ -120,6 +123,7 @@ def is_current(place: Path, wanted: Mapping[str, Any]) -> bool:
 
 
 def apply(patches: list[Path], source: Path) -> None:
+    """Raises: EngineError with the first patch that does not apply, and its hunks."""
     for patch in patches:
         log = source / "patch.log"
         log.unlink(missing_ok=True)
@@ -134,7 +138,10 @@ def apply(patches: list[Path], source: Path) -> None:
 
 
 def compile_in(source: Path, work: Path, place: Path) -> Path:
-    """Compile with every core this process may use, or CPUCOUNT of them."""
+    """Compile with every core this process may use, or CPUCOUNT of them. Returns the program.
+
+    Raises: EngineError with the end of the compiler's output.
+    """
     (source / "buildconf/lab.ini").write_bytes((HERE / "profile.ini").read_bytes())
     cores = os.environ.get("CPUCOUNT") or str(len(os.sched_getaffinity(0)))
     log = work / "build.log"
@@ -153,6 +160,10 @@ def run_with() -> list[str]:
 
 
 def prove(program: Path, work: Path) -> dict[str, str]:
+    """What the program was seen to do, by ability.
+
+    Raises: EngineError with what it cannot do.
+    """
     log = work / "prove.log"
     status = run([sys.executable, str(HERE / "prove.py"), str(program), *run_with()], work, log)
     output = log.read_text(errors="replace").strip()

@@ -42,7 +42,7 @@ def main() -> int:
 
 
 def check_all(work: Path) -> None:
-    """Raises EngineError with the first patch that does not stand alone."""
+    """Raises: EngineError with the first patch that does not stand alone."""
     check_tools()
     if shutil.which("git") is None:
         raise EngineError("--each needs git; install it with: apt-get install git")
@@ -72,6 +72,7 @@ def compiler_flags(source: Path) -> list[str]:
 
 
 def git(source: Path, *arguments: str) -> None:
+    """Raises: EngineError with the end of git's output."""
     log = source.parent / "git.log"
     log.unlink(missing_ok=True)
     if run(["git", *arguments], source, log, GIT) != 0:
@@ -84,6 +85,7 @@ def changed_sources(patch: Path) -> list[str]:
 
 
 def compile_alone(source: Path, flags: list[str], path: str) -> None:
+    """Raises: EngineError with the end of the compiler's output."""
     log = source.parent / "compiler.log"
     log.unlink(missing_ok=True)
     if run([*compiler(), *flags, "-fsyntax-only", path], source, log) != 0:

@@ -55,7 +55,10 @@ class ProofError(Exception):
 
 
 def prove(command: list[str]) -> dict[str, str]:
-    """What `command` was seen to do, by ability. Raises ProofError with all that it cannot do."""
+    """What `command` was seen to do, by ability.
+
+    Raises: ProofError with all that it cannot do.
+    """
     # a UNIX socket's path ends at 107 bytes, and TMPDIR may be anywhere
     short = None if len(os.fsencode(tempfile.gettempdir())) <= 80 else "/tmp"  # noqa: S108 - the folder in it is private
     with tempfile.TemporaryDirectory(prefix="proof-", dir=short) as name:

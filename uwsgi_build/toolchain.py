@@ -40,7 +40,10 @@ def compiler() -> list[str]:
 
 
 def check_tools() -> None:
-    """Find out now, not after half a minute, what is missing. Raises EngineError with the line that installs it."""
+    """Find out now, not after half a minute, what is missing.
+
+    Raises: EngineError with the line that installs it.
+    """
     headers = ["pcre2.h", "openssl/ssl.h", *(["Python.h"] if DEBIAN else [])]
     missing = [tool for tool in (compiler()[0], "patch", "pcre2-config") if shutil.which(tool) is None]
     if compiler()[0] not in missing:
@@ -78,6 +81,7 @@ def download(pins: Mapping[str, str], work: Path) -> Path:
 
 
 def pip(arguments: list[str], pin: str, work: Path, env: Mapping[str, str] | None = None) -> None:
+    """Raises: EngineError with the hash that differs, or with pip's last words."""
     wanted, log = work / "wanted.txt", work / "pip.log"
     wanted.write_text(f"{pin}\n")
     offline = ["--no-index", "--find-links", str(WHEELS)] if WHEELS.is_dir() else []
@@ -104,7 +108,10 @@ def unpack(archive: Path, work: Path) -> Path:
 
 
 def single_entry(folder: Path, origin: str) -> Path:
-    """What stands in `folder`. Raises EngineError where that is not one thing."""
+    """The one file or folder in `folder`.
+
+    Raises: EngineError where there is none, or more than one.
+    """
     names = sorted(folder.iterdir())
     if len(names) != 1:
         raise EngineError(f"{origin.split()[0]} gave {len(names)} files or folders instead of one; try again: --force")
@@ -112,7 +119,10 @@ def single_entry(folder: Path, origin: str) -> Path:
 
 
 def run(command: list[str], cwd: Path, log: Path, env: Mapping[str, str] | None = None) -> int:
-    """The exit status of `command`, its words in `log`. Whatever it started has ended when this returns or raises."""
+    """The exit status of `command`, its output in `log`. Whatever it started has ended when this returns or raises.
+
+    Raises: EngineError where it does not end within RUN_S seconds.
+    """
     # both uWSGI and its build take orders from UWSGI_* variables
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("UWSGI_")}
     with log.open("ab") as out:
