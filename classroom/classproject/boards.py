@@ -73,7 +73,7 @@ def act(request, board):
         fields = {name: order[name] for name in FIELDS[kind]}
     except (ValueError, KeyError, TypeError):
         return HttpResponseBadRequest("no such order\n", "text/plain")
-    if board != "teacher" or not is_allowed(kind, fields):
+    if board != "teacher" or request.content_type != "application/json" or not is_allowed(kind, fields):
         return HttpResponseBadRequest("no such order\n", "text/plain")
     state.publish(kind, secrets.token_hex(16), **fields)
     return HttpResponse(status=204)

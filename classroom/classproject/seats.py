@@ -3,6 +3,8 @@
 import json
 
 import feed
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
 from django.http import JsonResponse
 from django.shortcuts import render
 from django.views.decorators.csrf import csrf_exempt
@@ -33,6 +35,8 @@ def speaks_json(view):
     def answer(request):
         try:
             body = json.loads(request.body)
+        except RequestDataTooBig:
+            return refusal(413, f"at most {settings.DATA_UPLOAD_MAX_MEMORY_SIZE} bytes")
         except ValueError:
             body = None
         if request.content_type != "application/json" or not isinstance(body, dict):

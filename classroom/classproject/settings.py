@@ -22,6 +22,6 @@ TEMPLATES = [
         "DIRS": [Path(__file__).with_name("templates")],
     }
 ]
-DATA_UPLOAD_MAX_MEMORY_SIZE = 65536
+DATA_UPLOAD_MAX_MEMORY_SIZE = 65536  # bytes; a seat sends at most 50 short messages at once
 SECURE_REFERRER_POLICY = "no-referrer"
 USE_TZ = True

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 LOG_FROM_RATIO = 20  # from here on a linear axis no longer shows both ends
 WIDTH, HEIGHT = 1000, 360
-LEFT, RIGHT, BASE = 40, 960, 300  # of the axis
-RADIUS = 12
-COLUMNS = 36
+LEFT, RIGHT, BASE = 50, 940, 300  # of the axis
+RADIUS = 15
+COLUMNS = 28
 HIGHEST = (BASE - 40) // (2 * RADIUS)  # dots in a column before they move closer together
 
 

@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Iterator
+from functools import cache
 
 from offload_lab.exercises import progress
 from offload_lab.exercises.progress import TaskRecord
 from offload_lab.measure.guesses import Guess, first_guesses
 from offload_lab.stages import manifest
+from offload_lab.stages.manifest import Step
 
 from .messages import LARGEST, Message
 from .outbox import Outbox
@@ -23,13 +25,19 @@ def queue_news(outbox: Outbox) -> list[News]:
     return found
 
 
+@cache
+def about() -> tuple[list[Step], set[str]]:
+    """The steps, and the notebooks with a question; they do not change while a seat is taken."""
+    return manifest.steps(), {question.notebook for question in questions()}
+
+
 def all_news() -> Iterator[News]:
-    asked = {question.notebook for question in questions()}
+    steps, asked = about()
     for guess in first_guesses():
         if guess.notebook in asked and 0 <= guess.guess <= LARGEST:
             yield f"guess {guess.notebook}", "guess", guess_fields(guess)
     known = progress.load()
-    for step in manifest.steps():
+    for step in steps:
         for task in step.exercises:
             record = known.of(step, task)
             if record != TaskRecord():

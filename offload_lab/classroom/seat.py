@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, Request, build_opener
 
 from offload_lab.errors import LabError
-from offload_lab.timeouts import scaled
 
 from .messages import MOST_AT_ONCE
 from .outbox import Outbox
@@ -49,7 +48,7 @@ def checked_url(url: str) -> str:
     except ValueError:
         valid = False
     if not valid or parts.path.strip("/") or parts.query:
-        raise LabError(f"{url!r} is no address of a class; it looks like http://192.168.1.20:9090/")
+        raise LabError(f"{url!r} is no address of a class; it looks like http://192.168.1.20:9000/")
     return url.rstrip("/")
 
 
@@ -92,7 +91,7 @@ def post(url: str, body: dict[str, Any]) -> dict[str, Any]:
     request = Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})  # noqa: S310 (checked_url)
     address = url.rpartition("/")[0]
     try:
-        with build_opener(ProxyHandler({})).open(request, timeout=scaled(ANSWER_S)) as response:
+        with build_opener(ProxyHandler({})).open(request, timeout=ANSWER_S) as response:
             return parsed(response.read(LARGEST_ANSWER), address)
     except HTTPError as error:
         with error:

@@ -65,7 +65,7 @@ def row(seat: Seat, shown: Sequence[Column], section: int, now: float) -> Row:
 def cell(task: TaskState | None) -> Cell:
     if task is None:
         return Cell("", "none")
-    hints = f" +{task.hints}h" if task.hints else ""
+    hints = f" {task.hints}h" if task.hints else ""
     if task.state == "open":
-        return Cell(f"{task.tries} ✗{hints}", "amber" if task.amber else "open")
+        return Cell(f"{task.tries}✗{hints}", "amber" if task.amber else "open")
     return Cell(f"{MARKS[task.state]}{hints}", task.state)

@@ -18,8 +18,9 @@ from offload_lab.stages.stage import Stage
 from offload_lab.uwsgi import binary
 
 from .console import out, say
-from .run import DEFAULT_PORT, Port
+from .run import Port
 
+PORT = 9000  # not that of ./lab run, which the teacher shows beside it
 EVERYWHERE = "0.0.0.0"  # noqa: S104 (only if the teacher says so)
 
 
@@ -30,7 +31,7 @@ EVERYWHERE = "0.0.0.0"  # noqa: S104 (only if the teacher says so)
     "--port",
     type=Port(),
     metavar="NUMBER|auto",
-    default=DEFAULT_PORT,
+    default=PORT,
     show_default=True,
     help="The board's port; auto: a free one.",
 )
@@ -43,8 +44,8 @@ def class_board(minutes: int, bind: str | None, port: int | None, browser: bool)
     plan(manifest.steps(), minutes)  # raises where these are too few
     hosts = reachable_by(bind)
     port = port or free_port()
-    if bind:
-        check_bind(bind, port)
+    for address in dict.fromkeys((bind or LOOPBACK, LOOPBACK)):
+        check_free(address, port)
     with Stage(
         manifest.load(SITE / "step.toml"),
         "board",
@@ -131,17 +132,17 @@ def reachable_by(bind: str | None) -> list[str]:
     return [bind]
 
 
-def check_bind(bind: str, port: int) -> None:
+def check_free(address: str, port: int) -> None:
     """Raises: LabError where this machine does not have that address, PortInUseError."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((bind, 0))
+            probe.bind((address, 0))
         except OSError as error:
-            raise LabError(f"--bind {bind}: {error.strerror}; this machine has {', '.join(addresses())}") from None
+            raise LabError(f"--bind {address}: {error.strerror}; this machine has {', '.join(addresses())}") from None
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((bind, port))
+            probe.bind((address, port))
         except OSError:
             raise PortInUseError(port) from None

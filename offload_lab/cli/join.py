@@ -33,7 +33,7 @@ WHAT_IS_SENT = (
 )
 
 
-@click.command(epilog="Example: ./lab join http://192.168.1.20:9090/ K7QX2M ada")
+@click.command(epilog="Example: ./lab join http://192.168.1.20:9000/ K7QX2M Kim")
 @click.argument("url")
 @click.argument("code")
 @click.argument("nickname", required=False)
@@ -84,10 +84,13 @@ def stay(outbox: Outbox) -> None:
     while True:
         for line in queue_news(outbox):
             say_news(line)
-        outbox.save()
+        changes = bool(outbox.waiting)
+        if changes:
+            outbox.save()  # the messages with their numbers, before they are sent
         try:
             before, place = place, deliver(outbox)
-            outbox.save()
+            if changes:
+                outbox.save()
             say_place(before, place, back=not reached)
             reached = True
         except UnreachableError as error:
@@ -104,7 +107,7 @@ def stay(outbox: Outbox) -> None:
 
 def say_place(before: ClassPlace | None, place: ClassPlace, *, back: bool) -> None:
     if back:
-        out.print("connected again: all that waited was sent", style="green")
+        out.print("connected again: what waited is sent", style="green")
     for why in place.refused:
         say(f"not taken: {printable(why)}", style="yellow")
     if before is None or before.section != place.section:

@@ -85,7 +85,7 @@ function show() {
   at("landmark").textContent = place.section.landmark
   at("seen").hidden = !place.section.landmark
   at("seen").disabled = Boolean(seat.seen[place.section.index])
-  at("hand").textContent = place.hand ? "✋ Lower my hand" : "✋ Raise my hand"
+  at("hand").textContent = place.hand ? "Lower my hand" : "Raise my hand"
 }
 
 at("guess").onsubmit = event => {
