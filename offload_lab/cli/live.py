@@ -106,7 +106,10 @@ def variants_of(step: Step, names: tuple[str, ...], engine: Engine) -> list[Vari
     """Those that were named; else the step's own choice, as far as this uWSGI can run it."""
     if step.live is None:
         having = ", ".join(other.number for other in manifest.steps() if other.live)
-        raise LabError(f"{step.name} has no live view; these steps have: {having}")
+        raise LabError(
+            f"{step.name} has no live view; these steps have: {having}. ./lab run {step.number} VARIANT starts one of"
+            " its variants, and says how to watch that with ./lab live --attach"
+        )
     if names:
         chosen = [step.variant(name) for name in dict.fromkeys(names)]
         for variant in chosen:

@@ -67,7 +67,8 @@ def run(step: str, variant: str | None, port: int | None, engine_name: str | Non
     uwsgi.check(chosen.needs)
     needs(*(name for name in chosen.programs if name in LOCKS))
     explain = f"./lab explain {found.number} {chosen.name}   # where each connection is, and why"
-    serve(found, chosen, port, uwsgi, [explain, *found.try_it])
+    watch = "./lab live --attach {stats}   # the same on a page"
+    serve(found, chosen, port, uwsgi, [explain, *([] if found.live else [watch]), *found.try_it])
 
 
 def serve(step: Step, variant: Variant, port: int | None, uwsgi: Engine, try_it: Sequence[str]) -> None:
@@ -85,7 +86,7 @@ def serve(step: Step, variant: Variant, port: int | None, uwsgi: Engine, try_it:
             out.print(f"  {tunnel(stage.port)}", markup=False, soft_wrap=True)
         out.print("\nin a second terminal:")
         for line in try_it:
-            text = line.format(url=stage.url, proxy_url=stage.proxy_url, run=stage.run)
+            text = line.format(url=stage.url, proxy_url=stage.proxy_url, run=stage.run, stats=stage.front.stats_socket)
             out.print(f"  {text}", markup=False, soft_wrap=True)
         follow(stage)
 

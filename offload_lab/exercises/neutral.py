@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 COMMENT = re.compile(r"^[ \t]*[;#](?!!).*\n", re.MULTILINE)
 BLANK_LINES = re.compile(r"\n{3,}")
 CALLABLE = re.compile(r"^callable = (\w+)\n", re.MULTILINE)
-VIEW = re.compile(r"\bview=pitfallproject\.views\.(\w+)")
+VIEW = re.compile(r"(?P<views>\bview=\w+\.views)\.(?P<name>\w+)")  # the one that answers /subscribe
 APP_FILE = re.compile(r"%d([a-z_]+)(\.py|\.sh)\b")  # beside the INI
 APPLICATION = "application"  # what uWSGI calls unless told otherwise
 SUBSCRIBE = "subscribe"
@@ -16,8 +16,12 @@ Definition = ast.FunctionDef | ast.ClassDef | ast.Assign | ast.Import | ast.Impo
 
 def neutral_ini(text: str, role: str) -> str:
     """An INI whose apps are called after its `role`, "front" or "backend"."""
-    text = VIEW.sub(f"view=pitfallproject.views.{SUBSCRIBE}", CALLABLE.sub("", text))
+    text = VIEW.sub(rf"\g<views>.{SUBSCRIBE}", CALLABLE.sub("", text))
     return without_comments(APP_FILE.sub(rf"%d{role}\2", text))
+
+
+def chosen_views(ini: str) -> list[str]:
+    return [match["name"] for match in VIEW.finditer(ini)]
 
 
 def without_comments(text: str) -> str:

@@ -19,10 +19,8 @@ from .check import UNENDED, UNENDED_ROW, Verdict, run_pytest
 from .sandbox import check_syntax, sandbox
 
 ROLES = ("backend", "front")  # the files of a server, in the order in which its processes start
-COMMON = ("_front.ini", "_backend.ini")
-HELPER = "reconnect_later.py"  # some cures need it, so every server has it
-PROJECT = "pitfallproject"
-PUBLIC_VIEWS = ("opening_hours", "buy")  # of every server's project
+IMPORTED = re.compile(r"^(?:from|import) (\w+)", re.MULTILINE)
+ROUTED_VIEW = re.compile(r"\bviews\.(\w+)")  # in a project's urls.py
 OWN_STEPS = re.compile(r"%d\.\./(?=\d\d_)")
 OWN_ROOT = re.compile(r"%d\.\./\.\.$", re.MULTILINE)
 TEST_S = 15  # for one test of a cure, more on a busy machine; it needs about three
@@ -109,22 +107,29 @@ def inis(step: Step, server: Server) -> tuple[str, ...]:
 
 def files(step: Step, server: Server, target: Path, which: Which) -> dict[str, str]:
     """All files of a server that stands in `target`, sick or cured: text by path."""
-    found = {name: neutral.without_comments(read(step, name)) for name in COMMON}
-    found[HELPER] = read(step, HELPER)
-    wanted = {name: name for name in PUBLIC_VIEWS}
+    project = next(step.folder.glob("*/settings.py")).parent
+    found = {path.name: neutral.without_comments(path.read_text()) for path in step.folder.glob("_*.ini")}
+    found |= {name: read(step, name) for name in helpers(step)}
+    wanted = {name: name for name in ROUTED_VIEW.findall((project / "urls.py").read_text())}
     for source, name in zip(variants(step, server)[which], inis(step, server), strict=True):
         text, role = read(step, source), name.removesuffix(".ini")
         found[name] = neutral.neutral_ini(text, role)
-        wanted |= dict.fromkeys(neutral.VIEW.findall(text), neutral.SUBSCRIBE)
+        wanted |= dict.fromkeys(neutral.chosen_views(text), neutral.SUBSCRIBE)
         found |= apps(step, text, role)
-    for path in sorted((step.folder / PROJECT).glob("*.py")):
+    for path in sorted(project.glob("*.py")):
         kept = wanted if path.name == "views.py" else None
-        found[f"{PROJECT}/{path.name}"] = neutral.neutral_python(path.read_text(), kept)
+        found[f"{project.name}/{path.name}"] = neutral.neutral_python(path.read_text(), kept)
     return {name: from_there(text, target) if name.endswith(".ini") else text for name, text in found.items()}
 
 
 def read(step: Step, name: str) -> str:
     return (step.folder / name).read_text()
+
+
+def helpers(step: Step) -> set[str]:
+    """The modules that apps of the step import. Some cures need one, so every server has it."""
+    imported = {name for path in step.folder.glob("*.py") for name in IMPORTED.findall(path.read_text())}
+    return {path.name for path in step.folder.glob("*.py") if path.stem in imported}
 
 
 def apps(step: Step, ini: str, role: str) -> Iterator[tuple[str, str]]:

@@ -124,8 +124,9 @@ class SideView {
     }
     if (!threads) this.fill("no lane", "lane none", lanes, "no offload thread", "", "", { n: 0, tokens: [] });
     for (const backend of side.backends) {
-      const text = backend.pid ? `${backend.under_way} of ${backend.cores}` : "down";
-      this.fill(`backend ${backend.name}`, `backend ${backend.pid ? "" : "down"}`, backends, side.backends.length > 1 ? backend.name : "backend", "", text, backend).box.title = `${backend.name}: connections from the front, of the most that it serves`;
+      const several = side.backends.length > 1; // less room for each: its number is beside its name
+      const text = backend.pid ? `${backend.under_way}${several ? "" : ` of ${backend.cores}`}` : "down";
+      this.fill(`backend ${backend.name}`, `backend ${several ? "one" : ""} ${backend.pid ? "" : "down"}`, backends, several ? backend.name : "backend", "", text, backend).box.title = `${backend.name}: connections from the front, of the most that it serves`;
     }
     for (const [key, one] of this.places) {
       if (!this.alive.has(key)) {

@@ -64,7 +64,8 @@ def test_everything_ends_with_it(tmp_path, number):
     [
         (["03", "headr"], "did you mean header?"),
         (["33"], "no step '33'"),
-        (["07"], "has no live view; these steps have: 01"),
+        (["07", "unread_body"], "./lab run 07 VARIANT starts one of its variants, and says how to watch that"),
+        (["08"], "has no live view; these steps have: 01"),
         ([], "give one of: a STEP"),
         (["03", "--replay", "README.md"], "give one of: a STEP"),
         (["--replay", "README.md"], "README.md is no recording of a live view"),
