@@ -21,6 +21,7 @@ pytestmark = pytest.mark.full
 
 @pytest.fixture(scope="module")
 def running(new_class):
+    require_linux("a second loopback address")
     return new_class("--bind", "127.0.0.2")
 
 
@@ -143,7 +144,6 @@ def test_wrong_codes_are_limited_for_each_address(running):
 
 
 def test_a_board_needs_its_token_and_its_machine(running):
-    require_linux("a second loopback address")
     for url in (running.teacher, running.projector):
         path = url.partition(f":{running.port}")[2]
         assert ask(running, "GET", path)[0] == 200
@@ -155,7 +155,6 @@ def test_a_board_needs_its_token_and_its_machine(running):
 
 
 def test_a_bound_address_is_reached_and_another_is_not_listened_on(running):
-    require_linux("a second loopback address")
     assert running.url.startswith("http://127.0.0.2:")
     assert ask(running, "GET", "/", host="127.0.0.2")[0] == 200
     with pytest.raises(ConnectionRefusedError):
