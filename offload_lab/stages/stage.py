@@ -43,8 +43,8 @@ class Stage:
 
     `port` is chosen by the kernel unless given. `engine`: by default one that can run the variant. `placeholders` reach
     every INI of the stage, `options` are further words of the front's command line. `ready`: the deadline for all
-    processes together, READY_S for each unless given. `grace_s`: between SIGTERM and SIGKILL of a uWSGI, 0 to kill it at
-    once.
+    processes together, READY_S for each unless given. `grace_s`: between SIGTERM and SIGKILL of a uWSGI, 0 to kill it
+    at once.
 
     Raises: UnknownNameError for a wrong name, MissingDependencyError where a program of the variant is,
         ProcessDiedError, NotReadyError or PortInUseError when a process does not come up.
