@@ -64,6 +64,11 @@ class SlowReader:
         finally:
             self.done.set()
 
+    @property
+    def has_body(self) -> bool:
+        """Whether a byte of the body has arrived."""
+        return self.received > len(self.head) + len(HEAD_END)
+
     def hurry(self) -> None:
         """Read the rest as fast as it arrives."""
         self._hurry.set()

@@ -15,22 +15,24 @@ SETTLED_S = 5.0
 
 
 def wait_for_owner(stage: Stage, reader: SlowReader) -> tuple[Snapshot, Connection | None]:
-    """The snapshot in which a thread waits on the client's socket, and that connection; None if it was closed.
+    """The snapshot in which a thread sends the body, and the client's connection; None if that was closed.
 
-    A busy worker proves nothing: each request keeps it busy for a moment, an offloaded one too. Where the system does
-    not show threads, an idle worker is awaited: then only an offload thread can have the connection.
+    A busy worker proves nothing: each request keeps it busy for a moment, an offloaded one too, and so does one that
+    fails after its headers. So a byte of the body has to be there, and a thread that waits on the socket. Where the
+    system does not show threads, an idle worker is awaited: then only an offload thread can have the connection.
     """
     found: list[Snapshot] = []
 
     def settled() -> bool:
+        has_ended = reader.done.is_set()  # before the snapshot, which then cannot show the connection as it was
         found[:] = [take_snapshot(stage.step, stage.variant, stage.run)]
         held = connection(found[0], reader.port)
         worker = worker_of(found[0], held)
         is_free = not is_linux() and worker is not None and not worker.busy
-        return reader.done.is_set() or bool(held and held.tid) or is_free
+        return has_ended or (reader.has_body and (bool(held and held.tid) or is_free))
 
     with suppress(TimeoutError):
-        wait_for(settled, SETTLED_S, "a thread that waits on the client's socket")
+        wait_for(settled, SETTLED_S, "a thread that sends to the client")
     return found[0], connection(found[0], reader.port)
 
 

@@ -159,8 +159,6 @@ def python_sends(seen: Seen) -> str | None:
     worker = seen.worker
     if not (worker and seen.sent_by_worker and worker.offload_tids) or seen.in_memory:
         return None
-    if pipe_has_no_length(seen):  # and is done with the request in a moment
-        return None
     return (
         f"worker {worker.pid} is busy with GET {seen.path}: the app, or what wraps its response, makes the bytes"
         f" piece by piece, so only the worker's own thread can send them.{offload_threads_idle(worker)}"
