@@ -142,7 +142,7 @@ def lay_out(steps: Sequence[Step], kept: Sequence[Group]) -> tuple[Entry, ...]:
 
 
 def places(ends: list[int], between_steps: list[bool]) -> dict[int, Section]:
-    """Each break by the index of the section before it: stretches as even as can be, and preferably between two steps."""
+    """Each break by the index of the section before it: in even stretches, and preferably between two steps."""
     wanted = pauses(ends[-1])
     even = ends[-1] / (len(wanted) + 1)
 
