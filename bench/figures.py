@@ -39,6 +39,13 @@ def of(run: Run) -> Iterator[tuple[str, Figure]]:
     if run.about["plan"] == "scaling":
         yield from of_scaling(run)
         return
+    counts = sorted({cell.workers for cell in run.results})
+    for workers in counts:
+        suffix = "" if workers == 1 else f"-{workers}-workers"
+        yield from ((f"{name}{suffix}", figure) for name, figure in of_peers(run.with_workers(workers)))
+
+
+def of_peers(run: Run) -> Iterator[tuple[str, Figure]]:
     for name, workload, measure, question, unit in BARS:
         sizes = [streams for what, streams in parts(run) if what == workload]
         for streams in sizes:

@@ -31,7 +31,7 @@ def resume(run: Run, specs: Mapping[str, ServerSpec]) -> Iterator[tuple[int, int
     """Measure the cells that `run` lacks. Yields (done, all, cell, result): before each with no result, and after."""
     raise_limits()
     plan = PLANS[run.about["plan"]]
-    cells = list(plan.cells(specs[name] for name in run.about["servers"]))
+    cells = list(plan.cells((specs[name] for name in run.about["servers"]), run.about["machine"]["cores"]))
     left = run.left(cells)
     if not left:
         return

@@ -4,6 +4,7 @@ import io
 import json
 import math
 import os
+import resource
 import signal
 import socket
 from contextlib import ExitStack, suppress
@@ -14,7 +15,21 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from bench import aggregate, figures, numbers, pages, plan, recorder, records, report, runner, scaling, specs
+from bench import (
+    aggregate,
+    figures,
+    load_generator,
+    numbers,
+    pages,
+    peer_blocks,
+    plan,
+    recorder,
+    records,
+    report,
+    runner,
+    scaling,
+    specs,
+)
 from bench.load import probes as load_probes
 from bench.load import readers as load_readers
 from bench.load import streams as load_streams
@@ -259,14 +274,14 @@ def test_names_beside_a_picture_do_not_overlap():
 
 def test_servers_take_turns():
     two = [SPECS["offload"], SPECS["nginx"]]
-    order = Plan(rounds=2, timing=BRIEF, sizes=(("hold", 10), ("storm", 20))).cells(two)
+    order = Plan(rounds=2, timing=BRIEF, sizes=(("hold", 10), ("storm", 20))).cells(two, 2)
     assert [(cell.round, cell.workload, cell.server) for cell in order] == [
         (turn, workload, name) for turn in (1, 2) for workload in ("hold", "storm") for name in ("offload", "nginx")
     ]
 
 
 def test_a_server_gets_only_its_workloads():
-    files = Plan(rounds=1, timing=BRIEF, sizes=(("download", 10),)).cells(SPECS.values())
+    files = Plan(rounds=1, timing=BRIEF, sizes=(("download", 10),)).cells(SPECS.values(), 2)
     assert not {"nchan", "pushpin", "baseline"} & {cell.server for cell in files}
 
 
@@ -274,7 +289,7 @@ def test_scaling_measures_the_offload_servers_only():
     it = ScalingPlan(rounds=1, timing=BRIEF, sizes=(("broadcast", 10),))
     chosen = [spec for spec in SPECS.values() if it.includes(spec, ())]
     assert {spec.name for spec in chosen} == {"offload", "offload_patched", "passed"}
-    assert {cell.threads for cell in it.cells(chosen)} == {1, 2, 4, 8}
+    assert {cell.threads for cell in it.cells(chosen, 2)} == {1, 2, 4, 8}
 
 
 def test_a_server_that_failed_with_fewer_streams_is_not_tried_with_more(run):
@@ -370,6 +385,40 @@ def test_compared_numbers_are_also_shown(workload):
     assert set(numbers.COMPARED[workload]) <= set(numbers.MEASURES[workload])
 
 
+def test_a_workers_run_has_as_many_processes_as_cores_and_up_to_four_that_are_blocked():
+    cells = list(plan.PLANS["workers"].cells(SPECS.values(), 8))
+    assert {(cell.workers, cell.backends) for cell in cells if cell.workload == "hold"} == {(8, 8)}
+    assert {cell.workers for cell in cells if cell.workload == "poison"} == {1, 2, 4}
+    assert {SPECS[cell.server].kind for cell in cells if cell.workload == "poison"} == {"offload", "proxy"}
+
+
+def test_a_table_of_poison_has_a_row_for_each_number_of_workers(run):
+    for workers, wait_ms in ((1, 2000.0), (2, 5.0)):
+        run.add(Cell("offload", "poison", 10, workers=workers), result(wait_p99_ms=wait_ms, late_worst_ms=1.0))
+    rows = [line for line in peer_blocks.poisoned(run, "10").splitlines() if line.startswith("| `offload`")]
+    assert [row.split("|")[2:6:3] for row in rows] == [[" 1 ", " 2,000 "], [" 2 ", " 5 "]]
+
+
+def test_streams_are_shared_by_the_processes_that_hold_them():
+    assert load_generator.stream_processes(4000) == 2
+    assert load_generator.stream_processes(50_000) == 4
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    runner.check_descriptors(Cell("passed", "hold", 2 * (limit - 200), backends=2), SPECS["passed"])
+    runner.check_descriptors(Cell("offload", "hold", limit - 200, workers=2), SPECS["offload"])
+    with pytest.raises(LabError, match="descriptors in one process"):
+        runner.check_descriptors(Cell("passed", "hold", 2 * limit, workers=4), SPECS["passed"])
+
+
+def test_what_the_most_streams_reached_is_shown_with_what_stopped_it(run):
+    run.add(Cell("offload", "hold", 100, workers=4, backends=4), {"failed": "the limit is 20"})
+    run.add(Cell("offload", "hold", 50, workers=4, backends=4), result(established=48, failures={"refused": 2}))
+    first, second = peer_blocks.most(run).splitlines()[2:]
+    assert first.startswith("| `offload`, 4 workers, 4 backends | 100 | - |")
+    assert first.endswith("| the limit is 20 |")
+    assert "| 48 |" in second
+    assert second.endswith("| 2 refused |")
+
+
 # --- the folders
 
 
@@ -394,7 +443,7 @@ def test_every_setting_has_a_source_and_every_package_is_pinned(name):
     assert all(set(advice) == {"setting", "source"} for advice in spec.advice)
     assert set(spec.workloads) <= set(numbers.MEASURES)
     lock = (ROOT / "requirements" / "bench.lock").read_text()
-    assert all(f"\n{need['module']}==" in lock for need in spec.needs if "module" in need)
+    assert all(f"\n{need['module'].replace('_', '-')}==" in lock for need in spec.needs if "module" in need)
 
 
 # --- on real processes
@@ -418,7 +467,9 @@ def open_stream(server, session, exits):
         with suppress(OSError):
             client = SseClient(server.port, "/subscribe?feed=3", cookie=session.cookie, timeout_s=3)
             exits.enter_context(client)
-            opened.append((client, client.next()))
+            while not (first := client.next()).data:
+                pass  # django-eventstream's stream-open
+            opened.append((client, first))
         return bool(opened)
 
     wait_for(opens, TIMEOUT_S, "a stream")
@@ -447,6 +498,20 @@ def test_every_server_streams_what_django_authorised(name, prepared):
             parcel = (prepared / FILE).read_bytes()
             assert session.ask("GET", "/file").body == parcel
             assert fetch(server.port, "/file").status == 403
+
+
+@pytest.mark.full
+def test_django_keeps_a_thread_for_each_async_stream(prepared):
+    """docs/comparison.md: and an outer context makes eight do."""
+    for name in ("uvicorn", "uvicorn_threads"):
+        if not all(specs.is_installed(need) for need in SPECS[name].needs):
+            require(False, name, "./lab install bench")
+    one_each, eight = (
+        sum(runner.measure(Cell(name, "hold", 30), SPECS[name], BRIEF, prepared)["threads"].values())
+        for name in ("uvicorn", "uvicorn_threads")
+    )
+    assert one_each > 30
+    assert eight < 20
 
 
 @pytest.mark.full
