@@ -15,6 +15,10 @@ class Question:
     unit: str
     kind: str
 
+    @property
+    def number(self) -> str:
+        return self.notebook.partition("_")[0]
+
 
 def questions() -> list[Question]:
     rows = tomllib.loads((SITE / "questions.toml").read_text())["questions"]
