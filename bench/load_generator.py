@@ -17,9 +17,14 @@ from .site.feeds import FEEDS
 
 REPLY_S = 60.0
 END_S = 10.0
-STREAM_PROCESSES = 2
+MOST_STREAMS = 12_500  # of one load process: below the usual limit of descriptors, and the ports of one address
 POLL_S = 0.05
 WARM_UPS, WARM_UP_STREAMS = 4, 40
+
+
+def stream_processes(streams: int) -> int:
+    """How many load processes hold that many streams."""
+    return max(2, -(-streams // MOST_STREAMS))
 
 
 class LoadProcess:

@@ -19,7 +19,10 @@ from offload_lab.uwsgi import binary
 
 from .specs import ServerSpec
 
-PACKAGES = ("Django", "gevent", "gunicorn", "uvicorn", "uvloop", "httptools", "granian", "daphne", "Twisted")
+PACKAGES = (
+    *("Django", "asgiref", "gevent", "gunicorn", "uvicorn", "uvloop", "httptools", "granian", "daphne", "Twisted"),
+    *("channels", "starlette", "django-eventstream"),
+)
 PROGRAMS = {"nginx": ["-v"], "pushpin": ["--version"]}
 DEBIAN = ("libnginx-mod-nchan",)
 LIMITS = ("net/core/somaxconn", "net/ipv4/tcp_max_syn_backlog", "net/ipv4/ip_local_port_range")

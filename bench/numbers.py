@@ -52,6 +52,12 @@ CPU = Measure("CPU\nms", per("cpu_s", "counted_events", 1e6))
 CPU_GIB = Measure("CPU\ns", per("cpu_s", "counted_mib", 1024.0))
 MEMORY = Measure("each\nKiB", lambda result: sum(result["kib_each"].values()) or NOTHING)
 FAILED = Measure("fail-\nures", failures)
+# recordings before 28 November 2026 lack these two
+THREADS = Measure("threads", lambda result: sum(result.get("threads", {}).values()) or NOTHING)
+OPEN_CPU = Measure(
+    "CPU to\nopen ms",
+    lambda result: 1000 * sum(result.get("open_cpu_s", {}).values()) / max(1, result["established"]) or NOTHING,
+)
 
 LEGEND = (
     "open, again: s until the last was answered · idle, wait: ms that a bystander waits, before and during the workload"

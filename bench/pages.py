@@ -14,13 +14,14 @@ from matplotlib.figure import Figure
 from offload_lab.paths import ROOT
 from offload_lab.plots.timeline import save
 
-from . import figures, report, scaling
-from .numbers import CPU, LAST, MEASURES, MEMORY, OPENED, WAIT_P99, Measure, Spread, ratio, ratios, rounds, values
+from . import axes, figures, peer_blocks, report, scaling
+from .numbers import CPU, LAST, OPENED, Measure, Spread, ratio
 from .records import Run, has_numbers
 
 DOCS = ROOT / "docs"
 PAGES = ("README.md", "docs/comparison.md", "docs/scaling.md")
 PLANS = ("full", "scaling", "storms")
+ALSO = {"workers": "./lab bench --workers", "most": "./lab bench --most"}  # where they were recorded
 PICTURES = (
     *("wait-4000", "cpu-4000", "memory-4000", "wait-growth", "cpu-growth", "last-2000", "poison-1000", "files-50"),
     *("scaling-cpu", "scaling-last", "scaling-wait"),
@@ -45,12 +46,17 @@ def renew() -> None:
         page = ROOT / name
         page.write_text(renewed(page.read_text(), runs))
     for path, figure in pictures(runs):
-        save(figure, path)
+        save(figure, path, axes.title_of(figure))
 
 
 def recorded() -> dict[str, Run]:
     """By plan."""
-    return {plan: Run.load(DOCS / "recordings" / f"bench-{plan}.jsonl") for plan in PLANS}
+    also = [plan for plan in ALSO if recording(plan).exists()]
+    return {plan: Run.load(recording(plan)) for plan in [*PLANS, *also]}
+
+
+def recording(plan: str) -> Path:
+    return DOCS / "recordings" / f"bench-{plan}.jsonl"
 
 
 def renewed(text: str, runs: Mapping[str, Run]) -> str:
@@ -61,7 +67,10 @@ def renewed(text: str, runs: Mapping[str, Run]) -> str:
 
     def fill(match: re.Match[str]) -> str:
         plan, kind, *words = match[2].split()
-        return f"{match[1]}{BLOCKS.get(kind, partial(comparison, workload=kind))(runs[plan], *words)}\n{match[3]}"
+        if plan in ALSO and plan not in runs:
+            return f"{match[1]}Not recorded yet: `{ALSO[plan]}`.\n{match[3]}"
+        block = BLOCKS.get(kind, partial(peer_blocks.comparison, workload=kind))
+        return f"{match[1]}{block(runs[plan], *words)}\n{match[3]}"
 
     return MARKED.sub(fill, text)
 
@@ -71,50 +80,6 @@ def pictures(runs: Mapping[str, Run]) -> Iterator[tuple[Path, Figure]]:
         for name, figure in figures.of(run):
             if name in PICTURES:
                 yield DOCS / "figures" / f"bench-{name}.svg", figure
-
-
-def table(headings: list[str], rows: list[list[str]]) -> str:
-    return "\n".join(f"| {' | '.join(row)} |" for row in [headings, ["---", *["--:"] * (len(headings) - 1)], *rows])
-
-
-# --- the peers
-
-
-def comparison(run: Run, streams: str, *, workload: str) -> str:
-    """Each server's numbers, the median of the rounds, and in brackets the multiple of the reference."""
-    count = int(streams)
-    against = report.reference(run, workload, count)
-    base = rounds(run.results, against, workload, count)
-    rows = []
-    for name in report.servers(run, workload, count):
-        mine = rounds(run.results, name, workload, count)
-        cells = [both(values(mine, what), ratios(mine, base, what), name == against) for what in MEASURES[workload]]
-        rows.append([f"`{name}`", *cells])
-    headings = [report.plain(measure) for measure in MEASURES[workload]]
-    notes = dict.fromkeys([*report.why_not(run, workload, count), *report.verdicts(run, workload, count)])
-    return "\n".join([table(["server", *headings], rows), "", *(f"- {line}" for line in notes)])
-
-
-def short(run: Run, streams: str) -> str:
-    """README.md's table of a hold: three numbers for each server."""
-    shown = (WAIT_P99, CPU, MEMORY)
-    base = rounds(run.results, report.reference(run, "hold", int(streams)), "hold", int(streams))
-    rows = []
-    for name in report.servers(run, "hold", int(streams)):
-        if name != report.BASELINE:
-            mine = rounds(run.results, name, "hold", int(streams))
-            cells = [both(values(mine, what), ratios(mine, base, what), mine == base) for what in shown]
-            rows.append([run.about["settings"][name]["title"], *cells])
-    return table(["streams held by", "bystander waits, p99 ms", "CPU, ms for 1,000 events", "KiB a stream"], rows)
-
-
-def both(value: Spread, times: Spread, is_reference: bool) -> str:
-    shown = report.number(value.middle)
-    return shown if is_reference or not math.isfinite(times.middle) else f"{shown} ({report.number(times.middle)} x)"
-
-
-def place(run: Run) -> str:
-    return "\n".join(f"- {line}" for line in report.place(run))
 
 
 def storms(run: Run) -> str:
@@ -130,7 +95,7 @@ def storms(run: Run) -> str:
         rows.append(
             [f"`{name}`", f"{2 * len(cells)}", f"{min(opened):,} to {max(opened):,}", f"{lost} of {len(cells)}"]
         )
-    return table(["server", "storms", "opened of 8,000", "worker lost after two"], rows)
+    return peer_blocks.table(["server", "storms", "opened of 8,000", "worker lost after two"], rows)
 
 
 # --- scaling
@@ -169,7 +134,7 @@ def fits(run: Run) -> str:
         "open /s",
         "up to",
     ]
-    return table(["k thousand streams", *headings], rows)
+    return peer_blocks.table(["k thousand streams", *headings], rows)
 
 
 def capacity(run: Run) -> str:
@@ -183,7 +148,7 @@ def capacity(run: Run) -> str:
         (f"backend with passed sockets, {passed.streams:,} streams", passed.events_us),
     )
     rows = [[what, f"{us:.1f}", f"{1e6 / us:,.0f}"] for what, us in parts]
-    return table(["part", "µs/event", "one core at events/s"], rows)
+    return peer_blocks.table(["part", "µs/event", "one core at events/s"], rows)
 
 
 def pays(run: Run) -> str:
@@ -198,7 +163,7 @@ def pays(run: Run) -> str:
         numbers = [*(late[size].middle for size in sizes), cpu, opened]
         rows.append([what, *map(report.number, numbers), "; ".join(here) or "no size here"])
     headings = [*(f"{size:,}" for size in sizes), "CPU", "opening", "pays at"]
-    return table(["last event, multiple of that with one", *headings], rows)
+    return peer_blocks.table(["last event, multiple of that with one", *headings], rows)
 
 
 def against_one(run: Run, server: str, shape: tuple[int, int, int], streams: int, what: Measure) -> Spread:
@@ -231,12 +196,17 @@ def million(run: Run) -> str:
         ],
         ["descriptors", "one for each in the backend, none in the front", "1,000,000"],
     ]
-    return table(["a million streams need", "arithmetic", "result"], rows)
+    return peer_blocks.table(["a million streams need", "arithmetic", "result"], rows)
 
 
 BLOCKS: dict[str, Callable[..., str]] = {
-    "short": short,
-    "place": place,
+    "short": peer_blocks.short,
+    "missing": peer_blocks.missing,
+    "opening": peer_blocks.opening,
+    "several": peer_blocks.several,
+    "poisoned": peer_blocks.poisoned,
+    "most": peer_blocks.most,
+    "place": peer_blocks.place,
     "fits": fits,
     "capacity": capacity,
     "pays": pays,

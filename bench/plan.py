@@ -68,8 +68,8 @@ class Plan:
         """Whether `spec` is measured; `names` restricts the peers, and is empty for all."""
         return spec.kind in self.kinds and (spec.kind in ("offload", "baseline") or spec.name in names or not names)
 
-    def cells(self, specs: Iterable[ServerSpec]) -> Iterator[Cell]:
-        """Servers take turns: other work of the machine hits all of them."""
+    def cells(self, specs: Iterable[ServerSpec], cores: int) -> Iterator[Cell]:
+        """Servers take turns: other work of the machine hits all of them. `cores`: those of the machine."""
         chosen = list(specs)
         for turn in range(1, self.rounds + 1):
             for workload, streams in self.sizes:
@@ -83,12 +83,43 @@ class ScalingPlan(Plan):
     kinds: tuple[str, ...] = ("offload",)
     series: Mapping[str, tuple[tuple[int, int, int], ...]] = field(default_factory=lambda: SERIES)
 
-    def cells(self, specs: Iterable[ServerSpec]) -> Iterator[Cell]:
+    def cells(self, specs: Iterable[ServerSpec], cores: int) -> Iterator[Cell]:
         names = [spec.name for spec in specs]
         for turn in range(1, self.rounds + 1):
             for workload, streams in self.sizes:
                 for name in names:
                     yield from (Cell(name, workload, streams, turn, *shape) for shape in self.series[name])
+
+
+@dataclass(frozen=True)
+class WorkersPlan(Plan):
+    """As many processes as cores for a `hold`, and `poisoned` workers for a `poison`, of which Django has but one
+    elsewhere: threads and async servers do not lose there, and are left out."""
+
+    poisoned: tuple[int, ...] = (1, 2, 4)
+
+    def cells(self, specs: Iterable[ServerSpec], cores: int) -> Iterator[Cell]:
+        chosen = [spec for spec in specs if spec.kind != "baseline"]
+        for turn in range(1, self.rounds + 1):
+            for workload, streams in self.sizes:
+                counts = self.poisoned if workload == "poison" else (cores,)
+                for spec in (spec for spec in chosen if workload != "poison" or spec.kind != "python"):
+                    yield from (Cell(spec.name, workload, streams, turn, 2, count, count) for count in counts)
+
+
+@dataclass(frozen=True)
+class MostPlan(Plan):
+    """As many streams as the descriptors of several processes allow."""
+
+    kinds: tuple[str, ...] = ("offload",)
+    tried: tuple[Cell, ...] = (
+        Cell("offload_patched", "hold", 16_000, threads=2, workers=4, backends=4),
+        *(Cell("passed", "hold", streams, threads=2, workers=2, backends=8) for streams in (16_000, 32_000, 50_000)),
+    )
+
+    def cells(self, specs: Iterable[ServerSpec], cores: int) -> Iterator[Cell]:
+        names = {spec.name for spec in specs}
+        yield from (cell for cell in self.tried if cell.server in names)
 
 
 PLANS: Mapping[str, Plan] = {
@@ -112,6 +143,16 @@ PLANS: Mapping[str, Plan] = {
         rounds=3,
         timing=Timing(idle_s=0.5, quiet_s=2.0, beside_s=2.0, open_within_s=30.0, probe_wait_s=10.0, broadcasts=1),
         sizes=tuple(("broadcast", streams) for streams in (500, 1000, 2000, 4000, 8000, 16000)),
+    ),
+    "workers": WorkersPlan(
+        rounds=3,
+        timing=Timing(idle_s=1.0, quiet_s=3.0, beside_s=3.0, open_within_s=40.0, probe_wait_s=10.0, broadcasts=0),
+        sizes=(("hold", 4000), ("poison", 1000)),
+    ),
+    "most": MostPlan(
+        rounds=1,
+        timing=Timing(idle_s=1.0, quiet_s=3.0, beside_s=3.0, open_within_s=120.0, probe_wait_s=10.0, broadcasts=0),
+        sizes=(),
     ),
     "storms": ScalingPlan(
         rounds=10,

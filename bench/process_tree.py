@@ -1,5 +1,6 @@
-"""CPU and memory of a process and its descendants, from Linux's clocks and /proc."""
+"""CPU, memory and threads of a process and its descendants, from Linux's clocks and /proc."""
 
+import os
 import re
 import time
 from collections.abc import Callable
@@ -30,6 +31,12 @@ def own_kib(pid: int) -> float:
     with suppress(OSError):
         rows = (line.split() for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines())
         return sum(float(row[1]) for row in rows if row[0] in ("Pss_Anon:", "Pss_Shmem:"))
+    return 0.0
+
+
+def threads(pid: int) -> float:
+    with suppress(OSError):
+        return float(len(os.listdir(f"/proc/{pid}/task")))
     return 0.0
 
 

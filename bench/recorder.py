@@ -31,7 +31,7 @@ def resume(run: Run, specs: Mapping[str, ServerSpec]) -> Iterator[tuple[int, int
     """Measure the cells that `run` lacks. Yields (done, all, cell, result): before each with no result, and after."""
     raise_limits()
     plan = PLANS[run.about["plan"]]
-    cells = list(plan.cells(specs[name] for name in run.about["servers"]))
+    cells = list(plan.cells((specs[name] for name in run.about["servers"]), run.about["machine"]["cores"]))
     left = run.left(cells)
     if not left:
         return
@@ -69,10 +69,10 @@ def draw(run: Run) -> Path:
     """Draw the pictures into the folder beside the file that has its name; that folder."""
     from offload_lab.plots.timeline import save  # matplotlib takes a second to import
 
-    from . import figures
+    from . import axes, figures
 
     folder = run.path.with_suffix("")
     for name, figure in figures.of(run):
         for kind in ("svg", "png"):
-            save(figure, folder / f"{name}.{kind}")
+            save(figure, folder / f"{name}.{kind}", axes.title_of(figure))
     return folder

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,10 @@ class Run:
         self.results[cell] = result
         with self.path.open("a") as file:
             file.write(json.dumps({"cell": asdict(cell), "result": result}) + "\n")
+
+    def with_workers(self, count: int) -> "Run":
+        """The part that was measured with `count` workers each."""
+        return replace(self, results={cell: it for cell, it in self.results.items() if cell.workers == count})
 
     def left(self, cells: Iterable[Cell]) -> list[Cell]:
         """The cells without numbers: what was missing may be installed now."""

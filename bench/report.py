@@ -15,7 +15,7 @@ from .plan import Cell
 from .records import Run, has_numbers
 
 BASELINE = "baseline"
-OFFLOAD = ("passed", "offload_patched", "offload")  # the first one measured is the reference
+OFFLOAD = ("offload", "offload_patched", "passed")  # the first one measured is the reference
 NAME_WIDTH, NUMBER_WIDTH, RATIO_WIDTH = 17, 8, 17  # columns of the terminal
 Shown = Table | Text | str
 CLEARLY = 1.1  # a difference below a tenth is none
@@ -50,7 +50,9 @@ def whole(run: Run, width: int) -> Iterator[Shown]:
     if run.about["plan"] == "scaling":
         yield from scaling.tables(run)
     else:
-        yield from tables(run, width)
+        for workers in sorted({cell.workers for cell in run.results}):
+            yield Text(f"{workers} worker processes each\n", "bold") if workers > 1 else ""
+            yield from tables(run.with_workers(workers), width)
         yield LEGEND
     yield ""
     yield from load_generator(run)
@@ -153,8 +155,13 @@ def first_line(result: dict[str, Any]) -> str:
 
 
 def verdicts(run: Run, workload: str, streams: int) -> Iterator[str]:
-    """The servers that are better, and those that are worse, in every round."""
-    against = reference(run, workload, streams)
+    """The peers that are better and those that are worse in every round: than the wheel, and than the best offload."""
+    measured = [name for name in OFFLOAD if rounds(run.results, name, workload, streams)]
+    for against in dict.fromkeys([*measured[:1], *measured[-1:]]):
+        yield from compared_with(run, workload, streams, against)
+
+
+def compared_with(run: Run, workload: str, streams: int, against: str) -> Iterator[str]:
     base = rounds(run.results, against, workload, streams)
     better, worse = [], []
     for name in servers(run, workload, streams):

@@ -15,7 +15,7 @@ from offload_lab.process.process import Process
 from offload_lab.stages.stage import short_private_folder
 
 from .aggregate import Result
-from .load_generator import STREAM_PROCESSES, LoadProcess, Streams
+from .load_generator import LoadProcess, Streams, stream_processes
 from .plan import Cell, Timing
 from .server import SPARE_DESCRIPTORS, Server
 from .specs import ServerSpec
@@ -31,7 +31,7 @@ def measure(cell: Cell, spec: ServerSpec, timing: Timing, prepared: Path) -> Res
         spec.check()
         check_descriptors(cell, spec)
         with ExitStack() as stack:
-            processes = [stack.enter_context(LoadProcess("streams")) for _ in range(STREAM_PROCESSES)]
+            processes = [stack.enter_context(LoadProcess("streams")) for _ in range(stream_processes(cell.streams))]
             probes, readers = (stack.enter_context(LoadProcess(kind)) for kind in ("probes", "readers"))
             server = stack.enter_context(Server(spec, cell, prepared))
             cookie = (prepared / "cookie").read_text()
@@ -47,9 +47,11 @@ def measure(cell: Cell, spec: ServerSpec, timing: Timing, prepared: Path) -> Res
 
 
 def check_descriptors(cell: Cell, spec: ServerSpec) -> None:
-    """Raises: LabError where a process of the server would need more descriptors than one may have here."""
+    """Raises: LabError where a process would need more descriptors than one may have here, if all share evenly."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    if (needed := cell.streams * spec.descriptors + SPARE_DESCRIPTORS) > limit:
+    passes = spec.kind == "offload" and spec.descriptors == 1  # then its backends hold the streams
+    share = cell.streams * spec.descriptors // (cell.backends if passes else cell.workers)
+    if (needed := share + SPARE_DESCRIPTORS) > limit:
         raise LabError(f"needs {needed:,} descriptors in one process, the limit is {limit:,} (ulimit -Hn)")
 
 

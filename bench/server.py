@@ -5,8 +5,10 @@ import pwd
 import re
 import resource
 import shutil
+import socket
 import sys
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -65,7 +67,7 @@ class Server:
                 )
                 self.processes.append(exits.enter_context(process))
                 if "listens" in entry:
-                    process.wait_until(Path(self.fill(entry["listens"])).exists, deadline)
+                    process.wait_until(partial(accepts, self.fill(entry["listens"])), deadline)
             self.processes[-1].wait_until(self.answers, deadline)
             self._exits = exits.pop_all()
         return self
@@ -88,6 +90,9 @@ class Server:
 
     def own_kib(self) -> dict[str, float]:
         return {process.name: process_tree.total(process_tree.own_kib, process.pid) for process in self.processes}
+
+    def threads(self) -> dict[str, float]:
+        return {process.name: process_tree.total(process_tree.threads, process.pid) for process in self.processes}
 
     def ended(self) -> list[str]:
         """The names of the processes that have ended by themselves."""
@@ -142,3 +147,13 @@ class Server:
             "PYTHONPATH": str(ROOT),
             **{f"BENCH_{name}": value for name, value in own.items()},
         }
+
+
+def accepts(path: str) -> bool:
+    """Whether a process listens on that UNIX socket: uvicorn's first process makes the file, its workers listen."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        try:
+            connection.connect(path)
+        except OSError:
+            return False
+    return True

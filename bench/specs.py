@@ -24,7 +24,7 @@ class ServerSpec:
     `urls`, `way`: which of bench/site's URLs, and how Django answers an authorised request. `advice`: settings, each
     with its source. `needs`: what must be installed, and how; programs are those of offload_lab.programs.
     `files`: configurations to be filled in.
-    `process`: name, command, and the socket whose presence shows that it listens, in the order of their start.
+    `process`: name, command, and the UNIX socket on which it listens, if any, in the order of their start.
     """
 
     name: str

@@ -57,7 +57,9 @@ def hold(scene: Scene) -> Result:
     """All streams are open, and each gets an event a second."""
     idle = scene.probe(pause(scene.timing.idle_s))
     before_kib, slab_kib = scene.server.own_kib(), process_tree.slab_kib()
+    before_s = scene.server.cpu_s()
     opened = scene.open()
+    opening = {"open_cpu_s": spent(before_s, scene.server.cpu_s()), "threads": scene.server.threads()}
     time.sleep(SETTLE_S)
     used, late, started = cost(scene, scene.timing.quiet_s)
     waits = scene.probe(pause(scene.timing.beside_s))
@@ -66,6 +68,7 @@ def hold(scene: Scene) -> Result:
     seconds = int(scene.timing.quiet_s + scene.timing.beside_s)
     return {
         **asdict(opened),
+        **opening,
         **bystanders(idle, waits),
         **lateness(
             [delays for due, delays in late.items() if started <= due < started + seconds], opened.established * seconds
@@ -196,12 +199,16 @@ def cost(scene: Scene, for_s: float) -> tuple[Result, Late, float]:
     cpu_after, load_after = server.cpu_s(), streams.cpu_s()
     late = streams.take()
     used = {
-        "cpu_s": {name: cpu_after[name] - cpu[name] for name in cpu},
+        "cpu_s": spent(cpu, cpu_after),
         "load_cpu_s": load_after - load,
         "counted_events": sum(map(len, late.values())),
         "counted_s": for_s,
     }
     return used, late, started
+
+
+def spent(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
+    return {name: after[name] - before[name] for name in before}
 
 
 def memory(scene: Scene, before_kib: dict[str, float], slab_kib: float, streams: int) -> Result:

@@ -4,6 +4,7 @@ Each event carries its due time on the clock that all processes of a machine sha
 knows how late it is. It is encoded once, however many streams get it. Standard library only.
 """
 
+import heapq
 import json
 import math
 import time
@@ -16,6 +17,7 @@ ALL, ALL_EVERY_S = "all", 2.0
 FILE = "parcel.bin"  # in the run folder
 SLOW_S = 2  # the view that blocks
 WELCOME = b": welcome\n\n"
+STREAM = {"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
 TEXT = "the parcel that you are waiting for has left the counter and is on the belt"
 
 
@@ -33,6 +35,17 @@ def message(feed: str, due: float) -> str:
 @lru_cache(maxsize=64)
 def event(feed: str, due: float) -> bytes:
     return f"data: {message(feed, due)}\n\n".encode()
+
+
+def turns() -> Iterator[tuple[str, float]]:
+    """Each event of all feeds when it is due, for a publisher: the feed, and the due time."""
+    queue = [(due_after(feed, time.monotonic()), feed) for feed in (*FEEDS, ALL)]
+    heapq.heapify(queue)
+    while True:
+        due, feed = queue[0]
+        time.sleep(max(0.0, due - time.monotonic()))
+        yield feed, due
+        heapq.heapreplace(queue, (due_after(feed, due), feed))
 
 
 def stream(feed: str) -> Iterator[bytes]:

@@ -3,13 +3,12 @@
 ``python -m bench.site.publish nchan SOCKET`` or ``… pushpin PORT``.
 """
 
-import heapq
 import json
 import socket
 import sys
 import time
 
-from .feeds import ALL, FEEDS, due_after, event, message
+from .feeds import event, message, turns
 
 HOST = "127.0.0.1"
 
@@ -39,17 +38,12 @@ def to_pushpin(feed: str, due: float) -> tuple[str, bytes]:
 def main(server: str, where: str) -> None:
     nchan = server == "nchan"
     encode = to_nchan if nchan else to_pushpin
-    turns = [(due_after(feed, time.monotonic()), feed) for feed in (*FEEDS, ALL)]
-    heapq.heapify(turns)
-    while True:
-        due, feed = turns[0]
-        time.sleep(max(0.0, due - time.monotonic()))
+    for feed, due in turns():
         path, body = encode(feed, due)
         headers = f"POST {path} HTTP/1.1\r\nHost: publisher\r\nContent-Length: {len(body)}\r\n\r\n"
         with connected(socket.AF_UNIX, where) if nchan else connected(socket.AF_INET, (HOST, int(where))) as connection:
             connection.sendall(headers.encode() + body)
             connection.recv(4096)  # its answer
-        heapq.heapreplace(turns, (due_after(feed, due), feed))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from functools import lru_cache
 from typing import Any
 
+from asgiref.sync import sync_to_async
 from django.contrib.auth.backends import ModelBackend  # type: ignore[import-untyped]
 
 
@@ -14,3 +15,7 @@ def read(user_id: Any) -> Any:
 class Remembered(ModelBackend):  # type: ignore[misc]
     def get_user(self, user_id: Any) -> Any:
         return read(user_id)
+
+    async def aget_user(self, user_id: Any) -> Any:
+        """ModelBackend's reads the database, over a connection of its own for each thread."""
+        return await sync_to_async(read)(user_id)

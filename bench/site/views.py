@@ -8,11 +8,10 @@ from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseFor
 
 from offload_lab.stages.site import run_folder
 
-from .feeds import ALL, FEEDS, FILE, SLOW_S, stream
+from .feeds import ALL, FEEDS, FILE, SLOW_S, STREAM, stream
 
 WAY = os.environ["BENCH_WAY"]
 PATH = str(run_folder() / FILE)
-STREAM = {"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
 
 
 def ping(request: HttpRequest) -> HttpResponse:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from django.http import HttpRequest, HttpResponse, HttpResponseForbidden, StreamingHttpResponse  # type: ignore[import-untyped]
 
-from .feeds import astream
-from .views import PATH, STREAM, feed_of
+from .feeds import STREAM, astream
+from .views import PATH, feed_of
 
 CHUNK_BYTES = 64 * 1024
 

@@ -1,8 +1,11 @@
 """./lab bench: the same work for this project's offload and for its peers."""
 
+import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +15,10 @@ from offload_lab.system import is_linux
 
 from .console import out
 from .needs import needs
+
+if TYPE_CHECKING:
+    from bench.records import Run
+    from bench.specs import ServerSpec
 
 
 @click.command(epilog="Example: ./lab bench --quick")
@@ -23,17 +30,20 @@ from .needs import needs
     flag_value="scaling",
     help="Instead: how the cost of offloading grows.",
 )
+@click.option("--workers", "plan", flag_value="workers", help="Instead: as many processes as cores, on both sides.")
+@click.option("--most", "plan", flag_value="most", help="Instead: 16,000 proxied streams, and 50,000 passed ones.")
 @click.option("--storms", "plan", flag_value="storms", help="Instead: 20 storms of 8,000 on each offload server.")
+@click.option("--record", is_flag=True, help="All of these in turn into docs/recordings, then --renew: four hours.")
 @click.option(
     "--resume",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Go on with a run that was stopped; a finished one is shown again.",
 )
 @click.option("--renew", is_flag=True, help="Instead, compute anew what docs/ holds of it: tables and pictures.")
-def bench(names: tuple[str, ...], plan: str | None, resume: Path | None, renew: bool) -> None:
+def bench(names: tuple[str, ...], plan: str | None, record: bool, resume: Path | None, renew: bool) -> None:
     """Run the same work on the offload servers and on their peers, all or those named, and compare.
 
-    Without an option: every workload, three rounds, more than an hour. Each measurement is written down as soon
+    Without an option: every workload, three rounds, more than two hours. Each measurement is written down as soon
     as it is finished. The patched uWSGI is built first, where that can be done.
     """
     from bench.specs import load_all  # it stands beside this package, not in it
@@ -44,20 +54,27 @@ def bench(names: tuple[str, ...], plan: str | None, resume: Path | None, renew: 
     if not is_linux():
         raise LabError("./lab bench runs on Linux only: it waits with epoll and reads /proc; see docs/systems.md")
     needs("bench")
-    from bench import recorder, report
+    from bench import pages, recorder
     from bench.records import Run
 
-    if renew:
-        from bench import pages
-
-        pages.renew()
-        return
     if resume:
-        run = Run.load(resume)
-    else:
+        carry_out(Run.load(resume), specs)
+    elif not renew:
         # where the patched uWSGI cannot be built, its rows say so
         subprocess.run([sys.executable, str(ROOT / "uwsgi_build" / "build.py")])
-        run = recorder.new(plan or "full", specs, names)
+        for each in [*pages.PLANS, *pages.ALSO] if record else [plan or "full"]:
+            run = recorder.new(each, specs, names)
+            carry_out(run, specs)
+            if record:
+                shutil.copyfile(run.path, pages.recording(each))
+    if renew or record:
+        pages.renew()
+
+
+def carry_out(run: "Run", specs: Mapping[str, "ServerSpec"]) -> None:
+    """Measure what the run lacks, and report all of it."""
+    from bench import recorder, report
+
     out.print(*report.settings(run), "", sep="\n")
     with out.status("") as status:
         for done, of, cell, result in recorder.resume(run, specs):

@@ -3,12 +3,12 @@
 import resource
 import time
 import webbrowser
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import click
 
-from offload_lab.errors import LabError
+from offload_lab.errors import LabError, MissingDependencyError
 from offload_lab.inspect import take_snapshot_at
 from offload_lab.live.reader import KernelLists
 from offload_lab.live.recording import LiveRecording
@@ -72,7 +72,7 @@ def live(
     with ExitStack() as exits:
         if step:
             found = manifest.find(step)
-            view = view_of(found, variants, binary.find(engine_name))
+            view = view_of(found, variants, engine_for(found, variants, engine_name))
         else:
             for address in addresses:
                 take_snapshot_at(address)  # raises where it cannot be read
@@ -100,6 +100,14 @@ def view_of(step: Step, names: tuple[str, ...], engine: Engine) -> View:
     others = [*chosen[1:], chosen[0]] if len(chosen) > 1 else [None]
     sides = [StageSide(step, shown, other, lists, engine, tell) for shown, other in zip(chosen, others, strict=True)]
     return View(step.name, step.title, sides)
+
+
+def engine_for(step: Step, names: tuple[str, ...], engine_name: str | None) -> Engine:
+    """One that can run all the variants to be shown; where there is none, the default."""
+    wanted = names or (step.live.variants if step.live else ())
+    with suppress(MissingDependencyError):
+        return binary.find_able((need for name in wanted for need in step.variant(name).needs), engine_name)
+    return binary.find(engine_name)
 
 
 def variants_of(step: Step, names: tuple[str, ...], engine: Engine) -> list[Variant]:

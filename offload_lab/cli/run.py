@@ -63,8 +63,7 @@ def run(step: str, variant: str | None, port: int | None, engine_name: str | Non
     """
     found = manifest.find(step)
     chosen = found.variant(variant)
-    uwsgi = binary.find(engine_name)
-    uwsgi.check(chosen.needs)
+    uwsgi = binary.find_able(chosen.needs, engine_name)
     needs(*(name for name in chosen.programs if name in LOCKS))
     explain = f"./lab explain {found.number} {chosen.name}   # where each connection is, and why"
     watch = "./lab live --attach {stats}   # the same on a page"

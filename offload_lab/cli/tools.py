@@ -77,12 +77,12 @@ def notebook(number: str) -> None:
 
 
 def find_notebook(number: str) -> Path:
-    """The notebook that `number` (``3`` or ``03``) begins.
+    """The notebook that `number` (``3``, ``03`` or ``03b``) begins.
 
     Raises: UnknownNameError with the nearest match.
     """
     names = sorted(path.name for path in NOTEBOOKS.glob("*.ipynb"))
-    name = next((name for name in names if name.startswith(number.zfill(2))), None)
+    name = next((name for name in names if name.startswith((number, f"0{number}"))), None)
     if name is None:
         raise UnknownNameError("notebook", number, names)
     return NOTEBOOKS / name

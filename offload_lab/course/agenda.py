@@ -7,6 +7,7 @@ group stays only if all that matters more in its own step stays too.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import accumulate
 
 from offload_lab.errors import LabError
@@ -22,7 +23,7 @@ SLACK_MIN = 5  # for what cannot be foreseen: never planned away
 WITHOUT_BREAK_MIN = 90  # longer ones have breaks
 BETWEEN_BREAKS_MIN = 70  # about
 WITHOUT_LUNCH_MIN = 240
-STEP_END_MIN = 5  # by how many minutes a break may move to come between two steps
+STEP_END_MIN = 5  # a break between two steps is worth a stretch that is so much longer
 
 
 class TooShortError(LabError):
@@ -141,11 +142,21 @@ def lay_out(steps: Sequence[Step], kept: Sequence[Group]) -> tuple[Entry, ...]:
 
 
 def places(ends: list[int], between_steps: list[bool]) -> dict[int, Section]:
-    """Each break by the index of the section before it: evenly, and preferably between two steps."""
+    """Each break by the index of the section before it: in even stretches, and preferably between two steps."""
     wanted = pauses(ends[-1])
-    chosen: dict[int, Section] = {}
-    for k, pause in enumerate(wanted, 1):
-        target = k * ends[-1] / (len(wanted) + 1)
-        free = range(max(chosen, default=-1) + 1, len(ends) - 1)
-        chosen[min(free, key=lambda i: abs(ends[i] - target) - STEP_END_MIN * between_steps[i])] = pause
-    return chosen
+    even = ends[-1] / (len(wanted) + 1)
+
+    @cache
+    def split(first: int, breaks: int) -> tuple[float, tuple[int, ...]]:
+        """What the sections from `first` on cost with so many breaks, and the sections before these."""
+        start = ends[first - 1] if first else 0
+        if not breaks:
+            return (ends[-1] - start - even) ** 2, ()
+        options = []
+        for i in range(first, len(ends) - breaks):
+            cost, further = split(i + 1, breaks - 1)
+            cost += (ends[i] - start - even) ** 2 - STEP_END_MIN**2 * between_steps[i]
+            options.append((cost, (i, *further)))
+        return min(options)
+
+    return dict(zip(split(0, len(wanted))[1], wanted, strict=True))

@@ -18,12 +18,15 @@ def lines(timetable: Timetable) -> Iterator[tuple[str, str]]:
     """The timetable as pairs (style, line), at most WIDTH columns wide."""
     numbers = dict.fromkeys(entry.step.number for entry in timetable.entries if entry.step)
     yield "bold", f"{timetable.minutes} minutes: steps {' '.join(numbers)}; {timetable.in_hand} min in hand"
-    step = None
+    step, notebook = None, ""
     for entry in timetable.entries:
         yield "", ""
         if entry.step and entry.step != step:
-            step = entry.step
+            step, notebook = entry.step, ""
             yield from step_lines(step)
+        if entry.section.notebook != notebook and entry.step:
+            notebook = entry.section.notebook
+            yield "", f"      from here: {open_notebook(notebook)}"
         yield from entry_lines(entry)
     yield from ladder_lines(timetable.kept)
     yield from list_lines("Not in this timetable", sorted(timetable.left_out, key=lambda group: group.step.number))
@@ -47,6 +50,10 @@ def step_lines(step: Step) -> Iterator[tuple[str, str]]:
 def begin_together(step: Step) -> str:
     """The command with which everybody can begin `step`, whatever they have done before."""
     return f"./lab notebook {step.number}"
+
+
+def open_notebook(name: str) -> str:
+    return f"./lab notebook {name.partition('_')[0]}"
 
 
 def entry_lines(entry: Entry) -> Iterator[tuple[str, str]]:
@@ -109,7 +116,8 @@ def renewed(text: str, steps: Sequence[Step]) -> str:
 
 
 def sections_table(step: Step) -> str:
-    rows = [f"**{step.minutes} minutes.** Begin together: `{begin_together(step)}`", ""]
+    further = [f", then `{open_notebook(name)}`" for name in step.notebooks if name != step.name]
+    rows = [f"**{step.minutes} minutes.** Begin together: `{begin_together(step)}`{''.join(further)}", ""]
     rows += ["| section | min | what the class has seen at its end | if late |", "|---|---|---|---|"]
     for section in step.sections:
         late = f"goes ({section.cut})" if section.cut else "stays"

@@ -60,7 +60,9 @@ def write_first_page(tree: Path) -> None:
     """With contents in which a number and a title name each page, and no two pages alike."""
     notebooks = sorted((tree / "notebooks").glob("*.ipynb"))
     lines = {
-        "notebooks": [f"{path.stem[:2]} · {title_of(path)} <notebooks/{path.stem}>" for path in notebooks],
+        "notebooks": [
+            f"{path.stem.partition('_')[0]} · {title_of(path)} <notebooks/{path.stem}>" for path in notebooks
+        ],
         "steps": [
             f"Files of {path.name} <steps/{path.name}/README>" for path in sorted((tree / "steps").glob("[0-9]*"))
         ],

@@ -233,12 +233,12 @@ def machine() -> None:
 
 
 def lessons() -> None:
-    """Each step of the course, its minutes, and its notebook if there is one."""
-    lines = ["| step | what it shows | minutes | notebook |", "|---|---|---|---|"]
+    """The notebooks of each step of the course, with their minutes."""
+    lines = ["| notebook | what it shows | minutes | |", "|---|---|---|---|"]
     for step in manifest.steps():
-        notebook = f"{step.name}.ipynb"
-        link = f"[{notebook}]({notebook})" if (ROOT / "notebooks" / notebook).exists() else "not yet"
-        lines.append(f"| {step.number} | {step.title} | {step.minutes} | {link} |")
+        for place, (name, minutes) in enumerate(step.notebooks.items()):
+            title = f"{step.title}: second part" if place else step.title
+            lines.append(f"| {name.partition('_')[0]} | {title} | {minutes} | [{name}.ipynb]({name}.ipynb) |")
     review = max(path.name for path in (ROOT / "notebooks").glob("*.ipynb"))
     lines.append(f"| | Your guesses, and what was measured | 5 | [{review}]({review}) |")
     show_bundle({"text/markdown": "\n".join(lines), "text/plain": "\n".join(lines)})

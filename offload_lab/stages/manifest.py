@@ -37,13 +37,14 @@ class Variant:
 class Section:
     """A part of a workshop's step. `cut` is the order in which a late class leaves sections out, 0: never.
 
-    `landmark` is what the class should have seen at its end.
+    `landmark` is what the class should have seen at its end. `notebook`: by default the one called as the step.
     """
 
     title: str
     minutes: int
     landmark: str
     cut: int = 0
+    notebook: str = ""
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,15 @@ class Step:
     @property
     def number(self) -> str:
         return self.name.partition("_")[0]
+
+    @property
+    def notebooks(self) -> dict[str, int]:
+        """The minutes of its notebooks, by their names: what the sections in each of them take."""
+        minutes: dict[str, int] = {}
+        for section in self.sections:
+            name = section.notebook or self.name
+            minutes[name] = minutes.get(name, 0) + section.minutes
+        return minutes
 
     @property
     def exercises(self) -> tuple[Exercise, ...]:

@@ -14,6 +14,7 @@ from offload_lab.errors import PortInUseError, UnknownNameError
 from offload_lab.process.deadlines import LOOPBACK, Deadline
 from offload_lab.process.process import Process
 from offload_lab.process.server_process import free_port
+from offload_lab.uwsgi import binary
 from offload_lab.uwsgi.binary import Engine
 from offload_lab.uwsgi.server import SOCKET_PATH_LIMIT, Uwsgi
 from offload_lab.uwsgi.stats import WorkerStats
@@ -40,9 +41,10 @@ class Stage:
 
     A variant with an nginx.conf has an nginx before its front, as `proxy`, which starts after it.
 
-    `port` is chosen by the kernel unless given. `placeholders` reach every INI of the stage, `options` are
-    further words of the front's command line. `ready`: the deadline for all processes together, READY_S for each unless
-    given. `grace_s`: between SIGTERM and SIGKILL of a uWSGI, 0 to kill it at once.
+    `port` is chosen by the kernel unless given. `engine`: by default one that can run the variant. `placeholders` reach
+    every INI of the stage, `options` are further words of the front's command line. `ready`: the deadline for all
+    processes together, READY_S for each unless given. `grace_s`: between SIGTERM and SIGKILL of a uWSGI, 0 to kill it
+    at once.
 
     Raises: UnknownNameError for a wrong name, MissingDependencyError where a program of the variant is,
         ProcessDiedError, NotReadyError or PortInUseError when a process does not come up.
@@ -65,7 +67,8 @@ class Stage:
         self.processes: list[Uwsgi] = []
         self.proxy: Nginx | None = None
         self.copies: Copies | None = None  # where the step's files are what one deploys
-        self._port, self._engine, self._placeholders, self._options = port, engine, placeholders, options
+        self._engine = engine or (binary.find_able(self.variant.needs) if self.variant.needs else None)
+        self._port, self._placeholders, self._options = port, placeholders, options
         self._ready, self._grace_s = ready, grace_s
         self._exits = ExitStack()
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -55,7 +56,7 @@ class Engine:
                 raise MissingDependencyError(
                     f"{what} (uWSGI {self.version}, {self.name}, {instead})",
                     "this variant",
-                    "./lab engine, and then add --engine built",
+                    "./lab engine",
                 )
 
 
@@ -72,6 +73,19 @@ def find(name: str | None = None) -> Engine:
     if os.access(name, os.X_OK) and os.path.isfile(name):
         return inspect(name, (os.path.abspath(name),))
     raise UnknownNameError("uWSGI", name, ["wheel", "built", "a path to a uwsgi program"])
+
+
+def find_able(needs: Iterable[str], name: str | None = None) -> Engine:
+    """`find`; where no uWSGI is named, the built one if there is one and only that has the abilities in `needs`.
+
+    Raises: MissingDependencyError where an ability is missing.
+    """
+    found, needed = find(name), frozenset(needs)
+    if not (name or os.environ.get("LAB_UWSGI") or needed <= found.proved):
+        with suppress(MissingDependencyError):
+            found = built()
+    found.check(needed)
+    return found
 
 
 def built() -> Engine:

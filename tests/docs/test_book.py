@@ -96,7 +96,7 @@ def test_the_contents_name_each_page_differently(site):
     titles = re.findall(r'<a class="reference internal" href="[^"]+">([^<]+)</a>', sidebar)
     assert len(titles) > 25
     assert [title for title in titles if titles.count(title) > 1] == []
-    numbered = [title for title in titles if re.match(r"\d\d · ", title)]
+    numbered = [title for title in titles if re.match(r"\d\d\w? · ", title)]
     assert len(numbered) == len(list(ROOT.glob("notebooks/*.ipynb")))
 
 

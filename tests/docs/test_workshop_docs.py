@@ -18,7 +18,7 @@ ASKED_IN_PUBLIC = {
 }
 
 WITNESS = re.compile(r"\[`(test_\w+\.py)::(test_\w+)`\]\(([^)]+)\)")
-NOTEBOOK = re.compile(r"\[(?:notebook \d\d, )?\*([^*]+)\*\]\((\.\./\.\./notebooks/[^)]+)\)")
+NOTEBOOK = re.compile(r"\[(?:notebook \d\d\w?, )?\*([^*]+)\*\]\((\.\./\.\./notebooks/[^)]+)\)")
 FIGURE = re.compile(r"\]\(\.\./figures/[\w.]+\)")
 
 

@@ -22,6 +22,8 @@ socket = {folder}/front.sock
 processes = 4
 master = true
 offload-threads = {threads}
+# the client of /send reads slowly, and on a busy machine at times not at all
+socket-timeout = 3600
 stats = {folder}/front-stats.sock
 static-map = /files={folder}/files
 route = ^/stream uwsgi:{folder}/backend.sock,0,0

@@ -1,4 +1,4 @@
-"""./lab bench: its numbers, its folders, one small run, and every server under test alone."""
+"""./lab bench: what needs no process, one small run, and every server under test alone."""
 
 import json
 import math
@@ -9,7 +9,18 @@ from itertools import pairwise
 import pytest
 from click.testing import CliRunner
 
-from bench import aggregate, figures, numbers, pages, plan, recorder, records, runner, scaling, specs
+from bench import (
+    aggregate,
+    axes,
+    numbers,
+    pages,
+    plan,
+    recorder,
+    records,
+    runner,
+    scaling,
+    specs,
+)
 from bench.plan import Cell, Plan
 from bench.records import Run
 from bench.server import Server
@@ -141,9 +152,9 @@ def test_a_line_is_fitted():
 
 
 def test_names_beside_a_picture_do_not_overlap():
-    assert figures.apart([0.1, 0.5], 0.05) == [0.1, 0.5]
-    assert figures.apart([0.2, 0.2, 0.2], 0.1) == pytest.approx([0.2, 0.3, 0.4])
-    assert figures.apart([0.95, 0.97, 1.2], 0.1) == pytest.approx([0.8, 0.9, 1.0])
+    assert axes.apart([0.1, 0.5], 0.05) == [0.1, 0.5]
+    assert axes.apart([0.2, 0.2, 0.2], 0.1) == pytest.approx([0.2, 0.3, 0.4])
+    assert axes.apart([0.95, 0.97, 1.2], 0.1) == pytest.approx([0.8, 0.9, 1.0])
 
 
 # --- the folders
@@ -170,7 +181,7 @@ def test_every_setting_has_a_source_and_every_package_is_pinned(name):
     assert all(set(advice) == {"setting", "source"} for advice in spec.advice)
     assert set(spec.workloads) <= set(numbers.MEASURES)
     lock = (ROOT / "requirements" / "bench.lock").read_text()
-    assert all(f"\n{need['module']}==" in lock for need in spec.needs if "module" in need)
+    assert all(f"\n{need['module'].replace('_', '-')}==" in lock for need in spec.needs if "module" in need)
 
 
 # --- on real processes
@@ -194,7 +205,9 @@ def open_stream(server, session, exits):
         with suppress(OSError):
             client = SseClient(server.port, "/subscribe?feed=3", cookie=session.cookie, timeout_s=3)
             exits.enter_context(client)
-            opened.append((client, client.next()))
+            while not (first := client.next()).data:
+                pass  # django-eventstream's stream-open
+            opened.append((client, first))
         return bool(opened)
 
     wait_for(opens, TIMEOUT_S, "a stream")
@@ -223,6 +236,20 @@ def test_every_server_streams_what_django_authorised(name, prepared):
             parcel = (prepared / FILE).read_bytes()
             assert session.ask("GET", "/file").body == parcel
             assert fetch(server.port, "/file").status == 403
+
+
+@pytest.mark.full
+def test_django_keeps_a_thread_for_each_async_stream(prepared):
+    """docs/comparison.md: and an outer context makes eight do."""
+    for name in ("uvicorn", "uvicorn_threads"):
+        if not all(specs.is_installed(need) for need in SPECS[name].needs):
+            require(False, name, "./lab install bench")
+    one_each, eight = (
+        sum(runner.measure(Cell(name, "hold", 30), SPECS[name], BRIEF, prepared)["threads"].values())
+        for name in ("uvicorn", "uvicorn_threads")
+    )
+    assert one_each > 30
+    assert eight < 20
 
 
 @pytest.mark.full

@@ -1,11 +1,21 @@
-"""The benchmark's plan, its recorded file and its report."""
+"""The benchmark's plan, its recorded file, its report and its pictures."""
 
 import io
+import resource
 
 import pytest
 from rich.console import Console
 
-from bench import numbers, recorder, report
+from bench import (
+    figures,
+    load_generator,
+    numbers,
+    peer_blocks,
+    plan,
+    recorder,
+    report,
+    runner,
+)
 from bench.plan import Cell, Plan, ScalingPlan
 from bench.records import Run
 from offload_lab.errors import LabError
@@ -17,14 +27,14 @@ from .test_bench import ABOUT, BRIEF, SPECS, result
 
 def test_servers_take_turns():
     two = [SPECS["offload"], SPECS["nginx"]]
-    order = Plan(rounds=2, timing=BRIEF, sizes=(("hold", 10), ("storm", 20))).cells(two)
+    order = Plan(rounds=2, timing=BRIEF, sizes=(("hold", 10), ("storm", 20))).cells(two, 2)
     assert [(cell.round, cell.workload, cell.server) for cell in order] == [
         (turn, workload, name) for turn in (1, 2) for workload in ("hold", "storm") for name in ("offload", "nginx")
     ]
 
 
 def test_a_server_gets_only_its_workloads():
-    files = Plan(rounds=1, timing=BRIEF, sizes=(("download", 10),)).cells(SPECS.values())
+    files = Plan(rounds=1, timing=BRIEF, sizes=(("download", 10),)).cells(SPECS.values(), 2)
     assert not {"nchan", "pushpin", "baseline"} & {cell.server for cell in files}
 
 
@@ -32,7 +42,7 @@ def test_scaling_measures_the_offload_servers_only():
     it = ScalingPlan(rounds=1, timing=BRIEF, sizes=(("broadcast", 10),))
     chosen = [spec for spec in SPECS.values() if it.includes(spec, ())]
     assert {spec.name for spec in chosen} == {"offload", "offload_patched", "passed"}
-    assert {cell.threads for cell in it.cells(chosen)} == {1, 2, 4, 8}
+    assert {cell.threads for cell in it.cells(chosen, 2)} == {1, 2, 4, 8}
 
 
 def test_a_server_that_failed_with_fewer_streams_is_not_tried_with_more(run):
@@ -131,3 +141,57 @@ def test_the_report_fits_the_terminal(mixed, width):
 @pytest.mark.parametrize("workload", numbers.MEASURES)
 def test_compared_numbers_are_also_shown(workload):
     assert set(numbers.COMPARED[workload]) <= set(numbers.MEASURES[workload])
+
+
+def test_a_workers_run_has_as_many_processes_as_cores_and_up_to_four_that_are_blocked():
+    cells = list(plan.PLANS["workers"].cells(SPECS.values(), 8))
+    assert {(cell.workers, cell.backends) for cell in cells if cell.workload == "hold"} == {(8, 8)}
+    assert {cell.workers for cell in cells if cell.workload == "poison"} == {1, 2, 4}
+    assert {SPECS[cell.server].kind for cell in cells if cell.workload == "poison"} == {"offload", "proxy"}
+
+
+def test_a_table_of_poison_has_a_row_for_each_number_of_workers(run):
+    for workers, wait_ms in ((1, 2000.0), (2, 5.0)):
+        run.add(Cell("offload", "poison", 10, workers=workers), result(wait_p99_ms=wait_ms, late_worst_ms=1.0))
+    rows = [line for line in peer_blocks.poisoned(run, "10").splitlines() if line.startswith("| `offload`")]
+    assert [row.split("|")[2:6:3] for row in rows] == [[" 1 ", " 2,000 "], [" 2 ", " 5 "]]
+
+
+def test_streams_are_shared_by_the_processes_that_hold_them():
+    assert load_generator.stream_processes(4000) == 2
+    assert load_generator.stream_processes(50_000) == 4
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    runner.check_descriptors(Cell("passed", "hold", 2 * (limit - 200), backends=2), SPECS["passed"])
+    runner.check_descriptors(Cell("offload", "hold", limit - 200, workers=2), SPECS["offload"])
+    with pytest.raises(LabError, match="descriptors in one process"):
+        runner.check_descriptors(Cell("passed", "hold", 2 * limit, workers=4), SPECS["passed"])
+
+
+def test_what_the_most_streams_reached_is_shown_with_what_stopped_it(run):
+    run.add(Cell("offload", "hold", 100, workers=4, backends=4), {"failed": "the limit is 20"})
+    run.add(Cell("offload", "hold", 50, workers=4, backends=4), result(established=48, failures={"refused": 2}))
+    first, second = peer_blocks.most(run).splitlines()[2:]
+    assert first.startswith("| `offload`, 4 workers, 4 backends | 100 | - |")
+    assert first.endswith("| the limit is 20 |")
+    assert "| 48 |" in second
+    assert second.endswith("| 2 refused |")
+
+
+def test_a_line_that_stops_says_why(run):
+    for streams, wait_ms in ((100, 2.0), (1000, 5.0), (4000, None)):
+        run.add(Cell("offload", "hold", streams), result(wait_p99_ms=wait_ms))
+        run.add(Cell("uvicorn", "hold", streams), result(wait_p99_ms=1.0))
+    run.add(Cell("pushpin", "hold", 100), result())
+    run.add(Cell("pushpin", "hold", 1000), {"failed": "needs 9 descriptors in one process"})
+    figure = figures.growth(run, "hold", [100, 1000, 4000], numbers.WAIT_P99)
+    names = {text.get_text() for text in figure.axes[0].texts}
+    cross = "\N{HEAVY MULTIPLICATION X}"
+    assert names == {f"offload {cross} never from 4,000", "uvicorn", f"pushpin {cross} too few descriptors for 1,000"}
+
+
+@pytest.mark.parametrize(("most_ms", "scale"), [(10.0, "linear"), (2000.0, "log")])
+def test_values_that_span_decades_are_on_a_logarithmic_scale(run, most_ms, scale):
+    run.add(Cell("offload", "hold", 100), result(wait_p99_ms=2.0))
+    run.add(Cell("uvicorn", "hold", 100), result(wait_p99_ms=most_ms))
+    figure = figures.bars(run, "hold", 100, numbers.WAIT_P99)
+    assert figure.axes[0].get_xscale() == scale

@@ -40,7 +40,7 @@ def find(step, task):
     found = manifest.find(step)
     chosen = found.task(task)
     try:
-        binary.find().check(found.variant(chosen.variant).needs)
+        binary.find_able(found.variant(chosen.variant).needs)
     except MissingDependencyError as missing:
         require(False, missing.what, missing.install)
     return found, chosen

@@ -61,9 +61,15 @@ def test_the_guess_is_one_number_and_none_is_allowed(notebook):
 
 def test_its_minutes_are_the_manifests(notebook):
     text = "\n".join("".join(cell["source"]) for cell in cells(notebook, "markdown"))
-    for step in manifest.steps():
-        if notebook.stem == step.name:
-            assert re.findall(r"^- about (\S+) minutes", text, re.MULTILINE) == [str(step.minutes)]
+    minutes = {name: number for step in manifest.steps() for name, number in step.notebooks.items()}
+    if notebook.stem in minutes:
+        assert re.findall(r"^- about (\S+) minutes", text, re.MULTILINE) == [str(minutes[notebook.stem])]
+
+
+def test_every_notebook_of_a_manifest_is_there_and_03_has_two_of_thirty_minutes():
+    names = {name for step in manifest.steps() for name in step.notebooks}
+    assert names <= {path.stem for path in NOTEBOOKS}
+    assert manifest.find("03").notebooks == {"03_sse_offload": 30, "03b_sse_offload": 30}
 
 
 def test_break_it_has_at_most_three_parts(notebook):

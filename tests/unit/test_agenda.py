@@ -90,14 +90,14 @@ def test_a_break_comes_within_75_minutes_but_in_a_short_workshop():
         assert at_once or min(stretches) >= 40, minutes
 
 
-@pytest.mark.parametrize("minutes", [90, 210, 420])
+@pytest.mark.parametrize("minutes", [90, 210, 450])
 def test_it_reads_well_in_60_columns(minutes):
     assert max(map(len, shown(plan(STEPS, minutes)).splitlines())) <= WIDTH
 
 
 def test_the_essence_is_in_90_minutes_and_everything_in_a_day():
     assert {entry.step.number for entry in plan(STEPS, 90).entries if entry.step} == {"01", "03"}
-    day = plan(STEPS, 420)
+    day = plan(STEPS, 450)
     assert day.left_out == ()
     assert [entry.section for entry in day.entries].count(LUNCH) == 1
     with pytest.raises(TooShortError, match=f"takes {LEAST}"):
@@ -112,7 +112,7 @@ def test_each_section_has_a_landmark_and_lateness_is_one_ladder():
 
 
 def test_each_step_begins_with_its_notebook_for_the_whole_class():
-    text = shown(plan(STEPS, 420))
+    text = shown(plan(STEPS, 450))
     assert [text.count(f"begin together: ./lab notebook {each.number}\n") for each in STEPS] == [1] * len(STEPS)
     assert "--from-solution" not in text
 
@@ -124,7 +124,7 @@ def test_the_documents_hold_what_is_computed_now(page):
 
 def test_the_documented_lengths_are_three():
     text = (workshop.DOCUMENTS / "timetables.md").read_text()
-    assert re.findall(r"<!-- timetable (\d+) -->", text) == ["90", "210", "420"]
+    assert re.findall(r"<!-- timetable (\d+) -->", text) == ["90", "210", "450"]
     assert f"At least {LEAST} minutes" in text
 
 

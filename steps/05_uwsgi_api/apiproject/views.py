@@ -40,8 +40,10 @@ def offload(request, name: str) -> HttpResponse:
     # <<<
     server = settings.OFFLOAD_SERVERS[name]
     if settings.OFFLOAD_BY == "route":
+        # >>> route
         uwsgi.add_var("OFFLOADED", "y")  # before the next line: from there on the connection is not ours
         uwsgi.route("uwsgi", f"{server},0,0")
+        # <<<
     else:
         # >>> server
         uwsgi.add_var("OFFLOAD_SERVER", server)

@@ -195,6 +195,18 @@ def two_sets_of_headers(seen: Seen) -> str | None:
     )
 
 
+def front_keeps_the_socket(seen: Seen) -> str | None:
+    front = seen.snapshot.front
+    threads = {tid for worker in front.workers for tid in worker.offload_tids}
+    held = [connection for connection in seen.snapshot.connections if connection.tid in threads]
+    if seen.snapshot.variant != "pass" or not user(seen.ada) or not held:
+        return None
+    return (
+        f"ada gets her events, and offload thread {held[0].tid} of the front copies them: the front still has her"
+        " socket, so her stream ends with the front. The backend was to get the socket itself."
+    )
+
+
 # --- the name
 
 
@@ -248,6 +260,7 @@ RULES = (
     refusal_stripped,
     anonymous_is_offloaded,
     two_sets_of_headers,
+    front_keeps_the_socket,
     view_raises,
     clock_raises,
     name_garbled,

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 from offload_lab.clients import ping
+from offload_lab.clients.event_stream_pool import EventStreamPool
 from offload_lab.clients.session import Session
 from offload_lab.clients.sse import SseClient
 from offload_lab.clients.websocket import WebSocketClient
@@ -17,8 +18,10 @@ from offload_lab.process.polling import wait_for
 from offload_lab.stages.stage import Stage
 from offload_lab.testing import require
 from offload_lab.uwsgi import binary
+from offload_lab.uwsgi.server import Uwsgi
 
 TIMEOUT_S = 30
+MANY = 20
 
 
 @contextmanager
@@ -73,3 +76,26 @@ def test_a_stream_and_a_websocket_outlive_a_stop_and_start_of_the_front():
         assert news == {"user": "ada", "text": "still here"}
         with SseClient(stage.port, cookie=stage.ada) as another:
             assert json.loads(another.next().data)["user"] == "ada"
+
+
+def test_streams_to_a_stock_backend_are_proxied_and_none_is_lost():
+    with passing() as stage, stock_backend(stage) as backend:
+        with EventStreamPool(stage.port, MANY, cookie=stage.ada) as clients:
+            clients.wait_for_events(2, TIMEOUT_S)
+            assert clients.open == MANY
+        with SseClient(stage.port, cookie=stage.ada) as ada:
+            assert json.loads(ada.next().data)["user"] == "ada"
+            pids = [*stage.front.pids(), *backend.pids()]
+            [owner] = find_socket_owners(stage.port, ada.address[1], pids)
+            assert owner.pid == stage.workers()[0].pid
+            assert not owner.is_main_thread
+
+
+@contextmanager
+def stock_backend(stage):
+    """The wheel in the place of the clock's patched uWSGI: it knows nothing of passed sockets."""
+    patched = stage.process("sse")
+    patched.stop()
+    with Uwsgi(patched.ini, stage.run, engine=binary.find("wheel"), placeholders={"tick_s": "0.1"}) as wheel:
+        wheel.wait_ready(Deadline(TIMEOUT_S))
+        yield wheel

@@ -7,18 +7,25 @@ from offload_lab.clients.raw import IN, RawClient
 from offload_lab.clients.session import login_cookie
 from offload_lab.clients.sse import request_bytes
 from offload_lab.clients.websocket import upgrade_request
+from offload_lab.errors import MissingDependencyError
 from offload_lab.exercises.expectation import expect
 from offload_lab.exercises.hints import answer_in
 from offload_lab.exercises.sandbox import sandbox
 from offload_lab.exercises.stuck_workers import stuck_workers
+from offload_lab.inspect.socket_owners import find_socket_owners
+from offload_lab.process.polling import wait_for
 from offload_lab.stages import manifest
 from offload_lab.stages.stage import Stage
+from offload_lab.testing import require
+from offload_lab.uwsgi import binary
 
 from ..lesson import diagnoses as api
 
 STEP = manifest.find("05_uwsgi_api")
 FOR_ADA = "200 OK and events for ada"
 REFUSED = "403 Forbidden, 'log in first', and Django's headers"
+
+SETTLED_S = 5
 
 DJANGO = "apiproject/wsgi.py"
 STAND_IN = '''
@@ -46,12 +53,17 @@ def application(environ, start_response):
 
 @contextmanager
 def stage_for(task, stand_in=False):
-    """The stage with an answer to `task` alone in it: the other tasks have those of their last hints."""
+    """The variant of `task` with an answer to it alone: the other tasks have those of their last hints."""
+    variant = STEP.task(task).variant
+    try:
+        engine = binary.find_able(STEP.variant(variant).needs)
+    except MissingDependencyError as missing:
+        require(False, missing.what, missing.install)
     others = {other.name: answer_in(other.hints[-1]) for other in STEP.tasks if other.name != task}
     with sandbox(STEP, answers=others) as copy:
         if stand_in:
             (copy.folder / DJANGO).write_text(STAND_IN)
-        with Stage(copy, "add_var", placeholders={"tick_s": "0.1"}) as stage:
+        with Stage(copy, variant, engine=engine, placeholders={"tick_s": "0.1"}) as stage:
             yield stage
 
 
@@ -96,6 +108,34 @@ def test_task_act():
         expect("GET /subscribe without a login", refusal(anonymous), REFUSED)
 
 
+def test_task_pass():
+    with (
+        stage_for("pass", stand_in=True) as stage,
+        clock(stage, "/subscribe?ada") as ada,
+        board(stage, "/ws?ada") as at_the_board,
+        clock(stage) as anonymous,
+    ):
+        expect("GET /subscribe as ada", answer(ada), FOR_ADA)
+        expect("GET /ws as ada, by WebSocket", answer(at_the_board), IN)
+        expect("GET /subscribe without a login", refusal(anonymous), REFUSED)
+        for name, client in (("sse", ada), ("ws", at_the_board)):
+            expect(
+                f"the socket of {name}'s client, in /proc", f"held by {holder(stage, client, name)}", f"held by {name}"
+            )
+
+
+def holder(stage, client, backend):
+    """The processes that hold the socket of a client that has its answer; the front lets go of one that was taken."""
+    workers = {worker.pid: process.name for process in stage.processes for worker in process.workers()}
+
+    def names():
+        return [workers[owner.pid] for owner in find_socket_owners(stage.port, client.port, workers)]
+
+    if backend in names():
+        wait_for(lambda: names() == [backend], SETTLED_S, "a front without the client's socket")
+    return " and ".join(names()) or "no process"
+
+
 def test_task_quiet():
     with (
         stage_for("quiet", stand_in=True) as stage,
@@ -128,3 +168,13 @@ def test_task_server():
             got = "a call at that address" if api.is_called(door) else answer(misled)
         called = f"GET /subscribe as ada, with the header X-Server: 127.0.0.1:{door.getsockname()[1]}"
         expect(called, got, FOR_ADA)
+
+
+def test_task_route():
+    with stage_for("route") as stage:
+        ada = login_cookie(stage.port, "ada", "lovelace")
+        with clock(stage, cookie=ada) as at_the_clock, board(stage, Cookie=ada) as at_the_board:
+            expect("GET /subscribe as ada", answer(at_the_clock), FOR_ADA)
+            expect("GET /ws as ada, by WebSocket", answer(at_the_board), IN)
+        with clock(stage) as anonymous:
+            expect("GET /subscribe without a login", refusal(anonymous), REFUSED)
