@@ -24,7 +24,7 @@ LOOPBACK = "127.0.0.1"
 
 
 def with_token(view):
-    """Requires the token in the board's address, and a client on the teacher's machine, also where the class is bound."""
+    """Requires the token in the board's address, and a client on the teacher's machine."""
 
     @wraps(view)
     def checked(request, board, token):
