@@ -1,6 +1,5 @@
 """What a seat may send, and nothing else: a nickname, and messages of four kinds. No I/O."""
 
-import math
 import re
 import unicodedata
 from collections.abc import Callable
@@ -15,7 +14,7 @@ Message = dict[str, Any]
 LONGEST_NICKNAME = 20  # characters
 MOST_MESSAGES = 2000  # of a seat in a class
 MOST_AT_ONCE = 50
-LARGEST = 1e12  # number
+SMALLEST, LARGEST = 1e-12, 1e12  # number other than 0: further apart no axis can show them
 SEAT = re.compile(r"[0-9a-f]{32}", re.ASCII)
 STATES = ("open", "passed", "given")
 FIELDS = {
@@ -106,10 +105,7 @@ def is_count(value: object) -> bool:
 
 def is_number(value: object) -> bool:
     return (
-        isinstance(value, int | float)
-        and not isinstance(value, bool)
-        and math.isfinite(value)
-        and 0 <= value <= LARGEST
+        isinstance(value, int | float) and not isinstance(value, bool) and (value == 0 or SMALLEST <= value <= LARGEST)
     )
 
 

@@ -1,6 +1,5 @@
 """What a learner has done that the class may hear of: guesses with measurements, and tasks."""
 
-import math
 from collections.abc import Iterator
 from functools import cache
 
@@ -10,7 +9,7 @@ from offload_lab.measure.guesses import Guess, first_guesses
 from offload_lab.stages import manifest
 from offload_lab.stages.manifest import Step
 
-from .messages import LARGEST, Message
+from .messages import Message, is_number
 from .outbox import Outbox
 from .questions import questions
 
@@ -34,7 +33,7 @@ def about() -> tuple[list[Step], set[str]]:
 def all_news() -> Iterator[News]:
     steps, asked = about()
     for guess in first_guesses():
-        if guess.notebook in asked and 0 <= guess.guess <= LARGEST:
+        if guess.notebook in asked and is_number(guess.guess):
             yield f"guess {guess.notebook}", "guess", guess_fields(guess)
     known = progress.load()
     for step in steps:
@@ -46,7 +45,7 @@ def all_news() -> Iterator[News]:
 
 def guess_fields(guess: Guess) -> Message:
     """`measured` is None where it has no end: no bystander was ever answered."""
-    measured = guess.measured if math.isfinite(guess.measured) and 0 <= guess.measured <= LARGEST else None
+    measured = guess.measured if is_number(guess.measured) else None
     return {"notebook": guess.notebook, "guess": guess.guess, "measured": measured}
 
 

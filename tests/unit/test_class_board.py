@@ -8,8 +8,10 @@ import pytest
 from offload_lab.classroom import dots, keys, table
 from offload_lab.classroom.board import HIDDEN, MEASURED, Board
 from offload_lab.classroom.messages import (
+    LARGEST,
     LONGEST_NICKNAME,
     MOST_MESSAGES,
+    SMALLEST,
     Known,
     MessageError,
     checked,
@@ -89,7 +91,9 @@ def test_a_message_of_a_known_kind_is_taken(message):
         {**GUESS, "guess": "5"},
         {**GUESS, "guess": True},
         {**GUESS, "guess": -1},
+        {**GUESS, "guess": 5e-324},
         {**GUESS, "measured": 1e300},
+        {**GUESS, "measured": 10**400},
         {**TASK, "task": "unknown"},
         {**TASK, "tries": -1},
         {**TASK, "state": "<b>"},
@@ -205,7 +209,17 @@ def test_the_place_in_the_timetable_knows_how_late_the_class_is():
 
 @pytest.mark.parametrize(
     ("guesses", "measured"),
-    [([], None), ([0], None), ([0, 0], 0.0), ([5], 1500.0), ([0, 1e9], 3.0), ([7] * 100, 7.0), ([0.001, 0.5], None)],
+    [
+        ([], None),
+        ([0], None),
+        ([0, 0], 0.0),
+        ([5], 1500.0),
+        ([0, 1e9], 3.0),
+        ([7] * 100, 7.0),
+        ([0.001, 0.5], None),
+        ([SMALLEST], LARGEST),
+        ([SMALLEST], None),
+    ],
     ids=str,
 )
 def test_every_dot_and_the_line_stand_on_the_picture(guesses, measured):
