@@ -1,4 +1,4 @@
-"""What every response says: its own scripts and styles only, and nothing is kept by the browser."""
+"""What every response says: its own scripts and styles only, nothing is kept by the browser. And whom none answers."""
 
 POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'"
 
@@ -9,5 +9,15 @@ def content_security_policy(get_response):
         response["Content-Security-Policy"] = POLICY
         response.setdefault("Cache-Control", "no-store")
         return response
+
+    return respond
+
+
+def known_hosts_only(get_response):
+    """400 for another site's name that was made to point at this machine: Django compares only where it is asked to."""
+
+    def respond(request):
+        request.get_host()
+        return get_response(request)
 
     return respond

@@ -15,6 +15,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "classproject.policy.content_security_policy",
+    "classproject.policy.known_hosts_only",
 ]
 TEMPLATES = [
     {
