@@ -37,7 +37,7 @@ def speaks_json(view):
             body = json.loads(request.body)
         except RequestDataTooBig:
             return refusal(413, f"at most {settings.DATA_UPLOAD_MAX_MEMORY_SIZE} bytes")
-        except ValueError:
+        except (ValueError, RecursionError):  # brackets in brackets, thousands of them
             body = None
         if request.content_type != "application/json" or not isinstance(body, dict):
             return refusal(400, "send a JSON object")
@@ -69,6 +69,9 @@ def join(request, seat, body):
         name = nickname(body.get("nickname"))
     except MessageError as error:
         return refusal(400, str(error))
+    known = state.present_board()[0].seats.get(seat)
+    if known and known.nickname != name:
+        return refusal(409, f"this seat has joined as {known.nickname!r}; join with that nickname")
     if not state.redis.hsetnx("nicknames", name.casefold(), seat):
         if state.redis.hget("nicknames", name.casefold()) != seat:
             return refusal(409, f"the nickname {name!r} is taken; choose another")

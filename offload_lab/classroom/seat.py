@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, Request, build_opener
 
 from offload_lab.errors import LabError
+from offload_lab.text import printable
 
 from .messages import MOST_AT_ONCE
 from .outbox import Outbox
@@ -96,7 +97,7 @@ def post(url: str, body: dict[str, Any]) -> dict[str, Any]:
     except HTTPError as error:
         with error:
             answer = parsed(error.read(LARGEST_ANSWER), address)
-        why = str(answer.get("error", f"status {error.code}"))
+        why = printable(str(answer.get("error", f"status {error.code}")))
         if error.code == 429 or error.code >= 500:
             raise UnreachableError(f"the class at {address} says: {why}") from None
         raise RefusedError(why) from None
@@ -109,7 +110,7 @@ def parsed(body: bytes, address: str) -> dict[str, Any]:
     """Raises: RefusedError for what no class sends."""
     try:
         answer = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         answer = None
     if not isinstance(answer, dict):
         raise RefusedError(f"what answers at {address} is no class board; {NO_ANSWER}")
