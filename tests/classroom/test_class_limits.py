@@ -4,9 +4,12 @@ import http.client
 import io
 import json
 import secrets
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
 
 import pytest
 
+from offload_lab.classroom.messages import LARGEST, SMALLEST
 from offload_lab.cli.main import lab as commands
 from offload_lab.errors import LabError
 from offload_lab.testing import require_linux
@@ -25,10 +28,11 @@ def running(new_class):
     return new_class("--bind", "127.0.0.2")
 
 
-def ask(running, method, path, body=None, kind="application/json", host="127.0.0.1", source=None):
-    """Status and text of an answer."""
+def ask(running, method, path, body=None, kind="application/json", host="127.0.0.1", source=None, name=None):
+    """Status and text of an answer. `name`: the Host header, if not `host`."""
     connection = http.client.HTTPConnection(host, running.port, scaled(WITHIN_S), source_address=source)
-    connection.request(method, path, body=body, headers={"Content-Type": kind} if body else {})
+    headers = {**({"Content-Type": kind} if body else {}), **({"Host": name} if name else {})}
+    connection.request(method, path, body=body, headers=headers)
     with connection.getresponse() as answer:
         text = answer.read().decode()
     connection.close()
@@ -80,6 +84,25 @@ def test_wrong_words_are_answered_with_the_value_and_what_to_do(running, lab, tm
     assert not (tmp_path / "work" / ".class.json").exists()
 
 
+def test_what_another_server_answers_cannot_act_on_the_terminal(lab):
+    class Answer(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(403)
+            self.end_headers()
+            self.wfile.write(json.dumps({"error": "\x1b[2Jno"}).encode())
+
+        def log_message(self, *words):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Answer) as server:
+        thread = Thread(target=server.handle_request)
+        thread.start()
+        with pytest.raises(LabError, match=r"^\\x1b\[2Jno$"):
+            lab("join", f"http://127.0.0.1:{server.server_port}/", "CODE", "kim", "--yes")
+        thread.join(scaled(WITHIN_S))
+
+
 def test_without_a_yes_nothing_is_sent(running, lab, monkeypatch, capsys):
     before = running.events()
     monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
@@ -91,6 +114,10 @@ def test_without_a_yes_nothing_is_sent(running, lab, monkeypatch, capsys):
 def test_the_same_seat_may_join_again_and_the_same_message_counts_once(running):
     seat = take_seat(running, "again")
     assert post(running, "/join", seat=seat["seat"], code=running.code, nickname="again")[1] == {"token": seat["token"]}
+    assert post(running, "/join", seat=seat["seat"], code=running.code, nickname="other") == (
+        409,
+        {"error": "this seat has joined as 'again'; join with that nickname"},
+    )
     hand = {"sequence": 1, "kind": "hand", "up": True}
     for _ in range(3):
         assert post(running, "/seat", **seat, messages=[hand, hand])[0] == 200
@@ -110,10 +137,11 @@ def test_a_message_that_is_none_is_refused_and_the_others_are_taken(running):
     [
         ("/join", b"no json", 400),
         ("/join", b"[]", 400),
+        ("/join", b"[" * 60_000, 400),
         ("/join", b'{"seat": "short"}', 400),
         ("/seat", b'{"seat": "%s", "token": "x", "messages": []}' % (b"a" * 32), 403),
     ],
-    ids=["no json", "a list", "no seat", "no token"],
+    ids=["no json", "a list", "too deep", "no seat", "no token"],
 )
 def test_what_is_no_request_of_a_seat_is_refused(running, path, body, status):
     assert ask(running, "POST", path, body)[0] == status
@@ -136,10 +164,33 @@ def test_a_form_of_another_site_can_send_nothing(running):
     assert ask(running, "POST", f"{teacher}act", b'{"kind": "section", "section": 1}', kind="text/plain")[0] == 400
 
 
+def test_a_name_that_another_site_pointed_at_this_machine_is_not_answered(running):
+    teacher = running.teacher.partition(f":{running.port}")[2]
+    for path in ("/", teacher, "/assets/phone.js"):
+        assert ask(running, "GET", path, name=f"rebound.example:{running.port}")[0] == 400
+        assert ask(running, "GET", path, name=f"localhost:{running.port}")[0] == 200
+
+
+def test_the_projector_shows_the_smallest_and_the_largest_guess(running):
+    teacher, projector = (url.partition(f":{running.port}")[2] for url in (running.teacher, running.projector))
+    guess = {"sequence": 1, "kind": "guess", "notebook": "07_pitfalls", "guess": 0, "measured": None}
+    for number, (value, refused) in enumerate(((5e-324, 1), (10**400, 1), (SMALLEST, 0), (LARGEST, 0))):
+        seat = take_seat(running, f"guesser {number}")
+        status, answer = post(running, "/seat", **seat, messages=[{**guess, "guess": value}])
+        assert (status, len(answer["refused"])) == (200, refused)
+    reveal = {"kind": "reveal", "notebook": "07_pitfalls", "stage": "guesses"}
+    for order in ({"kind": "show", "what": "07_pitfalls"}, reveal):
+        assert ask(running, "POST", f"{teacher}act", json.dumps(order))[0] == 204
+    status, picture = ask(running, "GET", f"{projector}picture")
+    assert (status, picture.count("<circle")) == (200, 2)
+
+
 def test_wrong_codes_are_limited_for_each_address(running):
     guess = json.dumps({"seat": "b" * 32, "code": "AAAAAA", "nickname": "guesser"})
     tries = (ask(running, "POST", "/join", guess, source=("127.0.0.9", 0))[0] for _ in range(200))
     assert 429 in tries, "more than any minute allows"
+    right = json.dumps({"seat": "9" * 32, "code": running.code, "nickname": "neighbour"})
+    assert ask(running, "POST", "/join", right, source=("127.0.0.9", 0))[0] == 200, "nobody is locked out"
     assert post(running, "/join", seat="b" * 32, code="AAAAAA", nickname="x")[0] == 403, "another address"
 
 
@@ -182,7 +233,7 @@ def test_a_phone_sends_a_number_later_what_was_queued_and_all_is_escaped(running
     mine = "tr:has-text('<img src=x>') button.hand"
     teacher.wait_for_selector(mine)
     assert teacher.locator("img").count() == 0
-    guesses = [data["guess"] for kind, data in running.events() if kind == "guess"]
+    guesses = [data["guess"] for kind, data in running.events() if data.get("notebook") == "06_shared_state"]
     assert guesses == [12.5]
     teacher.click(mine)
     until(phone, "document.getElementById('hand').textContent === 'Raise my hand'")
