@@ -232,8 +232,8 @@ cd {made.folder}
 installs from it and from nowhere else, and checks each package's hash. For another Python or another system, run `./lab
 pack` on a machine like that one; or, where there is a network, remove `wheels/`.
 
-The talk, the replays and the book are in `read/`: each opens with a double click. `./lab` takes the Python for which the
-packages are, where this machine has it.
+The talk, the replays and the book are in `read/`: each opens with a double click. `./lab` takes the Python for which
+the packages are, where this machine has it.
 
 Not in here, because a system's own packages bring them: Python with its `venv` module, and for single parts a browser,
 Redis, PostgreSQL, a C compiler. `./lab doctor` says what is missing and what it is for.

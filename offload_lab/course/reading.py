@@ -1,4 +1,4 @@
-"""What a room without a network reads: the talk, the replays of the live view and the book, each to open from a disk."""
+"""What a room without a network reads: talk, replays of the live view and book, each to open from a disk."""
 
 import shutil
 from pathlib import Path

@@ -25,7 +25,7 @@ class Copies:
 
 
 def copies(originals: Path) -> Copies:
-    """Copy each notebook that is not there yet, or that is newer and was not edited. What was edited is the learner's."""
+    """Copy each notebook that is not there yet, or is newer and was not edited. What was edited is the learner's."""
     target = work() / "notebooks"
     target.mkdir(parents=True, exist_ok=True)
     record = target / RECORD
