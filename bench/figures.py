@@ -1,7 +1,8 @@
 """The pictures of a run, one question each. Opaque white and colour-blind safe."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from itertools import takewhile
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -9,7 +10,8 @@ from matplotlib.figure import Figure
 from offload_lab.plots.streams import frameless
 from offload_lab.plots.timeline import FREE, INK, STUCK, TRANSFER
 
-from . import scaling
+from . import scaling_figures
+from .axes import both_logarithmic, heading, name_ends
 from .numbers import CPU, CPU_GIB, LAST, LATE_WORST, MEMORY, WAIT_P99, Measure, Spread, rounds, values
 from .records import Run
 from .report import BASELINE, number, parts, servers
@@ -21,7 +23,8 @@ KINDS = {
     "proxy": "a server in front holds them",
     "baseline": "baseline, no server",
 }
-NAME_HEIGHT = 0.05  # of a name at a line's end, as a part of the picture's height
+POINTS = {"offload": "o", "python": "s", "proxy": "D", "baseline": "v"}  # shapes: colours are not the only difference
+DECADES = 30.0  # from here on a logarithmic scale
 
 Bar = tuple[str, str, Measure, str, str]  # file's name, workload, what, the question, the unit
 BARS: tuple[Bar, ...] = (
@@ -37,7 +40,7 @@ BARS: tuple[Bar, ...] = (
 def of(run: Run) -> Iterator[tuple[str, Figure]]:
     """Names and pictures, as far as there are numbers."""
     if run.about["plan"] == "scaling":
-        yield from of_scaling(run)
+        yield from scaling_figures.of_scaling(run)
         return
     counts = sorted({cell.workers for cell in run.results})
     for workers in counts:
@@ -63,7 +66,8 @@ def of_peers(run: Run) -> Iterator[tuple[str, Figure]]:
 def bars(run: Run, workload: str, streams: int, measure: Measure) -> Figure | None:
     """A bar for each server, the median of the rounds, and a line from minimum to maximum.
 
-    The longest finite bar sets the scale; an infinite one reaches to the edge.
+    The longest finite bar sets the scale; an infinite one has a cross at the edge. Where values span decades, points on
+    a logarithmic scale stand for the bars: a bar would have no beginning there.
     """
     rows = []
     for name in servers(run, workload, streams):
@@ -73,26 +77,28 @@ def bars(run: Run, workload: str, streams: int, measure: Measure) -> Figure | No
     ending = [spread.middle for _, _, spread in rows if math.isfinite(spread.middle)]
     if not ending:
         return None
-    edge = 1.12 * max(ending)
+    decades = max(ending) > DECADES * min(ending) > 0
+    edge = (2.0 if decades else 1.12) * max(ending)
     figure = Figure(figsize=(9, 0.42 * len(rows) + 1.5), facecolor="white", layout="constrained")
     axes = figure.subplots()
     for place, (_, kind, spread) in enumerate(rows):
-        most = min(spread.most, edge)
-        colour, hatch = COLOURS[kind]
-        axes.barh(
-            place,
-            min(spread.middle, edge),
-            color=colour,
-            hatch=hatch,
-            edgecolor="white",
-            linewidth=0,
-            label=KINDS[kind],
+        (draw_point if decades else draw_bar)(axes, place, kind, min(spread.middle, edge))
+        ends = [min(spread.least, edge), min(spread.most, edge)]
+        axes.plot(ends, [place, place], color=INK, linewidth=1.5, zorder=1)
+        if math.isinf(spread.middle):
+            axes.plot([edge], [place], color=INK, marker="X", markersize=9, clip_on=False)
+        label_at = max(ends[1], min(spread.middle, edge))
+        axes.annotate(
+            number(spread.middle), (label_at, place), (8, 0), textcoords="offset points", va="center", color=INK
         )
-        axes.plot([min(spread.least, edge), most], [place, place], color=INK, linewidth=1.5)
-        axes.annotate(number(spread.middle), (most, place), (5, 0), textcoords="offset points", va="center", color=INK)
+    if decades:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(lambda value, _: number(value))
+        axes.grid(axis="x", color="#dddddd")
+        axes.set_axisbelow(True)
     axes.set_yticks(range(len(rows)), [name for name, _, _ in rows], fontsize=11)
     axes.invert_yaxis()
-    axes.set_xlim(0, edge)
+    axes.set_xlim(min(ending) / 2 if decades else 0, edge)
     axes.tick_params(left=False, colors=INK)
     frameless(axes, "bottom")
     handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))  # each kind once
@@ -100,24 +106,47 @@ def bars(run: Run, workload: str, streams: int, measure: Measure) -> Figure | No
     return figure
 
 
-def heading(axes: Axes, text: str) -> None:
-    axes.set_title(text, loc="left", fontsize=12, fontweight="bold", color=INK)
+def draw_bar(axes: Axes, place: int, kind: str, value: float) -> None:
+    colour, hatch = COLOURS[kind]
+    axes.barh(place, value, color=colour, hatch=hatch, edgecolor="white", linewidth=0, label=KINDS[kind])
+
+
+def draw_point(axes: Axes, place: int, kind: str, value: float) -> None:
+    axes.plot(
+        [value], [place], color=COLOURS[kind][0], marker=POINTS[kind], markersize=9, linewidth=0, label=KINDS[kind]
+    )
 
 
 def growth(run: Run, workload: str, sizes: Sequence[int], measure: Measure) -> Figure:
-    """A line for each server over the number of streams, named at its end."""
-    figure = Figure(figsize=(9, 5), facecolor="white", layout="constrained")
+    """A line for each server over the number of streams, named at its end; one that stops has a cross and says why."""
+    figure = Figure(figsize=(9, 6), facecolor="white", layout="constrained")
     axes = figure.subplots()
     ends = []
     for name in (name for name in run.about["servers"] if name != BASELINE):
         spreads = [(size, values(rounds(run.results, name, workload, size), measure)) for size in sizes]
-        seen = [(size, spread) for size, spread in spreads if math.isfinite(spread.middle) and spread.middle > 0]
+        seen = list(takewhile(lambda at: math.isfinite(at[1].middle) and at[1].middle > 0, spreads))
         if seen:
             draw_line(axes, run.about["settings"][name]["kind"], seen)
-            ends.append((name, seen[-1][0], seen[-1][1].middle))
+            size, middle = seen[-1][0], seen[-1][1].middle
+            stopped = stops(run, name, workload, spreads[len(seen)]) if len(seen) < len(sizes) else ""
+            if stopped:
+                axes.plot([size], [middle], color=INK, marker="X", markersize=8, zorder=3)
+            ends.append((f"{name} \N{HEAVY MULTIPLICATION X} {stopped}" if stopped else name, size, middle))
     both_logarithmic(axes, sizes)
     name_ends(axes, ends)
     return figure
+
+
+def stops(run: Run, name: str, workload: str, at: tuple[int, Spread]) -> str:
+    """Why a line has no point there."""
+    size, spread = at
+    if math.isinf(spread.middle):
+        return f"never from {size:,}"
+    cells = [cell for cell in run.results if (cell.server, cell.workload, cell.streams) == (name, workload, size)]
+    reasons = [run.results[cell].get("failed", "") for cell in cells]
+    if any("descriptors" in reason for reason in reasons):
+        return f"too few descriptors for {size:,}"
+    return f"did not open {size:,}" if cells else f"not tried with {size:,}"
 
 
 def draw_line(axes: Axes, kind: str, seen: Sequence[tuple[int, Spread]]) -> None:
@@ -126,119 +155,3 @@ def draw_line(axes: Axes, kind: str, seen: Sequence[tuple[int, Spread]]) -> None
     axes.plot(x, y, color=colour, marker="o", linewidth=2.5 if kind == "offload" else 1.2)
     least, most = [spread.least for _, spread in seen], [spread.most for _, spread in seen]
     axes.fill_between(x, least, most, color=colour, alpha=0.15, linewidth=0)
-
-
-def name_ends(axes: Axes, ends: Sequence[tuple[str, float, float]]) -> None:
-    """(name, x, y): each name at the right edge, near the height of its line's end, without overlap."""
-    axes.autoscale_view()
-    to_fraction = axes.transScale + axes.transLimits
-    ends = sorted(ends, key=lambda end: end[2])
-    heights = apart([float(to_fraction.transform((x, y))[1]) for _, x, y in ends], NAME_HEIGHT)
-    for (name, x, y), height in zip(ends, heights, strict=True):
-        axes.annotate(
-            name, (x, y), (1.02, height), textcoords="axes fraction", va="center", fontsize=10, color=INK,
-            arrowprops={"arrowstyle": "-", "color": "#999999", "linewidth": 0.7, "relpos": (0.0, 0.5)},
-        )  # fmt: skip
-
-
-def apart(heights: Sequence[float], gap: float) -> list[float]:
-    """Growing `heights`, moved upwards and then down from the top until `gap` lies between neighbours, below 1."""
-    placed: list[float] = []
-    for height in heights:
-        placed.append(max(height, placed[-1] + gap) if placed else max(height, 0.0))
-    ceiling = 1.0
-    for place in reversed(range(len(placed))):
-        placed[place] = min(placed[place], ceiling)
-        ceiling = placed[place] - gap
-    return placed
-
-
-def both_logarithmic(axes: Axes, sizes: Sequence[int]) -> None:
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
-    axes.set_xticks([], minor=True)
-    axes.yaxis.set_major_formatter(lambda value, _: number(value))
-    axes.set_xlabel("streams open", color=INK)
-    axes.tick_params(colors=INK)
-    axes.grid(axis="y", color="#dddddd")
-    frameless(axes, "bottom")
-
-
-WHEEL, BUILT, PASSED = "offload", "offload_patched", "passed"
-SCALING_COLOURS = {WHEEL: STUCK, BUILT: TRANSFER, PASSED: FREE}
-MARKERS = "osD^"  # the series of one server
-Line = tuple[str, Callable[[scaling.Point], float], str, str, tuple[scaling.Series, ...]]
-LINES: tuple[Line, ...] = (
-    (
-        "scaling-cpu",
-        lambda point: point.event_us,
-        "What does an event cost, from the backend to the client?",
-        "µs of CPU; dotted: least squares",
-        ((WHEEL, 1, 1, 1), (BUILT, 1, 1, 1), (BUILT, 8, 1, 1), (PASSED, 1, 1, 1)),
-    ),
-    (
-        "scaling-last",
-        lambda point: point.last_ms,
-        "When does the last stream have the event?",
-        "ms after it was due",
-        ((WHEEL, 1, 1, 1), (BUILT, 1, 1, 1), (BUILT, 2, 1, 1), (PASSED, 1, 1, 1), (PASSED, 1, 1, 2)),
-    ),
-    (
-        "scaling-memory",
-        lambda point: point.kib_each,
-        "What does each open stream cost?",
-        "KiB of memory",
-        ((WHEEL, 1, 1, 1), (BUILT, 1, 1, 1), (PASSED, 1, 1, 1)),
-    ),
-    (
-        "scaling-wait",
-        lambda point: point.wait_p99_ms,
-        "More threads than cores: how long does a bystander wait?",
-        "ms, 99 of 100 within",
-        ((BUILT, 1, 1, 1), (BUILT, 2, 1, 1), (BUILT, 4, 1, 1), (BUILT, 8, 1, 1), (PASSED, 1, 1, 1)),
-    ),
-)
-
-
-def of_scaling(run: Run) -> Iterator[tuple[str, Figure]]:
-    """The series that answer the question; the tables have all of them."""
-    found = scaling.points(run.results)
-    for name, measure, question, unit, pictured in LINES:
-        shown = {series: found[series] for series in pictured if series in found}
-        figure = lines(shown, measure, logarithmic=name == "scaling-last", fitted=name == "scaling-cpu")
-        heading(figure.axes[0], question)
-        figure.axes[0].set_ylabel(unit, color=INK)
-        yield name, figure
-
-
-def lines(
-    found: dict[scaling.Series, list[scaling.Point]],
-    measure: Callable[[scaling.Point], float],
-    *,
-    logarithmic: bool,
-    fitted: bool,
-) -> Figure:
-    """A line for each series over the number of streams."""
-    figure = Figure(figsize=(9, 5), facecolor="white", layout="constrained")
-    axes = figure.subplots()
-    ends, markers = [], {name: iter(MARKERS) for name in SCALING_COLOURS}
-    for name, points in found.items():
-        colour = SCALING_COLOURS[name[0]]
-        x, y = [point.streams for point in points], [measure(point) for point in points]
-        axes.plot(x, y, color=colour, marker=next(markers[name[0]]), linewidth=0 if fitted else 1.5)
-        if fitted and len(x) > 1:
-            a, b = scaling.line(list(zip(x, y, strict=True)))
-            axes.plot([0, x[-1]], [a, a + b * x[-1]], color=colour, linestyle=":", linewidth=1.5)
-        ends.append((scaling.title(name), x[-1], y[-1]))
-    if logarithmic:
-        both_logarithmic(axes, sorted({point.streams for points in found.values() for point in points}))
-    else:
-        axes.set_ylim(bottom=0)
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-        axes.set_xlabel("streams open", color=INK)
-        axes.tick_params(colors=INK)
-        axes.grid(axis="y", color="#dddddd")
-        frameless(axes, "bottom")
-    name_ends(axes, ends)
-    return figure

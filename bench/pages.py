@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from offload_lab.paths import ROOT
 from offload_lab.plots.timeline import save
 
-from . import figures, peer_blocks, report, scaling
+from . import axes, figures, peer_blocks, report, scaling
 from .numbers import CPU, LAST, OPENED, Measure, Spread, ratio
 from .records import Run, has_numbers
 
@@ -46,7 +46,7 @@ def renew() -> None:
         page = ROOT / name
         page.write_text(renewed(page.read_text(), runs))
     for path, figure in pictures(runs):
-        save(figure, path)
+        save(figure, path, axes.title_of(figure))
 
 
 def recorded() -> dict[str, Run]:

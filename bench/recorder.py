@@ -69,10 +69,10 @@ def draw(run: Run) -> Path:
     """Draw the pictures into the folder beside the file that has its name; that folder."""
     from offload_lab.plots.timeline import save  # matplotlib takes a second to import
 
-    from . import figures
+    from . import axes, figures
 
     folder = run.path.with_suffix("")
     for name, figure in figures.of(run):
         for kind in ("svg", "png"):
-            save(figure, folder / f"{name}.{kind}")
+            save(figure, folder / f"{name}.{kind}", axes.title_of(figure))
     return folder

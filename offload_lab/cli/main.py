@@ -9,6 +9,7 @@ from offload_lab.errors import LabError, UnknownNameError
 
 from .adopt import adopt
 from .bench import bench
+from .classroom import class_board
 from .console import WIDEST, err
 from .demo import demo
 from .dev import dev
@@ -16,6 +17,7 @@ from .doctor import doctor
 from .exercises import check, reset, start, watch
 from .explain import explain
 from .hints import hint, show_progress, solution
+from .join import join
 from .lint import lint
 from .listing import list_steps
 from .live import live
@@ -63,8 +65,8 @@ def lab() -> None:
 
 GROUPS: dict[str, tuple[click.Command, ...]] = {
     "Start": (demo, list_steps, run, live, explain, doctor, adopt),
-    "Learn": (notebook, start, check, hint, watch, solution, reset, show_progress),
-    "Teach": (timetable, pack, book, slides),
+    "Learn": (notebook, start, check, hint, watch, solution, reset, show_progress, join),
+    "Teach": (timetable, class_board, pack, book, slides),
     "Measure and maintain": (test, lint, engine, bench, install, dev),
 }
 for commands in GROUPS.values():

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 
 from offload_lab.paths import results
 
+CLOSE_RATIO = 1.5  # a guess that close is right
+
 
 @dataclass(frozen=True)
 class Guess:

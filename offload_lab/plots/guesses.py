@@ -10,12 +10,11 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from offload_lab.measure.guesses import Guess
+from offload_lab.measure.guesses import CLOSE_RATIO, Guess
 
 from .timeline import FREE, INK, STUCK, TRANSFER
 
 LOG_FROM_RATIO = 20  # from here on two numbers on a linear axis no longer show both
-CLOSE_RATIO = 1.5  # a guess that close is right
 HATCHES = ("////", "", "..")
 QUESTION_WIDTH, QUESTION_PT = 46, 290  # characters, and the room for them beside the axis
 LEAST_RANGE = 20  # times, on both sides of what was measured

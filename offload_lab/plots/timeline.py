@@ -37,14 +37,15 @@ def signature(recordings: Sequence[Recording]) -> Figure:
     return figure
 
 
-def save(figure: Figure, path: Path) -> Path:
+def save(figure: Figure, path: Path, title: str = "") -> Path:
     """Write `figure` in the format of the suffix of `path`.
 
-    An SVG has its text as text, and no date: same recording, same file.
+    An SVG has its text as text, `title` for screen readers, and no date: same recording, same file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    metadata = {"Date": None} | ({"Title": title} if title else {})
     with rc_context({"svg.hashsalt": "offload-lab", "svg.fonttype": "none"}):  # else the ids in an SVG are random
-        figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
+        figure.savefig(path, dpi=150, metadata=metadata if path.suffix == ".svg" else None)
     return path
 
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from bench import pages, plan, recorder, report
+from bench import axes, pages, plan, recorder, report
 from bench.records import has_numbers
 from offload_lab.plots.timeline import save
 
@@ -39,6 +39,7 @@ def test_the_pictures_agree_with_the_recordings(runs, tmp_path):
     for path, figure in drawn.items():
         again = save(figure, tmp_path / path.name)
         assert len(TEXTS.findall(path.read_text())) > 10
+        assert f"<title>{axes.title_of(figure)}</title>" in path.read_text()
         assert TEXTS.findall(path.read_text()) == TEXTS.findall(again.read_text()), path.name
 
 

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from bench import (
     aggregate,
+    axes,
     figures,
     load_generator,
     numbers,
@@ -264,9 +265,9 @@ def test_a_line_is_fitted():
 
 
 def test_names_beside_a_picture_do_not_overlap():
-    assert figures.apart([0.1, 0.5], 0.05) == [0.1, 0.5]
-    assert figures.apart([0.2, 0.2, 0.2], 0.1) == pytest.approx([0.2, 0.3, 0.4])
-    assert figures.apart([0.95, 0.97, 1.2], 0.1) == pytest.approx([0.8, 0.9, 1.0])
+    assert axes.apart([0.1, 0.5], 0.05) == [0.1, 0.5]
+    assert axes.apart([0.2, 0.2, 0.2], 0.1) == pytest.approx([0.2, 0.3, 0.4])
+    assert axes.apart([0.95, 0.97, 1.2], 0.1) == pytest.approx([0.8, 0.9, 1.0])
 
 
 # --- plan and file
@@ -417,6 +418,26 @@ def test_what_the_most_streams_reached_is_shown_with_what_stopped_it(run):
     assert first.endswith("| the limit is 20 |")
     assert "| 48 |" in second
     assert second.endswith("| 2 refused |")
+
+
+def test_a_line_that_stops_says_why(run):
+    for streams, wait_ms in ((100, 2.0), (1000, 5.0), (4000, None)):
+        run.add(Cell("offload", "hold", streams), result(wait_p99_ms=wait_ms))
+        run.add(Cell("uvicorn", "hold", streams), result(wait_p99_ms=1.0))
+    run.add(Cell("pushpin", "hold", 100), result())
+    run.add(Cell("pushpin", "hold", 1000), {"failed": "needs 9 descriptors in one process"})
+    figure = figures.growth(run, "hold", [100, 1000, 4000], numbers.WAIT_P99)
+    names = {text.get_text() for text in figure.axes[0].texts}
+    cross = "\N{HEAVY MULTIPLICATION X}"
+    assert names == {f"offload {cross} never from 4,000", "uvicorn", f"pushpin {cross} too few descriptors for 1,000"}
+
+
+@pytest.mark.parametrize(("most_ms", "scale"), [(10.0, "linear"), (2000.0, "log")])
+def test_values_that_span_decades_are_on_a_logarithmic_scale(run, most_ms, scale):
+    run.add(Cell("offload", "hold", 100), result(wait_p99_ms=2.0))
+    run.add(Cell("uvicorn", "hold", 100), result(wait_p99_ms=most_ms))
+    figure = figures.bars(run, "hold", 100, numbers.WAIT_P99)
+    assert figure.axes[0].get_xscale() == scale
 
 
 # --- the folders
