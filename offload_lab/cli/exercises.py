@@ -162,7 +162,7 @@ def saved(step: Step) -> dict[str, int]:
     """The modification time of each of the learner's files, without hidden and generated ones."""
     found: dict[str, int] = {}
     with suppress(OSError, LabError):  # a reset in another terminal takes the folder away for a moment
-        for folder in [server_folder(step, one) for one in step.servers] or [workspace.folder(step)]:
+        for folder in [server_folder(step, server) for server in step.servers] or [workspace.folder(step)]:
             for path in folder.rglob("*"):
                 if path.is_file() and not any(part.startswith((".", "__")) for part in path.relative_to(folder).parts):
                     found[str(path)] = path.stat().st_mtime_ns

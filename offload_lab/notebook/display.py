@@ -87,7 +87,7 @@ def html_table(rows: Table) -> str:
     def line(tag: str, cells: Iterable[object], style: object = "") -> str:
         weight = ";font-weight:bold" * bool(style)
         inside = [
-            f'<{tag} style="{how}{weight}">{cell_text(one)}</{tag}>' for how, one in zip(aligned, cells, strict=True)
+            f'<{tag} style="{css}{weight}">{cell_text(cell)}</{tag}>' for css, cell in zip(aligned, cells, strict=True)
         ]
         return f"<tr>{''.join(inside)}</tr>"
 
@@ -103,9 +103,9 @@ def cell_text(cell: object) -> str:
     return html.escape(plain).replace("\n", " ")
 
 
-def show_bundle(data: dict[str, Any], metadata: dict[str, Any] | None = None, **how: Any) -> Any:
+def show_bundle(data: dict[str, Any], metadata: dict[str, Any] | None = None, **options: Any) -> Any:
     show_it: Any = display
-    return show_it(data, metadata=metadata, raw=True, **how)
+    return show_it(data, metadata=metadata, raw=True, **options)
 
 
 def show_source(caption: str, file: str, code: str) -> None:

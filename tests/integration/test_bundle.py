@@ -61,12 +61,12 @@ def make_wheel(shelf):
     return f"ticket==1.0 \\\n    --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}\n"
 
 
-def git(folder, *words):
-    subprocess.run(["git", "-C", str(folder), *words], check=True, env={**os.environ, **OURS, **MAKER})
+def git(folder, *arguments):
+    subprocess.run(["git", "-C", str(folder), *arguments], check=True, env={**os.environ, **OURS, **MAKER})
 
 
 def make_clone(root, pin):
-    """A repository whose command line prints its words, with one file changed and one unknown to git."""
+    """A repository whose command line prints its arguments, with one file changed and one unknown to git."""
     require_program("git")
     for folder in ("requirements", "offload_lab"):
         (root / folder).mkdir(parents=True)
