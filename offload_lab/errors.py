@@ -42,8 +42,8 @@ class WrongPingError(NotReadyError):
         self.answer, self.offloaded = answer, offloaded
 
     def __str__(self) -> str:
-        how = " from an offload thread" if self.offloaded else ""
-        return f"{self.name}: GET /ping got {self.answer}{how}; the end of its log:\n{indent(self.log_tail)}"
+        sender = " from an offload thread" if self.offloaded else ""
+        return f"{self.name}: GET /ping got {self.answer}{sender}; the end of its log:\n{indent(self.log_tail)}"
 
 
 class StillRunningError(NotReadyError):

@@ -55,7 +55,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def build(root: Path, force: bool, folder: str = ".engine") -> None:
-    """Bring <root>/<folder> up to date. Raises EngineError, and changes no engine that is there."""
+    """Bring <root>/<folder> up to date.
+
+    Raises: EngineError; the engine that is there is unchanged then.
+    """
     pins, patches, place = locked(root), sorted((root / "uwsgi_build/patches").glob("*.patch")), root / folder
     wanted = inputs(pins, patches)
     if not force and is_current(place, wanted):
@@ -120,21 +123,25 @@ def is_current(place: Path, wanted: Mapping[str, Any]) -> bool:
 
 
 def apply(patches: list[Path], source: Path) -> None:
+    """Raises: EngineError with the first patch that does not apply, and its hunks."""
     for patch in patches:
         log = source / "patch.log"
         log.unlink(missing_ok=True)
         # no fuzz: a patch that fits only roughly is one that somebody has to look at
         if run(["patch", "-p1", "--batch", "--forward", "--fuzz=0", "-i", str(patch)], source, log) != 0:
-            said = log.read_text(errors="replace")
-            hunks = re.findall(r"^Hunk #\d+ .*", said, re.MULTILINE)
+            output = log.read_text(errors="replace")
+            hunks = re.findall(r"^Hunk #\d+ .*", output, re.MULTILINE)
             raise EngineError(
-                f"{patch.name} does not apply ({'; '.join(hunks) or tail(said)});"
+                f"{patch.name} does not apply ({'; '.join(hunks) or tail(output)});"
                 " if this uWSGI carries the cure already, delete the patch, else renew it"
             )
 
 
 def compile_in(source: Path, work: Path, place: Path) -> Path:
-    """Compile with every core this process may use, or CPUCOUNT of them."""
+    """Compile with every core this process may use, or CPUCOUNT of them. Returns the program.
+
+    Raises: EngineError with the end of the compiler's output.
+    """
     (source / "buildconf/lab.ini").write_bytes((HERE / "profile.ini").read_bytes())
     cores = os.environ.get("CPUCOUNT") or str(len(os.sched_getaffinity(0)))
     log = work / "build.log"
@@ -142,8 +149,8 @@ def compile_in(source: Path, work: Path, place: Path) -> Path:
     if status != 0 or not (source / "uwsgi").exists():
         place.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(log, place / "build.log")
-        words = log.read_text(errors="replace")
-        raise EngineError(f"the compiler failed; all it said is in {place / 'build.log'}, which ends: {tail(words)}")
+        output = log.read_text(errors="replace")
+        raise EngineError(f"the compiler failed; all it said is in {place / 'build.log'}, which ends: {tail(output)}")
     return source / "uwsgi"
 
 
@@ -153,12 +160,16 @@ def run_with() -> list[str]:
 
 
 def prove(program: Path, work: Path) -> dict[str, str]:
+    """What the program was seen to do, by ability.
+
+    Raises: EngineError with what it cannot do.
+    """
     log = work / "prove.log"
     status = run([sys.executable, str(HERE / "prove.py"), str(program), *run_with()], work, log)
-    said = log.read_text(errors="replace").strip()
+    output = log.read_text(errors="replace").strip()
     if status != 0:
-        raise EngineError(f"the program was built but not installed: {said.removeprefix('engine: ')}")
-    proved: dict[str, str] = json.loads(said)
+        raise EngineError(f"the program was built but not installed: {output.removeprefix('engine: ')}")
+    proved: dict[str, str] = json.loads(output)
     return proved
 
 

@@ -42,7 +42,7 @@ def main() -> int:
 
 
 def check_all(work: Path) -> None:
-    """Raises EngineError with the first patch that does not stand alone."""
+    """Raises: EngineError with the first patch that does not stand alone."""
     check_tools()
     if shutil.which("git") is None:
         raise EngineError("--each needs git; install it with: apt-get install git")
@@ -72,11 +72,12 @@ def compiler_flags(source: Path) -> list[str]:
 
 
 def git(source: Path, *arguments: str) -> None:
+    """Raises: EngineError with the end of git's output."""
     log = source.parent / "git.log"
     log.unlink(missing_ok=True)
     if run(["git", *arguments], source, log, GIT) != 0:
-        words = tail(log.read_text(errors="replace"))
-        raise EngineError(f"git {' '.join(arguments[-2:])} failed; its last words: {words}")
+        output = tail(log.read_text(errors="replace"))
+        raise EngineError(f"git {' '.join(arguments[-2:])} failed; its last words: {output}")
 
 
 def changed_sources(patch: Path) -> list[str]:
@@ -84,11 +85,12 @@ def changed_sources(patch: Path) -> list[str]:
 
 
 def compile_alone(source: Path, flags: list[str], path: str) -> None:
+    """Raises: EngineError with the end of the compiler's output."""
     log = source.parent / "compiler.log"
     log.unlink(missing_ok=True)
     if run([*compiler(), *flags, "-fsyntax-only", path], source, log) != 0:
-        words = tail(log.read_text(errors="replace"))
-        raise EngineError(f"{path} does not compile; the compiler's last words: {words}")
+        output = tail(log.read_text(errors="replace"))
+        raise EngineError(f"{path} does not compile; the compiler's last words: {output}")
 
 
 if __name__ == "__main__":

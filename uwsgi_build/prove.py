@@ -55,7 +55,10 @@ class ProofError(Exception):
 
 
 def prove(command: list[str]) -> dict[str, str]:
-    """What `command` was seen to do, by ability. Raises ProofError with all that it cannot do."""
+    """What `command` was seen to do, by ability.
+
+    Raises: ProofError with all that it cannot do.
+    """
     # a UNIX socket's path ends at 107 bytes, and TMPDIR may be anywhere
     short = None if len(os.fsencode(tempfile.gettempdir())) <= 80 else "/tmp"  # noqa: S108 - the folder in it is private
     with tempfile.TemporaryDirectory(prefix="proof-", dir=short) as name:
@@ -237,8 +240,8 @@ def passing_on(command: list[str], run: Path) -> Seen:
     with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as client:
         listener.bind(str(run / "taker"))
         listener.listen()
-        for one in (listener, client):
-            one.settimeout(DEADLINE_S)
+        for connection in (listener, client):
+            connection.settimeout(DEADLINE_S)
         try:
             with server(command, options, run, "passing", "passing"):
                 client.connect(str(run / "passing"))

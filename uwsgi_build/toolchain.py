@@ -40,7 +40,10 @@ def compiler() -> list[str]:
 
 
 def check_tools() -> None:
-    """Find out now, not after half a minute, what is missing. Raises EngineError with the line that installs it."""
+    """Find out now, not after half a minute, what is missing.
+
+    Raises: EngineError with the line that installs it.
+    """
     headers = ["pcre2.h", "openssl/ssl.h", *(["Python.h"] if DEBIAN else [])]
     missing = [tool for tool in (compiler()[0], "patch", "pcre2-config") if shutil.which(tool) is None]
     if compiler()[0] not in missing:
@@ -74,10 +77,11 @@ def download(pins: Mapping[str, str], work: Path) -> Path:
     pip(["install", "--target", str(tools), "--only-binary", ":all:"], pins["setuptools"], work)
     source = ["download", "--dest", str(folder), "--no-binary", ":all:", "--no-build-isolation", "--use-pep517"]
     pip(source, pins["uwsgi"], work, {"PYTHONPATH": str(tools)})
-    return only_one(folder, pins["uwsgi"])
+    return single_entry(folder, pins["uwsgi"])
 
 
 def pip(arguments: list[str], pin: str, work: Path, env: Mapping[str, str] | None = None) -> None:
+    """Raises: EngineError with the hash that differs, or with pip's last words."""
     wanted, log = work / "wanted.txt", work / "pip.log"
     wanted.write_text(f"{pin}\n")
     offline = ["--no-index", "--find-links", str(WHEELS)] if WHEELS.is_dir() else []
@@ -85,14 +89,14 @@ def pip(arguments: list[str], pin: str, work: Path, env: Mapping[str, str] | Non
     log.unlink(missing_ok=True)
     if run(command, work, log, env) == 0:
         return
-    words = log.read_text(errors="replace")
-    if differs := re.search(r"Expected sha256 (\w+)\s+Got\s+(\w+)", words):
+    output = log.read_text(errors="replace")
+    if differs := re.search(r"Expected sha256 (\w+)\s+Got\s+(\w+)", output):
         raise EngineError(
             f"{pin.split()[0]} has the sha256 {differs[2]}, not {differs[1]} as requirements/engine.lock says;"
             " it was not unpacked: find out who changed it before you change the lock"
         )
     raise EngineError(
-        f"pip could not fetch {pin.split()[0]}; check the network and try again. pip's last words: {tail(words)}"
+        f"pip could not fetch {pin.split()[0]}; check the network and try again. pip's last words: {tail(output)}"
     )
 
 
@@ -100,11 +104,14 @@ def unpack(archive: Path, work: Path) -> Path:
     with tarfile.open(archive) as package:
         package.extraction_filter = getattr(tarfile, "data_filter", lambda member, path: member)
         package.extractall(work / "source")
-    return only_one(work / "source", archive.name)
+    return single_entry(work / "source", archive.name)
 
 
-def only_one(folder: Path, origin: str) -> Path:
-    """What stands in `folder`. Raises EngineError where that is not one thing."""
+def single_entry(folder: Path, origin: str) -> Path:
+    """The one file or folder in `folder`.
+
+    Raises: EngineError where there is none, or more than one.
+    """
     names = sorted(folder.iterdir())
     if len(names) != 1:
         raise EngineError(f"{origin.split()[0]} gave {len(names)} files or folders instead of one; try again: --force")
@@ -112,7 +119,10 @@ def only_one(folder: Path, origin: str) -> Path:
 
 
 def run(command: list[str], cwd: Path, log: Path, env: Mapping[str, str] | None = None) -> int:
-    """The exit status of `command`, its words in `log`. Whatever it started has ended when this returns or raises."""
+    """The exit status of `command`, its output in `log`. Whatever it started has ended when this returns or raises.
+
+    Raises: EngineError where it does not end within RUN_S seconds.
+    """
     # both uWSGI and its build take orders from UWSGI_* variables
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("UWSGI_")}
     with log.open("ab") as out:
@@ -130,8 +140,8 @@ def run(command: list[str], cwd: Path, log: Path, env: Mapping[str, str] | None 
         # WNOWAIT: not reaped yet, so the group's number is still its own
         while os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
             if time.monotonic() > deadline:
-                words = tail(log.read_text(errors="replace"))
-                raise EngineError(f"{command[0]} did not end within {RUN_S:g} s; its last words: {words}")
+                output = tail(log.read_text(errors="replace"))
+                raise EngineError(f"{command[0]} did not end within {RUN_S:g} s; its last words: {output}")
             time.sleep(0.05)
     finally:
         os.killpg(child.pid, signal.SIGKILL)

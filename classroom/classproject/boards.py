@@ -24,7 +24,7 @@ LOOPBACK = "127.0.0.1"
 
 
 def with_token(view):
-    """Only for who has the board's address, and only on the teacher's machine, whatever else the class is bound to."""
+    """Requires the token in the board's address, and a client on the teacher's machine."""
 
     @wraps(view)
     def checked(request, board, token):

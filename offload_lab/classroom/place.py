@@ -21,7 +21,7 @@ class Place:
 
 
 def place(timetable: Timetable, index: int, elapsed_s: float) -> Place:
-    """The entry `index`, `elapsed_s` after the class began; late is who still is in an entry whose time is over."""
+    """The entry `index`, `elapsed_s` after the class began. Late: minutes since the entry's planned end."""
     entry = timetable.entries[index]
     minutes = int(elapsed_s // 60)
     return Place(

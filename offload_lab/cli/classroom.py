@@ -78,7 +78,8 @@ def announce(stage: Stage, hosts: list[str], bind: str | None) -> None:
     }
     for title, line in lines.items():
         out.print(f"{title:>22}: {line}", markup=False, soft_wrap=True)
-    say(f"\n{exposure(hosts, stage.port, bind)}", style="yellow" if bind else "")
+    out.print()
+    say(exposure(hosts, stage.port, bind), style="yellow" if bind else "")
     say(
         "The first two addresses are secret, and work on this machine only. Ctrl-C ends the class and deletes its data."
     )

@@ -22,7 +22,7 @@ def list_servers(step: Step) -> None:
     out.print(f"\nrun one of them, in its sickness: [cyan]./lab start {step.number} NUMBER[/]")
 
 
-def start(step: Step, word: str | None, port: int, *, solved: bool) -> None:
+def start(step: Step, word: str | None, port: int | None, *, solved: bool) -> None:
     """Make the folders of all servers, or of one and run it."""
     if solved:
         give([step.server(word)] if word else step.servers, step)
@@ -59,15 +59,19 @@ def what_to_do(step: Step, server: Server) -> list[str]:
 
 def check(step: Step, word: str | None) -> bool:
     """Check one server, or all that were started. True if all passed."""
-    chosen = [step.server(word)] if word else [one for one in step.servers if servers.folder(step, one).is_dir()]
+    chosen = (
+        [step.server(word)]
+        if word
+        else [candidate for candidate in step.servers if servers.folder(step, candidate).is_dir()]
+    )
     needs("check")
     for server in chosen or step.servers[:1]:
         servers.started_folder(step, server)  # raises before anything is tested
-    verdicts = [check_one(step, server) for server in chosen]
+    verdicts = [check_server(step, server) for server in chosen]
     return all(verdicts)
 
 
-def check_one(step: Step, server: Server) -> bool:
+def check_server(step: Step, server: Server) -> bool:
     with out.status("testing the cure on real processes"):
         verdict = servers.check(step, server)
     progress.record_check(

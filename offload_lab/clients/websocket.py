@@ -219,8 +219,8 @@ class WebSocketPool(Pool[WebSocketClient]):
         )
 
     def _take(self, client: WebSocketClient, chunk: bytes) -> None:
-        came_with_the_handshake, client._ready = client._ready, []
-        for received in came_with_the_handshake + client._frames.feed(chunk):
+        read_ahead, client._ready = client._ready, []
+        for received in read_ahead + client._frames.feed(chunk):
             if received.opcode == TEXT:
                 self.messages += 1
             elif received.opcode == PING:

@@ -122,14 +122,14 @@ class PytestRun:
     log: str
 
 
-def run_pytest(copy: Step, words: Sequence[str], *, seconds_each: float, seconds_for_all: float) -> PytestRun:
+def run_pytest(copy: Step, arguments: Sequence[str], *, seconds_each: float, seconds_for_all: float) -> PytestRun:
     """Run tests on `copy`, a step in a sandbox, and end all processes that they started. The seconds are as given."""
     root = copy.folder.parents[1]
     result = root / "result.json"
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     with Process(
         "the check",
-        [*RUNNER, str(result), str(seconds_each), *words],
+        [*RUNNER, str(result), str(seconds_each), *arguments],
         log=root / "check.log",
         scratch=root,
         env={**inherited, "LAB_STEPS": str(copy.folder.parent), "TMPDIR": str(root)},  # the supervisor removes it

@@ -26,8 +26,8 @@ def log_causes(server: str, log: str, folder: str) -> Iterator[Cause]:
             "no_bytes", f"the app of {server} gave uWSGI {yielded} to send, and WSGI wants bytes: it was left out"
         )
     for pid, signal, _ in deaths(log)[:1]:
-        how = f", {signal}" if signal else ": its process ended in the middle of its work"
-        yield Cause(WORKER_DIED, f"the log of {server} says that worker {pid} died{how}")
+        reason = f", {signal}" if signal else ": its process ended in the middle of its work"
+        yield Cause(WORKER_DIED, f"the log of {server} says that worker {pid} died{reason}")
 
 
 def raised_at(calls: str, folder: str) -> str:

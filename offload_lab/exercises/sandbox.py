@@ -81,9 +81,9 @@ def check_files(step: Step, only: Task | None = None) -> None:
                 f"{workspace.shown(folder / ini)} is gone;"
                 f" get it back with: ./lab reset {step.number} (it keeps a copy)"
             )
-    others = other_files(step, only) if only else set()
+    excluded = other_files(step, only) if only else set()
     for path in sorted(folder.rglob("*.py")):
-        if str(path.relative_to(folder)) not in others:
+        if str(path.relative_to(folder)) not in excluded:
             check_syntax(path)
 
 

@@ -196,8 +196,8 @@ def check(step: Step, server: Server) -> Verdict:
     """
     seconds = TEST_S * (scaled(1) if os.environ.get(VARIABLE) else load_factor())
     with as_fixed(step, server) as copy:
-        words = [*TEST_ONLY, "-x", "-k", f"{server.pitfall}_fixed", str(steps_folder() / step.name / "tests")]
-        run = run_pytest(copy, words, seconds_each=seconds, seconds_for_all=seconds * MOST_TESTS)
+        arguments = [*TEST_ONLY, "-x", "-k", f"{server.pitfall}_fixed", str(steps_folder() / step.name / "tests")]
+        run = run_pytest(copy, arguments, seconds_each=seconds, seconds_for_all=seconds * MOST_TESTS)
     rows = list(run.results.values()) or [UNENDED_ROW] * run.cut
     if not rows:
         raise CheckError(f"the test of {server} did not run; pytest says:\n{run.log}")
@@ -205,8 +205,10 @@ def check(step: Step, server: Server) -> Verdict:
         if found := [row["lines"] for row in rows if row["outcome"] == outcome]:
             break
     lines = [f"no end within {seconds:.0f} s"] if outcome == UNENDED else found[0]
-    told = tuple(neutral_line(step, server, line) for line in lines)
-    return Verdict(server.name, "failed" if outcome == UNENDED else outcome, () if outcome == "passed" else told)
+    neutral_lines = tuple(neutral_line(step, server, line) for line in lines)
+    return Verdict(
+        server.name, "failed" if outcome == UNENDED else outcome, () if outcome == "passed" else neutral_lines
+    )
 
 
 def neutral_line(step: Step, server: Server, line: str) -> str:

@@ -23,15 +23,15 @@ def configuration(pid: int, spawned: float) -> Config | None:
     not be read, its command line names no configuration, or a file was changed since."""
     try:
         process = psutil.Process(pid)
-        words, cwd, environ = process.cmdline(), process.cwd(), process.environ()
+        arguments, cwd, environ = process.cmdline(), process.cwd(), process.environ()
     except (psutil.Error, OSError):
         return None
-    return from_command_line(words, cwd, environ, spawned)
+    return from_command_line(arguments, cwd, environ, spawned)
 
 
-def from_command_line(words: Sequence[str], cwd: str, environ: Mapping[str, str], spawned: float) -> Config | None:
-    lines = options(words, cwd)
-    if not lines or FILE_FLAGS & set(words) or FILES & set(environ):
+def from_command_line(arguments: Sequence[str], cwd: str, environ: Mapping[str, str], spawned: float) -> Config | None:
+    lines = options(arguments, cwd)
+    if not lines or FILE_FLAGS & set(arguments) or FILES & set(environ):
         return None
     text = "\n".join(["[uwsgi]", *lines])
 
@@ -46,10 +46,10 @@ def from_command_line(words: Sequence[str], cwd: str, environ: Mapping[str, str]
     return None if unread or changed_since(config, spawned) else config
 
 
-def options(words: Sequence[str], cwd: str) -> list[str]:
+def options(arguments: Sequence[str], cwd: str) -> list[str]:
     """Lines of an INI that say the same. What is no option and no file is an option's value or the program."""
     lines = []
-    for word, after in pairwise([*words, ""]):
+    for word, after in pairwise([*arguments, ""]):
         name, is_here, value = word.removeprefix("--").partition("=")
         if word.startswith("--"):
             value = value if is_here else "true" if after.startswith("-") else after

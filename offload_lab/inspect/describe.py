@@ -30,8 +30,8 @@ def describe(snapshot: Snapshot) -> list[str]:
 
 
 def addresses(server: Server) -> str:
-    others = [listener.name for listener in server.listeners if not server.address.endswith(listener.name)]
-    return " and ".join([server.address or "no socket", *others])
+    names = [listener.name for listener in server.listeners if not server.address.endswith(listener.name)]
+    return " and ".join([server.address or "no socket", *names])
 
 
 def describe_unknown(front: Server) -> Iterator[str]:
@@ -169,5 +169,5 @@ def longest(worker: Worker) -> str:
     return f", the longest {oldest.method} {oldest.path} for {oldest.since_s} s"
 
 
-def count(number: int, thing: str) -> str:
-    return f"{number} {thing}{'' if number == 1 else 's'}"
+def count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

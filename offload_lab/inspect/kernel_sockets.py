@@ -115,27 +115,27 @@ def from_proc(pid: int) -> list[Socket]:
 
 def parse_tcp(line: str) -> Socket:
     """A line of /proc/net/tcp or /proc/net/tcp6."""
-    words = line.split(None, 10)
-    state = TCP_STATES.get(int(words[3], 16), "other")
-    return Socket("tcp", address(words[1]), address(words[2]), state, int(words[9]))
+    fields = line.split(None, 10)
+    state = TCP_STATES.get(int(fields[3], 16), "other")
+    return Socket("tcp", address(fields[1]), address(fields[2]), state, int(fields[9]))
 
 
 def parse_unix(line: str) -> Socket | None:
     """A line of /proc/net/unix; None for datagrams."""
-    words = line.split(None, 7)
-    kind, inode = UNIX_KINDS.get(words[4]), int(words[6])
+    fields = line.split(None, 7)
+    kind, inode = UNIX_KINDS.get(fields[4]), int(fields[6])
     if kind is None:
         return None
-    open_ = int(words[5], 16) == (UNIX_CONNECTED if inode else UNIX_CONNECTING)
-    state: State = "listening" if int(words[3], 16) & UNIX_LISTENS else "open" if open_ else "other"
-    return Socket(kind, words[7] if len(words) > 7 else "", "", state, inode)
+    open_ = int(fields[5], 16) == (UNIX_CONNECTED if inode else UNIX_CONNECTING)
+    state: State = "listening" if int(fields[3], 16) & UNIX_LISTENS else "open" if open_ else "other"
+    return Socket(kind, fields[7] if len(fields) > 7 else "", "", state, inode)
 
 
 def address(text: str) -> str:
     """``0100007F:4AA0`` as ``127.0.0.1:19104``. The kernel prints 32 bits at a time, in the machine's byte order."""
     host, _, port = text.partition(":")
-    words = [int(host[at : at + 8], 16).to_bytes(4, sys.byteorder) for at in range(0, len(host), 8)]
-    return f"{host_of(b''.join(words))}:{int(port, 16)}"
+    groups = [int(host[at : at + 8], 16).to_bytes(4, sys.byteorder) for at in range(0, len(host), 8)]
+    return f"{host_of(b''.join(groups))}:{int(port, 16)}"
 
 
 @lru_cache(1024)

@@ -82,7 +82,7 @@ def look_at(
     unreadable = any(inodes is None for pid, inodes in opened.items() if pid not in ended)
     unseen = not_seen(here, unreadable) if here or False in kin or not local else NO_PROCESS
     threads = {pid: {} if unseen or pid in ended else reader.threads(pid) for pid in pids}
-    number = threads_told(stats, config)
+    number = offload_thread_count(stats, config)
     bound = bound_socket(stats)
     listeners = tuple(listener(row) for row in stats["sockets"])
     by_inode = {socket.inode: socket for socket in table if socket.accepted}
@@ -149,10 +149,10 @@ def in_greenlets(config: Config | None, rows: Sequence[dict[str, Any]]) -> bool 
     return False if all(len(row["cores"]) == 1 for row in rows) else None
 
 
-def threads_told(stats: dict[str, Any], config: Config | None) -> int | None:
+def offload_thread_count(stats: dict[str, Any], config: Config | None) -> int | None:
     """How many offload threads a worker has; None where only uWSGI knows the number."""
-    told = [row["can_offload"] for row in stats["sockets"] if row["proto"] in CAN_OFFLOAD]
-    if told and not any(told):
+    can_offload = [row["can_offload"] for row in stats["sockets"] if row["proto"] in CAN_OFFLOAD]
+    if can_offload and not any(can_offload):
         return 0
     return offload_threads(config) if config else None
 
@@ -182,9 +182,9 @@ def worker(
     pid = row["pid"]
     here = {fd: by_inode[inode] for fd, inode in opened.items() if inode in by_inode}
     alike = tuple(tid for tid, blocked in threads.items() if tid != pid and waits_as_offload_thread(blocked, here))
-    others = tuple(thread_ids(pid)[1:])
-    offload = others if number == len(others) else alike if number == len(alike) else others[: number or 0]
-    unknown = number is None or len(others) < number
+    other_tids = tuple(thread_ids(pid)[1:])
+    offload = other_tids if number == len(other_tids) else alike if number == len(alike) else other_tids[: number or 0]
+    unknown = number is None or len(other_tids) < number
     main = threads.get(pid)
     return replace(
         from_stats(row, number),

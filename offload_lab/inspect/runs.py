@@ -100,16 +100,16 @@ def named_by(process: psutil.Process) -> list[tuple[Path, Path]]:
     return []
 
 
-def named_in(words: Sequence[str], cwd: Path) -> Iterator[tuple[Path, Path]]:
-    """INI and run folder of a uWSGI that was started by `words`."""
+def named_in(arguments: Sequence[str], cwd: Path) -> Iterator[tuple[Path, Path]]:
+    """INI and run folder of a uWSGI that was started by `arguments`."""
     run = None
-    for word in words:
-        name, _, value = word.removeprefix("--set-placeholder=").partition("=")
+    for argument in arguments:
+        name, _, value = argument.removeprefix("--set-placeholder=").partition("=")
         if name == "run":
             run = cwd / value
-    for word in words:
-        if word.endswith(".ini"):
-            ini = (cwd / word.removeprefix("--ini=")).resolve()
+    for argument in arguments:
+        if argument.endswith(".ini"):
+            ini = (cwd / argument.removeprefix("--ini=")).resolve()
             yield ini, (run or ini.parent / ".run").resolve()  # the second as the INIs have it
 
 

@@ -63,9 +63,9 @@ def thread_ids(pid: int) -> list[int]:
 
 def blocked_in(pid: int, tid: int) -> Blocked | None:
     """None while the thread runs, or where it may not be read."""
-    if not (words := read_syscall(pid, tid)):
+    if not (numbers := read_syscall(pid, tid)):
         return None
-    call, *arguments = words
+    call, *arguments = numbers
     machine = platform.machine()
     if call in EPOLL.get(machine, ()):
         return Blocked("read", epoll_set(pid, arguments[0]))
@@ -79,8 +79,8 @@ def blocked_in(pid: int, tid: int) -> Blocked | None:
 
 def read_syscall(pid: int, tid: int) -> list[int]:
     """The number of the system call in which the thread waits, then its arguments; empty while it runs or is gone."""
-    words = read(Path(f"/proc/{pid}/task/{tid}/syscall")).split() if is_linux() else []
-    return [] if words == ["running"] else [int(word, 0) for word in words]
+    fields = read(Path(f"/proc/{pid}/task/{tid}/syscall")).split() if is_linux() else []
+    return [] if fields == ["running"] else [int(field, 0) for field in fields]
 
 
 def epoll_set(pid: int, epoll: int) -> frozenset[int]:

@@ -105,8 +105,8 @@ def wrapped(label: str, text: str, style: Style) -> Iterator[str]:
         yield style(line[: len(start)], "dim") + line[len(start) :]
 
 
-def count(number: int, thing: str) -> str:
-    return f"{number} {thing}{'' if number == 1 else 's'}"
+def count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def show_rules(style: Style) -> Iterator[str]:

@@ -82,10 +82,10 @@ def table(recordings: Sequence[Recording], narrow: bool = False) -> Table:
     )
     drawn.add_column("variant", no_wrap=True)
     against = f"wait vs\n{base.variant}" if base else "wait vs\n-"
-    told = {"worst\nms", against} if narrow else set()
+    left_out = {"worst\nms", against} if narrow else set()
     headings = ("answered\nmeanwhile", "median\nms", "worst\nms", against, "worker's\npeak MiB", "off-\nloaded")
     for heading in headings:
-        if heading not in told:
+        if heading not in left_out:
             drawn.add_column(heading, justify="right")
     for row in rows:
         cells = (
@@ -98,7 +98,7 @@ def table(recordings: Sequence[Recording], narrow: bool = False) -> Table:
         )
         drawn.add_row(
             f"{row.step.partition('_')[0]} {row.variant}",
-            *(cell for heading, cell in zip(headings, cells, strict=True) if heading not in told),
+            *(cell for heading, cell in zip(headings, cells, strict=True) if heading not in left_out),
             style="" if row.answered_meanwhile == row.asked else "bold red",
         )
     drawn.caption = "\n".join(gap_notes(recordings)) or None

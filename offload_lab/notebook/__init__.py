@@ -67,16 +67,16 @@ def record(
     *,
     called: str | None = None,
     placeholders: dict[str, str] | None = None,
-    **how: Any,
+    **options: Any,
 ) -> Recording:
     """Start the variant, run the scenario of its step (`measure.SCENARIOS`), stop the variant.
 
-    `called`: its name in pictures and tables, by default its own. `placeholders`: for its INIs. `how`: for the
+    `called`: its name in pictures and tables, by default its own. `placeholders`: for its INIs. `options`: for the
     scenario (``slow_s``, ``rate_mib_s``; ``count``, ``open_s``).
     """
     name = called or variant
     with progress(name) as done, Stage(step, variant, placeholders=placeholders) as stage:
-        return replace(scenarios.SCENARIOS[stage.step.scenario](stage, progress=done, **how), variant=name)
+        return replace(scenarios.SCENARIOS[stage.step.scenario](stage, progress=done, **options), variant=name)
 
 
 def served_beside(stage: Stage, slow_clients: int, within_s: float = 1.0) -> bool:
@@ -144,9 +144,9 @@ def picture(*recordings: Recording) -> None:
 
 def table(*recordings: Recording) -> None:
     """The numbers of `recordings`, as the demo prints them, compared with the reference, else with the last."""
-    *others, last = recordings
-    last = replace(last, reference=last.reference or not any(other.reference for other in others))
-    show_table(report.table([*others, last]))
+    *earlier, last = recordings
+    last = replace(last, reference=last.reference or not any(recording.reference for recording in earlier))
+    show_table(report.table([*earlier, last]))
 
 
 def mechanism(*recordings: Recording) -> None:
@@ -157,12 +157,12 @@ def mechanism(*recordings: Recording) -> None:
     for recording in recordings:
         middle = [sample for sample in recording.seen if timeline.during(recording, sample)]
         held = [sample.holder for sample in middle if sample.holder]
-        threads = {who["tid"] for who in held if who["tid"] is not None}
+        threads = {holder["tid"] for holder in held if holder["tid"] is not None}
         busy = sum(timeline.front_busy(sample) for sample in middle)
         rows.add_row(
             recording.variant,
             f"PID {timeline.front_pids(recording)}",
-            ", ".join(f"PID {pid}" for pid in sorted({str(who["pid"]) for who in held})) or "no process",
+            ", ".join(f"PID {pid}" for pid in sorted({str(holder["pid"]) for holder in held})) or "no process",
             f"{', '.join(map(str, threads))}: {timeline.owner(recording)}"
             if threads
             else "none, or unknown on this system",

@@ -80,5 +80,5 @@ def live_recording(path: str | Path) -> list[Recording]:
     return LiveRecording.load(Path(path)).recordings()
 
 
-def show_frame(source: str, words: str) -> None:
-    show_bundle({"text/html": FRAME.format(source, html.escape(words), HEIGHT_PX), "text/plain": words})
+def show_frame(source: str, text: str) -> None:
+    show_bundle({"text/html": FRAME.format(source, html.escape(text), HEIGHT_PX), "text/plain": text})

@@ -18,7 +18,7 @@ from .display import progress, show_table
 
 
 def record_side_by_side(
-    step: str, variants: Sequence[str], counts: Sequence[int], *, placeholders: dict[str, str], **how: Any
+    step: str, variants: Sequence[str], counts: Sequence[int], *, placeholders: dict[str, str], **options: Any
 ) -> dict[tuple[str, int], Recording]:
     """`measure.record_streams` for each number of streams, one after the other, on all variants at the same time.
 
@@ -30,7 +30,7 @@ def record_side_by_side(
         with Stage(step, variant, placeholders=placeholders) as stage:
             recordings = []
             for place, count in enumerate(counts):
-                recordings.append(scenarios.record_streams(stage, count=count, **how))
+                recordings.append(scenarios.record_streams(stage, count=count, **options))
                 shares[variant] = (place + 1) / len(counts)
             return recordings
 
@@ -44,11 +44,11 @@ def record_side_by_side(
     }
 
 
-def record_load(step: str, variant: str, streams: int, **how: Any) -> LoadResult:
+def record_load(step: str, variant: str, streams: int, **options: Any) -> LoadResult:
     """Start the variant with room for that many, take `crowd.record_crowd`, stop the variant."""
     crowds.make_room(streams)
     with progress(f"{variant}, {streams:,} streams") as done, Stage(step, variant) as stage:
-        return crowds.record_load(stage, streams, progress=done, **how)
+        return crowds.record_load(stage, streams, progress=done, **options)
 
 
 def who_holds_what(stage: Stage, before: Sequence[HeldSocket] = ()) -> None:

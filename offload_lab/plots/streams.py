@@ -20,8 +20,8 @@ COLOURS = ((STUCK, "////"), (FREE, ""))
 MARK_HEIGHT = 0.32
 
 
-def title(axes: Axes, words: str, colour: str = INK) -> None:
-    axes.set_title(words, loc="left", fontsize=13, fontweight="bold", color=colour)
+def title(axes: Axes, text: str, colour: str = INK) -> None:
+    axes.set_title(text, loc="left", fontsize=13, fontweight="bold", color=colour)
 
 
 def frameless(axes: Axes, *keep: str) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 IP_S = 30.0
 
 
-def ip(*words: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(["ip", *words], capture_output=True, text=True, timeout=IP_S)
+def ip(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(["ip", *arguments], capture_output=True, text=True, timeout=IP_S)
 
 
 def can_make_namespaces() -> bool:

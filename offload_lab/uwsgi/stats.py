@@ -89,6 +89,10 @@ def advice_for_silence(address: str) -> str:
 
 
 def ask(address: str, within_s: float) -> bytes:
+    """All bytes that the stats server sends.
+
+    Raises: TimeoutError after `within_s` seconds, another OSError without a connection, ValueError for no port.
+    """
     where = address.removeprefix(HTTP)
     if where != address and not is_path(where):
         where = where.rstrip("/")
@@ -110,6 +114,7 @@ def is_path(where: str) -> bool:
 
 
 def connect(where: str, within_s: float) -> socket.socket:
+    """Raises: OSError without a connection, ValueError for a port that is none."""
     if not is_path(where):
         host, _, port = where.rpartition(":")
         if not port.isdecimal() or not 0 < int(port) < 65536:

@@ -15,20 +15,20 @@ TICK_S, HEARTBEAT_S, LIFETIME_S = (float(argument(name)) for name in ("tick_s", 
 HEARTBEAT = ": ♥\n".encode()
 
 
-def tickets(who, after=0, **details):
-    """Yield the stream for `who` as bytes: the tickets that follow number `after`, and first how soon to reconnect."""
+def tickets(user, after=0, **details):
+    """Yield the stream for `user` as bytes: the tickets that follow number `after`, and first how soon to reconnect."""
     session = Sse(default_retry=1000)
     ends = time.monotonic() + LIFETIME_S
     for number in (before % LAST + 1 for before in count(after)):
         session.set_event_id(str(number))
-        session.add_message("ticket", json.dumps({"for": who, "number": number, **details}, indent=1))
-        yield one_block(session)
+        session.add_message("ticket", json.dumps({"for": user, "number": number, **details}, indent=1))
+        yield as_event(session)
         yield from wait(TICK_S)
         if time.monotonic() > ends:
             return  # the browser comes back by itself, and Django is asked whether it still may
 
 
-def one_block(session):
+def as_event(session):
     """All that `session` holds as one event, and empty it: iterating does so, str(session) would not.
 
     `sse` 1.2 ends `retry:` and `id:` with a blank line each. But a blank line ends the event, so a client that reads

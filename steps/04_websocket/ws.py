@@ -183,7 +183,7 @@ def application(environ, start_response):
         return []
     sock = socket.socket(fileno=uwsgi.connection_fd())
     try:
-        Client(sock, user=unquote(environ["OFFLOAD_VISITOR"])).serve()
+        Client(sock, user=unquote(environ["OFFLOAD_USER"])).serve()
     finally:
         sock.detach()  # uWSGI opened the descriptor and will close it
     return []

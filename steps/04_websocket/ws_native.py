@@ -37,7 +37,7 @@ def application(environ, start_response):
         handshake(environ, start_response)
     except OSError:  # the client has left
         return []
-    client, user = Client(uwsgi.connection_fd()), unquote(environ["OFFLOAD_VISITOR"])
+    client, user = Client(uwsgi.connection_fd()), unquote(environ["OFFLOAD_USER"])
     BOARD.clients.add(client)
     listener = gevent.spawn(client.listen)
     try:

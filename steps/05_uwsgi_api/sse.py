@@ -12,7 +12,7 @@ TICK_S = float(argument("tick_s"))
 
 
 def application(environ, start_response):
-    user = unquote(environ["OFFLOAD_VISITOR"])
+    user = unquote(environ["OFFLOAD_USER"])
     start_response("200 OK", [("Content-Type", "text/event-stream"), ("Cache-Control", "no-cache")])
     yield b"retry: 1000\n"  # milliseconds until a client reconnects; a line of the first event, so no blank one
     while True:

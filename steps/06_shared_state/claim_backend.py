@@ -39,7 +39,7 @@ take = {"redis": take_from_redis, "cache": take_from_cache}[STORE]
 
 
 def application(environ, start_response):
-    key = environ.get("X_PARCEL", "")
+    key = environ.get("X_CLAIM", "")
     try:
         payload = take(key) if KEY.fullmatch(key) else None
     except feed.PASSING:

@@ -13,10 +13,10 @@ def new_key():
     return secrets.token_urlsafe(32)
 
 
-def pack(who, departures):
-    """The timetable of `who` as JSON: about 80 bytes for each departure."""
+def pack(user, departures):
+    """The timetable of `user` as JSON: about 80 bytes for each departure."""
     rows = [
         {"train": 100 + n, "to": WHERE_TO[n % 5], "platform": n % 12 + 1, "seat": f"{n % 40}{'ABCD'[n % 4]}"}
         for n in range(departures)
     ]
-    return json.dumps({"for": who, "departures": rows})
+    return json.dumps({"for": user, "departures": rows})

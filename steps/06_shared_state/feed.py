@@ -52,7 +52,7 @@ def connect(url, at_most=None, timeout_s=5):
 def publish(client, type, *, token=None, patience_s=5.0, history=HISTORY, **details):
     """Append an event and return its id; the same `token` again returns the first one's. Tries for `patience_s`.
 
-    Raises redis.ConnectionError or redis.TimeoutError then; whether the event was written is not known.
+    Raises: redis.ConnectionError or redis.TimeoutError then; whether the event was written is not known.
     """
     keys = FEED, "feed:number", f"feed:token:{token or secrets.token_urlsafe()}"
     ends = time.monotonic() + patience_s

@@ -45,12 +45,12 @@ def application(environ, start_response):
     return follow(unquote(environ["X_OFFLOAD"]), environ.get("HTTP_LAST_EVENT_ID", ""))
 
 
-def follow(who, last_event_id):
-    """The stream for `who`, after `last_event_id` if there is one, else from now on."""
+def follow(user, last_event_id):
+    """The stream for `user`, after `last_event_id` if there is one, else from now on."""
     ends = time.monotonic() + feed.jitter(LIFETIME_S)
     while not hub.ready.wait(HEARTBEAT_S):
         yield NO_REDIS
-    hello = {"retry_ms": retry_ms(), "for": who, "backend": NAME, "pid": os.getpid()}
+    hello = {"retry_ms": retry_ms(), "for": user, "backend": NAME, "pid": os.getpid()}
     # First join the queue: from here on nothing is missed. Then replay the history, up to some moment after that. Then
     # send what is queued, without what was replayed already. In another order, events between the two would be lost.
     # >>> resume

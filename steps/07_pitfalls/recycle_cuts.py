@@ -23,8 +23,8 @@ def forgets(environ, start_response):
 def remembers(environ, start_response):
     """Sends what was published meanwhile first: an EventSource names by itself the last id that it had."""
     start_response("200 OK", [("Content-Type", "text/event-stream"), ("Cache-Control", "no-store")])
-    heard, now = environ.get("HTTP_LAST_EVENT_ID", ""), last_published()
-    missed = now - int(heard) if heard.isascii() and heard.isdigit() and len(heard) < 10 else 0
+    last_id, now = environ.get("HTTP_LAST_EVENT_ID", ""), last_published()
+    missed = now - int(last_id) if last_id.isascii() and last_id.isdigit() and len(last_id) < 10 else 0
     return numbers(after=now - missed if 0 <= missed <= KEPT else now)
 
 

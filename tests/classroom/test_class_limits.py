@@ -12,7 +12,7 @@ from offload_lab.errors import LabError
 from offload_lab.testing import require_linux
 from offload_lab.timeouts import scaled
 
-from .conftest import until
+from .running_class import until
 
 WITHIN_S = 30
 
@@ -138,8 +138,8 @@ def test_a_form_of_another_site_can_send_nothing(running):
 
 def test_wrong_codes_are_limited_for_each_address(running):
     guess = json.dumps({"seat": "b" * 32, "code": "AAAAAA", "nickname": "guesser"})
-    found = {ask(running, "POST", "/join", guess, source=("127.0.0.9", 0))[0] for _ in range(30)}
-    assert found == {403, 429}
+    tries = (ask(running, "POST", "/join", guess, source=("127.0.0.9", 0))[0] for _ in range(200))
+    assert 429 in tries, "more than any minute allows"
     assert post(running, "/join", seat="b" * 32, code="AAAAAA", nickname="x")[0] == 403, "another address"
 
 
@@ -179,9 +179,10 @@ def test_a_phone_sends_a_number_later_what_was_queued_and_all_is_escaped(running
     phone.context.set_offline(False)
     until(phone, "document.getElementById('waiting').textContent === ''")
     until(teacher, "document.querySelector('tbody')?.textContent.includes('<img src=x>')")
-    teacher.wait_for_selector("button.hand")
+    mine = "tr:has-text('<img src=x>') button.hand"
+    teacher.wait_for_selector(mine)
     assert teacher.locator("img").count() == 0
     guesses = [data["guess"] for kind, data in running.events() if kind == "guess"]
     assert guesses == [12.5]
-    teacher.click("button.hand >> nth=-1")
+    teacher.click(mine)
     until(phone, "document.getElementById('hand').textContent === 'Raise my hand'")

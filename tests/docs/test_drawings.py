@@ -23,7 +23,7 @@ def test_each_step_shows_its_architecture(step):
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_each_number_of_a_drawing_is_explained_below_it(name):
-    drawn = {one[2] for one in ARCHITECTURES[name]["arrows"]} - {""}
+    drawn = {arrow[2] for arrow in ARCHITECTURES[name]["arrows"]} - {""}
     explained = re.findall(r"(?:^|\+ )(\d)\b", "\n".join(ARCHITECTURES[name]["says"]), re.MULTILINE)
     assert sorted(explained) == sorted(drawn)
 

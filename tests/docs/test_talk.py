@@ -8,7 +8,7 @@ import pytest
 from offload_lab.course import talk
 from offload_lab.testing import require, require_program
 
-from .test_book import ARGUMENTS
+from .test_slides import ARGUMENTS
 
 EVERY = talk.slides(talk.SOURCE.read_text())
 IN_HAND_MIN = 5  # for questions

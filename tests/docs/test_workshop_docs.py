@@ -69,9 +69,14 @@ def test_the_guide_has_questions_pictures_and_problems_for_each_step(step):
 
 def test_every_question_for_the_class_has_its_answer():
     asked = re.findall(r"^\*\*Ask\*\*\n\n(.+?)\n\n", PAGES["guide.md"], re.MULTILINE | re.DOTALL)
-    questions = [" ".join(one.split()) for part in asked for one in re.split(r"^- ", part, flags=re.MULTILINE) if one]
+    questions = [
+        " ".join(question.split())
+        for part in asked
+        for question in re.split(r"^- ", part, flags=re.MULTILINE)
+        if question
+    ]
     assert len(questions) > 20
-    assert [one for one in questions if not one.endswith(")")] == []
+    assert [question for question in questions if not question.endswith(")")] == []
 
 
 def test_the_handouts_are_there_and_the_letter_has_commands_that_exist():

@@ -1,16 +1,24 @@
-"""For the tests of uwsgi_build/patches: a running front whose backend is the test itself, and its clients."""
+"""Fixtures of several modules; then, for the tests of uwsgi_build/patches, a running front whose backend is the test
+itself, and its clients."""
 
+import importlib.util
 import os
 import selectors
 import shutil
 import socket
+import sys
+import textwrap
 from contextlib import ExitStack, contextmanager
+
+import pytest
 
 from offload_lab.clients import ping
 from offload_lab.clients.sse import request_bytes
 from offload_lab.clients.websocket import PING, PONG, TEXT, frame
 from offload_lab.errors import MissingDependencyError
+from offload_lab.paths import ROOT
 from offload_lab.process.deadlines import Deadline
+from offload_lab.process.process import Process
 from offload_lab.process.server_process import free_port
 from offload_lab.stages import manifest
 from offload_lab.stages.stage import short_private_folder
@@ -19,9 +27,58 @@ from offload_lab.timeouts import scaled
 from offload_lab.uwsgi import binary
 from offload_lab.uwsgi.server import Uwsgi
 
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+INSTALL = "./lab test, or: pip install -e '.[notebooks]'"
 TIMEOUT_S = 30
 HEADERS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
 EVENT = b"data: the next one, please\n\n"
+
+
+@pytest.fixture
+def work(tmp_path, monkeypatch):
+    """Where learners' folders are made, for one test."""
+    monkeypatch.setenv("LAB_WORK", str(tmp_path / "work"))
+    return tmp_path / "work"
+
+
+@pytest.fixture
+def step():
+    return manifest.find("01")
+
+
+@pytest.fixture
+def python(tmp_path):
+    """Make a Process from Python code; whatever the test forgets is stopped after it."""
+    made = []
+
+    def make(code, **options):
+        process = Process("child", [sys.executable, "-c", textwrap.dedent(code)], tmp_path / "child.log", **options)
+        made.append(process)
+        return process
+
+    yield make
+    for process in made:
+        process.stop()
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
+def notebook(request):
+    return request.param
+
+
+@pytest.fixture
+def jupyter(monkeypatch, tmp_path):
+    """Jupyter is there, and what a run writes goes to `tmp_path` instead of the learner's own folders."""
+    for module in ("nbclient", "ipykernel"):
+        require(importlib.util.find_spec(module) is not None, module, INSTALL)
+    monkeypatch.setenv("LAB_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setenv("LAB_WORK", str(tmp_path / "work"))
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "runtime"))
+    return tmp_path
+
+
+# --- fronts whose backend is the test
 
 
 def find(name):

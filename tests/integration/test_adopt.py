@@ -54,8 +54,8 @@ def make(folder, files):
         (folder / name).write_text(text)
 
 
-def adopt(*words):
-    done = CliRunner().invoke(lab, ["adopt", *map(str, words)], catch_exceptions=False)
+def adopt(*arguments):
+    done = CliRunner().invoke(lab, ["adopt", *map(str, arguments)], catch_exceptions=False)
     assert done.exit_code == 0, done.output
     return done.stdout
 

@@ -41,7 +41,7 @@ print("ran", *sys.argv[1:])
 
 @pytest.fixture
 def repo(tmp_path):
-    """A repository whose command line prints its words, `test` once dev.lock is installed."""
+    """A repository whose command line prints its arguments, `test` once dev.lock is installed."""
     root = tmp_path / "a repo"
     (root / "requirements").mkdir(parents=True)
     (root / "offload_lab").mkdir()
@@ -71,9 +71,11 @@ def quick(path):
     return path
 
 
-def lab(command, path, *words, cwd=None, **variables):
+def lab(command, path, *arguments, cwd=None, **variables):
     env = {"PATH": str(path), "HOME": os.environ.get("HOME", "/"), **variables}
-    answer = subprocess.run([command, *words], cwd=cwd, env=env, capture_output=True, text=True, timeout=scaled(100))
+    answer = subprocess.run(
+        [command, *arguments], cwd=cwd, env=env, capture_output=True, text=True, timeout=scaled(100)
+    )
     print(answer.stderr)  # shown where a test fails
     return answer
 
@@ -219,15 +221,15 @@ def asked(tmp_path):
     env = {**os.environ, "PYTHONPATH": str(tmp_path), "LAB_LOCKS": "base"}
     env.pop("LAB_WORK", None)
 
-    def run(*words):
-        command = [sys.executable, "-P", "-m", "offload_lab", *words]
+    def run(*arguments):
+        command = [sys.executable, "-P", "-m", "offload_lab", *arguments]
         return subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=100)
 
     return run
 
 
 @pytest.mark.parametrize(
-    "words",
+    "arguments",
     [
         ("notebook", "42"),
         ("slides", "42"),
@@ -239,14 +241,14 @@ def asked(tmp_path):
     ],
     ids=" ".join,
 )
-def test_a_wrong_argument_is_named_before_anything_is_installed(asked, words):
-    answer = asked(*words)
+def test_a_wrong_argument_is_named_before_anything_is_installed(asked, arguments):
+    answer = asked(*arguments)
     assert (answer.returncode, answer.stdout) == (2, "")
-    assert f"'{words[-1]}'" in answer.stderr
+    assert f"'{arguments[-1]}'" in answer.stderr
 
 
 @pytest.mark.parametrize(
-    ("words", "locks"),
+    ("arguments", "locks"),
     [
         ("notebook 03", "base notebooks"),
         ("demo 01", "base demo"),
@@ -257,8 +259,8 @@ def test_a_wrong_argument_is_named_before_anything_is_installed(asked, words):
         ("install notebook test", "base notebooks dev"),
     ],
 )
-def test_a_right_argument_installs_the_packages_that_it_needs(asked, words, locks):
-    assert asked(*words.split()).stdout == f"{locks}: {words}\n"
+def test_a_right_argument_installs_the_packages_that_it_needs(asked, arguments, locks):
+    assert asked(*arguments.split()).stdout == f"{locks}: {arguments}\n"
 
 
 @pytest.mark.parametrize("command", ["list", "doctor", "lint --rules", "notebook --help"])

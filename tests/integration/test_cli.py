@@ -97,10 +97,10 @@ def test_doctor_names_each_part_and_ends_in_one_sentence():
 class Foreground:
     """A command in the foreground, as in a terminal."""
 
-    def __init__(self, *words, port=None):
+    def __init__(self, *arguments, port=None):
         self.port = port or free_port()
         self.process = subprocess.Popen(
-            [*LAB, *words, "--port", str(self.port)],
+            [*LAB, *arguments, "--port", str(self.port)],
             cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
 
@@ -211,4 +211,4 @@ def test_nothing_outlives_a_killed_demo():
         wait_for(lambda: len(family.children(recursive=True)) >= 3, 30, "a supervisor, a master and a worker")
         left = family.children(recursive=True)
         os.kill(process.pid, signal.SIGKILL)
-    wait_for(lambda: not any(one.is_running() for one in left), 30, "all of the demo's processes ended")
+    wait_for(lambda: not any(process.is_running() for process in left), 30, "all of the demo's processes ended")

@@ -2,7 +2,6 @@
 
 import re
 import socket
-import struct
 import threading
 from contextlib import contextmanager, suppress
 from types import SimpleNamespace
@@ -14,7 +13,7 @@ from offload_lab.clients.event_source import AT_ONCE, EventSourcePool
 from offload_lab.clients.event_stream import EventStreamParser
 from offload_lab.clients.event_stream_pool import EventStreamPool
 from offload_lab.clients.sse import SseClient
-from offload_lab.clients.websocket import PING, TEXT, Frames, HandshakeError, WebSocketClient, WebSocketPool
+from offload_lab.clients.websocket import TEXT, WebSocketClient
 from offload_lab.measure.streams import arrival_times
 from offload_lab.process.background import Background
 from offload_lab.process.polling import wait_for
@@ -87,8 +86,8 @@ def test_streams_say_what_was_no_http_answer():
 
 def test_one_bad_answer_leaves_the_other_streams_alone():
     with serving(NO_HTTP, STREAM + EVENT) as port, EventStreamPool(port, 3) as streams:
-        wait_for(lambda: sum(one.events for one in streams.all) == 2, TIMEOUT_S, "the others' events")
-        assert (streams.open, sum("no HTTP" in one.error for one in streams.all)) == (2, 1)
+        wait_for(lambda: sum(stream.events for stream in streams.all) == 2, TIMEOUT_S, "the others' events")
+        assert (streams.open, sum("no HTTP" in stream.error for stream in streams.all)) == (2, 1)
 
 
 def test_streams_that_end_are_not_waited_for():
@@ -145,7 +144,7 @@ def test_connections_that_are_not_accepted_do_not_keep_open_streams_unread():
                 wait_for(lambda: len(streams.all) == 5, TIMEOUT_S, "all on their way: the queue holds one")
                 before = streams.open
                 connection.sendall(2 * EVENT)
-                wait_for(lambda: max(one.events for one in streams.all) == 3, TIMEOUT_S, "the open one's events")
+                wait_for(lambda: max(stream.events for stream in streams.all) == 3, TIMEOUT_S, "the open one's events")
         assert before <= 1
 
 
@@ -171,69 +170,22 @@ def test_streams_are_not_walked_through_at_each_wake_up():
 def test_subscribers_are_not_walked_through_at_each_wake_up():
     with serving(STREAM, then=dribbles(EVENT)) as port:
         subscribers = EventSourcePool(port, 5)
-        everybody, subscribers.all, Counted.walks = subscribers.all, Counted(subscribers.all), 0
+        clients, subscribers.all, Counted.walks = subscribers.all, Counted(subscribers.all), 0
         with subscribers:
-            wait_for(lambda: all(len(one.events) > 20 for one in everybody), TIMEOUT_S, "20 events each")
+            wait_for(lambda: all(len(client.events) > 20 for client in clients), TIMEOUT_S, "20 events each")
     assert Counted.walks == 0
 
 
 def test_an_error_in_the_thread_of_subscribers_reaches_the_wait(monkeypatch):
     monkeypatch.setattr(EventStreamParser, "feed", breaks)
     with serving(STREAM + EVENT) as port, EventSourcePool(port, 1) as subscribers, pytest.raises(ZeroDivisionError):
-        subscribers.wait_until_all(lambda one: one.events, TIMEOUT_S, "an event")
+        subscribers.wait_until_all(lambda client: client.events, TIMEOUT_S, "an event")
 
 
 def test_subscribers_who_gave_up_leave_their_place_to_others():
     with serving(b"HTTP/1.1 403 Forbidden\r\n\r\n") as port, EventSourcePool(port, AT_ONCE + 5) as subscribers:
-        subscribers.wait_until_all(lambda one: one.given_up, TIMEOUT_S, "refused")
+        subscribers.wait_until_all(lambda client: client.given_up, TIMEOUT_S, "refused")
         assert subscribers.open == 0
-
-
-# --- WebSockets
-
-
-def ping_frame(payload=b""):
-    return bytes([0x80 | PING, len(payload)]) + payload
-
-
-def test_a_crowd_counts_a_connection_that_breaks_at_its_pong_as_lost(monkeypatch):
-    def send(self, data):
-        raise BrokenPipeError(32, "Broken pipe")
-
-    text = bytes([0x80 | TEXT, 2]) + b"hi"
-    with serving(SWITCHING, then=dribbles(ping_frame() + text)) as port, WebSocketPool(port, 2, {}) as crowd:
-        monkeypatch.setattr(WebSocketClient, "send", send)
-        wait_for(lambda: crowd.lost == 2, TIMEOUT_S, "both lost")
-        with pytest.raises(TimeoutError, match=r"lost: \{'Broken pipe': 2\}"):
-            crowd.wait_for(10**9, 0.1)
-
-
-def test_a_connection_that_is_reset_is_lost_too():
-    def resets(connection, left):
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        connection.sendall(ping_frame())
-        connection.close()
-
-    with serving(SWITCHING, then=resets) as port, WebSocketPool(port, 1, {}) as crowd:
-        wait_for(lambda: crowd.lost == 1, TIMEOUT_S, "it lost")
-
-
-def test_an_error_in_the_thread_of_a_crowd_reaches_the_wait(monkeypatch):
-    with serving(SWITCHING, then=dribbles(ping_frame())) as port, WebSocketPool(port, 1, {}) as crowd:
-        monkeypatch.setattr(Frames, "feed", breaks)
-        with pytest.raises(ZeroDivisionError):
-            crowd.wait_for(1, TIMEOUT_S)
-
-
-def test_a_refusal_on_a_connection_that_stays_open_is_a_refusal():
-    refusal = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno"
-    with serving(refusal) as port, pytest.raises(HandshakeError, match="no WebSocket but 403: 'no'"):
-        WebSocketClient(port)
-
-
-def test_a_handshake_that_is_answered_with_no_http_is_named():
-    with serving(NO_HTTP) as port, pytest.raises(ConnectionError, match="no HTTP answer but b'SSH"):
-        WebSocketClient(port)
 
 
 # --- servers that dribble
@@ -281,7 +233,7 @@ def test_half_a_frame_is_not_waited_for_for_ever():
 def test_a_bystander_whose_answer_makes_no_sense_writes_down_why():
     with serving(b"HTTP/1.0 200 OK\r\nX-Worker-Pid: none\r\nContent-Length: 0\r\n\r\n") as port:
         with Probes(port, every_s=0.01, timeout_s=TIMEOUT_S) as bystanders:
-            wait_for(lambda: any(one.error for one in bystanders.all), TIMEOUT_S, "an error")
+            wait_for(lambda: any(probe.error for probe in bystanders.all), TIMEOUT_S, "an error")
     assert "no HTTP answer to /ping" in bystanders.all[0].error
 
 

@@ -1,114 +1,27 @@
-"""The exercises without a process: regions of text, the learner's folder, hints, and the record of progress."""
+"""The learner's folder without a process: started, filled in, reset, checked, and copied to be tried."""
 
-import json
-import re
 import shutil
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from offload_lab.errors import (
     CheckError,
-    NotReadyError,
-    ProcessDiedError,
     RegionError,
     UnknownNameError,
     WorkspaceError,
-    WrongPingError,
 )
-from offload_lab.exercises import diagnose, hints, progress, regions, workspace
-from offload_lab.exercises.check import UNENDED, answered, seconds_for_a_test, verdict
-from offload_lab.exercises.expectation import UnexpectedResultError, expect
+from offload_lab.exercises import diagnose, progress, regions, workspace
+from offload_lab.exercises.check import answered
 from offload_lab.exercises.sandbox import check_files, sandbox, solutions
 from offload_lab.inspect.observe import take_snapshot
 from offload_lab.paths import ROOT
 from offload_lab.stages import manifest
-from offload_lab.uwsgi.logs import error_lines
 
-INI = """\
-[uwsgi]
-; >>> offload_threads
-; carries what needs no Python
-offload-threads = 1
-; <<<
-master = true
-"""
-APP = """\
-def application(environ, start_response):
-    # >>> answer
-    start_response("200 OK", [])
-    if environ:
-        return [b"pong"]
-    # <<<
-"""
-
-
-# --- marks
-
-
-def test_a_region_is_read_without_its_indentation():
-    assert regions.body(INI, "offload_threads") == "; carries what needs no Python\noffload-threads = 1"
-    assert regions.body(APP, "answer") == 'start_response("200 OK", [])\nif environ:\n    return [b"pong"]'
-
-
-def test_a_region_is_filled_at_its_own_indentation():
-    filled = regions.fill(APP, {"answer": "\n# TODO: an answer\nif environ:\n    return []\n\n"})
-    assert filled.splitlines()[1:-1] == [
-        "    # >>> answer",
-        "    # TODO: an answer",
-        "    if environ:",
-        "        return []",
-    ]
-
-
-def test_without_its_markers_a_file_is_as_it_was():
-    assert regions.unmarked(INI) == INI.replace("; >>> offload_threads\n", "").replace("; <<<\n", "")
-    assert regions.unmarked("print('>>> no marker')\n") == "print('>>> no marker')\n"
-
-
-lines_of_code = st.lists(st.from_regex(r"[a-z =\[\]]{0,20}", fullmatch=True)).map("\n".join)
-
-
-@given(lines_of_code)
-def test_what_was_filled_in_is_read_again_and_the_rest_stays(lines):
-    filled = regions.fill(APP, {"answer": lines})
-    assert regions.body(filled, "answer") == regions.tidy(lines)
-    assert regions.fill(filled, {"answer": regions.body(APP, "answer")}) == APP
-
-
-@pytest.mark.parametrize(
-    ("change", "says"),
-    [
-        (("; <<<\n", ""), "line 2: the line '<<<' that belongs to '>>> offload_threads' is gone"),
-        (("; >>> offload_threads\n", ""), "line 4: the line '>>> …' that belongs to this '<<<' is gone"),
-        (("; <<<\n", "; >>> more\n; <<<\n"), "line 5: '>>> more' comes before the '<<<' of '>>> offload_threads'"),
-        (("master = true\n", "; >>> offload_threads\n; <<<\n"), "line 6: there is a second '>>> offload_threads'"),
-    ],
-)
-def test_a_broken_marker_is_named_with_its_line(change, says):
-    with pytest.raises(RegionError, match=says.replace(">", r"\>")):
-        regions.regions(INI.replace(*change))
-
-
-def test_a_region_that_is_not_there_is_named():
-    with pytest.raises(RegionError, match="the lines '>>> gate' and '<<<' are gone"):
-        regions.body(INI, "gate")
+pytestmark = pytest.mark.usefixtures("work")
 
 
 # --- the learner's folder
-
-
-@pytest.fixture(autouse=True)
-def work(tmp_path, monkeypatch):
-    monkeypatch.setenv("LAB_WORK", str(tmp_path / "work"))
-    return tmp_path / "work"
-
-
-@pytest.fixture
-def step():
-    return manifest.find("01")
 
 
 def test_a_learners_folder_has_blanks_and_no_solution(step, work):
@@ -297,7 +210,9 @@ def test_a_sandbox_is_laid_out_as_the_repository_and_is_removed(step):
         assert regions.body((copy.folder / "offload.ini").read_text(), "offload_threads") == "threads = 2"
         assert (copy.folder / "../..").resolve() == copy.folder.parents[1]
         assert (copy.folder.parents[1] / "offload_lab").resolve() == ROOT / "offload_lab"
-        assert [one.name for one in manifest.steps(copy.folder.parent)] == [one.name for one in manifest.steps()]
+        assert [found.name for found in manifest.steps(copy.folder.parent)] == [
+            found.name for found in manifest.steps()
+        ]
     assert not copy.folder.parents[1].exists()
     assert (ROOT / "offload_lab" / "exercises" / "sandbox.py").exists(), "links were removed, not what they lead to"
 
@@ -312,94 +227,3 @@ def test_a_diagnosis_that_is_cut_short_has_the_logs_last_error(step, monkeypatch
     diagnosis = diagnose.diagnose(step, step.task("offload_threads"))
     assert diagnosis.causes == ()
     assert diagnosis.errors == ("the log of offload says: *** failed to fix ***",)
-
-
-# --- hints and progress
-
-
-def test_hints_are_taken_one_by_one_and_the_last_one_stays(step):
-    task = step.task("offload_threads")
-    rungs = [hints.next_hint(step, task)[0] for _ in range(5)]
-    assert rungs == [1, 2, 3, 3, 3]
-    assert progress.load().of(step, task).hints == 3
-
-
-def test_the_answer_is_the_last_fenced_block():
-    assert hints.answer_in("one:\n```\nno\n```\nor:\n```\nmaster = true\n    indented\n```\n") == (
-        "master = true\n    indented\n"
-    )
-    assert hints.answer_in("none") == ""
-
-
-def test_tries_count_until_it_passed_and_a_blank_is_no_try(step):
-    task = step.task("offload_threads")
-    progress.record_check(step, task, passed=False, tried=False)
-    progress.record_check(step, task, passed=False, tried=True)
-    assert progress.record_check(step, task, passed=True, tried=True).of(step, task).tries == 2
-    when = progress.load().of(step, task).passed
-    progress.record_check(step, task, passed=False, tried=True)
-    assert progress.load().of(step, task) == progress.TaskRecord(tries=2, hints=0, passed=when)
-    assert hints.first_open(step, progress.load()) == step.task("app")
-
-
-@pytest.mark.parametrize(
-    "content", ["", '{"01_file_wrapper": {"bel', "[1, 2]", '{"01": {"offload_threads": {"speed": 3}}}']
-)
-def test_a_broken_record_is_set_aside_and_a_new_one_begun(step, work, content):
-    work.mkdir()
-    (work / ".progress.json").write_text(content)
-    known = progress.record_check(step, step.tasks[0], passed=True, tried=True)
-    assert known.set_aside.read_text() == content
-    assert progress.load().of(step, step.tasks[0]).passed
-    assert json.loads((work / ".progress.json").read_text())
-    assert sorted(path.name for path in work.iterdir()) == sorted(
-        [".progress.json", ".progress.lock", known.set_aside.name]
-    )
-
-
-# --- what is said
-
-
-def test_expect_says_what_was_called_got_and_expected():
-    expect("GET /ping", "pong", "pong")
-    with pytest.raises(
-        UnexpectedResultError, match=r"^called GET /ping, got nothing: worker 4711 is busy, expected pong$"
-    ):
-        expect("GET /ping", "nothing: worker 4711 is busy", "pong")
-
-
-def test_the_error_lines_of_a_log_are_found():
-    log = "*** Starting uWSGI ***\nunable to load app 0\nclosing all\n*** GAME OVER ***"
-    sentence = diagnose.will_not_start(ProcessDiedError("offload", 22, log), 1)
-    assert sentence == "offload.ini ended before it answered. Its log says: unable to load app 0"
-    sentence = diagnose.will_not_start(NotReadyError("offload", 30, "spawned uWSGI worker 1"), 5)
-    assert sentence == "offload.ini lives, and did not answer within 5 s"
-
-
-def test_a_line_about_a_request_is_never_an_error():
-    assert error_lines("[pid: 7|app: 0] GET /error => generated 0 bytes\nunable to load app 0") == [
-        "unable to load app 0"
-    ]
-
-
-def test_a_ping_that_is_offloaded_is_a_cause_of_its_own():
-    sentence = diagnose.ping_lost(WrongPingError("header", "an empty reply", 1, ""))
-    assert re.search(r"was offloaded and got an empty reply: the condition of a route in header\.ini is true", sentence)
-    assert diagnose.ping_lost(WrongPingError("header", "500", 0, "")).endswith("got 500: header.ini answered it")
-
-
-@pytest.mark.parametrize(
-    ("load", "factor", "outcome", "line"),
-    [
-        (0.5, "", "failed", "got no end of it within 7 s"),
-        (9.0, "", "skipped", "did not end within 10 s on a busy machine (9 processes want 2 cores)"),
-        (9.0, "2", "failed", "got no end of it within 12 s"),
-    ],
-)
-def test_an_answer_is_not_called_wrong_because_the_machine_is_busy(load, factor, outcome, line, monkeypatch):
-    monkeypatch.setattr("os.getloadavg", lambda: (load, load, load))
-    monkeypatch.setattr("os.cpu_count", lambda: 2)
-    monkeypatch.setenv("LAB_TIMEOUT_FACTOR", factor)
-    got = verdict("offload_threads", UNENDED, (), seconds_for_a_test())
-    assert got.outcome == outcome
-    assert any(line in one for one in got.lines)

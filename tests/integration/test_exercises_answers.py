@@ -21,7 +21,7 @@ RIGHT = "right"
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("answer", ANSWERS, ids=lambda one: f"{one['step']}-{one['task']}-{one['name']}")
+@pytest.mark.parametrize("answer", ANSWERS, ids=lambda answer: f"{answer['step']}-{answer['task']}-{answer['name']}")
 def test_an_answer_gets_its_reading_and_no_other(answer):
     step = manifest.find(answer["step"])
     task = step.task(answer["task"])

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -32,12 +33,12 @@ def place(tmp_path):
 
 @pytest.fixture
 def lab(place):
-    def run(*words, status=0):
+    def run(*arguments, status=0):
         answer = subprocess.run(
-            [*LAB, *words], cwd=ROOT, env=place, capture_output=True, text=True, timeout=scaled(100)
+            [*LAB, *arguments], cwd=ROOT, env=place, capture_output=True, text=True, timeout=scaled(100)
         )
         assert answer.returncode == status, answer.stdout + answer.stderr
-        if words[0] != "solution":  # code and paths keep their lines
+        if arguments[0] != "solution":  # code and paths keep their lines
             assert [line for line in answer.stdout.splitlines() if len(line) > 60 and "/" not in line] == []
         return " ".join((answer.stdout + answer.stderr).split()) if status else answer.stdout
 
@@ -111,7 +112,7 @@ def test_answers_that_fail_only_together_are_reported(lab, place):
 
 
 @pytest.mark.parametrize(
-    ("words", "status", "says"),
+    ("arguments", "status", "says"),
     [
         (["check", "01_file_wraper"], 2, "did you mean 01_file_wrapper"),
         (
@@ -128,37 +129,37 @@ def test_answers_that_fail_only_together_are_reported(lab, place):
         (["start", "01", "12"], 2, "01_file_wrapper has no servers"),
     ],
 )
-def test_a_wrong_or_early_command_is_answered_with_the_next_step(lab, words, status, says):
-    assert says in lab(*words, status=status)
+def test_a_wrong_or_early_command_is_answered_with_the_next_step(lab, arguments, status, says):
+    assert says in lab(*arguments, status=status)
 
 
 class Foreground:
     """A command in the foreground, as in a terminal; `end` is Ctrl-C."""
 
-    def __init__(self, place, *words):
+    def __init__(self, place, *arguments):
         self.process = subprocess.Popen(
-            [*LAB, *words], cwd=ROOT, env=place, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            [*LAB, *arguments], cwd=ROOT, env=place, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         self.family = psutil.Process(self.process.pid)
 
-    def until(self, words):
-        """What it prints, up to the line that holds `words`."""
+    def until(self, text):
+        """What it prints, up to the line that holds `text`."""
         output = ""
         for line in self.process.stdout:
             output += line
-            if words in line:
+            if text in line:
                 return output
-        raise AssertionError(f"it ended before it said {words!r}: {output}")
+        raise AssertionError(f"it ended before it said {text!r}: {output}")
 
     def end(self):
-        """Everything that ran below it when it was told to end; asks that nothing of it is left."""
+        """Everything that ran below it when it was told to end; nothing of it may be left."""
         below = self.family.children(recursive=True)
         self.process.send_signal(signal.SIGINT)
         output = self.process.communicate(timeout=scaled(60))[0]
         # Python itself ends by the signal where it came within an exec(), as dataclasses do while a module is imported
         assert self.process.returncode in (130, -signal.SIGINT), output
         assert "nothing is left running" in output
-        assert not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in below)
+        assert not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in below)
         return below
 
     def __enter__(self):
@@ -172,13 +173,17 @@ class Foreground:
 @pytest.mark.full
 def test_ctrl_c_in_a_check_leaves_nothing_running(lab, place):
     lab("start", "01")
+    app = Path(place["LAB_WORK"]) / "01_file_wrapper" / "naive.py"
+    app.write_text("import threading\ndef application(*_):\n    threading.Event().wait()\n")  # so that the check lasts
     with Foreground(place, "check", "01") as check:
-        wait_for(lambda: any("uwsgi" in one.name() for one in below(check)), 60, "a uWSGI of the check's")
+        wait_for(lambda: "uwsgi" in names_below(check), 60, "a uWSGI of the check's")
         assert check.end()
 
 
-def below(foreground):
-    return [one for one in foreground.family.children(recursive=True) if one.is_running()]
+def names_below(foreground):
+    with suppress(psutil.NoSuchProcess):  # one has ended meanwhile
+        return [process.name() for process in foreground.family.children(recursive=True)]
+    return []
 
 
 @pytest.mark.full

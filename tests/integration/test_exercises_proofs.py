@@ -103,7 +103,7 @@ def test_the_last_hint_passes_beside_the_blanks_of_all_others(step, task):
 @pytest.mark.parametrize(("step", "task", "mistake"), MISTAKES)
 def test_a_mistake_fails_and_is_recognised_as_itself_alone(step, task, mistake):
     step, task = find(step, task)
-    [mistake] = [one for one in task.mistakes if one.name == mistake]
+    [mistake] = [known for known in task.mistakes if known.name == mistake]
     with sandbox(step, answers={task.name: mistake.answer}) as copy:
         verdict = tried(copy, task)
         diagnosis = diagnose(copy, copy.task(task.name))

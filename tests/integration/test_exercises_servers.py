@@ -12,6 +12,8 @@ from offload_lab.stages import manifest
 from offload_lab.testing import require
 from offload_lab.timeouts import scaled
 
+pytestmark = pytest.mark.usefixtures("work")
+
 STEP = manifest.find("07_pitfalls")
 QUICK = ("2", "6")  # they need no Django
 HELPER = "reconnect_later"
@@ -25,14 +27,11 @@ def number(server):
 each_server = pytest.mark.parametrize("server", STEP.servers, ids=number)
 each_server_in_its_tier = pytest.mark.parametrize(
     "server",
-    [pytest.param(one, id=number(one), marks=() if number(one) in QUICK else pytest.mark.full) for one in STEP.servers],
+    [
+        pytest.param(server, id=number(server), marks=() if number(server) in QUICK else pytest.mark.full)
+        for server in STEP.servers
+    ],
 )
-
-
-@pytest.fixture(autouse=True)
-def work(tmp_path, monkeypatch):
-    monkeypatch.setenv("LAB_WORK", str(tmp_path / "work"))
-    return tmp_path / "work"
 
 
 def test_every_pitfall_is_a_server_once():
@@ -46,8 +45,8 @@ def test_a_servers_files_give_nothing_away(server, work):
     for path in filter(lambda path: path.is_file(), target.rglob("*")):
         assert path.stem in ("_front", "_backend", HELPER, "front", "backend") or path.parent != target
         if path.stem != HELPER:
-            told = GIVEN_AWAY.findall(path.read_text())
-            assert not told, f"{path}: {told}"
+            given_away = GIVEN_AWAY.findall(path.read_text())
+            assert not given_away, f"{path}: {given_away}"
             assert not re.search(rf"\b{server.pitfall}[_.]", path.read_text())
 
 
@@ -78,8 +77,8 @@ def test_an_untouched_server_does_not_pass(server, work, monkeypatch):
     assert server.pitfall not in " ".join(verdict.lines)
 
 
-def lab(*words, status=0):
-    command = [sys.executable, "-m", "offload_lab", *words]
+def lab(*arguments, status=0):
+    command = [sys.executable, "-m", "offload_lab", *arguments]
     answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=scaled(100), check=False)
     assert answer.returncode == status, answer.stdout + answer.stderr
     return answer.stdout + answer.stderr

@@ -26,14 +26,14 @@ FRONT = "steps/03_sse_offload/blocking.ini"
 BROKEN = "steps/07_pitfalls/headers_twice_broken.ini"
 
 
-def bare(home, *words, **variables):
+def bare(home, *arguments, **variables):
     """The command line as in a new user's plain terminal of 60 columns."""
     env = {**BARE, "HOME": str(home), **variables}
-    return subprocess.run([*LAB, *words], cwd=ROOT, env=env, capture_output=True, timeout=scaled(100))
+    return subprocess.run([*LAB, *arguments], cwd=ROOT, env=env, capture_output=True, timeout=scaled(100))
 
 
 @pytest.mark.parametrize(
-    ("words", "status"),
+    ("arguments", "status"),
     [
         (["--help"], 0),
         (["run", "--help"], 0),
@@ -47,8 +47,8 @@ def bare(home, *words, **variables):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_in_a_plain_narrow_terminal_everything_can_be_read(tmp_path, words, status):
-    answer = bare(tmp_path, *words)
+def test_in_a_plain_narrow_terminal_everything_can_be_read(tmp_path, arguments, status):
+    answer = bare(tmp_path, *arguments)
     text = (answer.stdout + answer.stderr).decode()
     assert answer.returncode == status, text
     assert "\x1b" not in text

@@ -93,8 +93,8 @@ def test_the_lesson_precedes_the_boilerplate():
 
 
 def test_the_apps_get_their_configuration_by_name():
-    words = [(name(ini), word) for ini in INIS for value in values(ini, "pyargv") for word in value.split()]
-    assert [word for word in words if "=" not in word[1]] == []
+    pairs = [(name(ini), pair) for ini in INIS for value in values(ini, "pyargv") for pair in value.split()]
+    assert [pair for pair in pairs if "=" not in pair[1]] == []
 
 
 def test_a_front_sends_at_once():
@@ -238,8 +238,8 @@ def accepts(run, ini):
 def start_and_stop(ini, run, elsewhere):
     """Start `ini` as a person would, look at it, send SIGTERM, look at what is left."""
     port = free_port()
-    words = ["--set-placeholder", f"port={port}", "--set-placeholder", f"run={run}", "--ini", str(ini)]
-    command = ["/bin/sh", "-c", 'cd "$0" && exec "$@"', str(elsewhere), *engine_for(ini).command, *words]
+    arguments = ["--set-placeholder", f"port={port}", "--set-placeholder", f"run={run}", "--ini", str(ini)]
+    command = ["/bin/sh", "-c", 'cd "$0" && exec "$@"', str(elsewhere), *engine_for(ini).command, *arguments]
     plain = {"PATH": os.defpath, "HOME": str(elsewhere)}
     with Process(ini.stem, command, elsewhere / "log", scratch=run, env=plain) as process:
         process.wait_until(lambda: accepts(run, ini), Deadline(30))

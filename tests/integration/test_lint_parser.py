@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from offload_lab.lint import lint
 from offload_lab.timeouts import scaled
 from offload_lab.uwsgi import binary
-from offload_lab.uwsgi.config.model import Config, ConfigError
+from offload_lab.uwsgi.config.model import ConfigError
 from offload_lab.uwsgi.config.reader import IMPORTS, PLACEHOLDERS, parse
-from offload_lab.uwsgi.config.routes import routes
 
 
 def loader(files):
@@ -38,6 +37,7 @@ def pairs(config):
 
 # --- against uWSGI
 
+
 TRICKY = {
     "repeated, spaces, no value": "[uwsgi]\nprocesses = 2\n  processes=3\nvacuum\nneed-app =\npythonpath = a = b\n",
     "comments, blank and Windows lines": "[uwsgi]\r\n; a\r\n# b\r\n\r\nthreads = 3 ; stays\r\nprocesses = 2\r\n",
@@ -55,8 +55,8 @@ TRICKY = {
     "set": "[uwsgi]\nset = processes=3\npyargv = %(processes)\n",
     "arithmetic": "[uwsgi]\nset-ph = a=7\nset-ph = b=2\n"
     + "".join(
-        f"pyargv = %({words})\n"
-        for words in ("a + b", "a - b", "a * 3", "a / b", "a / 0", "a b", "a ++", "a --", "a + no")
+        f"pyargv = %({expression})\n"
+        for expression in ("a + b", "a - b", "a * 3", "a / b", "a / 0", "a b", "a ++", "a --", "a + no")
     ),
     "environment": "[uwsgi]\npyargv = $(SITE)|$(NOWHERE)|$(SITE)%(front)\nset-ph = front=$(SITE)\n",
     "environment that names a placeholder": "[uwsgi]\npyargv = $(NAMED)\nset-ph = front=north\n",
@@ -209,7 +209,9 @@ def test_an_error_in_a_file_does_not_stop_the_reader(files, kind, file, line):
     text = files["front.ini"].replace("[uwsgi]\n", "[uwsgi]\nvacuum = true\n", 1)
     config = parse("front.ini", loader({**files, "front.ini": text}))
     line += file == "front.ini"
-    assert [(one.kind, one.option.file, one.option.line) for one in config.problems] == [(kind, file, line)]
+    assert [(problem.kind, problem.option.file, problem.option.line) for problem in config.problems] == [
+        (kind, file, line)
+    ]
     assert config.on("vacuum")
 
 
@@ -272,51 +274,3 @@ WORDS += [
 def test_no_text_is_too_broken_for_an_answer(text):
     with suppress(ConfigError):
         assert lint(read("[uwsgi]\n" + text)) is not None
-
-
-# --- routes
-
-
-def conditions(*lines):
-    text = "[uwsgi]\n" + "".join(f"response-route-{line}\n" for line in lines)
-    found = routes(read(text), "response")
-    assert isinstance(read(text), Config)
-    return {f"{route.action}:{route.argument}": set(route.conditions) for route in found}
-
-
-def test_a_route_has_its_own_condition():
-    assert conditions("if-not = empty:${A} addheader:X: y", "run = send:") == {
-        "addheader:X: y": {"if-not empty:${A}"},
-        "send:": set(),
-    }
-
-
-def test_a_label_that_only_a_jump_reaches_has_the_jumps_conditions():
-    found = conditions(
-        "if-not = empty:${A} goto:front", "run = last:", "label = front", "run = send:", "if = equal:${B};1 uwsgi:x,0,0"
-    )
-    assert found["send:"] == {"if-not empty:${A}"}
-    assert found["uwsgi:x,0,0"] == {"if-not empty:${A}", "if equal:${B};1"}
-
-
-def test_a_label_that_is_also_reached_from_above_has_none():
-    assert conditions("if-not = empty:${A} goto:front", "label = front", "run = send:")["send:"] == set()
-
-
-def test_an_early_end_narrows_what_follows():
-    assert conditions("if = empty:${A} last:", "run = send:")["send:"] == {"else if empty:${A}"}
-
-
-def test_two_jumps_to_a_label_leave_what_they_have_in_common():
-    found = conditions(
-        "if = empty:${A} last:", "if = equal:${B};1 goto:front", "if = equal:${B};2 goto:front", "run = last:",
-        "label = front", "run = send:",
-    )  # fmt: skip
-    assert found["send:"] == {"else if empty:${A}"}
-
-
-def test_the_four_tables_do_not_mix():
-    config = read(
-        "[uwsgi]\nroute = ^/a last:\nresponse-route = ^/b last:\nerror-route-run = last:\nfinal-route-run = last:\n"
-    )
-    assert [len(routes(config, table)) for table in ("", "response", "error", "final")] == [1, 1, 1, 1]

@@ -129,9 +129,9 @@ def test_a_missing_program_skips_a_test_unless_all_is_required(tmp_path, require
         "from offload_lab.errors import MissingDependencyError\n\n\n"
         "def test_it():\n    raise MissingDependencyError('a thing', 'it', 'make one')\n"
     )
-    words = ["-c", str(ROOT / "pyproject.toml"), "--rootdir", str(tmp_path), "-p", "no:cacheprovider", "-rs"]
+    arguments = ["-c", str(ROOT / "pyproject.toml"), "--rootdir", str(tmp_path), "-p", "no:cacheprovider", "-rs"]
     env = {**os.environ, "LAB_REQUIRE": required}
-    command = [sys.executable, "-m", "pytest", *words, str(tmp_path / "test_it.py")]
+    command = [sys.executable, "-m", "pytest", *arguments, str(tmp_path / "test_it.py")]
     output = subprocess.run(command, env=env, capture_output=True, text=True, timeout=100).stdout
     assert outcome in output
     assert "a thing is missing; install it with: make one" in output

@@ -72,7 +72,7 @@ def test_harakiri_ends_a_slow_body_with_its_worker(step):
     with Stage(step, "offload", options=["--harakiri", "1"]) as stage, slow_sender(stage.port, BODY[0]) as sender:
         [worker] = stage.workers()
         assert sender.recv(1) == b"", "the connection ends without a status"
-        wait_for(lambda: [one.pid for one in stage.workers()] != [worker.pid], TIMEOUT_S, "another worker")
+        wait_for(lambda: [process.pid for process in stage.workers()] != [worker.pid], TIMEOUT_S, "another worker")
         assert ping(stage.port, TIMEOUT_S).pid != worker.pid
 
 

@@ -74,18 +74,18 @@ def helper(tmp_path):
         process.start()
         started.append(process)
 
-        def said(count):
+        def printed(count):
             process.wait_until(lambda: len(process.log_tail().split()) >= count, Deadline(20))
             return [int(word) for word in process.log_tail().split()]
 
-        ours = socket.create_connection(("127.0.0.1", said(1)[0]))
+        ours = socket.create_connection(("127.0.0.1", printed(1)[0]))
         started.append(ours)
-        port, fd, tid = said(3)
+        port, fd, tid = printed(3)
         return process.pid, fd, tid, (port, ours.getsockname()[1])
 
     yield start
-    for one in started:
-        one.stop() if isinstance(one, Process) else one.close()
+    for item in started:
+        item.stop() if isinstance(item, Process) else item.close()
 
 
 def test_the_process_and_its_descriptor_are_found(helper):
@@ -96,8 +96,8 @@ def test_the_process_and_its_descriptor_are_found(helper):
 
 def test_of_two_connections_to_the_same_server_the_right_one_is_found(helper):
     """Both have the same descriptor number, each in its process."""
-    one, other = helper("nothing"), helper("nothing")
-    assert [found.pid for found in find_socket_owners(*other[3], [one[0], other[0]])] == [other[0]]
+    first, second = helper("nothing"), helper("nothing")
+    assert [found.pid for found in find_socket_owners(*second[3], [first[0], second[0]])] == [second[0]]
 
 
 def test_a_process_that_was_not_asked_for_is_not_found(helper):

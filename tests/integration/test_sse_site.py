@@ -23,10 +23,10 @@ def front(ini, run):
     return Uwsgi(STEP / ini, run, port=free_port())
 
 
-def may_enter(visitor, port):
-    """Whether `port` knows the visitor's session: the page is shown instead of the way to the login."""
+def may_enter(session, port):
+    """Whether `port` knows the session: the page is shown instead of the way to the login."""
     elsewhere = Session(port)
-    elsewhere.cookies = visitor.cookies
+    elsewhere.cookies = session.cookies
     return elsewhere.ask("GET", "/").status == 200
 
 

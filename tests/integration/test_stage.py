@@ -15,7 +15,6 @@ import pytest
 from offload_lab.clients import SlowReader, ping
 from offload_lab.errors import (
     LabError,
-    MissingDependencyError,
     PathTooLongError,
     PortInUseError,
     ProcessDiedError,
@@ -24,15 +23,12 @@ from offload_lab.errors import (
 from offload_lab.measure import scenarios
 from offload_lab.measure.scenarios import Sampler
 from offload_lab.paths import ROOT
-from offload_lab.process.background import Background
 from offload_lab.process.deadlines import Deadline
 from offload_lab.process.polling import wait_for
 from offload_lab.process.server_process import free_port
 from offload_lab.stages.manifest import Step, Variant
 from offload_lab.stages.stage import Stage
-from offload_lab.uwsgi import binary
 from offload_lab.uwsgi.server import SOCKET_PATH_LIMIT, Uwsgi
-from offload_lab.uwsgi.stats import read_stats
 
 SMALL = {"mib": "1"}
 
@@ -76,9 +72,9 @@ def test_a_preparation_that_fails_leaves_nothing_either():
 
 
 def test_two_stages_run_at_once():
-    with Stage("01", "offload", placeholders=SMALL) as one, Stage("01", "offload", placeholders=SMALL) as other:
-        pids = {ping(running.port, timeout_s=20).pid for running in (one, other)}
-        assert pids == {one.workers()[0].pid, other.workers()[0].pid}
+    with Stage("01", "offload", placeholders=SMALL) as first, Stage("01", "offload", placeholders=SMALL) as second:
+        pids = {ping(running.port, timeout_s=20).pid for running in (first, second)}
+        assert pids == {first.workers()[0].pid, second.workers()[0].pid}
 
 
 def test_an_occupied_port_is_named():
@@ -133,7 +129,7 @@ def test_a_worker_that_is_killed_is_replaced_and_the_stage_goes_on():
     with Stage("01", "offload", placeholders=SMALL) as running:
         [before] = running.workers()
         os.kill(before.pid, signal.SIGKILL)
-        wait_for(lambda: [one.pid for one in running.workers()] not in ([], [before.pid]), 20, "a new worker")
+        wait_for(lambda: [worker.pid for worker in running.workers()] not in ([], [before.pid]), 20, "a new worker")
         assert ping(running.port, timeout_s=20).pid == running.workers()[0].pid
 
 
@@ -169,48 +165,6 @@ def test_a_wrong_name_gets_the_nearest_and_the_list(step, variant, words):
 @pytest.mark.parametrize("word", ["01", "1", "file_wrapper", "01_file_wrapper"])
 def test_a_step_has_several_names(word):
     assert Stage(word, "naive").step.name == "01_file_wrapper"
-
-
-def test_the_wheel_can_what_the_stages_need():
-    wheel = binary.find("wheel")
-    assert wheel.pcre
-    assert wheel.gevent
-    assert not wheel.route_works
-
-
-def test_an_engine_that_is_not_there_is_named(monkeypatch):
-    monkeypatch.setenv("LAB_UWSGI", "wheal")
-    with pytest.raises(UnknownNameError, match=r"no uWSGI 'wheal'; did you mean wheel\?"):
-        binary.find()
-
-
-PROGRAMS = {
-    "silent": ("#!/bin/sh\nexit 0\n", "prints nothing for --help"),
-    "no program": ("not a program", "cannot be run: Exec format error"),
-    "hangs": ("#!/bin/sh\nread -r never < fifo\n", r"did not answer --help within 0\.5 s"),
-}
-
-
-@pytest.mark.parametrize("kind", PROGRAMS)
-def test_a_program_that_is_no_uwsgi_is_named(tmp_path, monkeypatch, kind):
-    text, says = PROGRAMS[kind]
-    program = tmp_path / "uwsgi"
-    program.write_text(text)
-    program.chmod(0o755)
-    os.mkfifo(tmp_path / "fifo")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(binary, "ASK_S", 0.5 if kind == "hangs" else 30.0)
-    with pytest.raises(LabError, match=rf"{program} {says}"):
-        binary.find(str(program))
-
-
-@pytest.mark.parametrize("stamp", ["", "{}", "[]", '{"inputs": {"python": 3}}'])
-def test_a_stamp_that_was_torn_is_a_missing_engine(tmp_path, monkeypatch, stamp):
-    (tmp_path / "uwsgi").touch()
-    (tmp_path / "engine.json").write_text(stamp)
-    monkeypatch.setattr(binary, "BUILT", tmp_path)
-    with pytest.raises(MissingDependencyError, match=r"engine\.json cannot be read.*\./lab engine --force"):
-        binary.find("built")
 
 
 def test_nothing_outlives_a_killed_stage(tmp_path):
@@ -260,40 +214,6 @@ def test_a_backend_that_ends_while_the_front_starts_is_an_error(tmp_path):
     assert not stage.run.exists()
 
 
-def whole_stats(text):
-    """What `read_stats` makes of a stats server that says `text` and closes."""
-    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listener:
-        path = Path(folder) / "stats.sock"
-        listener.bind(str(path))
-        listener.listen()
-
-        def serve():
-            connection, _ = listener.accept()
-            with connection:
-                connection.sendall(text)
-
-        with Background("a stats server", serve, lambda: None):
-            return read_stats(path)
-
-
-def test_the_stats_are_read_whole():
-    assert whole_stats(b'{"workers": [], "sockets": [], "text": "' + b"x" * 200_000 + b'"}')["workers"] == []
-
-
-@pytest.mark.parametrize("text", [b"", b'{"workers": [', b"\xff\xfe"])
-def test_stats_that_are_cut_are_a_failed_connection(text):
-    with pytest.raises(OSError, match=r"it closed without an answer|, which is not a stats server's JSON;"):
-        whole_stats(text)
-
-
-def test_a_stats_server_that_never_answers_is_a_failed_connection(tmp_path):
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(tmp_path / "s"))
-        listener.listen()
-        with pytest.raises(OSError, match=r"no whole answer within 0\.1 s"):
-            read_stats(tmp_path / "s", within_s=0.1)
-
-
 # --- the sampler
 
 
@@ -306,7 +226,7 @@ def test_a_missing_stats_socket_is_a_gap_in_the_samples():
         hidden.rename(running.front.stats_socket)
         wait_for(lambda: not sampler.samples[-1].gap, 20, "a sample again")
     gaps = [sample for sample in sampler.samples if sample.gap]
-    assert {(tuple(one.workers), one.holder) for one in gaps} == {((), None)}
+    assert {(tuple(gap.workers), gap.holder) for gap in gaps} == {((), None)}
     assert gaps[0].gap == "the stats server: no such socket"
     assert sampler.samples[0].workers[0]["front"]
 

@@ -60,8 +60,8 @@ def test_coverage_counts_the_processes_that_tests_start(tmp_path):
     assert re.search(r"^offload_lab/cli/run\.py .* \d\d% ", answer.stdout, re.MULTILINE)
 
 
-def collected(*words):
-    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *words]
+def collected(*arguments):
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *arguments]
     answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=scaled(60))
     return {line for line in answer.stdout.splitlines() if "::" in line}
 
@@ -86,11 +86,11 @@ def project(tmp_path):
         "[pytest]\naddopts = -p offload_lab.pytest_plugin\ntestpaths = tests\ntimeout = 60\n"
     )
 
-    def run(*words):
-        command = [sys.executable, "-m", "pytest", *words]
+    def run(*arguments):
+        command = [sys.executable, "-m", "pytest", *arguments]
         environ = {**os.environ, "LAB_STEPS": str(tmp_path / "steps")}
-        how = {"capture_output": True, "text": True, "timeout": scaled(60)}
-        return subprocess.run(command, cwd=tmp_path, env=environ, **how)
+        options = {"capture_output": True, "text": True, "timeout": scaled(60)}
+        return subprocess.run(command, cwd=tmp_path, env=environ, **options)
 
     return run
 

@@ -284,7 +284,7 @@ def test_a_stream_outlives_its_front():
 
 
 def test_a_websocket_is_passed_as_well():
-    with Passing("04_websocket", "offload", "board.sock", "OFFLOAD_VISITOR") as stage:
+    with Passing("04_websocket", "offload", "board.sock", "OFFLOAD_USER") as stage:
         with WebSocketClient(stage.port, headers={"Cookie": stage.ada.cookie}, timeout_s=TIMEOUT_S) as ada:
             stage.front.stop()
             ada.send_text("still connected?")

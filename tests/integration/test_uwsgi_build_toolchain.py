@@ -28,7 +28,7 @@ def test_a_download_that_is_not_one_thing_is_named(tmp_path, count):
     for number in range(count):
         (tmp_path / f"{number}.tar.gz").touch()
     with pytest.raises(toolchain.EngineError, match=f"uwsgi==2 gave {count} files or folders instead of one"):
-        toolchain.only_one(tmp_path, "uwsgi==2 --hash=sha256:0")
+        toolchain.single_entry(tmp_path, "uwsgi==2 --hash=sha256:0")
 
 
 def test_the_compiler_is_that_of_the_moment(monkeypatch):

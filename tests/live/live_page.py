@@ -39,14 +39,16 @@ def explained(side):
     threads = [tid for worker in front["workers"] for tid in worker["offload_threads"] or []]
     return {
         "workers": [[worker["pid"], worker["busy"]] for worker in front["workers"]],
-        "lanes": [sum(one["thread"] == tid for one in connections) for tid in threads],
+        "lanes": [sum(connection["thread"] == tid for connection in connections) for tid in threads],
         "by_worker": [
-            sum(one["pid"] == worker["pid"] and one["thread"] not in threads for one in connections)
+            sum(
+                connection["pid"] == worker["pid"] and connection["thread"] not in threads for connection in connections
+            )
             for worker in front["workers"]
         ],
-        "queue": sum(not one["accepted"] for one in connections),
-        "backends": [sum(len(worker["requests"]) for worker in one["workers"]) for one in backends],
-        "held": sum(one["accepted"] for one in connections),
+        "queue": sum(not connection["accepted"] for connection in connections),
+        "backends": [sum(len(worker["requests"]) for worker in backend["workers"]) for backend in backends],
+        "held": sum(connection["accepted"] for connection in connections),
         "offloaded": sum(worker["offloaded"] for worker in front["workers"]),
     }
 

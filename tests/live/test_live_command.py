@@ -1,4 +1,4 @@
-"""`./lab live` as a process of its own: it ends with all that it started, and answers wrong words with sentences."""
+"""`./lab live` as a process: it ends with all that it started, and names what is wrong with its arguments."""
 
 import re
 import signal
@@ -24,11 +24,11 @@ ADDRESS = re.compile(r"http://\S+")
 
 
 @contextmanager
-def started(tmp_path, *words):
-    """`./lab live` with these words, and the address that it printed."""
+def started(tmp_path, *arguments):
+    """`./lab live` with these arguments, and the address that it printed."""
     log = tmp_path / "live.log"
     with log.open("w") as out:
-        process = subprocess.Popen([*LAB, "live", "--no-browser", *words], cwd=ROOT, stdout=out, stderr=out)
+        process = subprocess.Popen([*LAB, "live", "--no-browser", *arguments], cwd=ROOT, stdout=out, stderr=out)
     try:
         wait_for(lambda: ADDRESS.search(log.read_text()) or process.poll() is not None, WITHIN_S, "the address")
         yield psutil.Process(process.pid), ADDRESS.search(log.read_text())[0]
@@ -37,8 +37,10 @@ def started(tmp_path, *words):
         process.wait(scaled(WITHIN_S))
 
 
-def run(*words):
-    return subprocess.run([*LAB, "live", *words], cwd=ROOT, capture_output=True, text=True, timeout=scaled(WITHIN_S))
+def run(*arguments):
+    return subprocess.run(
+        [*LAB, "live", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=scaled(WITHIN_S)
+    )
 
 
 @pytest.mark.parametrize(
@@ -55,12 +57,12 @@ def test_everything_ends_with_it(tmp_path, number):
         wait_for(lambda: len(live.children(recursive=True)) >= 3, WITHIN_S, "a supervisor, a master and a worker")
         processes = live.children(recursive=True)
         live.send_signal(number)
-        wait_for(lambda: not any(one.is_running() for one in processes), WITHIN_S, "the end of every process")
+        wait_for(lambda: not any(process.is_running() for process in processes), WITHIN_S, "the end of every process")
 
 
 @pytest.mark.full
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "message"),
     [
         (["03", "headr"], "did you mean header?"),
         (["33"], "no step '33'"),
@@ -73,10 +75,10 @@ def test_everything_ends_with_it(tmp_path, number):
         (["03", "--page", "x.html"], "--page writes what --replay reads"),
     ],
 )
-def test_wrong_words_are_answered_with_what_to_do(words, said):
-    answer = run(*words, "--no-browser")
+def test_wrong_words_are_answered_with_what_to_do(arguments, message):
+    answer = run(*arguments, "--no-browser")
     assert answer.returncode in (1, 2)
-    assert said in " ".join(answer.stderr.split())
+    assert message in " ".join(answer.stderr.split())
     assert "Traceback" not in answer.stderr
 
 

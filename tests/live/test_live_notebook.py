@@ -61,7 +61,7 @@ def test_it_is_shown_below_the_cell_and_ends_with_the_kernel(kernel):
     wait_for(lambda: len(process.children(recursive=True)) >= 5, WITHIN_S, "the view and its stage")
     started = process.children(recursive=True)
     os.kill(process.pid, signal.SIGKILL)
-    wait_for(lambda: not any(one.is_running() for one in started), WITHIN_S, "the end of every process")
+    wait_for(lambda: not any(process.is_running() for process in started), WITHIN_S, "the end of every process")
 
 
 def test_a_second_one_ends_the_first(kernel):

@@ -93,7 +93,7 @@ def test_what_was_saved_is_played_from_a_file_with_nothing_from_elsewhere(browse
             live.page.click("#do-save")
         saved.value.save_as(tmp_path / "saved.json")
     recording = LiveRecording.load(tmp_path / "saved.json")
-    assert [one.variant for one in recording.recordings()] == ["file_wrapper", "offload"]
+    assert [side.variant for side in recording.recordings()] == ["file_wrapper", "offload"]
     (tmp_path / "replay.html").write_text(recording.page())
     page = browser.new_page()
     elsewhere = []

@@ -26,9 +26,9 @@ def step(number, *sections):
     return Step(Path(f"{number}_step"), f"Step {number}", total, "/", "none", (), sections=tuple(made))
 
 
-HALL = [
-    step("01", ("queue", 20, 0), ("parcel", 10, 3)),
-    step("02", ("belt", 15, 2), ("ticket", 5, 1)),
+TWO_STEPS = [
+    step("01", ("queue", 20, 0), ("claim", 10, 3)),
+    step("02", ("offload", 15, 2), ("ticket", 5, 1)),
 ]
 
 
@@ -45,28 +45,28 @@ def shown(timetable):
     [
         (FRAME + 20, ["queue"]),
         (FRAME + 29, ["queue"]),
-        (FRAME + 30, ["queue", "parcel"]),
-        (FRAME + 44, ["queue", "parcel"]),  # not the ticket, which would fit, without the belt
-        (FRAME + 45, ["queue", "parcel", "belt"]),
-        (FRAME + 50, ["queue", "parcel", "belt", "ticket"]),
+        (FRAME + 30, ["queue", "claim"]),
+        (FRAME + 44, ["queue", "claim"]),  # not ticket, which would fit, without offload
+        (FRAME + 45, ["queue", "claim", "offload"]),
+        (FRAME + 50, ["queue", "claim", "offload", "ticket"]),
     ],
 )
 def test_sections_are_left_out_by_their_cut(minutes, titles):
-    assert taught(plan(HALL, minutes)) == titles
+    assert taught(plan(TWO_STEPS, minutes)) == titles
 
 
 def test_what_does_not_fit_makes_room_for_something_smaller():
-    steps = [HALL[0], step("02", ("long", 60, 2)), step("03", ("short", 5, 1))]
-    assert taught(plan(steps, FRAME + 35)) == ["queue", "parcel", "short"]
+    steps = [TWO_STEPS[0], step("02", ("long", 60, 2)), step("03", ("short", 5, 1))]
+    assert taught(plan(steps, FRAME + 35)) == ["queue", "claim", "short"]
 
 
 def test_too_few_minutes_are_an_error_that_names_the_least():
     with pytest.raises(TooShortError, match=rf"{FRAME + 19} minutes are too few: .* takes {FRAME + 20};"):
-        plan(HALL, FRAME + 19)
+        plan(TWO_STEPS, FRAME + 19)
 
 
 def test_a_timetable_of_any_length_fits_and_is_in_order():
-    everything = [section for one in STEPS for section in one.sections]
+    everything = [section for each in STEPS for section in each.sections]
     for minutes in range(LEAST, 500):
         table = plan(STEPS, minutes)
         assert [entry.section for entry in table.entries[:2]] == [CHECK_IN, OPENING]
@@ -105,15 +105,15 @@ def test_the_essence_is_in_90_minutes_and_everything_in_a_day():
 
 
 def test_each_section_has_a_landmark_and_lateness_is_one_ladder():
-    text = " ".join(shown(plan(HALL, FRAME + 50)).split())
-    assert "0:15 queue 20 min by 0:35 you have seen: queue is done 0:35 parcel" in text
-    ladder = "5 min late: 02 ticket 20 min late: 02 belt 30 min late: 01 parcel"
+    text = " ".join(shown(plan(TWO_STEPS, FRAME + 50)).split())
+    assert "0:15 queue 20 min by 0:35 you have seen: queue is done 0:35 claim" in text
+    ladder = "5 min late: 02 ticket 20 min late: 02 offload 30 min late: 01 claim"
     assert f"If you are late: leave out each line down to yours {ladder}" in text
 
 
 def test_each_step_begins_with_its_notebook_for_the_whole_class():
     text = shown(plan(STEPS, 450))
-    assert [text.count(f"begin together: ./lab notebook {one.number}\n") for one in STEPS] == [1] * len(STEPS)
+    assert [text.count(f"begin together: ./lab notebook {each.number}\n") for each in STEPS] == [1] * len(STEPS)
     assert "--from-solution" not in text
 
 

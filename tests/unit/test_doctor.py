@@ -11,7 +11,7 @@ from offload_lab.uwsgi import binary
 
 
 def find_part(part):
-    return next(one for one in doctor.examine() if one.name == part)
+    return next(row for row in doctor.examine() if row.name == part)
 
 
 @pytest.fixture
@@ -44,16 +44,16 @@ def nothing_installed(monkeypatch, tmp_path):
     ],
 )
 def test_a_missing_part_comes_with_the_command_that_installs_it(nothing_installed, part, install):
-    one = find_part(part)
-    assert (one.found, one.install) == (None, install)
+    row = find_part(part)
+    assert (row.found, row.install) == (None, install)
 
 
 def test_only_python_and_the_wheel_are_needed(nothing_installed):
-    assert [one.name for one in doctor.examine() if one.needed] == ["Python", "uWSGI (wheel)"]
+    assert [row.name for row in doctor.examine() if row.needed] == ["Python", "uWSGI (wheel)"]
 
 
 def test_every_part_says_what_it_is_for(nothing_installed):
-    assert [one.name for one in doctor.examine() if not one.purpose] == []
+    assert [row.name for row in doctor.examine() if not row.purpose] == []
 
 
 def test_a_program_is_found_on_the_path(monkeypatch, tmp_path):
@@ -89,10 +89,10 @@ def soft_limit():
 
 def test_a_low_descriptor_limit_comes_with_the_line_that_raises_it(soft_limit):
     soft_limit(512)
-    one = find_part("descriptor limit")
-    assert one.found is None
-    assert one.install.startswith("ulimit -n ")
-    assert one.install.endswith("# now 512")
+    row = find_part("descriptor limit")
+    assert row.found is None
+    assert row.install.startswith("ulimit -n ")
+    assert row.install.endswith("# now 512")
 
 
 def test_a_high_descriptor_limit_is_shown(monkeypatch):

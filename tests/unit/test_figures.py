@@ -44,7 +44,7 @@ GONE = replace(recorded(QUICK, busy=True).samples[4], workers=[], holder=None, g
 
 def with_a_gap(recording):
     """Nothing seen at 2.0 s."""
-    return replace(recording, samples=[GONE if one.at == GONE.at else one for one in recording.samples])
+    return replace(recording, samples=[GONE if sample.at == GONE.at else sample for sample in recording.samples])
 
 
 STATES = {

@@ -31,8 +31,8 @@ def test_only_a_finite_number_is_a_guess(guess, counts):
     ],
 )
 def test_a_guess_is_off_by_a_factor(guess, measured, ratio, off):
-    one = Guess("00_start", "how long?", guess, measured, "ms")
-    assert (one.ratio, one.off) == (ratio, off)
+    saved = Guess("00_start", "how long?", guess, measured, "ms")
+    assert (saved.ratio, saved.off) == (ratio, off)
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_the_first_guess_of_each_question_counts(kept):
     keep_guess("03_sse_offload", "how many?", 10, 10, "of ten")
     whole = kept.read_text()
     kept.write_text(f"{whole}[1]\n{{}}\n{whole[:40]}")
-    assert [(one.notebook, one.guess) for one in first_guesses()] == [("00_start", 5), ("03_sse_offload", 3)]
+    assert [(saved.notebook, saved.guess) for saved in first_guesses()] == [("00_start", 5), ("03_sse_offload", 3)]
 
 
 def test_a_guess_whose_numbers_are_words_is_left_out(kept):

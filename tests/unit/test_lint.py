@@ -66,8 +66,8 @@ def test_each_file_of_the_repository_is_named_by_its_rules_and_no_other(name):
         assert name in NAMED or name in CODE, "a new broken file: say in this module whether its configuration shows it"
     found = lint(parse(str(INIS[name]), read))
     harakiri = {"harakiri-ends-streams"} if name in HARAKIRI else set()
-    assert {one.rule.id for one in found if one.level != "hygiene"} == NAMED.get(name, set()) | harakiri
-    assert {one.rule.id for one in found if one.level == "hygiene"} == GENERAL.get(name, set())
+    assert {finding.rule.id for finding in found if finding.level != "hygiene"} == NAMED.get(name, set()) | harakiri
+    assert {finding.rule.id for finding in found if finding.level == "hygiene"} == GENERAL.get(name, set())
 
 
 def test_no_pitfall_is_both_named_and_silent():
@@ -191,7 +191,7 @@ def test_the_good_front_is_good():
 
 @pytest.mark.parametrize(("rule", "change"), CASES)
 def test_one_thing_changed_is_found_by_its_rule_alone(rule, change):
-    assert [one.rule.id for one in found_in(changed(change))] == [rule]
+    assert [finding.rule.id for finding in found_in(changed(change))] == [rule]
 
 
 SILENT = {
@@ -236,14 +236,14 @@ def test_it_is_silent_about(name):
 
 
 def test_a_finding_names_the_line():
-    [one] = found_in(GOOD.replace("offload-threads = 2", "offload-threads = 1"))
-    assert (one.option.file, one.option.line) == ("front.ini", 7)
+    [finding] = found_in(GOOD.replace("offload-threads = 2", "offload-threads = 1"))
+    assert (finding.option.file, finding.option.line) == ("front.ini", 7)
 
 
 def test_a_small_buffer_is_named_where_it_is_set_last():
     text = GOOD.replace("buffer-size = 16384", "buffer-size = 65535\nbuffer-size = 2048")
-    [one] = found_in(text)
-    assert (one.rule.id, one.option.line) == ("small-buffer", 9)
+    [finding] = found_in(text)
+    assert (finding.rule.id, finding.option.line) == ("small-buffer", 9)
 
 
 def test_every_rule_says_enough():

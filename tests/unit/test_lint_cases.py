@@ -33,7 +33,9 @@ def judged(text, environ=None, **files):
         return texts[path]
 
     found = lint(parse("app.ini", load, environ or {}))
-    return {one.rule.id: (one.level, one.option.text.strip()) for one in found if one.level != "hygiene"}
+    return {
+        finding.rule.id: (finding.level, finding.option.text.strip()) for finding in found if finding.level != "hygiene"
+    }
 
 
 def case(rule, level, line, bad, cured, **more):
@@ -366,7 +368,7 @@ def test_a_file_that_a_condition_imports_is_judged_or_named():
 
 def test_a_finding_in_an_included_file_names_that_file_and_its_line():
     texts = {"app.ini": "[uwsgi]\nini = deep/base.ini\n" + APP, "deep/base.ini": "[uwsgi]\n\n; x\nexec-pre = /bin/x\n"}
-    [found] = [one for one in lint(parse("app.ini", texts.__getitem__)) if one.rule.id == "unknown-option"]
+    [found] = [finding for finding in lint(parse("app.ini", texts.__getitem__)) if finding.rule.id == "unknown-option"]
     assert (found.option.place, found.option.text) == ("deep/base.ini:4", "exec-pre = /bin/x")
 
 
@@ -380,10 +382,12 @@ def test_options_in_the_environment_count():
 
 def test_strict_is_advised_only_after_own_names_are_placeholders():
     text = "[uwsgi]\nhost = 0.0.0.0\naddr = %(host):8000\nhttp-socket = %(addr)\nmodule = app\n"
-    [found] = [one for one in lint(parse("a.ini", {"a.ini": text}.__getitem__)) if one.rule.id == "no-strict"]
+    [found] = [
+        finding for finding in lint(parse("a.ini", {"a.ini": text}.__getitem__)) if finding.rule.id == "no-strict"
+    ]
     assert "host, addr would have to be set-placeholder first" in found.what
     cured = text
     for line, cure in zip(("host = 0.0.0.0", "addr = %(host):8000"), found.cure.split("; "), strict=False):
         cured = cured.replace(line, cure.split(" (")[0])
     after = lint(parse("a.ini", {"a.ini": cured.replace("[uwsgi]", "[uwsgi]\nstrict = true")}.__getitem__))
-    assert {one.rule.id for one in after} == {"no-need-app", "no-offload-threads"}
+    assert {finding.rule.id for finding in after} == {"no-need-app", "no-offload-threads"}

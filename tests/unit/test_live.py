@@ -25,26 +25,26 @@ IDLE = Worker(10, busy=False, offload_tids=(11, 12), offloaded=3)
 STUCK = Worker(10, busy=True, wait=Wait("read", "backend"), requests=(Request("GET", "/subscribe", 3),))
 
 
-def front(*workers, **how):
-    return Server("front", "http://127.0.0.1:9090", workers, **how)
+def front(*workers, **options):
+    return Server("front", "http://127.0.0.1:9090", workers, **options)
 
 
-def connection(port, tid, **how):
-    return Connection(f"127.0.0.1:{port}", 10, tid, accepted=True, **how)
+def connection(port, tid, **options):
+    return Connection(f"127.0.0.1:{port}", 10, tid, accepted=True, **options)
 
 
-def client(port, kind="stream", **how):
-    return Client(port, kind, began=0.0, unsent=b"", port=port, **how)
+def client(port, kind="stream", **options):
+    return Client(port, kind, began=0.0, unsent=b"", port=port, **options)
 
 
-def look(*connections, worker=IDLE, **how):
-    return Look(Snapshot("", "", (front(worker, routes_offload=True),), connections), **how)
+def look(*connections, worker=IDLE, **options):
+    return Look(Snapshot("", "", (front(worker, routes_offload=True),), connections), **options)
 
 
 def frame_of(seen, *clients, at=10.0):
     counters = Counters()
     counters.update(seen, at)
-    return side_frame(seen, counters, {one.port: one for one in clients}, at)
+    return side_frame(seen, counters, {reader.port: reader for reader in clients}, at)
 
 
 # --- the sentence
@@ -173,8 +173,13 @@ def recorded():
     probe = {"number": 1, "sent": 0.5, "answered": 0.6, "status": 200}
     moments = [frame_of(look()), frame_of(look(connection(1, 11)), client(1)), frame_of(look())]
     frames = [
-        {"n": at + 1, "at": float(at), "cost_percent": 1.0, "sides": [{**one, **side, "probes": [probe] if at else []}]}
-        for at, one in enumerate(moments)
+        {
+            "n": at + 1,
+            "at": float(at),
+            "cost_percent": 1.0,
+            "sides": [{**moment, **side, "probes": [probe] if at else []}],
+        }
+        for at, moment in enumerate(moments)
     ]
     about = {"step": "03_sse_offload", "title": "", "window_s": 30, "actions": []}
     sides = [{"title": "03 header", "says": "</script><b>", "lines": [], "actions": {}}]
@@ -197,7 +202,7 @@ def test_a_file_that_is_no_recording_is_named(tmp_path, text):
 def test_the_signature_picture_draws_it():
     [recording] = recorded().recordings()
     assert (recording.variant, recording.transfer.began, recording.transfer.count) == ("header", 1.0, 1)
-    assert [one.sent for one in recording.bystanders] == [0.5]
+    assert [probe.sent for probe in recording.bystanders] == [0.5]
     assert recording.samples[1].holder == {"pid": 10, "fd": None, "tid": 11}
     assert signature([recording]).axes
 

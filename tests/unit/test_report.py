@@ -95,7 +95,7 @@ def printed(*recordings):
     console = Console(width=100, color_system=None)
     with console.capture() as capture:
         console.print(report.table(recordings))
-    return [words for line in capture.get().splitlines() if (words := line.split())[:1] == ["01"]]
+    return [cells for line in capture.get().splitlines() if (cells := line.split())[:1] == ["01"]]
 
 
 def test_the_ratio_is_to_the_median_of_the_reference():

@@ -36,25 +36,25 @@ def listening(path, *, backlog=8):
 @contextmanager
 def answering(listener, answer):
     """`listener` answers one connection; yields the list that its request is put into."""
-    heard = []
+    received = []
 
     def serve():
         connection, _ = listener.accept()
         with connection:
-            heard.append(connection.recv(4096))
+            received.append(connection.recv(4096))
             connection.sendall(answer)
 
     thread = threading.Thread(target=serve)
     thread.start()
-    yield heard
+    yield received
     thread.join()
 
 
 @pytest.mark.parametrize("protocol", ["uwsgi", "http"])
 def test_a_backend_that_answers_its_protocols_ping_is_ready(path, protocol):
-    with listening(path) as listener, answering(listener, ANSWERS[protocol]) as heard:
+    with listening(path) as listener, answering(listener, ANSWERS[protocol]) as received:
         assert backend.is_ready(f"{protocol}:{path}")
-    assert heard == [backend.PINGS[protocol]]
+    assert received == [backend.PINGS[protocol]]
 
 
 def test_a_backend_at_a_tcp_address_is_asked_there():

@@ -107,16 +107,16 @@ def client_names_target(config: Config) -> Found:
 def collected_never_asked(config: Config) -> Found:
     """Only beside a name that a line asks for in vain: what is collected also reaches the backend, and a header may be
     pulled so that clients do not see it."""
-    asked = asked_for(config)
-    missing = [name for name, option in asked.items() if is_missing(name, config)]
+    tested = tested_variables(config)
+    missing = [name for name, option in tested.items() if is_missing(name, config)]
     for variable, option in collected(config).items():
-        if variable in asked or not missing:
+        if variable in tested or not missing:
             continue
         guess = nearest(variable, missing)
         name = guess or missing[0]
-        what = f"collects {variable}, and line {asked[name].line} asks for ${{{name}}}"
+        what = f"collects {variable}, and line {tested[name].line} asks for ${{{name}}}"
         cure = f"write both as one name: {variable}" if guess else ""
-        yield Match(option, what, variable, (asked[name],), level=None if guess else "warning", cure=cure)
+        yield Match(option, what, variable, (tested[name],), level=None if guess else "warning", cure=cure)
 
 
 @rule(
@@ -126,9 +126,9 @@ def collected_never_asked(config: Config) -> Found:
     cure="pull-header = HEADER NAME, or uwsgi.add_var('NAME', …) in the app",
 )
 def asked_never_collected(config: Config) -> Found:
-    asked = {name: option for name, option in asked_for(config).items() if option.name.startswith("response-")}
-    missing = {name: option for name, option in asked.items() if is_missing(name, config)}
-    unasked = [name for name in collected(config) if name not in asked]
+    tested = {name: option for name, option in tested_variables(config).items() if option.name.startswith("response-")}
+    missing = {name: option for name, option in tested.items() if is_missing(name, config)}
+    unasked = [name for name in collected(config) if name not in tested]
     if missing and not unasked:
         name, option = next(iter(missing.items()))
         listed = ", ".join(f"${{{variable}}}" for variable in missing)
@@ -137,7 +137,7 @@ def asked_never_collected(config: Config) -> Found:
         )
 
 
-def asked_for(config: Config) -> dict[str, Option]:
+def tested_variables(config: Config) -> dict[str, Option]:
     """The variables in routes, each with the line that asks for it first."""
     found: dict[str, Option] = {}
     for route in routes(config, *TABLES):

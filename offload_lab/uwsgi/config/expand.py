@@ -37,9 +37,9 @@ class Expander:
         self._pass("$", lambda _, name: self._environ.get(name))
         self._pass("@", self._content)
         for option in self._options:
-            words = None if option.raw else FILE.search(option.value)
-            if words and not words[1].startswith(OF_THE_KERNEL):
-                what = f"the value is what {words[1]} yields, which cannot be read here: not judged"
+            reference = None if option.raw else FILE.search(option.value)
+            if reference and not reference[1].startswith(OF_THE_KERNEL):
+                what = f"the value is what {reference[1]} yields, which cannot be read here: not judged"
                 self.problems.append(Problem("unread-import", option, what))
         self._pass("%", self._placeholder)
         return tuple(self._options)
@@ -65,8 +65,8 @@ class Expander:
         except (OSError, ConfigError):
             return None
 
-    def _placeholder(self, _: Option, words: str) -> str | None:
-        return self._calculate(words) if " " in words else self._value(words)
+    def _placeholder(self, _: Option, expression: str) -> str | None:
+        return self._calculate(expression) if " " in expression else self._value(expression)
 
     def _value(self, name: str) -> str | None:
         """None as well where a condition decides which of several values it is."""
@@ -75,11 +75,11 @@ class Expander:
             return None
         return self._options[found[0]].value
 
-    def _calculate(self, words: str) -> str | None:
+    def _calculate(self, expression: str) -> str | None:
         """uWSGI's arithmetic: from left to right, and without an operator two values are put one after the other."""
         value: str | None = None
         operator = ""
-        for word in words.split():
+        for word in expression.split():
             if word in ("+", "-", "*", "/"):
                 operator = word
             elif word in ("++", "--"):

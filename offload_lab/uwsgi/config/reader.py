@@ -221,8 +221,8 @@ def acknowledged(page: Page) -> Iterable[Acknowledged]:
     """Each comment's rules, for the option below it."""
     for comment in page.comments:
         below = min((option.line for option in page.options if option.line > comment.line), default=0)
-        words = comment.value.partition("ignore")[2].split()
-        for rule in (words[0] if words else "").split(","):
+        fields = comment.value.partition("ignore")[2].split()
+        for rule in (fields[0] if fields else "").split(","):
             yield Acknowledged(rule, comment.file, below, comment)
 
 

@@ -18,7 +18,10 @@ PAIR = re.compile(r"(?P<name>[^\s:#'\"][^:#]*|'[^']*'|\"[^\"]*\")\s*:(?:\s+(?P<v
 
 def read_yaml(text: str, section: str, path: str, magic: Mapping[str, str]) -> Page:
     """The mapping below ``section:``. The reader that uWSGI has built in stops at the first line that is no
-    ``name: value``; a uWSGI with libyaml reads lists as well, and so does this."""
+    ``name: value``; a uWSGI with libyaml reads lists as well, and so does this.
+
+    Raises: ConfigError for a line that uWSGI does not read as ``name: value``.
+    """
     page, name, inside = Page(), "", False
     indent = 0
     for number, raw in enumerate(substitute(text, magic).split("\n"), 1):
@@ -78,7 +81,10 @@ def scalar(value: str) -> str:
 
 
 def read_json(text: str, section: str, path: str, magic: Mapping[str, str]) -> Page:
-    """The object `section`: text, numbers, true and false, and lists of them. All else uWSGI leaves out."""
+    """The object `section`: text, numbers, true and false, and lists of them. All else uWSGI leaves out.
+
+    Raises: ConfigError where it is no JSON, or nested too deeply.
+    """
     text = substitute(text, magic)
     try:
         document = json.loads(text)
@@ -115,7 +121,10 @@ def json_text(value: str | float | bool | None) -> str:
 
 
 def read_xml(text: str, section: str, path: str, magic: Mapping[str, str]) -> Page:
-    """The elements below ``<uwsgi>``, the one whose id was asked for if any has it. An empty element is a yes."""
+    """The elements below ``<uwsgi>``, the one whose id was asked for if any has it. An empty element is a yes.
+
+    Raises: ConfigError where it is no XML, or a template of it.
+    """
     if "<%" in text or "{%" in text:
         raise ConfigError(path, "is a template of XML: lint what it makes")
     page = Page()
@@ -148,14 +157,14 @@ def read_xml(text: str, section: str, path: str, magic: Mapping[str, str]) -> Pa
             )
             element.clear()
 
-    def data(words: str) -> None:
+    def data(content: str) -> None:
         if element:
-            element["text"] += words
+            element["text"] += content
 
-    def comment(words: str) -> None:
-        if acknowledges(words):
+    def comment(content: str) -> None:
+        if acknowledges(content):
             number = parser.CurrentLineNumber
-            page.comments.append(Option("", words.strip(), path, number, text=lines[number - 1]))
+            page.comments.append(Option("", content.strip(), path, number, text=lines[number - 1]))
 
     parser.StartElementHandler, parser.EndElementHandler = start, end
     parser.CharacterDataHandler, parser.CommentHandler = data, comment

@@ -19,9 +19,9 @@ REFUSED_BY_UWSGI = "refused by uWSGI"
 
 def routes_off(variable: str) -> tuple[str, ...]:
     """Options that answer PROBE with the value of `variable` in place of the file."""
-    asked = "equal:${QUERY_STRING};" + PROBE
-    words = (f"{asked} addheader:{REPORTED}: ${{{variable}}}", f"{asked} last:")
-    return tuple(word for rule in words for word in ("--response-route-if", rule))
+    condition = "equal:${QUERY_STRING};" + PROBE
+    rules = (f"{condition} addheader:{REPORTED}: ${{{variable}}}", f"{condition} last:")
+    return tuple(word for rule in rules for word in ("--response-route-if", rule))
 
 
 OPTIONS = routes_off(VARIABLE)

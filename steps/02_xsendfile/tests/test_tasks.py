@@ -53,9 +53,9 @@ def static_file(tmp_path):
     return tmp_path
 
 
-def path_is(stage, told):
+def path_is(stage, path):
     """In words: the path from the run folder on, whose name says nothing."""
-    return told.replace(f"{stage.run}/", "") if told else "nothing"
+    return path.replace(f"{stage.run}/", "") if path else "nothing"
 
 
 def test_task_pull_header(other_app):
@@ -91,8 +91,8 @@ def test_task_named():
     with stage_of(options=[*BEFORE_THE_INI, *ROUTES_OFF]) as stage:
         for name in ("hello.txt", "big.bin"):
             answer = fetch(stage.port, f"/file?name={name}")
-            told = path_is(stage, answer.headers["X-Told"])
-            expect(f"GET /file?name={name}, and read the header X-Sendfile of the app", told, f"served/{name}")
+            path = path_is(stage, answer.headers["X-Told"])
+            expect(f"GET /file?name={name}, and read the header X-Sendfile of the app", path, f"served/{name}")
 
 
 def test_task_confine():

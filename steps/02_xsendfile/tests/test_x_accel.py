@@ -40,8 +40,8 @@ def stage(nginx_here):
         yield stage
 
 
-def ask(stage, name, **how):
-    return fetch(stage.proxy.port, f"/file?name={name}", **how)
+def ask(stage, name, **options):
+    return fetch(stage.proxy.port, f"/file?name={name}", **options)
 
 
 @pytest.mark.core

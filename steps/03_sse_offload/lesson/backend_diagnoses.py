@@ -41,12 +41,12 @@ def backend_raises(seen: Seen) -> str | None:
 
 
 def one_at_a_time(seen: Seen) -> str | None:
-    if not seen.ada.events or all(seen.heard) or seen.backend.cores > 1:
+    if not seen.ada.events or all(seen.got_ticket) or seen.backend.cores > 1:
         return None
     return (
-        f"{len(seen.heard)} connections were offloaded, and {sum(seen.heard)} of them gets events: the backend"
-        f" ({seen.app}) has one core, which serves one request, and this one does not end. The others are connected"
-        " to its socket and wait."
+        f"{len(seen.got_ticket)} connections were offloaded, and {sum(seen.got_ticket)} of them gets events: the"
+        f" backend ({seen.app}) has one core, which serves one request, and this one does not end. The others are"
+        " connected to its socket and wait."
     )
 
 
@@ -67,8 +67,9 @@ def sleep_blocks_all_streams(seen: Seen) -> str | None:
         return None
     return (
         f"the backend ({name}, worker {asleep}) has room for {seen.backend.cores} streams in one thread, and that"
-        f" thread sleeps: it waits for no connection, only for time to pass. {sum(seen.heard)} of {len(seen.heard)}"
-        " clients gets events. Python's own sleep() does not switch greenlets: one that calls it stops them all."
+        f" thread sleeps: it waits for no connection, only for time to pass. {sum(seen.got_ticket)} of"
+        f" {len(seen.got_ticket)} clients gets events. Python's own sleep() does not switch greenlets: one"
+        " that calls it stops them all."
     )
 
 

@@ -74,7 +74,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Seen:
-    """`ada` is the first of the crowd, `heard` tells of each of them whether a ticket came.
+    """`ada` is the first of the crowd, `got_ticket` tells of each of them whether a ticket came.
 
     `backend_received` are the variables with which one of them reached the backend, `threads` is what the threads of
     the backend's worker wait for. `offload_header_taken`: the front had one variable more when Django had answered ada.
@@ -88,7 +88,7 @@ class Seen:
     anonymous: Answer
     forger: Answer
     ada: Answer
-    heard: tuple[bool, ...]
+    got_ticket: tuple[bool, ...]
     backend_received: dict[str, str]
     threads: dict[int, Blocked]
     offload_header_taken: bool
@@ -152,7 +152,7 @@ def observe(stage: Stage) -> Seen:
         anonymous=anonymous,
         forger=forger,
         ada=Answer(crowd[0].raw, crowd[0].closed, asked),
-        heard=tuple(bool(Answer(listener.raw).events) for listener in crowd),
+        got_ticket=tuple(bool(Answer(listener.raw).events) for listener in crowd),
         backend_received=variables,
         threads=threads,
         offload_header_taken=offload_header_taken(front_log, stage.step.path),

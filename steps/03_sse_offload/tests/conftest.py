@@ -47,8 +47,8 @@ class LoggedInStage(Watched):
         self.ada = Session(self.port)
         self.ada.log_in()
 
-    def subscribe(self, **how):
-        return SseClient(self.port, **{"cookie": self.ada.cookie, **how})
+    def subscribe(self, **options):
+        return SseClient(self.port, **{"cookie": self.ada.cookie, **options})
 
     @contextmanager
     def changed(self, table, column, value):

@@ -71,12 +71,12 @@ def offloaded_request(front, request):
 
 def variables(packet):
     """The pairs in a packet of uWSGI's protocol: a header of 4 bytes, then length and text, length and text..."""
-    size, words, at = int.from_bytes(packet[1:3], "little"), [], 4
+    size, texts, at = int.from_bytes(packet[1:3], "little"), [], 4
     while at < 4 + size:
         length = int.from_bytes(packet[at : at + 2], "little")
-        words.append(packet[at + 2 : at + 2 + length].decode("latin-1"))
+        texts.append(packet[at + 2 : at + 2 + length].decode("latin-1"))
         at += 2 + length
-    return list(zip(words[::2], words[1::2], strict=True))
+    return list(zip(texts[::2], texts[1::2], strict=True))
 
 
 @each_front

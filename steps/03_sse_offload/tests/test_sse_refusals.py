@@ -45,9 +45,9 @@ except OSError as error:
 """
 
 
-def is_refused(stage, **how):
+def is_refused(stage, **options):
     """Ask, and check that the answer is Django's, whole and alone."""
-    with stage.subscribe(**how) as client:
+    with stage.subscribe(**options) as client:
         assert client.head.status == 403
         assert client.read_all() == b"log in first\n"
     answered = {name: value for name, value in client.head.headers if name in DJANGOS}

@@ -19,8 +19,8 @@ TIMES = {
 class Quick(Watched):
     """header.ini with the plain app that authorises every client, and the real backend."""
 
-    def subscribe(self, **how):
-        return SseClient(self.port, "/yes", **how)
+    def subscribe(self, **options):
+        return SseClient(self.port, "/yes", **options)
 
 
 @pytest.fixture(scope="module")

@@ -73,29 +73,29 @@ def test_task_offload_threads(tmp_path):
 
 def test_task_offload(tmp_path):
     with front("header", tmp_path, "--offload-threads", "1") as stage:
-        got, told = ask(stage, "yes")
+        got, received = ask(stage, "yes")
         asked = "GET /subscribe, where the app authorises to ada"
-        expect(asked, is_asked(got, told), "the backend is asked, with X_OFFLOAD=ada")
+        expect(asked, is_asked(got, received), "the backend is asked, with X_OFFLOAD=ada")
         expect(asked, got, ANSWER.decode())
-        got, told = ask(stage, "403")
+        got, received = ask(stage, "403")
         asked = "GET /subscribe, where the app refuses"
-        expect(asked, NOBODY if told is None else "the backend is asked", NOBODY)
+        expect(asked, NOBODY if received is None else "the backend is asked", NOBODY)
         head = got.partition("\r\n\r\n")[0] if got.startswith("HTTP/") else f"no status line, only {got!r}"
         expect(asked, head, "HTTP/1.1 403 As Asked\r\nContent-Type: text/plain\r\nContent-Length: 3")
 
 
 def test_task_type(tmp_path):
     with front("content_type", tmp_path) as stage:
-        got, told = ask(stage, "yes")
+        got, received = ask(stage, "yes")
         asked = "GET /subscribe, where the app authorises to ada"
-        expect(asked, is_asked(got, told), "the backend is asked, with X_OFFLOAD=ada")
-        forged = [(header(name), value) for name, value in told.items() if value == "text/event-stream"]
+        expect(asked, is_asked(got, received), "the backend is asked, with X_OFFLOAD=ada")
+        forged = [(header(name), value) for name, value in received.items() if value == "text/event-stream"]
         forged.append(("Content-Type", "text/event-stream"))
         for status in ("304", "403"):
-            _, told = ask(stage, status, dict(forged).items())
+            _, received = ask(stage, status, dict(forged).items())
             sent = " and ".join(f"{name}: {value}" for name, value in dict(forged).items() if name != "Accept")
             asked = f"GET /subscribe as an anonymous client who sends {sent}, where the app answers {status}"
-            expect(asked, NOBODY if told is None else "the backend is asked", NOBODY)
+            expect(asked, NOBODY if received is None else "the backend is asked", NOBODY)
 
 
 def ask(stage, cookie, headers=()):
@@ -105,12 +105,12 @@ def ask(stage, cookie, headers=()):
         closing(socket.create_connection(("127.0.0.1", stage.port), scaled(TIMEOUT_S))) as client,
     ):
         client.sendall(raw(stage, "/subscribe", [("Cookie", cookie), *headers]))
-        got, told = b"", None
+        got, received = b"", None
         while ready := select.select([client, listener], [], [], scaled(TIMEOUT_S / 3))[0]:
             if listener in ready:
                 with accepted(listener) as connection:
                     packet = connection.recv(65536)
-                    told = {} if packet.startswith(b"GET ") else dict(variables(packet))
+                    received = {} if packet.startswith(b"GET ") else dict(variables(packet))
                     connection.sendall(ANSWER)
                     with suppress(TimeoutError):  # headers that are not held back are sent until then
                         wait_for(lambda: not stage.workers()[0].busy, TIMEOUT_S / 3, "the worker idle")
@@ -119,13 +119,13 @@ def ask(stage, cookie, headers=()):
                 got += chunk
             else:
                 break
-        return got.decode(), told
+        return got.decode(), received
 
 
-def is_asked(got, told):
-    if told is None:
+def is_asked(got, received):
+    if received is None:
         return f"{NOBODY}, and ada gets {got.partition(chr(13))[0] or 'an empty reply'}"
-    name = f"X_OFFLOAD={told['X_OFFLOAD']}" if "X_OFFLOAD" in told else "no X_OFFLOAD"
+    name = f"X_OFFLOAD={received['X_OFFLOAD']}" if "X_OFFLOAD" in received else "no X_OFFLOAD"
     return f"the backend is asked, with {name}"
 
 
@@ -148,11 +148,11 @@ def behind():
         shutil.rmtree(run)
 
 
-def connect(server, **told):
+def connect(server, **sent):
     """A client's connection, offloaded: the variables in uWSGI's own protocol."""
     request = {"REQUEST_METHOD": "GET", "PATH_INFO": "/subscribe", "SERVER_PROTOCOL": "HTTP/1.1"}
-    words = [word.encode() for pair in {**request, **told}.items() for word in pair]
-    packet = b"".join(len(word).to_bytes(2, "little") + word for word in words)
+    texts = [text.encode() for pair in {**request, **sent}.items() for text in pair]
+    packet = b"".join(len(text).to_bytes(2, "little") + text for text in texts)
     connection = socket.socket(socket.AF_UNIX)
     connection.settimeout(scaled(TIMEOUT_S / 3))
     connection.connect(str(server.run / "sse.sock"))
@@ -191,10 +191,10 @@ def test_task_listen(behind):
     expect(asked, f"{got}, and {'a' if body else 'no'} body", "HTTP/1.1 403 Forbidden, and a body")
 
 
-def answer(server, **told):
+def answer(server, **sent):
     """The head and what follows, up to the first ticket or the end."""
     got = b""
-    with connect(server, **told) as connection, suppress(TimeoutError):
+    with connect(server, **sent) as connection, suppress(TimeoutError):
         while not EventStreamParser().feed(got.rpartition(b"\r\n\r\n")[2]) and (chunk := connection.recv(65536)):
             got += chunk
     head, _, body = got.rpartition(b"\r\n\r\n")

@@ -21,7 +21,7 @@ def page(request):
 @require_GET
 def websocket(request):
     """Authorises with an empty response that names the user, for the INI to collect. Any other response refuses."""
-    return refusal(request) or HttpResponse(headers={"X-Offload-Visitor": user_name(request)})
+    return refusal(request) or HttpResponse(headers={"X-Offload-User": user_name(request)})
 
 
 def user_name(request) -> str:
@@ -45,13 +45,13 @@ def refusal(request) -> HttpResponse | None:
 def is_upgrade(headers) -> bool:
     """RFC 6455, section 4.2.1: each of the two headers may hold a list, in any case."""
     return (
-        "websocket" in words(headers.get("Upgrade", ""))
-        and "upgrade" in words(headers.get("Connection", ""))
+        "websocket" in tokens(headers.get("Upgrade", ""))
+        and "upgrade" in tokens(headers.get("Connection", ""))
         and headers.get("Sec-WebSocket-Version", "").strip() == "13"
     )
 
 
-def words(value: str) -> list[str]:
+def tokens(value: str) -> list[str]:
     return [word.strip().lower() for word in value.split(",")]
 
 

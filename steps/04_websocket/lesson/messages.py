@@ -6,7 +6,7 @@ from offload_lab.clients.raw import Received
 from offload_lab.clients.websocket import TEXT
 
 
-def texts(heard: Received) -> list[tuple[str, str]]:
+def texts(received: Received) -> list[tuple[str, str]]:
     """User and text of each chat message that arrived."""
-    messages = [json.loads(frame.payload) for frame in heard.frames if frame.opcode == TEXT]
+    messages = [json.loads(frame.payload) for frame in received.frames if frame.opcode == TEXT]
     return [(message["user"], message["text"]) for message in messages if "text" in message]

@@ -40,8 +40,8 @@ CONNECT_S = 30.0
 class Board(Stage):
     """A variant of step 04, or of that step `altered`, and the cookies of its two users."""
 
-    def __init__(self, variant: str, step: str | Step = "04_websocket", **how: Any) -> None:
-        super().__init__(step, variant, **how)
+    def __init__(self, variant: str, step: str | Step = "04_websocket", **options: Any) -> None:
+        super().__init__(step, variant, **options)
         self._cookies: dict[str, str] = {}
 
     def cookie(self, name: str = "ada") -> str:
@@ -52,7 +52,7 @@ class Board(Stage):
             self._cookies[name] = client.cookie
         return self._cookies[name]
 
-    def visit(self, name: str = "ada") -> WebSocketClient:
+    def connect(self, name: str = "ada") -> WebSocketClient:
         return WebSocketClient(self.port, headers={"Cookie": self.cookie(name)})
 
 
@@ -103,7 +103,7 @@ class Load:
     variant: str
     clients: int
     wrote_per_s: float
-    heard_per_s: float
+    received_per_s: float
     cut_off: int
     waits_ms: list[float]
 
@@ -119,8 +119,8 @@ def load(board: Board, clients: int, watch_s: float = 1.5) -> Load:
                     wrote += 1
                 else:
                     time.sleep(0.001)
-        heard, took_s = crowd.messages - before, time.monotonic() - start
-        return Load(board.variant.name, clients, wrote / took_s, heard / took_s, crowd.lost, in_ms(bystanders))
+        received, took_s = crowd.messages - before, time.monotonic() - start
+        return Load(board.variant.name, clients, wrote / took_s, received / took_s, crowd.lost, in_ms(bystanders))
 
 
 def load_without_offload_threads(board: Board, watch_s: float = 1.0) -> Load:
@@ -128,8 +128,8 @@ def load_without_offload_threads(board: Board, watch_s: float = 1.0) -> Load:
     with RawClient(board.port, upgrade_request(board.port, "/ws", {"Cookie": board.cookie()})) as client:
         with Probes(board.port, every_s=0.05, timeout_s=PATIENCE_S) as bystanders:
             client.read_for(watch_s)
-    heard = sum(received.opcode == TEXT for received in client.frames)
-    return Load(board.variant.name, 1, 0.0, heard / watch_s, 0, in_ms(bystanders))
+    messages = sum(received.opcode == TEXT for received in client.frames)
+    return Load(board.variant.name, 1, 0.0, messages / watch_s, 0, in_ms(bystanders))
 
 
 def in_ms(bystanders: Probes) -> list[float]:

@@ -21,18 +21,18 @@ def board(loads: Sequence[Load], guess: float | None, guess_at: int) -> Figure:
     One column for each load, the guess in the column `guess_at`.
     """
     figure = Figure(figsize=(10, 6.4), facecolor="white", layout="constrained")
-    heard, waited = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1.3))
-    draw_heard(heard, loads)
-    draw_waits(waited, loads, guess, guess_at)
+    throughput, waits = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1.3))
+    draw_throughput(throughput, loads)
+    draw_waits(waits, loads, guess, guess_at)
     labels = [f"{load.variant}\n{load.clients} client{'s' * (load.clients > 1)}" for load in loads]
-    waited.set_xticks(range(len(loads)), labels, fontsize=11, color=INK)
-    waited.set_xlim(-0.6, len(loads) - (0.4 if guess is None else 0.1))
+    waits.set_xticks(range(len(loads)), labels, fontsize=11, color=INK)
+    waits.set_xlim(-0.6, len(loads) - (0.4 if guess is None else 0.1))
     return figure
 
 
-def draw_heard(axes: Axes, loads: Sequence[Load]) -> None:
-    bars = axes.bar(range(len(loads)), [load.heard_per_s for load in loads], 0.6, color=FREE)
-    axes.bar_label(bars, [number(round(load.heard_per_s)) for load in loads], color=INK, fontsize=11, padding=2)
+def draw_throughput(axes: Axes, loads: Sequence[Load]) -> None:
+    bars = axes.bar(range(len(loads)), [load.received_per_s for load in loads], 0.6, color=FREE)
+    axes.bar_label(bars, [number(round(load.received_per_s)) for load in loads], color=INK, fontsize=11, padding=2)
     axes.set_yticks([])
     axes.tick_params(bottom=False)
     axes.margins(y=0.15)
@@ -50,9 +50,9 @@ def draw_waits(axes: Axes, loads: Sequence[Load], guess: float | None, guess_at:
         finite = [wait for wait in load.waits_ms if math.isfinite(wait)]
         if lost := len(load.waits_ms) - len(finite):
             axes.bar(column, high - low, 0.6, bottom=low, color=STUCK, hatch="////", edgecolor="white", linewidth=0)
-            words = f"no answer\nfor {lost} of {len(load.waits_ms)}"
+            text = f"no answer\nfor {lost} of {len(load.waits_ms)}"
             middle = math.sqrt(low * high)
-            axes.text(column, middle, words, ha="center", va="center", fontsize=11, color=INK, backgroundcolor="white")
+            axes.text(column, middle, text, ha="center", va="center", fontsize=11, color=INK, backgroundcolor="white")
         spread = [column + 0.4 * ((place * 0.618) % 1 - 0.5) for place in range(len(finite))]
         axes.plot(finite and spread, finite, linestyle="", marker=".", markersize=5, color=FREE, alpha=0.5)
         if finite and not lost:

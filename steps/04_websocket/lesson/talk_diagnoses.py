@@ -31,20 +31,20 @@ class Seen:
     raised: str
 
     @property
-    def heard(self) -> list[tuple[str, str]]:
+    def ada_texts(self) -> list[tuple[str, str]]:
         return texts(self.ada)
 
     @property
     def whole(self) -> bool:
         """Every message of allowed length arrived unchanged."""
-        return self.heard[: len(EXPECTED)] == EXPECTED
+        return self.ada_texts[: len(EXPECTED)] == EXPECTED
 
 
 def observe(stage: Stage) -> Seen:
     """Both connect and write."""
     with ExitStack() as exits:
         users = (("ada", "lovelace"), ("grace", "hopper"))
-        ada, grace = (exits.enter_context(connect(stage, login_cookie(stage.port, *who))) for who in users)
+        ada, grace = (exits.enter_context(connect(stage, login_cookie(stage.port, *user))) for user in users)
         snapshot = take_snapshot(stage.step, stage.variant, stage.run)
         cut_off = talk(ada, grace)
         return Seen(snapshot, ada, cut_off, grace.code, last_error(stage.processes[0].log_tail(60)))
@@ -70,7 +70,7 @@ def talk(ada: RawClient, grace: RawClient) -> str:
 
 
 def fragments_posted_separately(seen: Seen) -> str | None:
-    if ("grace", FRAGMENTS[0]) not in seen.heard:
+    if ("grace", FRAGMENTS[0]) not in seen.ada_texts:
         return None
     return (
         f"grace had sent {FRAGMENTS[0]!r}, marked as the beginning of a message, and ada got it at once as a message"
@@ -79,7 +79,7 @@ def fragments_posted_separately(seen: Seen) -> str | None:
 
 
 def fragment_of_another_client(seen: Seen) -> str | None:
-    mixed = next((text for user, text in seen.heard if user == "ada" and FRAGMENTS[0] in text), None)
+    mixed = next((text for user, text in seen.ada_texts if user == "ada" and FRAGMENTS[0] in text), None)
     if mixed is None:
         return None
     return (
@@ -90,7 +90,7 @@ def fragment_of_another_client(seen: Seen) -> str | None:
 
 def posted_again(seen: Seen) -> str | None:
     again = next(
-        (text for user, text in seen.heard if user == "grace" and text.endswith(AFTER) and text != AFTER), None
+        (text for user, text in seen.ada_texts if user == "grace" and text.endswith(AFTER) and text != AFTER), None
     )
     if again is None or fragment_of_another_client(seen):
         return None
@@ -101,7 +101,7 @@ def posted_again(seen: Seen) -> str | None:
 
 
 def never_published(seen: Seen) -> str | None:
-    if seen.heard or seen.raised:
+    if seen.ada_texts or seen.raised:
         return None
     return "ada and grace are connected, their messages were read, and neither got one: nothing was posted."
 

@@ -37,12 +37,12 @@ class Case:
         return self.hangs and not self.number.startswith("7.")
 
 
-def text(payload: str | bytes, **how) -> bytes:
-    return frame(TEXT, payload.encode() if isinstance(payload, str) else payload, **how)
+def text(payload: str | bytes, **options) -> bytes:
+    return frame(TEXT, payload.encode() if isinstance(payload, str) else payload, **options)
 
 
-def more(payload: str | bytes, **how) -> bytes:
-    return frame(CONTINUATION, payload.encode() if isinstance(payload, str) else payload, **how)
+def more(payload: str | bytes, **options) -> bytes:
+    return frame(CONTINUATION, payload.encode() if isinstance(payload, str) else payload, **options)
 
 
 def chopped(data: bytes, size: int = 1) -> tuple[bytes, ...]:
@@ -111,30 +111,30 @@ def opcodes() -> list[Case]:
 
 def fragmentation() -> list[Case]:
     whole, ping = ("fragment1fragment2",), frame(PING, b"in between")
-    one, two = text("fragment1", final=False), more("fragment2")
+    first, second = text("fragment1", final=False), more("fragment2")
     five = [text("fragment1", final=False), *(more(f"fragment{i}", final=i == 5) for i in range(2, 6))]
     mixed = (*five[:2], frame(PING, b"1"), *five[2:4], frame(PING, b"2"), five[4])
     mixed_heard = (b"1", b"2", "fragment1fragment2fragment3fragment4fragment5")
     cases = [
         Case("5.1", (frame(PING, b"frag", final=False), more("ment")), fails=PROTOCOL_ERROR),
         Case("5.2", (frame(PONG, b"frag", final=False), more("ment")), fails=PROTOCOL_ERROR),
-        Case("5.3", (one + two,), whole),
-        Case("5.4", (one, two), whole),
-        Case("5.5", chopped(one + two), whole),
-        Case("5.6", (one + ping + two,), (b"in between", *whole)),
-        Case("5.7", (one, ping, two), (b"in between", *whole)),
-        Case("5.8", chopped(one + ping + two), (b"in between", *whole)),
+        Case("5.3", (first + second,), whole),
+        Case("5.4", (first, second), whole),
+        Case("5.5", chopped(first + second), whole),
+        Case("5.6", (first + ping + second,), (b"in between", *whole)),
+        Case("5.7", (first, ping, second), (b"in between", *whole)),
+        Case("5.8", chopped(first + ping + second), (b"in between", *whole)),
     ]
     for number, final in ((9, True), (12, False)):  # nothing to continue
         stray = more("stray", final=final), text("Hello")
         sends = (b"".join(stray),), stray, chopped(b"".join(stray))
-        cases += [Case(f"5.{number + i}", how, fails=PROTOCOL_ERROR) for i, how in enumerate(sends)]
+        cases += [Case(f"5.{number + i}", sent, fails=PROTOCOL_ERROR) for i, sent in enumerate(sends)]
     return [
         *cases,
-        Case("5.15", (one + two + more("stray", final=False) + text("Hello"),), whole, PROTOCOL_ERROR),
-        Case("5.16", (more("stray", final=False), one, two) * 2, fails=PROTOCOL_ERROR),
-        Case("5.17", (more("stray"), one, two) * 2, fails=PROTOCOL_ERROR),
-        Case("5.18", (one + text("fragment2"),), fails=PROTOCOL_ERROR),
+        Case("5.15", (first + second + more("stray", final=False) + text("Hello"),), whole, PROTOCOL_ERROR),
+        Case("5.16", (more("stray", final=False), first, second) * 2, fails=PROTOCOL_ERROR),
+        Case("5.17", (more("stray"), first, second) * 2, fails=PROTOCOL_ERROR),
+        Case("5.18", (first + text("fragment2"),), fails=PROTOCOL_ERROR),
         Case("5.19", (b"".join(mixed),), mixed_heard),
         Case("5.20", mixed, mixed_heard),
     ]

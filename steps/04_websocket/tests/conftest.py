@@ -23,15 +23,17 @@ class Board(Stage):
     Its patience with a client that does not close is longer than the tests': a connection that ends has not timed out.
     """
 
-    def __init__(self, variant: str, *, ping_s: float = 30, tick_s: float = 0.1, close_s: float = 300, **how) -> None:
+    def __init__(
+        self, variant: str, *, ping_s: float = 30, tick_s: float = 0.1, close_s: float = 300, **options
+    ) -> None:
         placeholders = {"tick_s": str(tick_s), "ping_s": str(ping_s), "close_s": str(close_s)}
-        super().__init__("04_websocket", variant, placeholders=placeholders, **how)
+        super().__init__("04_websocket", variant, placeholders=placeholders, **options)
 
     def prepare(self):
-        self.ada, self.grace = (logged_in(self.port, *who) for who in (("ada", "lovelace"), ("grace", "hopper")))
+        self.ada, self.grace = (logged_in(self.port, *user) for user in (("ada", "lovelace"), ("grace", "hopper")))
 
-    def visit(self, cookie: str, **how) -> WebSocketClient:
-        return WebSocketClient(self.port, headers={"Cookie": cookie}, **how)
+    def connect(self, cookie: str, **options) -> WebSocketClient:
+        return WebSocketClient(self.port, headers={"Cookie": cookie}, **options)
 
 
 def next_news(client, key) -> dict:

@@ -38,13 +38,13 @@ BIG = "*" * 60_000
 
 @pytest.mark.core
 def test_every_client_gets_each_message_and_its_user(offload):
-    with offload.visit(offload.ada) as ada, offload.visit(offload.grace) as grace:
+    with offload.connect(offload.ada) as ada, offload.connect(offload.grace) as grace:
         ada.send_text("Anybody at counter 3? ☎")
         assert next_news(grace, "text") == next_news(ada, "text") == {"user": "ada", "text": "Anybody at counter 3? ☎"}
 
 
 def test_every_client_gets_the_clock(offload):
-    with offload.visit(offload.ada) as ada:
+    with offload.connect(offload.ada) as ada:
         wait_for(lambda: next_news(ada, "clients")["clients"] == 1, 30, "the stalled client gone")
 
 
@@ -59,7 +59,7 @@ def test_open_sockets_leave_the_one_worker_free(offload):
 
 
 def test_an_offload_thread_owns_the_clients_socket(offload):
-    with offload.visit(offload.ada) as ada:
+    with offload.connect(offload.ada) as ada:
         next_news(ada, "clients")  # it is offloaded by now
         [holder] = find_socket_owners(offload.port, ada.socket.getsockname()[1], offload.front.pids())
         assert (holder.pid, holder.is_main_thread) == (offload.workers()[0].pid, False)
@@ -67,17 +67,17 @@ def test_an_offload_thread_owns_the_clients_socket(offload):
 
 def test_fragments_of_200_clients_in_any_order_never_cross(offload):
     mixed = random.Random(200)  # noqa: S311  (it only shuffles)
-    with offload.visit(offload.grace) as grace, ExitStack() as exits:
-        clients = [exits.enter_context(offload.visit(offload.ada)) for _ in range(CLIENTS)]
+    with offload.connect(offload.grace) as grace, ExitStack() as exits:
+        clients = [exits.enter_context(offload.connect(offload.ada)) for _ in range(CLIENTS)]
         for round_, opcode in enumerate([TEXT, CONTINUATION, CONTINUATION]):
             for number in mixed.sample(range(CLIENTS), CLIENTS):
                 clients[number].send(frame(opcode, b"%d-%d " % (number, round_), final=round_ == 2))
-        heard = {next_news(grace, "text")["text"] for _ in range(CLIENTS)}
-    assert heard == {f"{number}-0 {number}-1 {number}-2 " for number in range(CLIENTS)}
+        received = {next_news(grace, "text")["text"] for _ in range(CLIENTS)}
+    assert received == {f"{number}-0 {number}-1 {number}-2 " for number in range(CLIENTS)}
 
 
 def test_a_client_that_stops_reading_is_dropped_and_the_rest_go_on(offload):
-    with offload.visit(offload.grace, receive_buffer_bytes=4096) as stalled, offload.visit(offload.ada) as ada:
+    with offload.connect(offload.grace, receive_buffer_bytes=4096) as stalled, offload.connect(offload.ada) as ada:
         wait_for(lambda: next_news(ada, "clients")["clients"] == 2, 30, "both clients")
         while "dropped, does not read" not in offload.process("ws").log_tail(5):
             for _ in range(20):
@@ -91,13 +91,13 @@ def test_a_client_that_stops_reading_is_dropped_and_the_rest_go_on(offload):
 
 
 def test_a_message_in_a_burst_of_hundreds_reaches_all_clients(offload):
-    with offload.visit(offload.ada) as ada, offload.visit(offload.grace) as grace:
+    with offload.connect(offload.ada) as ada, offload.connect(offload.grace) as grace:
         ada.send(b"".join(frame(TEXT, b"%d" % number) for number in range(500)))
         assert [next_news(grace, "text")["text"] for _ in range(500)] == [str(number) for number in range(500)]
 
 
 def test_the_close_frame_is_answered_with_code_and_reason(offload):
-    with offload.visit(offload.ada) as ada:
+    with offload.connect(offload.ada) as ada:
         ada.send(close_frame(4321, b"off to lunch"))
         while (last := ada.receive()).opcode != CLOSE:
             pass
@@ -138,7 +138,7 @@ def test_a_name_of_any_characters_arrives_whole(offload):
     name, database = "Zoë d'Été; 100%\u2009😀", sqlite3.connect(offload.run / "django.sqlite3", isolation_level=None)
     database.execute("UPDATE auth_user SET username = ? WHERE username = 'grace'", [name])
     try:
-        with offload.visit(offload.grace) as zoe:
+        with offload.connect(offload.grace) as zoe:
             zoe.send_text("bonjour")
             assert next_news(zoe, "text")["user"] == name
     finally:
@@ -170,13 +170,13 @@ def test_a_page_of_another_origin_is_refused_despite_the_cookie(offload, origin)
     assert (refused.status, refused.body) == (403, b"no WebSocket for a page of this origin\n")
 
 
-@pytest.mark.parametrize("name", ["X-Offload-Visitor", "Offload-Visitor", "OFFLOAD_VISITOR"])
+@pytest.mark.parametrize("name", ["X-Offload-User", "Offload-User", "OFFLOAD_USER"])
 def test_without_a_login_no_header_opens_the_board(offload, name):
     refused = refusal(offload, {name: "ada"})
     assert (refused.status, refused.body, refused.headers["x-frame-options"]) == (403, b"log in first\n", "DENY")
 
 
-@pytest.mark.parametrize("name", ["X-Offload-Visitor", "Offload-Visitor", "OFFLOAD_VISITOR"])
+@pytest.mark.parametrize("name", ["X-Offload-User", "Offload-User", "OFFLOAD_USER"])
 def test_no_client_can_write_in_another_users_name(offload, name):
     with WebSocketClient(offload.port, headers={"Cookie": offload.ada, name: "grace"}) as ada:
         ada.send_text("It is me, Grace!")

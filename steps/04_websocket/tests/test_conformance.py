@@ -48,24 +48,24 @@ NOT_RUN = "6.4."  # UTF-8 is not checked there, and so it waits for the rest
 
 def conduct(stage, case: Case) -> tuple[tuple, int, str]:
     """Be the client of `case`. Returns what it heard, the server's closing code (1006 if there was none), the end."""
-    with stage.visit(stage.ada) as client:
+    with stage.connect(stage.ada) as client:
         client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             for data in case.sends if case.hangs else (*case.sends, close_frame(1000)):
                 client.send(data)
         except ConnectionError:
             pass  # it closed while we were still talking; what it said is there to read
-        heard = []
+        received = []
         while (frame := client.receive()) is not None:
             if frame.opcode == CLOSE:
                 if case.answers_close:
                     client.send(case.rest + close_frame(frame.code))
-                return tuple(heard), frame.code, how_it_ends(client)
+                return tuple(received), frame.code, how_it_ends(client)
             if frame.opcode == PONG:
-                heard.append(frame.payload)
+                received.append(frame.payload)
             if frame.opcode == TEXT and "text" in (news := json.loads(frame.payload)):
-                heard.append(news["text"])
-    return tuple(heard), CUT_OFF, CLOSED
+                received.append(news["text"])
+    return tuple(received), CUT_OFF, CLOSED
 
 
 def how_it_ends(client: WebSocketClient) -> str:
@@ -82,26 +82,26 @@ def test_the_backend_to_copy_keeps_every_rule(offload, case):
     assert conduct(offload, case) == (case.hears, case.fails or case.closes, CLOSED)
 
 
-def in_short(heard: tuple, code: int) -> str:
+def in_short(received: tuple, code: int) -> str:
     """An outcome as `native.md` has it."""
-    parts = [ascii(part) if len(part) < 50 else f"{part[:4]!a} and {len(part) - 4:,} more" for part in heard]
+    parts = [ascii(part) if len(part) < 50 else f"{part[:4]!a} and {len(part) - 4:,} more" for part in received]
     return ", ".join([*parts, str(code)])
 
 
 def outcome(native: Board, case: Case) -> str:
     """What `case` comes to on the native backend; if cut off, the next client shows whether the worker died."""
     [before] = native.process("ws_native").workers()
-    heard, code, end = conduct(native, case)
+    received, code, end = conduct(native, case)
     if end != CLOSED:
         return end
     if code == CUT_OFF:
-        with native.visit(native.grace):
+        with native.connect(native.grace):
             pass
         [after] = native.process("ws_native").workers()
         if after.pid != before.pid:
             return "the worker dies"
     answered = code == NO_CODE and not case.fails  # it never repeats a code, which is rude but no error
-    return in_short(heard, case.closes if answered else code)
+    return in_short(received, case.closes if answered else code)
 
 
 def recorded(engine_name: str) -> dict[str, str]:
@@ -175,28 +175,28 @@ def lawful(data: bytes) -> tuple[list[str], bool]:
 
 def until_clients(witness: WebSocketClient, count: int) -> list[str]:
     """All that ada says until the board counts `count` clients."""
-    heard = []
+    texts = []
     while (received := witness.receive()) is not None:
         if received.opcode == PING:
             witness.send(frame(PONG, received.payload))
         if received.opcode == TEXT:
             news = json.loads(received.payload)
             if news.get("clients") == count:
-                return heard
+                return texts
             if news.get("user") == "ada":
-                heard.append(news["text"])
+                texts.append(news["text"])
     raise AssertionError("the board closed the witness's connection")
 
 
-def heard_by_another(stage: Board, data: bytes, wait: bool) -> list[str]:
+def received_by_another(stage: Board, data: bytes, wait: bool) -> list[str]:
     """Send `data` as ada and hang up, at once or when the server has closed. Returns what grace heard of it by then.
 
     The board's own count of its clients says when it has begun and ended with ada, so nothing of one call can reach
     into the next one.
     """
-    with stage.visit(stage.grace) as witness:
+    with stage.connect(stage.grace) as witness:
         until_clients(witness, 1)
-        with stage.visit(stage.ada) as attacker:
+        with stage.connect(stage.ada) as attacker:
             until_clients(witness, 2)
             attacker.send(data)
             while wait and (answer := attacker.receive()) is not None:
@@ -211,8 +211,8 @@ def test_others_get_only_the_valid_messages_of_a_client_that_breaks_rules():
     def attack(pieces, cut):
         data = b"".join(piece.data for piece in pieces)[:cut] + close_frame(1000)
         texts, over = lawful(data)
-        heard = heard_by_another(stage, data, wait=over)
-        assert heard == texts if over else heard == texts[: len(heard)]
+        received = received_by_another(stage, data, wait=over)
+        assert received == texts if over else received == texts[: len(received)]
 
     with Board("offload", tick_s=0.01) as stage:
         before = stage.process("ws").workers()
@@ -229,7 +229,7 @@ def half_a_message(client, data: bytes) -> None:
 
 @pytest.mark.core
 def test_a_fragment_belongs_to_one_client_and_no_other_can_continue_it(offload):
-    with offload.visit(offload.ada) as ada, offload.visit(offload.grace) as grace:
+    with offload.connect(offload.ada) as ada, offload.connect(offload.grace) as grace:
         half_a_message(ada, b"my password is ")
         grace.send(frame(CONTINUATION, b"whatever she said"))
         while (last := grace.receive()).opcode != CLOSE:
@@ -241,7 +241,7 @@ def test_a_fragment_belongs_to_one_client_and_no_other_can_continue_it(offload):
 
 @pytest.mark.core
 def test_the_native_backend_posts_a_fragment_in_another_clients_name(native_stock):
-    with native_stock.visit(native_stock.ada) as ada, native_stock.visit(native_stock.grace) as grace:
+    with native_stock.connect(native_stock.ada) as ada, native_stock.connect(native_stock.grace) as grace:
         half_a_message(ada, b"my password is ")
         grace.send(frame(CONTINUATION, b"whatever she said"))
         assert next_news(grace, "text") == {"user": "grace", "text": "my password is whatever she said"}
@@ -249,11 +249,11 @@ def test_the_native_backend_posts_a_fragment_in_another_clients_name(native_stoc
 
 def test_seven_bytes_kill_the_native_backend_with_all_connections(native_stock):
     [before] = native_stock.process("ws_native").workers()
-    with native_stock.visit(native_stock.ada) as bystander, native_stock.visit(native_stock.grace) as grace:
+    with native_stock.connect(native_stock.ada) as bystander, native_stock.connect(native_stock.grace) as grace:
         grace.send(frame(CONTINUATION, b"x"))
         while bystander.receive() is not None:
             pass
     wait_for(lambda: before.pid not in native_stock.process("ws_native").pids(), 30, "the worker's end")
     assert "Segmentation Fault" in native_stock.process("ws_native").log.read_text(errors="replace")
-    with native_stock.visit(native_stock.ada):  # the next one is served, by a worker that is there by now
+    with native_stock.connect(native_stock.ada):  # the next one is served, by a worker that is there by now
         pass

@@ -69,7 +69,7 @@ def before_the_101(stage: Board, reset: bool, logs: Logs) -> None:
 
 
 def inside_a_frame(stage: Board, reset: bool, logs: Logs) -> None:
-    client = stage.visit(stage.ada)
+    client = stage.connect(stage.ada)
     client.send(frame(PING) + frame(TEXT, b"*" * 5000)[:2500])
     while client.receive().opcode != PONG:
         pass
@@ -77,7 +77,7 @@ def inside_a_frame(stage: Board, reset: bool, logs: Logs) -> None:
 
 
 def after_its_close_frame(stage: Board, reset: bool, logs: Logs) -> None:
-    client = stage.visit(stage.ada)
+    client = stage.connect(stage.ada)
     with suspended(stage.processes[0]):
         client.send(close_frame(1000))
         leave(stage, client.socket, reset)
@@ -106,7 +106,7 @@ def last_frame(client) -> tuple[int | None, bytes]:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_backend_that_stops_or_reloads_closes_with_1001(number):
-    with Board("offload") as stage, stage.visit(stage.ada) as ada, stage.visit(stage.grace) as grace:
+    with Board("offload") as stage, stage.connect(stage.ada) as ada, stage.connect(stage.grace) as grace:
         for client in (ada, grace):
             assert client.receive().opcode == TEXT
         os.kill(psutil.Process(stage.process("ws").workers()[0].pid).ppid(), number)
@@ -114,27 +114,27 @@ def test_a_backend_that_stops_or_reloads_closes_with_1001(number):
 
 
 def test_the_native_backend_stops_without_a_close_frame():
-    with Board("native") as stage, stage.visit(stage.ada) as ada:
+    with Board("native") as stage, stage.connect(stage.ada) as ada:
         assert ada.receive() is not None
         stage.process("ws_native").stop()
         assert last_frame(ada) == (None, b"")
 
 
 def test_a_client_that_ends_its_sending_side_is_cut_off(offload):
-    with offload.visit(offload.ada) as ada:
+    with offload.connect(offload.ada) as ada:
         assert ada.receive().opcode == TEXT
         ada.socket.shutdown(socket.SHUT_WR)
         assert last_frame(ada) == (None, b"")
 
 
 def test_a_client_that_never_answers_a_close_frame_is_disconnected():
-    with Board("offload", close_s=0.5) as stage, stage.visit(stage.ada) as ada:
+    with Board("offload", close_s=0.5) as stage, stage.connect(stage.ada) as ada:
         ada.send(frame(TEXT, b"\xff"))
         assert last_frame(ada)[0] == 1007
 
 
 def test_of_a_flood_of_pings_the_latest_is_answered(offload):
-    with offload.visit(offload.ada) as ada:
+    with offload.connect(offload.ada) as ada:
         ada.send(b"".join(frame(PING, b"%d" % number) for number in range(20_000)))  # before reading any answer
         while (received := ada.receive()) is not None and received.payload != b"19999":
             assert received.opcode in (PONG, TEXT)

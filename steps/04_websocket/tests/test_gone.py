@@ -35,7 +35,7 @@ def test_a_closed_laptop_is_dropped_and_an_open_one_is_not():
             try:
                 for _ in range(2):  # each time it is about to be dropped, and is not
                     assert laptop.stdout.readline() == "answered a ping\n"
-                with stage.visit(stage.grace) as grace:
+                with stage.connect(stage.grace) as grace:
                     while clients(grace) != 2:
                         pass
                     os.kill(laptop.pid, signal.SIGSTOP)

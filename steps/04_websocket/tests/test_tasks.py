@@ -30,7 +30,7 @@ from offload_lab.stages.site import with_ping
 @with_ping
 def application(environ, start_response):
     if name := environ["QUERY_STRING"]:
-        start_response("200 OK", [("X-Offload-Visitor", name)])
+        start_response("200 OK", [("X-Offload-User", name)])
         return [b""]  # as Django does: then the headers go out, unless they are kept back
     start_response("403 Forbidden", [("X-Frame-Options", "DENY")])
     return [b"log in first"]
@@ -91,8 +91,8 @@ def test_task_one_board():
         clients["grace"].read_until(lambda: ("grace", "hello") in texts(clients["grace"]))
         for client in clients.values():
             client.send_and_wait()
-        heard = [name for name, client in clients.items() if ("grace", "hello") in texts(client)]
-        expect("'hello' from grace, and asked who heard it", ", ".join(heard), "ada, grace, joan")
+        receivers = [name for name, client in clients.items() if ("grace", "hello") in texts(client)]
+        expect("'hello' from grace, and asked who heard it", ", ".join(receivers), "ada, grace, joan")
 
 
 def test_task_route():
@@ -121,12 +121,12 @@ def test_task_pieces():
         cut_off = talk.talk(ada, grace)
         pieces = " + ".join(map(repr, talk.FRAGMENTS))
         called = f"grace's {pieces} in two pieces, ada's {talk.BETWEEN!r} between them, and grace's {talk.AFTER!r}"
-        expect(called, told(texts(ada)[:3]), told(talk.EXPECTED))
+        expect(called, listed(texts(ada)[:3]), listed(talk.EXPECTED))
         called = f"{2 * len(talk.HALF):,} characters of grace's, in a message whose end is still to come"
         closed = f"the connection closed with {grace.code}"
         got = {"early": closed, "late": f"{closed}, but only after the end", "never": "them kept, with nothing said"}
         expect(called, got[cut_off], f"the connection closed with {talk.MESSAGE_TOO_BIG}")
 
 
-def told(texts):
+def listed(texts):
     return ", ".join(f"{user}: {text[:40]}" for user, text in texts) or "nothing"

@@ -36,7 +36,7 @@ def websocket(request):
 def offload(request, name: str) -> HttpResponse:
     """Offload the connection to the server called `name`. Variables go with it; clients can set only HTTP_… ones."""
     # >>> name
-    uwsgi.add_var("OFFLOAD_VISITOR", user_name(request))
+    uwsgi.add_var("OFFLOAD_USER", user_name(request))
     # <<<
     server = settings.OFFLOAD_SERVERS[name]
     if settings.OFFLOAD_BY == "route":

@@ -85,9 +85,9 @@ def subscribe(stage: Stage, cookie: str = "", trap: socket.socket | None = None)
     return client
 
 
-def user(heard: Received) -> str | None:
+def user(received: Received) -> str | None:
     """The user in the first event."""
-    event = EVENT.search(heard.raw)
+    event = EVENT.search(received.raw)
     return event[1].decode("unicode_escape") if event else None
 
 

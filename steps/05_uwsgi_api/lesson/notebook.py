@@ -60,7 +60,7 @@ def built_engine() -> Engine | None:
 
 
 @dataclass(frozen=True)
-class Asked:
+class ClientResult:
     """One client: the process id of the worker before, and the event (None: an empty reply)."""
 
     pid: int
@@ -68,61 +68,63 @@ class Asked:
 
 
 @dataclass
-class Visits:
+class CaseResult:
     """Clients, one after the other; the last worker's process id, the time that all took, and the front's log."""
 
-    asked: list[Asked] = field(default_factory=list)
+    clients: list[ClientResult] = field(default_factory=list)
     last_pid: int = 0
     took_s: float = 0.0
     log: str = ""
 
     @property
     def served(self) -> int:
-        return sum(client.event is not None for client in self.asked)
+        return sum(client.event is not None for client in self.clients)
 
     @property
     def workers(self) -> int:
         """The number of different workers."""
-        return len({client.pid for client in self.asked} | {self.last_pid})
+        return len({client.pid for client in self.clients} | {self.last_pid})
 
 
-def ask(stage: Stage, cookie: str) -> Asked:
+def ask(stage: Stage, cookie: str) -> ClientResult:
     """One client requests the clock, waits for one event, and disconnects."""
     pid = ping(stage.port, NEXT_WORKER_S).pid
     try:
         with SseClient(stage.port, cookie=cookie) as client:
-            return Asked(pid, client.next().data)
+            return ClientResult(pid, client.next().data)
     except ConnectionError:
-        return Asked(pid, None)
+        return ClientResult(pid, None)
 
 
-def visits(variant: str, on: Engine, times: int, done: Callable[[], None]) -> Visits:
-    these = Visits()
+def request_in_turn(variant: str, on: Engine, times: int, done: Callable[[], None]) -> CaseResult:
+    result = CaseResult()
     with Stage("05_uwsgi_api", variant, engine=on) as stage:
         ada = Session(stage.port)
         ada.log_in()
         start = time.monotonic()
         for _ in range(times):
-            these.asked.append(ask(stage, ada.cookie))
+            result.clients.append(ask(stage, ada.cookie))
             done()
-        these.last_pid = ping(stage.port, NEXT_WORKER_S).pid
-        these.took_s = time.monotonic() - start
-        these.log = stage.front.log.read_text(errors="replace")
-    return these
+        result.last_pid = ping(stage.port, NEXT_WORKER_S).pid
+        result.took_s = time.monotonic() - start
+        result.log = stage.front.log.read_text(errors="replace")
+    return result
 
 
-def visit_each(cases: Mapping[str, tuple[str, Engine]], times: int, done: Callable[[float], None]) -> dict[str, Visits]:
+def request_in_each_case(
+    cases: Mapping[str, tuple[str, Engine]], times: int, done: Callable[[float], None]
+) -> dict[str, CaseResult]:
     """For each case, a variant on an engine: so many clients, one after the other. All cases at the same time.
 
     `done` gets the share done, 0 to 1.
     """
-    asked = itertools.count(1)
+    requests = itertools.count(1)
 
-    def visit(case: tuple[str, Engine]) -> Visits:
-        return visits(*case, times, lambda: done(next(asked) / (times * len(cases))))
+    def run(case: tuple[str, Engine]) -> CaseResult:
+        return request_in_turn(*case, times, lambda: done(next(requests) / (times * len(cases))))
 
     with ThreadPoolExecutor(len(cases)) as pool:
-        return dict(zip(cases, pool.map(visit, cases.values()), strict=True))
+        return dict(zip(cases, pool.map(run, cases.values()), strict=True))
 
 
 # --- the log

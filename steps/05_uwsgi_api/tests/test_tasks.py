@@ -41,7 +41,7 @@ SERVERS = {"/subscribe": f"{run_folder()}/sse.sock", "/ws": f"{run_folder()}/boa
 @with_ping
 def application(environ, start_response):
     if name := environ["QUERY_STRING"]:
-        uwsgi.add_var("OFFLOAD_VISITOR", name)
+        uwsgi.add_var("OFFLOAD_USER", name)
         uwsgi.add_var("OFFLOAD_SERVER", SERVERS[environ["PATH_INFO"]])
         uwsgi.add_var("OFFLOAD", "y")
         start_response("200 OK", [("X-Frame-Options", "DENY")])
@@ -92,8 +92,8 @@ def answer(client):
 
 def refusal(client):
     """In words, too; the body is missing where the backend was to write it."""
-    words = [*client.heads, "'log in first'" if b"log in first" in client.body else "no words"]
-    return f"{', '.join(words)}, and {'' if b'X-Frame-Options' in client.raw else 'none of '}Django's headers"
+    parts = [*client.heads, "'log in first'" if b"log in first" in client.body else "no words"]
+    return f"{', '.join(parts)}, and {'' if b'X-Frame-Options' in client.raw else 'none of '}Django's headers"
 
 
 def test_task_act():

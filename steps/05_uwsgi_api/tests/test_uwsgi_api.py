@@ -100,7 +100,7 @@ def test_a_page_of_another_origin_is_refused(stage):
         WebSocketClient(stage.port, headers={"Cookie": stage.ada, "Origin": "https://evil.example"})
 
 
-@pytest.mark.parametrize("name", ["OFFLOAD", "OFFLOADED", "Offload-Visitor", "OFFLOAD_SERVER"])
+@pytest.mark.parametrize("name", ["OFFLOAD", "OFFLOADED", "Offload-User", "OFFLOAD_SERVER"])
 def test_no_header_of_a_request_sets_a_variable(stage, name):
     assert fetch(stage.port, "/subscribe", headers={name: "y"}).headers["X-Frame-Options"] == "DENY"
     with SseClient(stage.port, cookie=stage.ada, headers=[(name, "y")]) as ada:

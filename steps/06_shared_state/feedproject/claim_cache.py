@@ -27,7 +27,7 @@ def subscribe(request):
         return retry_later("the backend does not answer")
     if not uwsgi.cache_set(key, payload, LIFE_S, "payloads"):  # None, without a reason: a full cache returns it too
         return retry_later("the cache is full, until something in it expires")
-    return authorise(request, Parcel=key)
+    return authorise(request, Claim=key)
 
 
 urlpatterns = [

@@ -26,7 +26,7 @@ def subscribe(request):
         redis.set(f"claim:{key}", payload, ex=LIFE_S)
     except feed.PASSING:
         return retry_later("no Redis just now")
-    return authorise(request, Parcel=key)
+    return authorise(request, Claim=key)
 
 
 urlpatterns = [

@@ -37,9 +37,9 @@ def announce(request):
     if not text or len(text) > TEXT_LIMIT or len(token) != 36:
         return HttpResponse(f"1 to {TEXT_LIMIT} characters, and a token\n", status=400, content_type="text/plain")
     who = request.user.get_username()
-    how = {"token": f"{request.user.pk}:{token}", "patience_s": 1, "history": HISTORY}
+    options = {"token": f"{request.user.pk}:{token}", "patience_s": 1, "history": HISTORY}
     try:
-        id = feed.publish(redis, "notice", who=who, text=text, **how)
+        id = feed.publish(redis, "notice", who=who, text=text, **options)
     except feed.PASSING:
         again = {"Retry-After": "1"}
         return HttpResponse("no Redis just now\n", status=503, content_type="text/plain", headers=again)

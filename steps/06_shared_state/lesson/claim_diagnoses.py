@@ -131,7 +131,7 @@ def requests_in_backend(stage: Stage) -> int:
 def status(stage: Stage, key: str) -> int:
     """The backend's status for this key; 0 without a response."""
     try:
-        with BackendClient(stage.run / "redis_claims.sock", timeout_s=PATIENCE_S, X_PARCEL=key) as client:
+        with BackendClient(stage.run / "redis_claims.sock", timeout_s=PATIENCE_S, X_CLAIM=key) as client:
             return client.head.status
     except OSError:
         return 0

@@ -60,7 +60,7 @@ class Forgetful(EventSourcePool):
 
 
 @dataclass
-class Heard:
+class FeedRecording:
     """For each client: when which number arrived, in seconds since the start; `killed` is when the backend was."""
 
     clients: list[list[tuple[float, int]]]
@@ -83,7 +83,9 @@ class Heard:
         return sum(after <= before for arrived in self.clients for (_, before), (_, after) in pairwise(arrived))
 
 
-def record_feed(clients: int = 8, *, remember: bool = True, before_s: float = 1.0, after_s: float = 2.5) -> Heard:
+def record_feed(
+    clients: int = 8, *, remember: bool = True, before_s: float = 1.0, after_s: float = 2.5
+) -> FeedRecording:
     """Clients subscribe to the feed, each at one of two backends; `kill -9` ends the one that has more of them."""
     kind = EventSourcePool if remember else Forgetful
     title = f"{clients} clients{'' if remember else ', without Last-Event-ID'}"
@@ -111,7 +113,7 @@ def record_feed(clients: int = 8, *, remember: bool = True, before_s: float = 1.
                 done(min(1.0, (now - start) / (ends - start)))
                 time.sleep(POLL_S)
     numbered = [[(when, number) for when, number in arrived if 0 < number <= last] for arrived in seen]
-    return Heard(numbered, killed - start, [backend == victim for backend in at], last)
+    return FeedRecording(numbered, killed - start, [backend == victim for backend in at], last)
 
 
 def number_of(event: Event) -> int:
@@ -119,28 +121,30 @@ def number_of(event: Event) -> int:
     return int(json.loads(event.data).get("number", 0))
 
 
-def feed_picture(heard: Heard) -> Figure:
+def feed_picture(recording: FeedRecording) -> Figure:
     """A lane for each client, in which the numbers rise; a cross for what never arrived, when others got it."""
-    figure = Figure(figsize=(10, 0.6 * len(heard.clients) + 1.2), facecolor="white", layout="constrained")
+    figure = Figure(figsize=(10, 0.6 * len(recording.clients) + 1.2), facecolor="white", layout="constrained")
     axes = figure.subplots()
-    first = min(number for arrived in heard.clients for _, number in arrived)
-    first_heard: dict[int, float] = {}
-    for when, number in sorted(pair for arrived in heard.clients for pair in arrived):
-        first_heard.setdefault(number, when)
-    for lane, arrived in enumerate(heard.clients):
+    first = min(number for arrived in recording.clients for _, number in arrived)
+    first_arrival: dict[int, float] = {}
+    for when, number in sorted(pair for arrived in recording.clients for pair in arrived):
+        first_arrival.setdefault(number, when)
+    for lane, arrived in enumerate(recording.clients):
 
         def height(number: int, lane: int = lane) -> float:
-            return -lane + 0.75 * (number - first) / max(1, heard.last - first)
+            return -lane + 0.75 * (number - first) / max(1, recording.last - first)
 
-        colour, marker = (STUCK, "s") if heard.victims[lane] else (FREE, "o")
+        colour, marker = (STUCK, "s") if recording.victims[lane] else (FREE, "o")
         axes.plot([when for when, _ in arrived], [height(n) for _, n in arrived], marker, color=colour, markersize=3.5)
-        for number in heard.missed(lane):
-            axes.plot([first_heard[number]], [height(number)], "x", color=INK, markersize=5)
-        words, beside = f"{len(heard.missed(lane))} missing", axes.get_yaxis_transform()
-        axes.text(1.01, 0.35 - lane, words, transform=beside, va="center", color=INK, fontsize=11)
-    axes.axvline(heard.killed, color=INK, linestyle="--", linewidth=1.2)
-    axes.text(heard.killed, 1.01, "kill -9", transform=axes.get_xaxis_transform(), ha="center", color=INK, fontsize=11)
-    axes.set_yticks([0.35 - lane for lane in range(len(heard.clients))], labels=map(lane_name, heard.victims))
+        for number in recording.missed(lane):
+            axes.plot([first_arrival[number]], [height(number)], "x", color=INK, markersize=5)
+        label, beside = f"{len(recording.missed(lane))} missing", axes.get_yaxis_transform()
+        axes.text(1.01, 0.35 - lane, label, transform=beside, va="center", color=INK, fontsize=11)
+    axes.axvline(recording.killed, color=INK, linestyle="--", linewidth=1.2)
+    axes.text(
+        recording.killed, 1.01, "kill -9", transform=axes.get_xaxis_transform(), ha="center", color=INK, fontsize=11
+    )
+    axes.set_yticks([0.35 - lane for lane in range(len(recording.clients))], labels=map(lane_name, recording.victims))
     axes.tick_params(colors=INK)
     axes.set_xlabel("seconds; a mark is an event, and within a lane the later events are the higher ones", color=INK)
     frameless(axes, "bottom")
@@ -174,7 +178,7 @@ def claim_commands(stage: Stage, cookie: str) -> tuple[list[str], Event]:
 
 def try_claim(stage: Stage, key: str) -> str:
     """The backend's status and first event for this key."""
-    with BackendClient(stage.run / f"{stage.variant.name}_claims.sock", timeout_s=WAIT_S, X_PARCEL=key) as client:
+    with BackendClient(stage.run / f"{stage.variant.name}_claims.sock", timeout_s=WAIT_S, X_CLAIM=key) as client:
         first = client.next()
     return f"{client.head.version} {client.head.status}: event: {first.type} data: {first.data}"[:120]
 

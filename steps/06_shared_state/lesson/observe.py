@@ -61,7 +61,7 @@ class Cut:
     answer: str = ""
 
     @property
-    def words(self) -> str:
+    def summary(self) -> str:
         if not self.missing and not self.twice:
             return "no event missing and none twice"
         return (

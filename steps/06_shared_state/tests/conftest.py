@@ -47,8 +47,8 @@ class SharedStateStage(Stage):
     def __init__(self, variant, without=(), **placeholders):
         chosen = STEP.variant(variant)
         chosen = replace(chosen, inis=tuple(ini for ini in chosen.inis if ini not in without))
-        words = {name: str(value) for name, value in placeholders.items()}
-        super().__init__(replace(STEP, variants=(chosen,)), variant, placeholders=words)
+        values = {name: str(value) for name, value in placeholders.items()}
+        super().__init__(replace(STEP, variants=(chosen,)), variant, placeholders=values)
 
     def prepare(self):
         self.ada = Session(self.port)
@@ -60,8 +60,8 @@ class SharedStateStage(Stage):
         at_once(lambda process: process.stop(), self.processes)
         super().__exit__(*why)
 
-    def subscribe(self, **how):
-        return SseClient(self.port, **{"cookie": self.ada.cookie, **how})
+    def subscribe(self, **options):
+        return SseClient(self.port, **{"cookie": self.ada.cookie, **options})
 
     def worker(self, name):
         """The process id of the worker of the INI called `name`."""

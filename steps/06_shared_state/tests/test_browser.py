@@ -38,7 +38,7 @@ def log_in(browser, stage, name, password):
 
 
 def test_two_browsers_miss_nothing_while_both_backends_are_killed(browser, quiet, say):
-    pages = [log_in(browser, quiet, *who) for who in (("ada", "lovelace"), ("grace", "hopper"))]
+    pages = [log_in(browser, quiet, *user) for user in (("ada", "lovelace"), ("grace", "hopper"))]
     for page in pages:
         page.wait_for_function(SERVED)
     marker, seen = "mind the step", "document.querySelector('#events li')?.textContent.includes('{}')"

@@ -59,20 +59,26 @@ class ClaimStore:
         if self.kind == "redis":
             self.stage.redis.set(f"claim:{key}", payload, ex=life_s)
         else:
-            how = {"cmd": "set", "cache": "payloads", "key": key, "size": str(len(payload)), "expires": str(life_s)}
-            with connect(self.stage.run / "cache.sock", (111, 17), **how) as connection:
+            arguments = {
+                "cmd": "set",
+                "cache": "payloads",
+                "key": key,
+                "size": str(len(payload)),
+                "expires": str(life_s),
+            }
+            with connect(self.stage.run / "cache.sock", (111, 17), **arguments) as connection:
                 connection.sendall(payload.encode())
                 assert b"ok" in connection.recv(100)
 
     def has(self, key):
         if self.kind == "redis":
             return bool(self.stage.redis.exists(f"claim:{key}"))
-        how = {"cmd": "exists", "cache": "payloads", "key": key}
-        with connect(self.stage.run / "cache.sock", (111, 17), **how) as connection:
+        arguments = {"cmd": "exists", "cache": "payloads", "key": key}
+        with connect(self.stage.run / "cache.sock", (111, 17), **arguments) as connection:
             return b"ok" in connection.recv(100)
 
     def ask(self, key):
-        return connect(self.socket, REQUEST_METHOD="GET", PATH_INFO="/subscribe", X_OFFLOAD="ada", X_PARCEL=key)
+        return connect(self.socket, REQUEST_METHOD="GET", PATH_INFO="/subscribe", X_OFFLOAD="ada", X_CLAIM=key)
 
     def is_refused(self, key):
         with self.ask(key) as connection:
@@ -119,7 +125,7 @@ def test_every_user_gets_her_own_payload_and_sees_no_key(claims):
 
 def test_an_anonymous_client_leaves_no_payload(claims):
     [before] = claims.stage.workers()
-    with SseClient(claims.stage.port, headers=[("X-Parcel", "A" * 43), ("X_PARCEL", "A" * 43)]) as anonymous:
+    with SseClient(claims.stage.port, headers=[("X-Claim", "A" * 43), ("X_CLAIM", "A" * 43)]) as anonymous:
         assert (anonymous.head.status, anonymous.read_all()) == (403, b"log in first\n")
         assert anonymous.head.get("X-Frame-Options") == ["DENY"]
     assert claims.stage.workers()[0].offloaded == before.offloaded

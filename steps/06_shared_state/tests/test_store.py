@@ -89,8 +89,8 @@ def bare(tmp_path):
     script.parent.mkdir(parents=True)
     script.write_text((HERE / "redis_server.py").read_text())
 
-    def run(*words):
-        command = [sys.executable, "-I", "-S", script, *words]
+    def run(*arguments):
+        command = [sys.executable, "-I", "-S", script, *arguments]
         return subprocess.run(
             command, capture_output=True, text=True, timeout=scaled(TIMEOUT_S), env={"PATH": str(tmp_path)}
         )
@@ -112,8 +112,8 @@ def test_it_becomes_the_redis_on_the_path_else_the_one_in_the_environment(bare, 
     program.chmod(0o755)
     folder = tmp_path / "run"
     folder.mkdir()
-    words = bare(folder).stdout.split()
-    assert words == [
+    lines = bare(folder).stdout.split()
+    assert lines == [
         str(tmp_path / "steps/06_shared_state/redis.conf"),
         *("--unixsocket", str(folder / "redis.sock"), "--dir", str(folder / "redis")),
     ]

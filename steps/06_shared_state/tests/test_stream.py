@@ -5,17 +5,17 @@ import os
 import re
 import signal
 import socket
-import uuid
 
 import pytest
 
 from offload_lab.clients.event_source import EventSourcePool
 from offload_lab.clients.event_stream_pool import EventStreamPool
-from offload_lab.clients.session import TOKEN
-from offload_lab.clients.sse import EventStreamParser, SseClient, request_bytes
+from offload_lab.clients.sse import EventStreamParser, request_bytes
 from offload_lab.process.polling import wait_for
 from offload_lab.testing import events_by
 from offload_lab.timeouts import scaled
+
+from .test_announcements import announce
 
 TIMEOUT_S = 30
 FORGED = ["1", "-", "+", "$", "*", "1-1", "0-0", "1-1; DROP", "٣-٣", "9" * 25 + "-0", "99999999999999999-0", "a" * 3000]
@@ -27,8 +27,8 @@ def goes_on(stage, client, place):
     return ids(client, len(behind)) == behind
 
 
-def come_back(stage, last_event_id, **how):
-    return stage.subscribe(headers=[("Last-Event-ID", last_event_id)], **how)
+def come_back(stage, last_event_id, **options):
+    return stage.subscribe(headers=[("Last-Event-ID", last_event_id)], **options)
 
 
 def ids(client, count):
@@ -89,15 +89,17 @@ def test_a_stopped_backend_is_passed_over(quiet, name, other):
 
 
 def test_a_stream_cut_anywhere_loses_nothing_and_repeats_nothing(quiet, say):
-    before, *said = say(3)
+    before, *published = say(3)
     with come_back(quiet, before) as ada:
         ids(ada, 3)
     for length in range(len(ada.body) + 1):
         parser = EventStreamParser()
         parser.last_event_id = before
         had = [event.last_event_id for event in parser.feed(ada.body[:length]) if event.type == "notice"]
-        behind = said[said.index(parser.last_event_id) + 1 :] if parser.last_event_id in said else said
-        assert had + behind == said
+        behind = (
+            published[published.index(parser.last_event_id) + 1 :] if parser.last_event_id in published else published
+        )
+        assert had + behind == published
 
 
 @pytest.mark.core
@@ -169,14 +171,14 @@ def test_connected_clients_are_reset_when_redis_loses_its_data(quiet, say):
 
 
 def test_every_browser_gets_a_different_retry_time(quiet):
-    told = []
+    retry_ms = []
     for _ in range(10):
         with quiet.subscribe() as ada:
             ada.next()
-            told.append(ada.parser.retry_ms)
-    assert min(told) >= 100
-    assert max(told) <= 300
-    assert len(set(told)) > 1
+            retry_ms.append(ada.parser.retry_ms)
+    assert min(retry_ms) >= 100
+    assert max(retry_ms) <= 300
+    assert len(set(retry_ms)) > 1
 
 
 def test_a_stalled_client_gets_a_bye_and_the_rest_when_it_reconnects(quiet, say):
@@ -189,20 +191,20 @@ def test_a_stalled_client_gets_a_bye_and_the_rest_when_it_reconnects(quiet, say)
         assert b"hello" in lazy.recv(4096, socket.MSG_PEEK | socket.MSG_WAITALL)
         with quiet.subscribe() as ada:
             ada.next()
-            said = []
+            published = []
             for _ in range(80):  # 16 MB: more than the kernel's buffers, and twice 20 events that wait, together
-                said += say(1, big)
-                assert ada.next().last_event_id == said[-1]  # those who take what comes notice nothing
+                published += say(1, big)
+                assert ada.next().last_event_id == published[-1]  # those who take what comes notice nothing
         everything = b"".join(iter(lambda: lazy.recv(2**20), b""))
     parser = EventStreamParser()
     hello, *had, bye = parser.feed(everything.partition(b"\r\n\r\n")[2])
     assert (hello.type, bye.type, json.loads(bye.data)["why"]) == ("hello", "bye", "stalled")
     had = [event.last_event_id for event in had]
-    assert had == said[: len(had)]
+    assert had == published[: len(had)]
     assert len(had) < 80
     with come_back(quiet, parser.last_event_id) as back:
         assert back.next().type == "hello"
-        assert ids(back, 80 - len(had)) == said[len(had) :]
+        assert ids(back, 80 - len(had)) == published[len(had) :]
 
 
 def test_fifty_clients_need_no_further_connection_to_redis(quiet, say):
@@ -277,40 +279,3 @@ def test_while_redis_is_away_streams_stay_open_and_new_ones_wait(quiet, say):
     finally:
         os.kill(quiet.process("store").pid, signal.SIGCONT)
     say()
-
-
-def announce(stage, text, token=None, **form):
-    page = stage.ada.ask("GET", "/").body.decode()
-    form = {"csrfmiddlewaretoken": TOKEN.search(page)[1], "text": text, "token": token or str(uuid.uuid4()), **form}
-    return stage.ada.ask("POST", "/announce", form=form)
-
-
-def test_an_announcement_that_is_sent_again_is_published_once(quiet):
-    token = str(uuid.uuid4())
-    with quiet.subscribe() as grace:
-        grace.next()
-        first, again = announce(quiet, "ä train!", token), announce(quiet, "ä train!", token)
-        other = announce(quiet, "another")
-        assert (first.status, again.status, other.status) == (200, 200, 200)
-        assert first.body == again.body != other.body
-        while (event := grace.next()).last_event_id != first.body.decode().strip():
-            pass
-        assert json.loads(event.data).items() >= {"who": "ada", "text": "ä train!"}.items()
-        assert json.loads(grace.next().data)["text"] == "another"
-
-
-@pytest.mark.parametrize("form", [{"text": ""}, {"text": "x" * 201}, {"token": "short"}], ids=str)
-def test_an_invalid_announcement_is_refused(quiet, form):
-    assert announce(quiet, **{"text": "fine", **form}).status == 400
-
-
-@pytest.mark.core
-def test_an_anonymous_client_gets_no_event_and_publishes_none(quiet):
-    with SseClient(quiet.port) as anonymous:
-        assert (anonymous.head.status, anonymous.read_all()) == (403, b"log in first\n")
-        assert anonymous.head.get("X-Frame-Options") == ["DENY"]
-    with SseClient(
-        quiet.port, headers=[("X_OFFLOAD", "ada"), ("X-Backend", "a"), ("X-Offload-Backend", "a")]
-    ) as forger:
-        assert forger.head.status == 403
-    assert quiet.ada.ask("POST", "/announce", form={"text": "no token against forgery"}).status == 403

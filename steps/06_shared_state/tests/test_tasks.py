@@ -17,8 +17,8 @@ def test_task_cache(started):
     got = claims.Fetched()
     with suppress(OSError), stage.subscribe(timeout_s=claims.PATIENCE_S) as ada:
         got = claims.fetch(ada)
-    words = f"event: {got.event}" if got.event else f"no event, and the comment: {got.comment or 'none'}"
-    expect("GET /subscribe, as ada", f"{got.status or 'no status'}, {words}", "200, event: payload")
+    content = f"event: {got.event}" if got.event else f"no event, and the comment: {got.comment or 'none'}"
+    expect("GET /subscribe, as ada", f"{got.status or 'no status'}, {content}", "200, event: payload")
 
 
 def test_task_letters(quiet):
@@ -43,7 +43,7 @@ def test_task_take(started):
 def test_task_place(quiet):
     cut = listening.worst_cut(quiet, quiet.redis)
     called = "GET /subscribe, a stream of three events, and lost the connection after each of its bytes"
-    expect(called, cut.words, "no event missing and none twice")
+    expect(called, cut.summary, "no event missing and none twice")
 
 
 def test_task_resume(quiet):

@@ -23,8 +23,8 @@ class DjangoStage(Stage):
         session.log_in()
         return session
 
-    def subscribe(self, **how) -> SseClient:
-        return SseClient(self.port, **how)
+    def subscribe(self, **options) -> SseClient:
+        return SseClient(self.port, **options)
 
 
 @pytest.fixture(scope="module")

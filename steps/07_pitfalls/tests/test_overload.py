@@ -11,6 +11,7 @@ import pytest
 from offload_lab.clients import ping
 from offload_lab.clients.event_stream_pool import EventStreamPool
 from offload_lab.clients.sse import SseClient, request_bytes
+from offload_lab.inspect.observe import has_ended
 from offload_lab.process.polling import wait_for
 from offload_lab.stages.stage import Stage
 from offload_lab.testing import require
@@ -159,7 +160,9 @@ def test_queue_full_broken_with_harakiri_ends_the_worker_and_its_streams():
     wheel = binary.find("wheel")
     with Stage(STEP, "queue_full_broken", options=["--harakiri", "2"], engine=wheel) as stage, ExitStack() as exits:
         [old] = stage.workers()
-        clients = lose_the_worker(stage, exits)
+        with offload_threads_stopped(stage):
+            clients = open_clients(stage, exits)
+            wait_for(lambda: has_ended(old.pid), TIMEOUT_S, "the end of the worker")
         assert ping(stage.port, TIMEOUT_S).pid != old.pid
         read(clients[0], 10**9)  # returns, since the stream has an end
 

@@ -53,10 +53,10 @@ def received(client: SseClient) -> tuple[str, ...]:
 
 
 def got_others(seen: Seen) -> str | None:
-    others = [to for to in seen.ada if to not in FOR_ADA] + [to for to in seen.grace if to not in FOR_GRACE]
-    if not others:
+    foreign = [to for to in seen.ada if to not in FOR_ADA] + [to for to in seen.grace if to not in FOR_GRACE]
+    if not foreign:
         return None
-    return f"a notification for {others[0]} reached a user whom it is not for: Django gave a channel of someone else."
+    return f"a notification for {foreign[0]} reached a user whom it is not for: Django gave a channel of someone else."
 
 
 def lacks_own(seen: Seen) -> str | None:

@@ -27,7 +27,7 @@ def observe(stage: Stage) -> Seen:
     with ExitStack() as exits:
         while len(streams) < STREAMS and NOTHING not in streams:  # the others would wait as long, and get nothing
             streams.append(first_event(stage, ada.cookie, exits))
-    return Seen(tuple(streams), any(one["can_offload"] for one in stage.front.stats()["sockets"]))
+    return Seen(tuple(streams), any(row["can_offload"] for row in stage.front.stats()["sockets"]))
 
 
 def workers_proxy(seen: Seen) -> str | None:

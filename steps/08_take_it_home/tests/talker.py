@@ -50,7 +50,10 @@ class Talker:
 
 
 def wait(loop, coroutine):
-    """What `coroutine` returns; raises what it raises, and TimeoutError."""
+    """What `coroutine` returns.
+
+    Raises: what `coroutine` raises, or TimeoutError.
+    """
     return asyncio.run_coroutine_threadsafe(asyncio.wait_for(coroutine, scaled(TIMEOUT_S)), loop).result()
 
 

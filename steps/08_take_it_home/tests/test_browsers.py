@@ -41,7 +41,7 @@ def wait_for_text(page, text):
 
 def test_two_browsers_are_notified_write_to_each_other_and_fetch_a_file(browser, shop):
     (shop.run / "downloads" / "größe.pdf").write_bytes(b"%PDF-1.7")
-    ada, grace = (log_in(browser, shop, *who) for who in (("ada", "lovelace"), ("grace", "hopper")))
+    ada, grace = (log_in(browser, shop, *user) for user in (("ada", "lovelace"), ("grace", "hopper")))
     for page in (ada, grace):
         wait_for_text(page, "connected to process")
     assert grace.get_by_label("Text").count() == 0, "only staff sends"

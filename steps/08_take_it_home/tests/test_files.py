@@ -79,8 +79,8 @@ def test_compose_and_container_name_files_that_are_there():
     assert set(compose["services"]) == {"redis", "migrate", "backend", "ws", "front", "nginx"}
     inis = [
         word
-        for one in compose["services"].values()
-        for word in one["command" if "command" in one else "image"]
+        for service in compose["services"].values()
+        for word in service["command" if "command" in service else "image"]
         if word.endswith(".ini")
     ]
     assert sorted(Path(ini).name for ini in inis) == ["backend.ini", "front.ini", "ws.ini"]

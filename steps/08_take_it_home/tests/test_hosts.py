@@ -145,10 +145,10 @@ class Deployment:
     def start_redis(self):
         make_certificate(self.run, f"IP:{HOSTS['redis'][0]}")
         files = ["--tls-cert-file", self.run / CERTIFICATE, "--tls-key-file", self.run / KEY, "--dir", self.run]
-        words = ["--port", "0", "--tls-port", REDIS_PORT, "--tls-auth-clients", "no", "--requirepass", PASSWORD]
-        words += ["--bind", HOSTS["redis"][0], "--appendonly", "yes", "--appendfsync", "always"]
-        words += ["--rename-command", "FLUSHALL", ""]
-        command = [*self.on("redis"), require_program("redis-server"), *map(str, [*words, *files])]
+        arguments = ["--port", "0", "--tls-port", REDIS_PORT, "--tls-auth-clients", "no", "--requirepass", PASSWORD]
+        arguments += ["--bind", HOSTS["redis"][0], "--appendonly", "yes", "--appendfsync", "always"]
+        arguments += ["--rename-command", "FLUSHALL", ""]
+        command = [*self.on("redis"), require_program("redis-server"), *map(str, [*arguments, *files])]
         process = Process("redis", command, self.run / "redis.log")
         self.start("redis", process)
         process.wait_until(self.redis_answers, Deadline(TIMEOUT_S))
@@ -223,16 +223,16 @@ def cut_off_a_backend_and_then_a_front(deployment):
 
         def wait_for_more(what):
             last = notifier.sent
-            pool.wait_until_all(lambda one: max(numbers_in(one.events), default=-1) > last, TIMEOUT_S, what)
+            pool.wait_until_all(lambda client: max(numbers_in(client.events), default=-1) > last, TIMEOUT_S, what)
 
         wait_for_more("a notification for each")
         used = [name for host in ("front-1", "front-2") for name in deployment.offloaded_to(host)]
         backend = f"backend-{used[0][-1]}"  # feed-1 is on backend-1
         for host in (backend, max(("front-1", "front-2"), key=lambda host: len(deployment.offloaded_to(host)))):
-            connections = sum(one.connections for one in pool.all)
+            connections = sum(client.connections for client in pool.all)
             deployment.connect(host, "down")
             wait_for_more(f"notifications while {host} is cut off")
-            assert sum(one.connections for one in pool.all) > connections
+            assert sum(client.connections for client in pool.all) > connections
             deployment.connect(host, "up")
         wait_for_more("notifications with all hosts")
         for client in pool.all:

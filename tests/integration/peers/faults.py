@@ -68,12 +68,14 @@ def wait_for_other_workers(before: dict[Uwsgi, set[int]]) -> None:
 
 def stop_and_start(trial: Trial, processes: Sequence[Uwsgi]) -> None:
     """Away until every client has noticed, and has tried in vain to come back."""
-    marks = {one: len(one.reports) for one in trial.connections}
+    marks = {connection: len(connection.reports) for connection in trial.connections}
     for process in processes:
         process.ask_to_stop()
     for process in processes:
         process.stop()
-    trial.wait_for_all(lambda one: one.count("closed", "failed", since=marks[one]) >= 2, "a try to come back")
+    trial.wait_for_all(
+        lambda connection: connection.count("closed", "failed", since=marks[connection]) >= 2, "a try to come back"
+    )
     for process in processes:
         process.start()
         process.wait_ready(Deadline(TIMEOUT_S))
@@ -149,30 +151,38 @@ class Run:
 
     def suffer(self, fault: str) -> None:
         trial, before = self.trial, self._marker
-        marks = {one: len(one.reports) for one in trial.connections}
+        marks = {connection: len(connection.reports) for connection in trial.connections}
         FAULTS[fault](trial)
         wait_for(trial.is_whole, TIMEOUT_S, "answers from front and backends")
         trial.read()
-        recovered, places = time.monotonic(), {one: len(one.reports) for one in trial.connections}
+        recovered, places = time.monotonic(), {connection: len(connection.reports) for connection in trial.connections}
         back_s: dict[Connection, float] = {}
 
-        def is_back(one: Connection) -> bool:
-            back = len(one.events(places[one])) >= 2 if fault in STAY else one.has_news_since_opened_after(marks[one])
+        def is_back(connection: Connection) -> bool:
+            back = (
+                len(connection.events(places[connection])) >= 2
+                if fault in STAY
+                else connection.has_news_since_opened_after(marks[connection])
+            )
             if back:
-                back_s.setdefault(one, time.monotonic() - recovered)
+                back_s.setdefault(connection, time.monotonic() - recovered)
             return back
 
         trial.wait_for_all(is_back, f"everyone back after: {fault}")
         self._marker = self._announce(list(back_s))
-        for one in trial.connections:
-            ends = [at for at, report in enumerate(one.reports) if at >= marks[one] and report["is"] == "closed"]
-            ending = one.reports[max(0, ends[0] - 2) : ends[0] + 1] if ends else []
-            how = "gone" if one not in back_s else "back" if ends else "stays"
-            lost, twice = self._compare(one, marks[one], before) if one in back_s else (0, 0)
+        for connection in trial.connections:
+            ends = [
+                at
+                for at, report in enumerate(connection.reports)
+                if at >= marks[connection] and report["is"] == "closed"
+            ]
+            ending = connection.reports[max(0, ends[0] - 2) : ends[0] + 1] if ends else []
+            how = "gone" if connection not in back_s else "back" if ends else "stays"
+            lost, twice = self._compare(connection, marks[connection], before) if connection in back_s else (0, 0)
             code = ending[-1].get("code") if ending else None
-            in_vain = one.attempts_in_vain(places[one])
-            outcome = Outcome(how, code, lost, twice, in_vain, back_s.get(one, math.inf), ending)
-            self.outcomes[fault, one.client, one.route] = outcome
+            in_vain = connection.attempts_in_vain(places[connection])
+            outcome = Outcome(how, code, lost, twice, in_vain, back_s.get(connection, math.inf), ending)
+            self.outcomes[fault, connection.client, connection.route] = outcome
 
     def record(self, path: Path) -> None:
         """How soon each client was back, for docs/field-notes.md."""
@@ -190,7 +200,9 @@ class Run:
             with WebSocketClient(self.trial.stage.port, headers={"Cookie": self.trial.ada.cookie}) as client:
                 client.send_text(text)
         if self.step != "03":
-            self.trial.wait_for_all(lambda one: one not in listening or one.hears(text), "the announcement")
+            self.trial.wait_for_all(
+                lambda connection: connection not in listening or connection.hears(text), "the announcement"
+            )
         return text
 
     def _publish(self, text: str) -> str:
@@ -200,17 +212,17 @@ class Run:
         assert answer.status == 200, answer
         return answer.body.decode().strip()
 
-    def _compare(self, one: Connection, mark: int, before: str) -> tuple[int, int]:
+    def _compare(self, connection: Connection, mark: int, before: str) -> tuple[int, int]:
         """How many events it lost, and how many it had twice."""
         if self.trial.plan.path == "/ws":  # these clients do not ask for what was said meanwhile, as 08's page does
-            return 0, sum(self._marker in report["data"] for report in one.events()) - 1
+            return 0, sum(self._marker in report["data"] for report in connection.events()) - 1
         if self.step != "03":
-            had = [event["id"] for event in one.events() if event["type"] in ("train", "notice")]
+            had = [event["id"] for event in connection.events() if event["type"] in ("train", "notice")]
             with self.trial.redis() as client:
                 feed = [entry_id for entry_id, _ in client.xrange(self.trial.plan.feed, f"({before}", self._marker)]
             had = had[had.index(before) + 1 : had.index(self._marker) + 1]
             return len(set(feed) - set(had)), len(had) - len(set(had))
-        before_fault = one.events()[: len(one.events()) - len(one.events(mark))][-1:]
-        numbers = [json.loads(event["data"])["number"] for event in [*before_fault, *one.events(mark)]]
+        before_fault = connection.events()[: len(connection.events()) - len(connection.events(mark))][-1:]
+        numbers = [json.loads(event["data"])["number"] for event in [*before_fault, *connection.events(mark)]]
         steps = [after - first for first, after in pairwise(numbers)]
         return sum(step - 1 for step in steps if step > 1), sum(step < 1 for step in steps)

@@ -221,7 +221,7 @@ class Trial:
             driven = Driven(client, targets, self.stage.run, self.ada.cookie, trust, self.plan.types)
             self._driven.append(exits.enter_context(driven))
             self.connections += [Connection(driven, at, route) for at, route in enumerate(routes)]
-        self.wait_for_all(lambda one: one.events(), "a first event")
+        self.wait_for_all(lambda connection: connection.events(), "a first event")
 
     def read(self) -> None:
         for driven in self._driven:
@@ -233,7 +233,11 @@ class Trial:
 
         def all_have() -> bool:
             self.read()
-            late[:] = [f"{one.client} {one.route}" for one in self.connections if not one.given_up and not has(one)]
+            late[:] = [
+                f"{connection.client} {connection.route}"
+                for connection in self.connections
+                if not connection.given_up and not has(connection)
+            ]
             return not late
 
         try:

@@ -52,7 +52,10 @@ class Connection:
         self._socket.detach()  # uWSGI opened the descriptor and will close it
 
     def messages(self):
-        """Each text message, until the client closes, breaks a rule, or answers no ping. Raises Closed."""
+        """Each text message, until the client closes, breaks a rule, or answers no ping.
+
+        Raises: Closed where the connection breaks without a Close frame.
+        """
         message = StringIO()
         for event in self._events():
             match event:

@@ -50,13 +50,13 @@ def is_upgrade(request):
     nginx sends HTTP/1.0 on where it is not told otherwise; the protocol is then the front's, not the client's.
     """
     return (
-        "websocket" in words(request.headers.get("Upgrade", ""))
-        and "upgrade" in words(request.headers.get("Connection", ""))
+        "websocket" in tokens(request.headers.get("Upgrade", ""))
+        and "upgrade" in tokens(request.headers.get("Connection", ""))
         and request.headers.get("Sec-WebSocket-Version", "").strip() == "13"
     )
 
 
-def words(value):
+def tokens(value):
     return [word.strip().lower() for word in value.split(",")]
 
 

@@ -23,7 +23,10 @@ def kinds():
 
 
 def choose(kind):
-    """The name of a backend of this kind that is ready, `feed` or one of `feed-1`, `feed-2`…; None if none is."""
+    """The name of a backend of this kind that is ready, `feed` or one of `feed-1`, `feed-2`…; None if none is.
+
+    Raises: ImproperlyConfigured where OFFLOAD_BACKENDS names none of this kind.
+    """
     names = [name for name in settings.OFFLOAD_BACKENDS if name.partition("-")[0] == kind]
     if not names:
         raise ImproperlyConfigured(f"OFFLOAD_BACKENDS has no {kind}")

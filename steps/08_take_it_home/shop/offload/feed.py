@@ -86,7 +86,7 @@ class Feed:
     def publish(self, channel, type, data, *, token=None, patience_s=5.0):
         """Append an entry and return its id; the same `token` again returns the first one's.
 
-        Raises redis.ConnectionError or redis.TimeoutError after `patience_s`: whether it was written is then unknown.
+        Raises: redis.ConnectionError or redis.TimeoutError after `patience_s`; whether it was written is then unknown.
         """
         keys = self._name, f"{self._name}:number", f"{self._name}:token:{token or secrets.token_urlsafe()}"
         arguments = HISTORY, channel, type, json.dumps(data), TOKEN_S

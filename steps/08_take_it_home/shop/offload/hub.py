@@ -86,7 +86,7 @@ class Hub:
     def replay(self, client, after):
         """What was published in the client's channels behind the id `after`, in lists; None: waiting for Redis.
 
-        Raises MissedError where the history does not reach back to `after`.
+        Raises: MissedError where the history does not reach back to `after`.
         """
         page = None
         while page is None or len(page) > feeds.PAGE:
