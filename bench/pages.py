@@ -76,8 +76,8 @@ def renewed(text: str, runs: Mapping[str, Run]) -> str:
 
 
 def pictures(runs: Mapping[str, Run]) -> Iterator[tuple[Path, Figure]]:
-    for run in runs.values():
-        for name, figure in figures.of(run):
+    for plan in PLANS:
+        for name, figure in figures.of(runs[plan]):
             if name in PICTURES:
                 yield DOCS / "figures" / f"bench-{name}.svg", figure
 

@@ -151,7 +151,7 @@ PLANS: Mapping[str, Plan] = {
     ),
     "most": MostPlan(
         rounds=1,
-        timing=Timing(idle_s=1.0, quiet_s=3.0, beside_s=3.0, open_within_s=120.0, probe_wait_s=10.0, broadcasts=0),
+        timing=Timing(idle_s=1.0, quiet_s=3.0, beside_s=3.0, open_within_s=300.0, probe_wait_s=10.0, broadcasts=0),
         sizes=(),
     ),
     "storms": ScalingPlan(

@@ -22,7 +22,7 @@ from offload_lab.stages.manifest import Step, Task
 from . import servers
 from .console import out, say
 from .needs import needs
-from .run import DEFAULT_PORT
+from .run import DEFAULT_PORT, Port
 
 POLL_S = 0.3  # of the files' times
 OUTCOMES = {
@@ -56,9 +56,14 @@ def find(word: str) -> Step:
     help="Fill in what is still blank, to continue from there: it counts as given. Your own lines stay.",
 )
 @click.option(
-    "--port", type=click.IntRange(1, 65535), default=DEFAULT_PORT, show_default=True, help="Of a SERVER, its front's."
+    "--port",
+    type=Port(),
+    metavar="NUMBER|auto",
+    default=DEFAULT_PORT,
+    show_default=True,
+    help="Of a SERVER, its front's; auto: a free one, and the tunnel to it.",
 )
-def start(step: str, server: str | None, from_solution: bool, port: int) -> None:
+def start(step: str, server: str | None, from_solution: bool, port: int | None) -> None:
     """Copy STEP to work/, with blanks to fill in; or run a sick SERVER of it.
 
     A step of pitfalls has servers in place of blanks: without SERVER, all are made, and listed with their complaints.

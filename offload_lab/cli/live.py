@@ -104,7 +104,7 @@ def view_of(step: Step, names: tuple[str, ...], engine: Engine) -> View:
 
 def engine_for(step: Step, names: tuple[str, ...], engine_name: str | None) -> Engine:
     """One that can run all the variants to be shown; where there is none, the default."""
-    wanted = names or (step.live.variants if step.live else ())
+    wanted = (names or step.live.variants) if step.live else ()
     with suppress(MissingDependencyError):
         return binary.find_able((need for name in wanted for need in step.variant(name).needs), engine_name)
     return binary.find(engine_name)

@@ -22,7 +22,7 @@ def list_servers(step: Step) -> None:
     out.print(f"\nrun one of them, in its sickness: [cyan]./lab start {step.number} NUMBER[/]")
 
 
-def start(step: Step, word: str | None, port: int, *, solved: bool) -> None:
+def start(step: Step, word: str | None, port: int | None, *, solved: bool) -> None:
     """Make the folders of all servers, or of one and run it."""
     if solved:
         give([step.server(word)] if word else step.servers, step)

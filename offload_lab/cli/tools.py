@@ -65,9 +65,14 @@ def notebook(number: str) -> None:
     needs("notebook")
     if importlib.util.find_spec("jupyterlab") is None:
         raise MissingDependencyError("JupyterLab", "the notebooks", "./lab install notebook")
-    folder = copies(NOTEBOOKS)
+    made = copies(NOTEBOOKS)
+    folder = made.folder
     root = ROOT if folder.is_relative_to(ROOT) else folder
     out.print(f"your copy: {shown(folder / path.name)}; delete it, and the next ./lab notebook makes a new one")
+    if made.renewed:
+        out.print(f"newer, and copied again, since you had not edited them: {', '.join(made.renewed)}", soft_wrap=True)
+    if made.kept:
+        out.print(f"newer in the project, but you edited yours, which stay: {', '.join(made.kept)}", soft_wrap=True)
     as_root = ["--allow-root"] if os.geteuid() == 0 else []  # in a container; it listens on the loopback only
     where = [f"--ServerApp.root_dir={root}", str((folder / path.name).relative_to(root))]
     args = ["-m", "jupyterlab", "--ip=127.0.0.1", NO_NEWS, *as_root, *where]

@@ -75,8 +75,10 @@ class Packed:
         return self.archive.stat().st_size / 2**20
 
 
-def pack(root: Path, dist: Path, on_progress: OnProgress) -> Packed:
-    """Write the archive into `dist`.
+def pack(
+    root: Path, dist: Path, on_progress: OnProgress, write_reading: Callable[[Path], object] = lambda into: None
+) -> Packed:
+    """Write the archive into `dist`. `write_reading` makes the folder `read` of it.
 
     Raises: NoCloneError, DownloadError, MissingDependencyError; then `dist` is as it was.
     """
@@ -89,6 +91,7 @@ def pack(root: Path, dist: Path, on_progress: OnProgress) -> Packed:
         pip = find_pip(Path(temporary))
         for lock in sorted(folder.glob("requirements/*.lock")):
             download(pip, lock, wheels, on_progress)
+        write_reading(folder / "read")
         files = sorted(file.name for file in wheels.iterdir())
         (wheels / "made-for").write_text(f"{made_for()}\n")  # `lab` says it where they do not fit
         archive = dist / archive_name(folder.name)
@@ -228,6 +231,9 @@ cd {made.folder}
 `wheels/` holds the {made.packages} packages that the files in `requirements/` pin. While that folder is there, `./lab`
 installs from it and from nowhere else, and checks each package's hash. For another Python or another system, run `./lab
 pack` on a machine like that one; or, where there is a network, remove `wheels/`.
+
+The talk, the replays and the book are in `read/`: each opens with a double click. `./lab` takes the Python for which
+the packages are, where this machine has it.
 
 Not in here, because a system's own packages bring them: Python with its `venv` module, and for single parts a browser,
 Redis, PostgreSQL, a C compiler. `./lab doctor` says what is missing and what it is for.

@@ -23,7 +23,8 @@ from . import answers
 
 DPI = 200
 BAR_CELLS = 40
-# both on white, with signs as well as colours: the same in a light and in a dark JupyterLab, and on paper
+# with signs as well as colours; where the page around it is dark, it is turned round: dark, and blue stays blue
+DARK = 'body[data-jp-theme-light="false"] .lab-frame{filter:invert(0.88) hue-rotate(180deg)}'
 FRAME = "background:#ffffff;color:#222222;border:1px solid #bbbbbb;padding:8px 12px;margin:0;overflow-x:auto;"
 MONO = "font-family:'DejaVu Sans Mono',Menlo,Consolas,monospace;font-size:13px;line-height:1.45;"
 WRAPPED = "white-space:pre-wrap;overflow-wrap:anywhere;"  # nothing is wider than its cell
@@ -115,4 +116,5 @@ def show_source(caption: str, file: str, code: str) -> None:
 
 def framed(caption: str, body: str) -> str:
     head = f'<div style="{FRAME}border-bottom:0;font-weight:bold;font-size:13px;">{html.escape(caption)}</div>'
-    return f'{head}<pre style="{FRAME}{MONO}{WRAPPED}">{body}</pre>'
+    panes = f'{head}<pre style="{FRAME}{MONO}{WRAPPED}">{body}</pre>'
+    return f'<style>{DARK}</style><div class="lab-frame">{panes}</div>'

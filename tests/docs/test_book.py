@@ -32,6 +32,7 @@ class Page(HTMLParser):
     def handle_starttag(self, tag, attrs):
         attributes = dict(attrs)
         self.loads += [attributes[LOADED[tag]]] if attributes.get(LOADED.get(tag)) else []
+        self.loads += [attributes["data-src"]] if attributes.get("data-src") else []  # loaded with its slide
         self.leads += [attributes["href"]] if tag == "a" and attributes.get("href") else []
         self.places.add(attributes.get("id"))
 
@@ -82,6 +83,23 @@ def test_every_link_of_every_page_has_a_target(book):
 
 
 @pytest.mark.full
+def test_no_handout_and_no_deck_of_the_talk_has_a_dead_link(tmp_path):
+    from offload_lab.course import slides, talk
+
+    decks = [slides.write(path.stem, path, tmp_path) for path in sorted((ROOT / "notebooks").glob("*.ipynb"))]
+    decks += talk.write_all(tmp_path)
+    dead = []
+    for deck in decks:
+        page = Page(deck)
+        for link in [*page.leads, *page.loads]:
+            file, _, place = link.partition("#")
+            if not re.match(r"\w+:", link) and not ((tmp_path / file).exists() if file else place in page.places):
+                dead.append(f"{deck.name}: {link}")
+    assert len(decks) > 10
+    assert dead == []
+
+
+@pytest.mark.full
 def test_no_page_has_a_path_of_the_builder(site):
     from pathlib import Path
 
@@ -124,6 +142,30 @@ def test_a_page_from_the_disk_stops_at_each_question_and_the_search_quotes(site)
         expect(page.locator("#search-results p.context").first).to_contain_text(
             "disableheaders", timeout=scaled(30) * 1000
         )
+
+
+@pytest.mark.full
+def test_code_is_dark_where_the_page_is_dark():
+    require(find_spec("playwright") is not None, "Playwright", "./lab install test")
+    chromium = require_program("chromium")
+    from playwright.sync_api import sync_playwright
+
+    from offload_lab.notebook.display import framed
+
+    style = (ROOT / "docs" / "book" / "static" / "book.css").read_text()
+    pane = framed("header.ini", "pull-header = X-Offload-to-SSE X_OFFLOAD")
+    bodies = {"dark": 'data-theme="dark"', "the system's": "", "JupyterLab": 'data-jp-theme-light="false"'}
+    turned = {}
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS) as browser,
+    ):
+        page = browser.new_page(color_scheme="dark")
+        for name, attributes in {**bodies, "light": 'data-theme="light"'}.items():
+            page.set_content(f"<style>{style if name != 'JupyterLab' else ''}</style><body {attributes}>{pane}</body>")
+            turned[name] = page.evaluate("getComputedStyle(document.querySelector('.lab-frame')).filter")
+    assert turned.pop("light") == "none"
+    assert all(value.startswith("invert(0.88)") for value in turned.values()), turned
 
 
 def test_a_page_of_the_book_has_no_message_for_one_learner():

@@ -17,6 +17,7 @@ from offload_lab.course import bundle as packing
 from offload_lab.course.bundle import DownloadError, NoCloneError, find_pip, other_patches, pack
 from offload_lab.paths import ROOT
 from offload_lab.testing import require, require_program
+from offload_lab.timeouts import scaled
 
 pytestmark = pytest.mark.full
 
@@ -215,6 +216,10 @@ def test_the_command_says_what_it_made_and_for_whom(shelf, tmp_path, monkeypatch
     root = make_clone(tmp_path / "clone", shelf)
     monkeypatch.setattr(workshop, "ROOT", root)
     monkeypatch.setattr(workshop, "DIST", root / "dist")
+    book = tmp_path / "book"
+    book.mkdir()
+    (book / "index.html").write_text("the course")
+    monkeypatch.setattr("offload_lab.course.reading.write_all.__defaults__", (book,))
     workshop.pack.callback()
     output = " ".join(capsys.readouterr().out.split())
     assert "base.lock is there dev.lock is there notebooks.lock is there" in output
@@ -222,3 +227,26 @@ def test_the_command_says_what_it_made_and_for_whom(shelf, tmp_path, monkeypatch
     assert "not in it: 2 files that differ from the commit" in output
     assert f"for CPython {MINOR} on" in output
     assert "&& cd lab-1.2 && ./lab demo" in output
+    [archive] = (root / "dist").glob("*.tar.gz")
+    with tarfile.open(archive) as packed:
+        read = {name.partition("/read/")[2] for name in packed.getnames()}
+    assert {"README.md", "book/index.html", "talk/talk-90.html", "talk/talk-210.html", "replays/live-06.html"} <= read
+    assert "its book has no results" not in output
+
+
+def test_lab_takes_the_python_for_which_the_packages_are(tmp_path):
+    """Not the first of the path, which is another one."""
+    shutil.copy(ROOT / "lab", tmp_path)
+    (tmp_path / "wheels").mkdir()
+    (tmp_path / "wheels" / "made-for").write_text("CPython 3.99 on Linux x86_64, glibc 2.36 or later\n")
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in TOOLS:
+        (programs / name).symlink_to(shutil.which(name))
+    for name in ("python3", "python3.99"):
+        (programs / name).write_text(f"#!/bin/sh\ncase $* in --version) echo {name} it is ;; *venv*) exit 1 ;; esac\n")
+        (programs / name).chmod(0o755)
+    answer = subprocess.run(
+        [tmp_path / "lab", "list"], env={"PATH": str(programs)}, capture_output=True, text=True, timeout=scaled(60)
+    )
+    assert "making .venv with python3.99 it is" in answer.stderr

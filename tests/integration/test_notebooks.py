@@ -204,13 +204,35 @@ def test_a_cell_that_runs_too_early_says_so(jupyter, source, says):
 
 def test_a_learner_works_on_copies_whose_links_lead_to_files(monkeypatch, tmp_path):
     monkeypatch.setenv("LAB_WORK", str(tmp_path))
-    folder = copies(ROOT / "notebooks")
+    folder = copies(ROOT / "notebooks").folder
     for copy in folder.glob("*.ipynb"):
         for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", copy.read_text()):
             assert (folder / link).exists(), f"{copy.name}: {link}"
     (folder / QUICK.name).write_text("mine")
     copies(ROOT / "notebooks")
     assert (folder / QUICK.name).read_text() == "mine"
+
+
+def test_a_copy_is_renewed_unless_the_learner_edited_it(monkeypatch, tmp_path):
+    monkeypatch.setenv("LAB_WORK", str(tmp_path / "work"))
+    originals = tmp_path / "originals"
+    originals.mkdir()
+
+    def write(path, source, outputs=()):
+        path.write_text(json.dumps({"cells": [{"source": [source], "outputs": list(outputs)}]}))
+
+    for name in ("run.ipynb", "edited.ipynb", "same.ipynb"):
+        write(originals / name, "guess = None")
+    folder = copies(originals).folder
+    write(folder / "run.ipynb", "guess = None", outputs=["42"])
+    write(folder / "edited.ipynb", "guess = 5")
+    for name in ("run.ipynb", "edited.ipynb"):
+        write(originals / name, "guess_ms = None")
+    made = copies(originals)
+    assert (made.renewed, made.kept) == (("run.ipynb",), ("edited.ipynb",))
+    assert "guess_ms = None" in (folder / "run.ipynb").read_text()
+    assert "guess = 5" in (folder / "edited.ipynb").read_text()
+    assert copies(originals).renewed == ()
 
 
 @pytest.mark.full
