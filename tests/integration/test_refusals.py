@@ -10,6 +10,7 @@ from offload_lab.clients.slow_reader import LOOPBACK
 from offload_lab.clients.sse import SseClient
 from offload_lab.process.polling import wait_for
 from offload_lab.stages.stage import Stage
+from offload_lab.testing import idle_workers
 
 pytestmark = pytest.mark.full
 
@@ -220,6 +221,7 @@ def test_a_refusal_needs_no_room_in_the_buffer(front):
 
 def test_a_refused_request_is_one_line_in_the_log(front):
     stage, _ = front
+    idle_workers(stage)  # the requests before this one are in the log
     before = stage.front.log.read_bytes()
     assert status_of(front, NO_REQUEST_LINE["two words"]) == 400
     wait_for(lambda: stage.front.log.read_bytes() != before, TIMEOUT_S, "a line in the log")
@@ -230,6 +232,7 @@ def test_a_refused_request_is_one_line_in_the_log(front):
 @every(FORGING)
 def test_no_client_writes_a_line_of_the_log(front, case):
     stage, _ = front
+    idle_workers(stage)  # the requests before this one are in the log
     before = stage.front.log.read_bytes()
     assert status_of(front, FORGING[case]) == 400
     wait_for(lambda: stage.front.log.read_bytes() != before, TIMEOUT_S, "a line in the log")

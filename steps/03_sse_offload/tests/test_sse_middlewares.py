@@ -2,6 +2,8 @@
 
 import pytest
 
+from offload_lab.process.deadlines import Deadline
+
 from .conftest import FAST, OFFLOADING, STEP, LoggedInStage, altered, side_by_side, wanted
 
 SETTINGS = """
@@ -34,6 +36,7 @@ MIDDLEWARE += ["django.middleware.gzip.GZipMiddleware", "django.middleware.http.
 MIDDLEWARE += ["touching.measures", "touching.appends", *others]
 """
 WSGI = "from offload_lab.stages.site.wsgi import django_application\n\napplication = django_application('touching')\n"
+READY_S = 30
 ACCEPTS = [("Accept-Encoding", "gzip, br"), ("If-None-Match", "*")]
 
 
@@ -71,8 +74,12 @@ def test_no_middleware_touches_the_stream(front):
 @pytest.mark.parametrize("front", ["header", "no_start_response"], indirect=True)
 def test_no_middleware_touches_the_response_without_a_backend(front):
     front.backend.stop()
-    with front.subscribe(headers=ACCEPTS) as ada:
-        body = ada.read_all()
+    try:
+        with front.subscribe(headers=ACCEPTS) as ada:
+            body = ada.read_all()
+    finally:
+        front.backend.start()
+        front.backend.wait_ready(Deadline(READY_S))
     assert (ada.head.status, ada.head.get("Content-Encoding")) == (200, [])
     assert body.startswith(b"retry: ")
     assert body.endswith(b": the backend does not answer\n")
