@@ -14,11 +14,11 @@ from functools import lru_cache
 FEEDS = tuple("0123456789")
 EVERY_S = 1.0
 ALL, ALL_EVERY_S = "all", 2.0
-FILE = "parcel.bin"  # in the run folder
+FILE = "large.bin"  # in the run folder
 SLOW_S = 2  # the view that blocks
 WELCOME = b": welcome\n\n"
 STREAM = {"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
-TEXT = "the parcel that you are waiting for has left the counter and is on the belt"
+TEXT = "the event that you are waiting for has left Django and is on its own thread"
 
 
 def due_after(feed: str, moment: float) -> float:

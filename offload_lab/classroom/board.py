@@ -29,12 +29,12 @@ class TaskState:
 
 @dataclass
 class Seat:
-    """`number`: from 1, in the order of joining. `heard_at`: when its last message came. Guesses: the first of each
-    question, with what was measured there if anything was."""
+    """`number`: from 1, in the order of joining. Guesses: the first of each question, with what was measured there if
+    anything was."""
 
     number: int
     nickname: str
-    heard_at: float
+    last_message_at: float
     guesses: dict[str, tuple[float, float | None]] = field(default_factory=dict)
     tasks: dict[tuple[str, str], TaskState] = field(default_factory=dict)
     hand: bool = False
@@ -42,7 +42,7 @@ class Seat:
 
     def silent_min(self, now: float) -> int:
         """Full minutes without a message, from the moment on that they count."""
-        silent_s = now - self.heard_at
+        silent_s = now - self.last_message_at
         return int(silent_s // 60) if silent_s >= SILENT_S else 0
 
 
@@ -103,7 +103,7 @@ class Board:
                 seat.hand = False
 
     def _message(self, seat: Seat, kind: str, data: dict[str, Any], at: float) -> None:
-        seat.heard_at = at
+        seat.last_message_at = at
         if kind == "guess":
             seat.guesses.setdefault(data["notebook"], (data["guess"], data["measured"]))
         elif kind == "task":

@@ -17,8 +17,8 @@ News = tuple[str, str, Message]  # subject, kind, fields
 
 
 def queue_news(outbox: Outbox) -> list[News]:
-    """Queue all that the class was not told yet; returns that."""
-    found = [(subject, kind, fields) for subject, kind, fields in all_news() if outbox.told.get(subject) != fields]
+    """Queue all that is new or has changed; returns that."""
+    found = [news for news in all_news() if outbox.last_queued.get(news[0]) != news[2]]
     for news in found:
         outbox.add(*news)
     return found

@@ -1,4 +1,4 @@
-"""A seat's memory on disk: who it is in which class, what waits to be sent under which number, and what it has told."""
+"""A seat's memory on disk: who it is in which class, what waits to be sent, and what was queued last."""
 
 import fcntl
 import json
@@ -19,8 +19,8 @@ from .messages import Message
 
 @dataclass
 class Outbox:
-    """`waiting`: messages that the class has not acknowledged, each with its number; `told`: by subject, the last
-    message that was queued, sent or not."""
+    """`waiting`: messages that the class has not acknowledged, each with its number; `last_queued`: by subject,
+    whether it was sent or not."""
 
     url: str
     code: str
@@ -29,13 +29,13 @@ class Outbox:
     token: str = ""
     sequence: int = 0
     waiting: list[Message] = field(default_factory=list)
-    told: dict[str, Message] = field(default_factory=dict)
+    last_queued: dict[str, Message] = field(default_factory=dict)
 
     def add(self, subject: str, kind: str, fields: Message) -> None:
         """Queue a message, as the last word on its subject."""
         self.sequence += 1
         self.waiting.append({"sequence": self.sequence, "kind": kind, **fields})
-        self.told[subject] = fields
+        self.last_queued[subject] = fields
 
     def save(self) -> None:
         """Replace the file in one step: after a crash it has the messages of before or of after, never half of them."""

@@ -126,7 +126,7 @@ def press(key: str, outbox: Outbox, place: ClassPlace | None) -> None:
         news: News = ("hand", "hand", {"up": not (waiting or [place.hand])[-1]})
     else:
         news = (f"seen {place.section}", "seen", {"section": place.section})
-        if news[0] in outbox.told:
+        if news[0] in outbox.last_queued:
             return
     outbox.add(*news)
     say_news(news)

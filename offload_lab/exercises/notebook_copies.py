@@ -51,7 +51,7 @@ def copies(originals: Path) -> Copies:
 def digest(text: str) -> str:
     """Of what the cells say: a run, which only adds outputs, is no change. Of all the text where it is no notebook."""
     try:
-        said = json.dumps(["".join(cell["source"]) for cell in json.loads(text)["cells"]])
+        content = json.dumps(["".join(cell["source"]) for cell in json.loads(text)["cells"]])
     except (ValueError, KeyError, TypeError):
-        said = text
-    return hashlib.sha256(said.encode()).hexdigest()
+        content = text
+    return hashlib.sha256(content.encode()).hexdigest()

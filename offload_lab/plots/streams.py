@@ -121,7 +121,7 @@ def crowd_waits(crowd: LoadResult) -> Figure:
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlim(min(seen, default=1) / 2, max(seen, default=1) * 2)
     axes.set_ylim(1.5, -0.6)
-    axes.set_yticks([0, 1], [words for words, _ in rows], fontsize=11)
+    axes.set_yticks([0, 1], [label for label, _ in rows], fontsize=11)
     axes.tick_params(left=False, colors=INK)
     frameless(axes, "bottom")
     axes.set_xlabel("a bystander's wait in ms; each dot is one", color=INK)

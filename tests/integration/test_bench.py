@@ -233,8 +233,8 @@ def test_every_server_streams_what_django_authorised(name, prepared):
             assert events[1]["due"] == pytest.approx(events[0]["due"] + 1)
             assert ping(server.port, TIMEOUT_S).status == 200
         if "download" in spec.workloads:
-            parcel = (prepared / FILE).read_bytes()
-            assert session.ask("GET", "/file").body == parcel
+            content = (prepared / FILE).read_bytes()
+            assert session.ask("GET", "/file").body == content
             assert fetch(server.port, "/file").status == 403
 
 

@@ -103,7 +103,7 @@ def status_and_body(stage: Stage, target: str, method: str) -> tuple[int, bytes]
     return answer.status, answer.body
 
 
-# --- rules: words where they match
+# --- rules: a sentence where they match
 
 
 def header_not_collected(seen: Seen) -> str | None:

@@ -1,4 +1,4 @@
-"""Clients of an event stream: which are offloaded, by what, and to which backend? Rules: words where they match."""
+"""Clients of an event stream: which are offloaded, by what, to which backend? Rules: a sentence where they match."""
 
 from urllib.parse import unquote
 

@@ -93,7 +93,7 @@ def connect(stage: Stage, cookie: str, **headers: str | None) -> RawClient:
     return client
 
 
-# --- rules: words where they match. Which process proxies ada's connection?
+# --- rules: a sentence where they match. Which process proxies ada's connection?
 
 
 def worker_proxies(seen: Seen) -> str | None:

@@ -37,7 +37,7 @@ def observe(stage: Stage) -> Seen:
     return Seen(snapshot, own, tuple(let_in), last_error(stage.front.log_tail(60)))
 
 
-# --- rules: words where they match
+# --- rules: a sentence where they match
 
 
 def own_page_refused(seen: Seen) -> str | None:

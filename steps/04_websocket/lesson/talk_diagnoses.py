@@ -66,7 +66,7 @@ def talk(ada: RawClient, grace: RawClient) -> str:
     return "never" if grace.code is None else "late"
 
 
-# --- rules: words where they match
+# --- rules: a sentence where they match
 
 
 def fragments_posted_separately(seen: Seen) -> str | None:

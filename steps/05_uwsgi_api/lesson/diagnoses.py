@@ -102,7 +102,7 @@ def listen(trap: socket.socket) -> bytes:
         return caller.recv(65536)
 
 
-# --- rules: words where they match. Between the view and the INI
+# --- rules: a sentence where they match. Between the view and the INI
 
 
 def flag_not_read(seen: Seen) -> str | None:

@@ -162,9 +162,9 @@ def show_costs(on: Engine, streams: int) -> None:
             with EventStreamPool(stage.port, streams, cookie=ada.cookie) as clients:
                 clients.wait_for_events(1, WITHIN_S)
                 each = [(descriptors(pid) - n) / streams for pid, n in zip((front, clock.pid), before, strict=True)]
-                wrote, events = sum(bytes_written(front).values()), heard(clients)
+                wrote, events = sum(bytes_written(front).values()), count_events(clients)
                 clients.wait_for_events(5, WITHIN_S)
-                per_event = (sum(bytes_written(front).values()) - wrote) / (heard(clients) - events)
+                per_event = (sum(bytes_written(front).values()) - wrote) / (count_events(clients) - events)
         rows.add_row(variant, *(f"{number:.1f}" for number in each), f"{per_event:.0f}")
     show_table(rows)
 
@@ -173,5 +173,5 @@ def descriptors(pid: int) -> int:
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
-def heard(clients: EventStreamPool) -> int:
+def count_events(clients: EventStreamPool) -> int:
     return sum(stream.events for stream in clients.all)

@@ -22,8 +22,8 @@ def ways(found: Mapping[str, Way]) -> Figure:
     for axes, (name, way) in zip(panels, found.items(), strict=True):
         draw_way(axes, way)
         once = way.connections == 1
-        words = f"{name}: the listener connected {plural(way.connections, 'time')}"
-        title(axes, words, FREE if once else STUCK)
+        heading = f"{name}: the listener connected {plural(way.connections, 'time')}"
+        title(axes, heading, FREE if once else STUCK)
     panels[-1].set_xticks(range(len(MOMENTS)), MOMENTS, fontsize=11, color=INK)
     return figure
 
@@ -35,12 +35,12 @@ def draw_way(axes: Axes, way: Way) -> None:
         axes.plot([at for at, _, _ in places], [height for _, height, _ in places], color=colour, linewidth=2)
         for at, height, held in places:
             axes.plot([at], [height], marker="o" if held else "X", markersize=11, color=colour if held else STUCK)
-            said = f"PID {held.pid}, fd {held.fd}" if held else "no process"
-            axes.annotate(said, (at, height), (0, -11), textcoords="offset points", ha="center", va="top", fontsize=9)
+            label = f"PID {held.pid}, fd {held.fd}" if held else "no process"
+            axes.annotate(label, (at, height), (0, -11), textcoords="offset points", ha="center", va="top", fontsize=9)
         if inode:
             at, height, _ = places[0]
-            said = f"socket:[{inode}]"
-            axes.annotate(said, (at, height), (0, 10), textcoords="offset points", ha="center", fontsize=9, color=INK)
+            label = f"socket:[{inode}]"
+            axes.annotate(label, (at, height), (0, 10), textcoords="offset points", ha="center", fontsize=9, color=INK)
     axes.set_ylim(NOWHERE - 0.1, -0.75)
     axes.set_xlim(-0.5, len(MOMENTS) - 0.5)
     axes.set_yticks(range(len(PLACES)), PLACES, fontsize=11, color=INK)

@@ -137,7 +137,7 @@ def status(stage: Stage, key: str) -> int:
         return 0
 
 
-# --- rules: words where they match
+# --- rules: a sentence where they match
 
 
 def no_such_cache(seen: Seen) -> str | None:

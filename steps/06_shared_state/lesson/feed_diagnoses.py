@@ -86,7 +86,7 @@ def greeted_by(stage: Stage, cookie: str) -> str:
         return ""
 
 
-# --- rules: words where they match
+# --- rules: a sentence where they match
 
 
 def silent(answers: Iterable[Answer]) -> list[Answer]:
