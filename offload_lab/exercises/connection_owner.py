@@ -24,12 +24,13 @@ def wait_for_owner(stage: Stage, reader: SlowReader) -> tuple[Snapshot, Connecti
     found: list[Snapshot] = []
 
     def settled() -> bool:
-        has_ended = reader.done.is_set()  # before the snapshot, which then cannot show the connection as it was
+        # both before the snapshot: what happens during it may be newer than what it shows
+        has_ended, has_body = reader.done.is_set(), reader.has_body
         found[:] = [take_snapshot(stage.step, stage.variant, stage.run)]
         held = connection(found[0], reader.port)
         worker = worker_of(found[0], held)
         is_free = not is_linux() and worker is not None and not worker.busy
-        return has_ended or (reader.has_body and (bool(held and held.tid) or is_free))
+        return has_ended or (has_body and (bool(held and held.tid) or is_free))
 
     with suppress(TimeoutError):
         wait_for(settled, SETTLED_S, "a thread that sends to the client")

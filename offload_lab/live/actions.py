@@ -126,9 +126,15 @@ def toggle_backend(side: "StageSide") -> str:
 
 
 def reload(side: "StageSide") -> str:
+    """Not while the last one is under way: a SIGHUP ends the new program until that has its signal handlers."""
     assert side.stage is not None
-    os.kill(side.stage.front.pid, signal.SIGHUP)
-    return f"SIGHUP to master {side.stage.front.pid}: it reloads"
+    front = side.stage.front
+    workers = {worker.pid for worker in front.workers() if worker.pid}
+    if not workers or workers & side.replaced:
+        return f"master {front.pid} still reloads"
+    side.replaced = workers
+    os.kill(front.pid, signal.SIGHUP)
+    return f"SIGHUP to master {front.pid}: it reloads"
 
 
 def restart(side: "StageSide") -> str:

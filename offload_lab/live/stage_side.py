@@ -46,6 +46,7 @@ class StageSide(Side):
         self.stage: Stage | None = None
         self.hub: Clients | None = None
         self.backends: list[Uwsgi] = []  # that the front offloads to
+        self.replaced: set[int] = set()  # the workers that the last reload replaces, by process id
         self.watcher = None
         self.problem, self.message, self.done = "starting …", "", 0
         self.cookie, self.logged_in = "", True
@@ -126,6 +127,7 @@ class StageSide(Side):
         self._exits.close()
         self.counters = Counters()
         self._probes_sent.clear()
+        self.replaced = set()
         self._start()
 
     def set_logged_in(self, logged_in: bool) -> None:
