@@ -14,6 +14,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from offload_lab.classroom import dots, keys, place, table
 from offload_lab.classroom.board import GUESSES, HIDDEN, INTUITION, JOIN, MEASURED
+from offload_lab.classroom.messages import is_count
 from offload_lab.stages.site.arguments import argument
 from offload_lab.stages.site.backend import AGAIN_HEADERS, again, is_ready
 
@@ -71,9 +72,10 @@ def act(request, board):
         order = json.loads(request.body)
         kind = order["kind"]
         fields = {name: order[name] for name in FIELDS[kind]}
-    except (ValueError, KeyError, TypeError):
-        return HttpResponseBadRequest("no such order\n", "text/plain")
-    if board != "teacher" or request.content_type != "application/json" or not is_allowed(kind, fields):
+        allowed = is_allowed(kind, fields)
+    except (ValueError, KeyError, TypeError, RecursionError):  # no JSON, or of other types
+        allowed = False
+    if board != "teacher" or request.content_type != "application/json" or not allowed:
         return HttpResponseBadRequest("no such order\n", "text/plain")
     state.publish(kind, secrets.token_hex(16), **fields)
     return HttpResponse(status=204)
@@ -84,12 +86,12 @@ FIELDS = {"section": ["section"], "show": ["what"], "reveal": ["notebook", "stag
 
 def is_allowed(kind, fields):
     if kind == "section":
-        return fields["section"] in range(len(state.TIMETABLE.entries))
+        return is_count(fields["section"]) and fields["section"] < len(state.TIMETABLE.entries)
     if kind == "show":
         return fields["what"] in (JOIN, INTUITION, *state.QUESTIONS)
     if kind == "reveal":
         return fields["notebook"] in state.QUESTIONS and fields["stage"] in (HIDDEN, GUESSES, MEASURED)
-    return isinstance(fields["seat_number"], int)
+    return is_count(fields["seat_number"])
 
 
 # --- pictures

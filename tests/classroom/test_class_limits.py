@@ -6,6 +6,7 @@ import json
 import secrets
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -82,6 +83,24 @@ def test_wrong_words_are_answered_with_the_value_and_what_to_do(running, lab, tm
         lab(*[values.get(word, word) for word in words], *["--yes"] * (words[0] == "join"))
     assert said in str(error.value)
     assert not (tmp_path / "work" / ".class.json").exists()
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        [],
+        {"kind": []},
+        {"kind": "section", "section": 1.0},
+        {"kind": "show", "what": []},
+        {"kind": "reveal", "notebook": {}, "stage": "guesses"},
+        {"kind": "lower", "seat_number": "1"},
+    ],
+    ids=json.dumps,
+)
+def test_an_order_of_other_types_is_refused_and_changes_nothing(running, order):
+    path, before = f"{urlsplit(running.teacher).path}act", running.events()
+    assert ask(running, "POST", path, json.dumps(order)) == (400, "no such order\n")
+    assert running.events() == before
 
 
 def test_what_another_server_answers_cannot_act_on_the_terminal(lab):
