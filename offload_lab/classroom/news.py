@@ -7,7 +7,7 @@ from offload_lab.exercises import progress
 from offload_lab.exercises.progress import TaskRecord
 from offload_lab.measure.guesses import Guess, first_guesses
 from offload_lab.stages import manifest
-from offload_lab.stages.manifest import Step
+from offload_lab.stages.step import Step
 
 from .messages import Message, is_number
 from .outbox import Outbox

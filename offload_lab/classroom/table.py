@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from offload_lab.stages.manifest import Step
+from offload_lab.stages.step import Step
 
 from .board import Board, Seat, TaskState
 

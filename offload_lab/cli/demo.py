@@ -11,8 +11,8 @@ from offload_lab.measure.report import table
 from offload_lab.measure.scenarios import SCENARIOS
 from offload_lab.paths import ROOT
 from offload_lab.stages import manifest
-from offload_lab.stages.manifest import Step
 from offload_lab.stages.stage import Stage
+from offload_lab.stages.step import Step
 from offload_lab.uwsgi import binary
 from offload_lab.uwsgi.binary import Engine
 

@@ -17,7 +17,7 @@ from offload_lab.exercises.servers import folder as server_folder
 from offload_lab.exercises.servers import reset as reset_server
 from offload_lab.process.deadlines import Deadline
 from offload_lab.stages import manifest
-from offload_lab.stages.manifest import Step, Task
+from offload_lab.stages.step import Step, Task
 
 from . import servers
 from .console import out, say

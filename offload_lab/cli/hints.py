@@ -12,7 +12,7 @@ from offload_lab.errors import LabError
 from offload_lab.exercises import hints, progress, workspace
 from offload_lab.exercises.sandbox import solutions
 from offload_lab.stages import manifest
-from offload_lab.stages.manifest import Exercise, Server, Step, Task
+from offload_lab.stages.step import Exercise, Server, Step, Task
 
 from .console import out, say
 from .exercises import find, say_set_aside

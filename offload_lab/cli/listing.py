@@ -4,7 +4,7 @@ import click
 from rich.table import Table
 
 from offload_lab.stages import manifest
-from offload_lab.stages.manifest import Step
+from offload_lab.stages.step import Step
 
 from .console import out
 

@@ -17,7 +17,7 @@ from offload_lab.live.side import Side
 from offload_lab.live.stage_side import StageSide
 from offload_lab.live.view import View
 from offload_lab.stages import manifest
-from offload_lab.stages.manifest import Step, Variant
+from offload_lab.stages.step import Step, Variant
 from offload_lab.uwsgi import binary
 from offload_lab.uwsgi.binary import Engine
 

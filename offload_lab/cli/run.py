@@ -18,8 +18,8 @@ from offload_lab.exercises.workspace import shown
 from offload_lab.process.background import Background
 from offload_lab.process.deadlines import LOOPBACK
 from offload_lab.stages import manifest
-from offload_lab.stages.manifest import Step, Variant
 from offload_lab.stages.stage import Stage
+from offload_lab.stages.step import Step, Variant
 from offload_lab.text import printable
 from offload_lab.uwsgi import binary
 from offload_lab.uwsgi.binary import Engine

@@ -4,7 +4,7 @@ import difflib
 
 from offload_lab.exercises import progress, servers
 from offload_lab.exercises.workspace import shown
-from offload_lab.stages.manifest import Server, Step
+from offload_lab.stages.step import Server, Step
 from offload_lab.uwsgi import binary
 
 from .console import out, say

@@ -11,7 +11,7 @@ from functools import cache
 from itertools import accumulate
 
 from offload_lab.errors import LabError
-from offload_lab.stages.manifest import Section, Step
+from offload_lab.stages.step import Section, Step
 
 CHECK_IN = Section("Check-in: a seat and a machine for each", 5, "./lab demo has run at each table, or next to it")
 OPENING = Section(

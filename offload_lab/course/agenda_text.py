@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
 from offload_lab.errors import UnknownNameError
-from offload_lab.stages.manifest import Step
+from offload_lab.stages.step import Step
 
 from .agenda import Entry, Group, Timetable, plan
 

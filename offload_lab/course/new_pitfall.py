@@ -5,7 +5,7 @@ from keyword import iskeyword
 from pathlib import Path
 
 from offload_lab.errors import LabError
-from offload_lab.stages.manifest import Step
+from offload_lab.stages.step import Step
 
 PAGE = """\
 # {name}: TODO what goes wrong, in one line

@@ -11,7 +11,8 @@ from typing import Any
 from offload_lab.errors import CheckError, StillRunningError
 from offload_lab.process.deadlines import Deadline
 from offload_lab.process.process import Process
-from offload_lab.stages.manifest import Step, Task, steps_folder
+from offload_lab.stages.manifest import steps_folder
+from offload_lab.stages.step import Step, Task
 from offload_lab.timeouts import VARIABLE, load_factor, scaled
 
 from . import workspace

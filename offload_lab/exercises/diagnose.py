@@ -16,8 +16,8 @@ from offload_lab.errors import LabError, NotReadyError, ProcessDiedError, WrongP
 from offload_lab.process.deadlines import Deadline
 from offload_lab.process.polling import wait_for
 from offload_lab.stages.lesson import load_lesson
-from offload_lab.stages.manifest import Step, Task
 from offload_lab.stages.stage import Stage
+from offload_lab.stages.step import Step, Task
 from offload_lab.uwsgi.logs import error_lines
 
 from .cause import Cause

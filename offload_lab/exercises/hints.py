@@ -2,7 +2,7 @@
 
 import re
 
-from offload_lab.stages.manifest import Exercise, Server, Step
+from offload_lab.stages.step import Exercise, Server, Step
 
 from . import servers
 from .progress import Progress, updating

@@ -7,7 +7,7 @@ from contextlib import suppress
 from offload_lab.lint.judge import lint, lint_sides
 from offload_lab.lint.rules import Finding
 from offload_lab.lint.targets import read
-from offload_lab.stages.manifest import Step, Task
+from offload_lab.stages.step import Step, Task
 from offload_lab.uwsgi.config.ini import read_ini
 from offload_lab.uwsgi.config.magic import magic_of
 from offload_lab.uwsgi.config.model import Config, ConfigError, Option

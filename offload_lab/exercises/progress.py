@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from offload_lab.stages.manifest import Exercise, Step
+from offload_lab.stages.step import Exercise, Step
 
 from .workspace import work
 

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from offload_lab.errors import CheckError
 from offload_lab.paths import ROOT
-from offload_lab.stages.manifest import Step, Task, find, steps_folder
+from offload_lab.stages.manifest import find, steps_folder
 from offload_lab.stages.stage import short_private_folder
+from offload_lab.stages.step import Step, Task
 
 from . import regions, workspace
 

@@ -11,7 +11,8 @@ from typing import Literal
 
 from offload_lab.errors import CheckError, WorkspaceError
 from offload_lab.paths import ROOT
-from offload_lab.stages.manifest import Server, Step, Variant, steps_folder
+from offload_lab.stages.manifest import steps_folder
+from offload_lab.stages.step import Server, Step, Variant
 from offload_lab.timeouts import VARIABLE, load_factor, scaled
 
 from . import neutral, workspace

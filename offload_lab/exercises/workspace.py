@@ -8,7 +8,7 @@ from pathlib import Path
 
 from offload_lab.errors import CheckError, RegionError, WorkspaceError
 from offload_lab.paths import ROOT
-from offload_lab.stages.manifest import Step, Task
+from offload_lab.stages.step import Step, Task
 
 from . import regions
 

@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 
 from offload_lab.errors import LabError
-from offload_lab.stages.manifest import Step, Variant
+from offload_lab.stages.step import Step, Variant
 from offload_lab.system import NOT_TOLD, is_linux
 from offload_lab.uwsgi.config.model import Config
 from offload_lab.uwsgi.config.routes import routes

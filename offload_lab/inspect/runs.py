@@ -11,7 +11,7 @@ import psutil
 from offload_lab.errors import LabError
 from offload_lab.stages import manifest
 from offload_lab.stages.loopback import place_of_copy
-from offload_lab.stages.manifest import Step, Variant
+from offload_lab.stages.step import Step, Variant
 from offload_lab.uwsgi.stats import StatsError, read_stats
 
 

@@ -11,8 +11,8 @@ from typing import Any, cast
 from offload_lab.clients.session import Session
 from offload_lab.errors import LabError, ending
 from offload_lab.process.background import Background
-from offload_lab.stages.manifest import Live, Step, Variant
 from offload_lab.stages.stage import Stage
+from offload_lab.stages.step import Live, Step, Variant
 from offload_lab.uwsgi.binary import Engine
 from offload_lab.uwsgi.server import Uwsgi
 

@@ -28,9 +28,9 @@ from offload_lab.plots import guesses, timeline
 from offload_lab.process.deadlines import LOOPBACK
 from offload_lab.stages import manifest
 from offload_lab.stages.lesson import load_lesson
-from offload_lab.stages.manifest import Step
 from offload_lab.stages.overrides import altered as altered
 from offload_lab.stages.stage import Stage
+from offload_lab.stages.step import Step
 
 from . import answers
 from .answers import reveal as reveal

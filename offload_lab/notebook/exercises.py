@@ -10,7 +10,7 @@ from offload_lab.exercises.diagnose import diagnose
 from offload_lab.exercises.sandbox import sandbox, solutions
 from offload_lab.process.deadlines import Deadline
 from offload_lab.stages import manifest
-from offload_lab.stages.manifest import Step, Task
+from offload_lab.stages.step import Step, Task
 
 from .display import progress as bar
 from .display import show_source

@@ -3,7 +3,7 @@
 from importlib import import_module
 from types import ModuleType
 
-from .manifest import Step
+from .step import Step
 
 
 def load_lesson(step: Step, module: str) -> ModuleType:

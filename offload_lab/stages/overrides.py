@@ -9,7 +9,7 @@ from offload_lab.errors import LabError
 from offload_lab.paths import results
 
 from . import manifest
-from .manifest import Step
+from .step import Step
 
 
 def altered(step: str, variant: str, *lines: str, without: Sequence[str] = (), ini: str | None = None) -> Step:

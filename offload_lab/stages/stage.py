@@ -21,8 +21,8 @@ from offload_lab.uwsgi.stats import WorkerStats
 
 from . import manifest
 from .loopback import Copies
-from .manifest import Step, Variant
 from .nginx import Nginx
+from .step import Step, Variant
 
 READY_S = 30.0  # for each process; Django's first start runs its migrations
 LONGEST_NAME = 40  # bytes that a stage may need for a socket's name below its run folder

@@ -18,6 +18,7 @@ from offload_lab.exercises.hints import answer_in
 from offload_lab.exercises.sandbox import sandbox
 from offload_lab.process.deadlines import Deadline
 from offload_lab.stages import manifest
+from offload_lab.stages.step import TASK_KINDS
 from offload_lab.testing import require
 from offload_lab.uwsgi import binary
 
@@ -57,7 +58,7 @@ def tried(copy, task):
 @every_step
 def test_a_step_has_its_tasks_in_the_order_of_their_kinds(step):
     tasks = manifest.find(step).tasks
-    kinds = [manifest.TASK_KINDS.index(task.kind) for task in tasks]
+    kinds = [TASK_KINDS.index(task.kind) for task in tasks]
     assert len(tasks) >= 3
     assert kinds == sorted(kinds)
 

@@ -22,8 +22,8 @@ from offload_lab.inspect.runs import Run, only_run, runs
 from offload_lab.paths import ROOT
 from offload_lab.process.polling import wait_for
 from offload_lab.stages import manifest
-from offload_lab.stages.manifest import Variant
 from offload_lab.stages.stage import Stage
+from offload_lab.stages.step import Variant
 from offload_lab.system import is_linux
 from offload_lab.timeouts import scaled
 

@@ -26,8 +26,8 @@ from offload_lab.paths import ROOT
 from offload_lab.process.deadlines import Deadline
 from offload_lab.process.polling import wait_for
 from offload_lab.process.server_process import free_port
-from offload_lab.stages.manifest import Step, Variant
 from offload_lab.stages.stage import Stage
+from offload_lab.stages.step import Step, Variant
 from offload_lab.uwsgi.server import SOCKET_PATH_LIMIT, Uwsgi
 
 SMALL = {"mib": "1"}

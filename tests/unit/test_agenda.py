@@ -12,7 +12,7 @@ from offload_lab.course.agenda import BREAK, CHECK_IN, CLOSING, LUNCH, OPENING, 
 from offload_lab.course.agenda_text import WIDTH, lines, renewed
 from offload_lab.errors import UnknownNameError
 from offload_lab.stages import manifest
-from offload_lab.stages.manifest import Section, Step
+from offload_lab.stages.step import Section, Step
 
 STEPS = manifest.steps()
 LEAST = 65

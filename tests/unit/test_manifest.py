@@ -4,6 +4,7 @@ import pytest
 
 from offload_lab.errors import ManifestError, UnknownNameError
 from offload_lab.stages import manifest
+from offload_lab.stages.step import Variant
 
 GOOD = """
 title = "A slow download"
@@ -46,10 +47,8 @@ def test_a_manifest_is_read_as_it_is_written(write_manifest):
     assert (step.name, step.number, step.title, step.minutes) == ("01_file", "01", "A slow download", 5)
     assert (step.path, step.scenario, step.try_it) == ("/file", "download", ("curl {url}/file",))
     assert step.variants == (
-        manifest.Variant("worker", ("worker.ini",), "the worker sends it"),
-        manifest.Variant(
-            "offload", ("backend.ini", "offload.ini"), "an offload thread sends it", False, ("route",), True
-        ),
+        Variant("worker", ("worker.ini",), "the worker sends it"),
+        Variant("offload", ("backend.ini", "offload.ini"), "an offload thread sends it", False, ("route",), True),
     )
 
 

@@ -12,8 +12,8 @@ import pytest
 from offload_lab.clients.session import Session
 from offload_lab.clients.sse import SseClient
 from offload_lab.stages import manifest
-from offload_lab.stages.manifest import Step, Variant
 from offload_lab.stages.stage import Stage
+from offload_lab.stages.step import Step, Variant
 from offload_lab.timeouts import scaled
 
 STEP = manifest.find("03_sse_offload")

@@ -28,9 +28,9 @@ from offload_lab.clients.websocket import (
 from offload_lab.measure.model import Recording, Transfer
 from offload_lab.measure.scenarios import AFTER_S, BEFORE_S, Watch
 from offload_lab.process.deadlines import LOOPBACK
-from offload_lab.stages.manifest import Step
 from offload_lab.stages.site.users import DEMO_USERS
 from offload_lab.stages.stage import Stage
+from offload_lab.stages.step import Step
 
 LEFT_S = 0.6  # between the clients' disconnect and the end of the backend
 PATIENCE_S = 1.0  # of a bystander that may get no response

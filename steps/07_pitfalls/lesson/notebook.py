@@ -23,6 +23,7 @@ from offload_lab.notebook.display import progress, show_bundle, show_table
 from offload_lab.paths import ROOT
 from offload_lab.stages import manifest
 from offload_lab.stages.stage import Stage
+from offload_lab.stages.step import Step
 from offload_lab.system import NOT_TOLD, is_linux
 
 STEP = "07_pitfalls"
@@ -80,7 +81,7 @@ def observe(
     variant: str,
     path: str,
     *,
-    step: str | manifest.Step = STEP,
+    step: str | Step = STEP,
     logged_in: bool = False,
     headers: Mapping[str, str] | None = None,
     before: Callable[[Stage], object] = lambda stage: None,
@@ -104,7 +105,7 @@ def observe(
     return Observation(variant, raw, served, worker.busy, worker.offloaded - offloaded_before, proxied_by, log)
 
 
-def observe_anonymous_and_user(variant: str, path: str, step: manifest.Step) -> tuple[Observation, Observation]:
+def observe_anonymous_and_user(variant: str, path: str, step: Step) -> tuple[Observation, Observation]:
     """The same variant requested by an anonymous client and by a logged-in user, side by side."""
     with ThreadPoolExecutor(2) as pool:
         anonymous, user = pool.map(
