@@ -1,7 +1,11 @@
 """For tests: wait for an event instead of sleeping, and skip with the install command."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
 from itertools import islice
+from typing import Any
 
 from offload_lab.system import is_linux
 from offload_lab.uwsgi.stats import WorkerStats
@@ -12,6 +16,9 @@ from .stages.stage import Stage
 from .uwsgi.server import Uwsgi
 
 IDLE_S = 30.0
+# as root Chromium needs --no-sandbox; with the others it asks nobody but the page's own server
+CHROMIUM_ARGUMENTS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+CHROMIUM_ARGUMENTS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 
 
 def require(available: bool, what: str, install: str) -> None:
@@ -39,6 +46,25 @@ def require_program(name: str) -> str:
     found = programs.find(name)
     require(found is not None, programs.PROGRAMS[name].title, programs.install(name))
     return str(found)
+
+
+def require_chromium() -> str:
+    """The path of Chromium, where Playwright is there to drive it; as `require` where one is missing."""
+    require(find_spec("playwright") is not None, "Playwright", "./lab install test")
+    return require_program("chromium")
+
+
+@contextmanager
+def chromium() -> Iterator[Any]:
+    """A Playwright ``Browser`` without windows; as `require_chromium` where it cannot run."""
+    path = require_chromium()
+    from playwright.sync_api import sync_playwright
+
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=path, args=CHROMIUM_ARGUMENTS) as browser,
+    ):
+        yield browser
 
 
 def idle_workers(server: Stage | Uwsgi) -> list[WorkerStats]:

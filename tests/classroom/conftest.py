@@ -3,19 +3,16 @@
 import signal
 import subprocess
 from contextlib import ExitStack
-from importlib.util import find_spec
 
 import psutil
 import pytest
 
 from offload_lab.paths import ROOT
 from offload_lab.process.polling import wait_for
-from offload_lab.testing import require, require_program
+from offload_lab.testing import chromium, require_program
 from offload_lab.timeouts import scaled
 
 from .running_class import LAB, PRINTED, RELAY, WITHIN_S, Class, SeatProcess
-
-ARGUMENTS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 
 
 @pytest.fixture(scope="module")
@@ -67,14 +64,8 @@ def new_class(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser():
-    require(find_spec("playwright") is not None, "Playwright", "./lab install test")
-    chromium = require_program("chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

@@ -2,16 +2,15 @@
 
 import re
 from html.parser import HTMLParser
-from importlib.util import find_spec
 
 import psutil
 import pytest
 
 from offload_lab.paths import ROOT
-from offload_lab.testing import require, require_program
+from offload_lab.testing import chromium, require_chromium
 from offload_lab.timeouts import scaled
 
-from .test_slides import ARGUMENTS, PRINTED
+from .test_slides import PRINTED
 
 pytestmark = pytest.mark.usefixtures("book_tools")
 
@@ -120,15 +119,11 @@ def test_the_contents_name_each_page_differently(site):
 
 @pytest.mark.full
 def test_a_page_from_the_disk_stops_at_each_question_and_the_search_quotes(site):
-    require(find_spec("playwright") is not None, "Playwright", "./lab install test")
-    chromium = require_program("chromium")
-    from playwright.sync_api import expect, sync_playwright
+    require_chromium()
+    from playwright.sync_api import expect
 
     notebook = site / "notebooks" / "02_xsendfile.html"
-    with (
-        sync_playwright() as playwright,
-        playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS) as browser,
-    ):
+    with chromium() as browser:
         page = browser.new_page()
         page.set_default_timeout(scaled(30) * 1000)
         page.goto(notebook.as_uri())
@@ -146,9 +141,6 @@ def test_a_page_from_the_disk_stops_at_each_question_and_the_search_quotes(site)
 
 @pytest.mark.full
 def test_code_is_dark_where_the_page_is_dark():
-    require(find_spec("playwright") is not None, "Playwright", "./lab install test")
-    chromium = require_program("chromium")
-    from playwright.sync_api import sync_playwright
 
     from offload_lab.notebook.display import framed
 
@@ -156,10 +148,7 @@ def test_code_is_dark_where_the_page_is_dark():
     pane = framed("header.ini", "pull-header = X-Offload-to-SSE X_OFFLOAD")
     bodies = {"dark": 'data-theme="dark"', "the system's": "", "JupyterLab": 'data-jp-theme-light="false"'}
     turned = {}
-    with (
-        sync_playwright() as playwright,
-        playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS) as browser,
-    ):
+    with chromium() as browser:
         page = browser.new_page(color_scheme="dark")
         for name, attributes in {**bodies, "light": 'data-theme="light"'}.items():
             page.set_content(f"<style>{style if name != 'JupyterLab' else ''}</style><body {attributes}>{pane}</body>")

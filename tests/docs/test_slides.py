@@ -3,18 +3,15 @@
 import re
 import subprocess
 import sys
-from importlib.util import find_spec
 from types import SimpleNamespace
 
 import pytest
 
 from offload_lab.paths import ROOT
-from offload_lab.testing import require, require_program
+from offload_lab.testing import chromium
 from offload_lab.timeouts import scaled
 
 pytestmark = pytest.mark.usefixtures("book_tools")
-
-ARGUMENTS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
 # --- slides
@@ -145,18 +142,12 @@ TOO_HIGH_OR_SMALL = """() => {
 
 @pytest.mark.full
 def test_no_slide_overflows_shrinks_or_loads_from_elsewhere(tmp_path):
-    require(find_spec("playwright") is not None, "Playwright", "./lab install test")
-    chromium = require_program("chromium")
-    from playwright.sync_api import sync_playwright
 
     from offload_lab.course.slides import write as write_deck
 
     longest = max((ROOT / "notebooks").glob("*.ipynb"), key=lambda path: path.stat().st_size)
     deck = write_deck("deck", with_outputs(longest, tmp_path), tmp_path)
-    with (
-        sync_playwright() as playwright,
-        playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS) as browser,
-    ):
+    with chromium() as browser:
         page = browser.new_page(viewport={"width": 1280, "height": 720})
         asked, errors = [], []
         page.on("request", lambda request: asked.append(request.url))

@@ -6,9 +6,7 @@ from importlib.util import find_spec
 import pytest
 
 from offload_lab.course import talk
-from offload_lab.testing import require, require_program
-
-from .test_slides import ARGUMENTS
+from offload_lab.testing import chromium, require
 
 EVERY = talk.slides(talk.SOURCE.read_text())
 IN_HAND_MIN = 5  # for questions
@@ -63,14 +61,8 @@ def decks(tmp_path):
 
 @pytest.mark.full
 def test_each_slide_is_readable_from_the_back_row(decks):
-    require(find_spec("playwright") is not None, "Playwright", "./lab install test")
-    chromium = require_program("chromium")
-    from playwright.sync_api import sync_playwright
 
-    with (
-        sync_playwright() as playwright,
-        playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS) as browser,
-    ):
+    with chromium() as browser:
         page = browser.new_page(viewport={"width": 1280, "height": 720})
         asked = []
         page.on("request", lambda request: asked.append(request.url))

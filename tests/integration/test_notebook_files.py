@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from offload_lab.exercises import regions
+from offload_lab.exercises.notebook_copies import copies
 from offload_lab.paths import ROOT
 from offload_lab.stages import manifest
 
@@ -13,6 +14,7 @@ from .conftest import NOTEBOOKS
 OPENING = ["What you'll do", "What you'll learn", "What you need"]
 RHYTHM = ["Guess", "Run", "See", "Read", "Break it", "Your turn"]
 LAST = ROOT / "notebooks" / "09_guesses.ipynb"  # measures nothing
+QUICK = ROOT / "notebooks" / "01_file_wrapper.ipynb"
 YOUR_TURN = re.compile(r"%%your_turn (\w+) (\w+)\n(.*)", re.DOTALL)
 
 
@@ -102,3 +104,36 @@ def test_your_turn_is_a_task_of_the_step_and_its_cell_holds_the_blank(notebook):
 def test_every_step_with_tasks_has_one_in_its_notebook():
     with_tasks = [step for step in manifest.steps() if step.tasks]
     assert [step.name for step in with_tasks if not turns(ROOT / "notebooks" / f"{step.name}.ipynb")] == []
+
+
+def test_a_learner_works_on_copies_whose_links_lead_to_files(monkeypatch, tmp_path):
+    monkeypatch.setenv("LAB_WORK", str(tmp_path))
+    folder = copies(ROOT / "notebooks").folder
+    for copy in folder.glob("*.ipynb"):
+        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", copy.read_text()):
+            assert (folder / link).exists(), f"{copy.name}: {link}"
+    (folder / QUICK.name).write_text("mine")
+    copies(ROOT / "notebooks")
+    assert (folder / QUICK.name).read_text() == "mine"
+
+
+def test_a_copy_is_renewed_unless_the_learner_edited_it(monkeypatch, tmp_path):
+    monkeypatch.setenv("LAB_WORK", str(tmp_path / "work"))
+    originals = tmp_path / "originals"
+    originals.mkdir()
+
+    def write(path, source, outputs=()):
+        path.write_text(json.dumps({"cells": [{"source": [source], "outputs": list(outputs)}]}))
+
+    for name in ("run.ipynb", "edited.ipynb", "same.ipynb"):
+        write(originals / name, "guess = None")
+    folder = copies(originals).folder
+    write(folder / "run.ipynb", "guess = None", outputs=["42"])
+    write(folder / "edited.ipynb", "guess = 5")
+    for name in ("run.ipynb", "edited.ipynb"):
+        write(originals / name, "guess_ms = None")
+    made = copies(originals)
+    assert (made.renewed, made.kept) == (("run.ipynb",), ("edited.ipynb",))
+    assert "guess_ms = None" in (folder / "run.ipynb").read_text()
+    assert "guess = 5" in (folder / "edited.ipynb").read_text()
+    assert copies(originals).renewed == ()

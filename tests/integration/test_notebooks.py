@@ -14,20 +14,15 @@ import pytest
 
 from offload_lab import programs
 from offload_lab.cli.tools import FIRST_CELL
-from offload_lab.exercises.notebook_copies import copies
 from offload_lab.paths import ROOT
 from offload_lab.process.polling import wait_for
-from offload_lab.testing import require, require_program
+from offload_lab.testing import chromium, require_chromium, require_program
 from offload_lab.timeouts import scaled
 
 from .conftest import NOTEBOOKS
-from .test_notebook_files import LAST, cells
-
-QUICK = ROOT / "notebooks" / "01_file_wrapper.ipynb"
-
+from .test_notebook_files import LAST, QUICK, cells
 
 CELL_TIMEOUT_S = 90
-ARGUMENTS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
 def execute(path, only=None, edit=lambda source: source):
@@ -62,11 +57,8 @@ FIND_WIDE = """() => [...document.querySelectorAll(".cell")].filter(cell => {
 
 def wider_than_their_cell(content):
     """The texts of those HTML outputs that do not fit, measured in Chromium; none where there is no Chromium."""
-    chromium = programs.find("chromium")
-    if not chromium or importlib.util.find_spec("playwright") is None:
+    if not programs.find("chromium") or importlib.util.find_spec("playwright") is None:
         return []
-    from playwright.sync_api import sync_playwright
-
     pages = [
         output["data"].get("text/html", "")
         for cell in content.cells
@@ -74,10 +66,7 @@ def wider_than_their_cell(content):
         if "data" in output
     ]
     shown = [page for page in pages if page and not page.startswith("<iframe")]
-    with (
-        sync_playwright() as playwright,
-        playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS) as browser,
-    ):
+    with chromium() as browser:
         page = browser.new_page()
         page.set_content("".join(f'<div class="cell" style="width:{CELL_PX}px">{output}</div>' for output in shown))
         return page.evaluate(FIND_WIDE)
@@ -91,8 +80,7 @@ def test_tables_code_and_diffs_fit_their_cell(monkeypatch):
     from offload_lab import notebook as lab
     from offload_lab.notebook import display
 
-    require_program("chromium")
-    require(importlib.util.find_spec("playwright") is not None, "Playwright", "./lab install test")
+    require_chromium()
     outputs = []
     for module in (lab, display):
         monkeypatch.setattr(module, "show_bundle", lambda data, *_, **__: outputs.append({"data": data}))
@@ -200,39 +188,6 @@ def test_a_cell_that_runs_too_early_says_so(jupyter, source, says):
         in_a_cell(source)
     assert says in str(caught.value)
     assert "Traceback" not in str(caught.value)
-
-
-def test_a_learner_works_on_copies_whose_links_lead_to_files(monkeypatch, tmp_path):
-    monkeypatch.setenv("LAB_WORK", str(tmp_path))
-    folder = copies(ROOT / "notebooks").folder
-    for copy in folder.glob("*.ipynb"):
-        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", copy.read_text()):
-            assert (folder / link).exists(), f"{copy.name}: {link}"
-    (folder / QUICK.name).write_text("mine")
-    copies(ROOT / "notebooks")
-    assert (folder / QUICK.name).read_text() == "mine"
-
-
-def test_a_copy_is_renewed_unless_the_learner_edited_it(monkeypatch, tmp_path):
-    monkeypatch.setenv("LAB_WORK", str(tmp_path / "work"))
-    originals = tmp_path / "originals"
-    originals.mkdir()
-
-    def write(path, source, outputs=()):
-        path.write_text(json.dumps({"cells": [{"source": [source], "outputs": list(outputs)}]}))
-
-    for name in ("run.ipynb", "edited.ipynb", "same.ipynb"):
-        write(originals / name, "guess = None")
-    folder = copies(originals).folder
-    write(folder / "run.ipynb", "guess = None", outputs=["42"])
-    write(folder / "edited.ipynb", "guess = 5")
-    for name in ("run.ipynb", "edited.ipynb"):
-        write(originals / name, "guess_ms = None")
-    made = copies(originals)
-    assert (made.renewed, made.kept) == (("run.ipynb",), ("edited.ipynb",))
-    assert "guess_ms = None" in (folder / "run.ipynb").read_text()
-    assert "guess = 5" in (folder / "edited.ipynb").read_text()
-    assert copies(originals).renewed == ()
 
 
 @pytest.mark.full

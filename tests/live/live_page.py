@@ -9,8 +9,6 @@ from offload_lab.process.polling import wait_for
 from offload_lab.stages import manifest
 from offload_lab.uwsgi import binary
 
-ARGUMENTS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
-ARGUMENTS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 WITHIN_S = 60
 SHOWN = """() => [...document.querySelectorAll(".side")].map((side) => {
     const number = (text) => Number(text.replace(/[^0-9]/g, "") || 0);

@@ -146,7 +146,7 @@ def test_the_first_guess_counts_and_the_median_is_what_was_measured():
 
 
 def test_messages_of_a_seat_that_has_not_joined_change_nothing():
-    assert not board_of(guessed("stranger", 5)).seats
+    assert not board_of(guessed("not joined", 5)).seats
 
 
 def test_guesses_are_hidden_until_the_teacher_reveals_them():

@@ -1,29 +1,20 @@
 """Under which name a real browser saves a file."""
 
-from importlib.util import find_spec
-from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
 from offload_lab.stages.stage import Stage
-from offload_lab.testing import require
+from offload_lab.testing import chromium
 
 TIMEOUT_S = 30
-CHROMIUM = Path("/usr/bin/chromium")
 HELLO = b"departs on time\n"
 
 
 @pytest.fixture(scope="module")
 def browser():
-    require(find_spec("playwright") is not None, "Playwright", "pip install playwright")
-    require(CHROMIUM.exists(), "Chromium", "apt-get install chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.mark.parametrize("name", ["größe.txt", "价目表.pdf", "two words 100%.txt", "it's; page.html"])

@@ -1,7 +1,6 @@
 """A real browser: log in, see tickets, lose the backend, come back, log out, be refused; and behind nginx."""
 
 from dataclasses import replace
-from importlib.util import find_spec
 
 import httpx
 import pytest
@@ -11,13 +10,11 @@ from offload_lab.paths import results
 from offload_lab.process.deadlines import Deadline
 from offload_lab.process.polling import wait_for
 from offload_lab.stages import nginx
-from offload_lab.testing import require, require_program
+from offload_lab.testing import CHROMIUM_ARGUMENTS, require, require_chromium
 from offload_lab.timeouts import scaled
 
 from .conftest import FAST, STEP, TIMEOUT_S, LoggedInStage
 
-ARGUMENTS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
-ARGUMENTS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 WINDOW = {"width": 760, "height": 430}
 IN_STATE = "document.querySelector('#state').dataset.is == '{}'"
 NEWEST = "Number(document.querySelector('#events li b')?.textContent.slice(4) ?? 0)"
@@ -26,15 +23,14 @@ NEWEST = "Number(document.querySelector('#events li b')?.textContent.slice(4) ??
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
     """A browser with a new profile, as a context that all tabs share."""
-    require(find_spec("playwright") is not None, "Playwright", "./lab install test")
-    chromium = require_program("chromium")
+    path = require_chromium()
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         context = playwright.chromium.launch_persistent_context(
             tmp_path_factory.mktemp("profile"),
-            executable_path=chromium,
-            args=ARGUMENTS,
+            executable_path=path,
+            args=CHROMIUM_ARGUMENTS,
             viewport=WINDOW,
             ignore_https_errors=True,  # the certificate of a stage's nginx is its own
         )

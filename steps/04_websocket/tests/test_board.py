@@ -7,7 +7,6 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import ExitStack
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -27,7 +26,7 @@ from offload_lab.clients.websocket import (
 )
 from offload_lab.inspect.socket_owners import find_socket_owners
 from offload_lab.process.polling import wait_for
-from offload_lab.testing import idle_workers, require, require_program
+from offload_lab.testing import chromium, idle_workers
 from offload_lab.timeouts import scaled
 
 from .conftest import next_news
@@ -248,12 +247,6 @@ def test_a_post_is_not_offloaded(offload):
     connection.close()
 
 
-ARGUMENTS = [
-    *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-]
-
-
 def enter(browser, stage, user, password):
     """A page of the board in a profile of its own, connected."""
     page = browser.new_context().new_page()
@@ -266,16 +259,10 @@ def enter(browser, stage, user, password):
 
 
 def test_two_browsers_write_to_each_other_and_no_message_is_html(offload):
-    chromium = require_program("chromium")
-    require(find_spec("playwright") is not None, "Playwright", "./lab install test")
-    from playwright.sync_api import sync_playwright
-
     message = "<img src=x onerror=document.title='broken'> hello"
-    with sync_playwright() as player:
-        browser = player.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+    with chromium() as browser:
         ada, grace = enter(browser, offload, "ada", "lovelace"), enter(browser, offload, "grace", "hopper")
         ada.get_by_label("Message", exact=True).fill(message)
         ada.get_by_role("button", name="Say it").click()
         assert grace.get_by_role("listitem").inner_text() == f"ada{message}"
         assert grace.title() == "The board"
-        browser.close()

@@ -96,6 +96,12 @@ def refusal(client):
     return f"{', '.join(parts)}, and {'' if b'X-Frame-Options' in client.raw else 'none of '}Django's headers"
 
 
+def expect_decisions(ada, at_the_board, anonymous):
+    expect("GET /subscribe as ada", answer(ada), FOR_ADA)
+    expect("GET /ws as ada, by WebSocket", answer(at_the_board), IN)
+    expect("GET /subscribe without a login", refusal(anonymous), REFUSED)
+
+
 def test_task_act():
     with (
         stage_for("act", stand_in=True) as stage,
@@ -103,9 +109,7 @@ def test_task_act():
         board(stage, "/ws?ada") as at_the_board,
         clock(stage) as anonymous,
     ):
-        expect("GET /subscribe as ada", answer(ada), FOR_ADA)
-        expect("GET /ws as ada, by WebSocket", answer(at_the_board), IN)
-        expect("GET /subscribe without a login", refusal(anonymous), REFUSED)
+        expect_decisions(ada, at_the_board, anonymous)
 
 
 def test_task_pass():
@@ -115,9 +119,7 @@ def test_task_pass():
         board(stage, "/ws?ada") as at_the_board,
         clock(stage) as anonymous,
     ):
-        expect("GET /subscribe as ada", answer(ada), FOR_ADA)
-        expect("GET /ws as ada, by WebSocket", answer(at_the_board), IN)
-        expect("GET /subscribe without a login", refusal(anonymous), REFUSED)
+        expect_decisions(ada, at_the_board, anonymous)
         for name, client in (("sse", ada), ("ws", at_the_board)):
             expect(
                 f"the socket of {name}'s client, in /proc", f"held by {holder(stage, client, name)}", f"held by {name}"

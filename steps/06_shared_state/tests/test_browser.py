@@ -1,13 +1,10 @@
 """Two real browsers on two backends, and what their pages count when both backends are killed."""
 
-from importlib.util import find_spec
-
 import pytest
 
-from offload_lab.testing import require, require_program
+from offload_lab.testing import chromium
 from offload_lab.timeouts import scaled
 
-ARGUMENTS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 TIMEOUT_S = 40
 COUNTS = "['had', 'missed', 'twice'].map(id => Number(document.getElementById(id).textContent))"
 SERVED = "document.querySelector('#state').textContent.startsWith('served by')"
@@ -15,14 +12,8 @@ SERVED = "document.querySelector('#state').textContent.startsWith('served by')"
 
 @pytest.fixture(scope="module")
 def browser():
-    require(find_spec("playwright") is not None, "Playwright", "./lab install test")
-    chromium = require_program("chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 def log_in(browser, stage, name, password):

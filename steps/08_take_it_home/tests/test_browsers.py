@@ -1,27 +1,17 @@
 """Two real browsers through nginx with TLS and HTTP/2: notifications, messages, a download."""
 
-from importlib.util import find_spec
-
 import pytest
 
-from offload_lab.testing import require, require_program
+from offload_lab.testing import chromium
 from offload_lab.timeouts import scaled
 
 from .conftest import TIMEOUT_S
 
-ARGUMENTS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
-
 
 @pytest.fixture(scope="module")
 def browser():
-    require(find_spec("playwright") is not None, "Playwright", "./lab install test")
-    chromium = require_program("chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 def log_in(browser, shop, name, password):

@@ -16,7 +16,6 @@ import json
 import os
 import sys
 import threading
-import time
 import traceback
 
 COOKIE = os.environ["LAB_COOKIE"]
@@ -51,5 +50,4 @@ def each_in_a_thread(follow):
 
     for target in targets():
         threading.Thread(target=guarded, args=target, daemon=True).start()
-    while True:
-        time.sleep(3600)
+    threading.Event().wait()
