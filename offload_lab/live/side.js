@@ -126,7 +126,7 @@ class SideView {
     for (const backend of side.backends) {
       const several = side.backends.length > 1; // less room for each: its number is beside its name
       const text = backend.pid ? `${backend.under_way}${several ? "" : ` of ${backend.cores}`}` : "down";
-      this.fill(`backend ${backend.name}`, `backend ${several ? "one" : ""} ${backend.pid ? "" : "down"}`, backends, several ? backend.name : "backend", "", text, backend).box.title = `${backend.name}: connections from the front, of the most that it serves`;
+      this.fill(`backend ${backend.name}`, `backend ${several ? "one" : ""} ${!backend.pid ? "down" : backend.n ? "some" : ""}`, backends, several ? backend.name : "backend", "", text, backend).box.title = `${backend.name}: connections from the front, of the most that it serves`;
     }
     for (const [key, one] of this.places) {
       if (!this.alive.has(key)) {
