@@ -69,7 +69,7 @@ class Listener:
     def send_rest(self) -> None:
         self.client.send(self.request[20:])
 
-    def hear(self) -> None:
+    def read_event(self) -> None:
         """Wait for one more event."""
         self.client.read_available()
         if self.client.closed:
@@ -91,16 +91,16 @@ def follow(variant: str, on: Engine, stock_backend: bool = False) -> Way:
     with running(variant, on, stock_backend) as (stage, backend), Listener(stage) as listener:
         held = [locate(stage, backend, listener)]
         listener.send_rest()
-        listener.hear()
+        listener.read_event()
         held.append(locate(stage, backend, listener))
         reload_front(stage)
-        listener.hear()
+        listener.read_event()
         held.append(locate(stage, backend, listener))
         stage.front.stop()
         held.append(locate(stage, backend, listener))
         stage.front.start()
         stage.front.wait_ready(Deadline(WITHIN_S))
-        listener.hear()
+        listener.read_event()
         held.append(locate(stage, backend, listener))
         return Way(tuple(held), listener.connections)
 

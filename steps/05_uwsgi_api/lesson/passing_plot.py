@@ -36,7 +36,8 @@ def draw_way(axes: Axes, way: Way) -> None:
         for at, height, held in places:
             axes.plot([at], [height], marker="o" if held else "X", markersize=11, color=colour if held else STUCK)
             label = f"PID {held.pid}, fd {held.fd}" if held else "no process"
-            axes.annotate(label, (at, height), (0, -11), textcoords="offset points", ha="center", va="top", fontsize=9)
+            below = axes.annotate(label, (at, height), (0, -11), textcoords="offset points", ha="center", va="top")
+            below.set(fontsize=9, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})  # over the line
         if inode:
             at, height, _ = places[0]
             label = f"socket:[{inode}]"
