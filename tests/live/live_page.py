@@ -16,9 +16,10 @@ SHOWN = """() => [...document.querySelectorAll(".side")].map((side) => {
     const held = (place) => number(place.querySelector(".times")?.textContent ?? tokens(place));
     const all = (selector) => [...side.querySelectorAll(selector)];
     const lines = (place) => place.querySelector(".state").textContent.split("\\n");
+    const pid = (worker) => number(lines(worker)[0] || worker.querySelector(".name").textContent);
     const numbers = all(".numbers b");
     return {
-        workers: all(".worker").map((one) => [number(lines(one)[0]), !one.matches(".idle")]),
+        workers: all(".worker").map((one) => [pid(one), !one.matches(".idle")]),
         lanes: all(".lane:not(.none)").map(held),
         by_worker: all(".worker").map(held),
         queue: held(all(".queue")[0]),
@@ -100,6 +101,11 @@ class LivePage:
         wait_for(lambda: holds(self.shown()), WITHIN_S, what)
 
 
+def has_worker(side):
+    """Whether the page shows a process; before one is there, it shows a worker without an id."""
+    return any(pid for pid, _ in side["workers"])
+
+
 @contextmanager
 def live_page(browser, step, *variants, engine=None):
     """The view of `step` in a new tab, once both sides run."""
@@ -113,7 +119,7 @@ def live_page(browser, step, *variants, engine=None):
         live = LivePage(view, page)
         live.server = server
         wait_for(lambda: all(not side.problem for side in view.sides), WITHIN_S, "both sides run")
-        live.wait_shown(lambda sides: all(side["workers"] for side in sides), "the workers are on the page")
+        live.wait_shown(lambda sides: sides and all(has_worker(side) for side in sides), "the workers are on the page")
         yield live
         assert not errors
         page.close()

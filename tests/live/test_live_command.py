@@ -15,6 +15,7 @@ from offload_lab.paths import ROOT
 from offload_lab.process.polling import wait_for
 from offload_lab.process.server_process import free_port
 from offload_lab.stages.stage import Stage
+from offload_lab.testing import idle_workers
 from offload_lab.timeouts import scaled
 
 from .live_page import WITHIN_S
@@ -99,7 +100,7 @@ def test_any_running_uwsgi_is_watched_and_its_end_is_told(browser, tmp_path):
             page.wait_for_selector(".worker.idle")
             assert str(stage.workers()[0].pid) in page.inner_text(".worker")
             assert page.locator("#do-download").count() == 0, "nothing is done to it"
-            before = stage.workers()[0].requests
+            before = idle_workers(stage)[0].requests
             ping(stage.port, scaled(WITHIN_S))
             wait_for(lambda: stage.workers()[0].requests == before + 1, WITHIN_S, "ours alone is counted")
             stage.front.stop()
