@@ -86,7 +86,7 @@ def test_an_nginx_in_front_keeps_a_slow_sender_away_from_the_worker(step, tmp_pa
     (tmp_path / "nginx.conf").write_text(conf)
     variant = replace(step.variant("offload"), proxy=str(tmp_path / "nginx.conf"))
     with Stage(replace(step, variants=(variant,)), "offload") as stage:
-        before = stage.workers()[0].requests
+        before = idle_workers(stage)[0].requests
         with slow_sender(stage.proxy.port, beginning) as sender:
             answers = [fetch(stage.proxy.port, "/ping").status for _ in range(5)]
             [worker] = idle_workers(stage)

@@ -65,7 +65,7 @@ def test_a_bystander_is_answered_only_after_the_download_ends(stages, variant):
 @pytest.mark.core
 def test_bystanders_are_answered_while_an_offload_thread_sends_the_file(stages):
     stage = stages("offload")
-    [before] = stage.workers()
+    [before] = idle_workers(stage)
     with SlowReader(stage.port, "/file", rate_mib_s=4) as reader:
         holder = holder_of(stage, reader)
         answers = [ping(stage.port, timeout_s=30) for _ in range(20)]
@@ -138,6 +138,7 @@ def test_a_worker_drops_a_stalled_client_and_an_offload_thread_does_not():
     """uWSGI's socket-timeout, 4 s unless set, counts while a worker waits; nothing like it ends an offloaded one."""
     short = ["--socket-timeout", "1"]
     with Stage(STEP, "offload", options=short) as offload, Stage(STEP, "file_wrapper", options=short) as blocking:
+        idle_workers(blocking)  # its being busy is the client's from now on
         with take_nothing(offload) as held, take_nothing(blocking):
             wait_for(lambda: offload.workers()[0].offloaded == 1, 10, "the offload")
             wait_for(lambda: blocking.workers()[0].busy, 10, "the worker busy with its client")
@@ -149,6 +150,7 @@ def test_a_steady_client_that_is_too_slow_gets_a_broken_file_from_a_worker():
     """socket-timeout asks for room in the send buffer, and the kernel reports room only when much of it is empty."""
     with Stage(STEP, "file_wrapper", options=["--socket-timeout", "1"]) as stage:
         with SlowReader(stage.port, "/file", rate_mib_s=0.1) as reader:
+            wait_for(lambda: reader.received, 30, "the first bytes")
             wait_for(lambda: not stage.workers()[0].busy, 30, "the worker free of its client")
             reader.hurry()
             assert reader.done.wait(30)

@@ -32,7 +32,7 @@ def stage():
 @pytest.mark.core
 def test_blocking_delays_a_bystander_until_the_download_ends():
     with Stage(STEP, "blocking") as stage, SlowReader(stage.port, "/file", rate_mib_s=4) as reader:
-        wait_for(lambda: stage.workers()[0].busy, 10, "the worker busy with the download")
+        wait_for(lambda: reader.received, 10, "the first bytes of the download")
         with socket.create_connection(("127.0.0.1", stage.port)) as bystander:
             bystander.sendall(b"GET /ping HTTP/1.0\r\n\r\n")
             [holder] = find_socket_owners(stage.port, reader.port, stage.front.pids())
@@ -49,7 +49,7 @@ def test_blocking_delays_a_bystander_until_the_download_ends():
 
 @pytest.mark.core
 def test_xsendfile_answers_a_bystander_while_a_thread_sends_the_file(stage):
-    before = stage.workers()[0].offloaded
+    before = idle_workers(stage)[0].offloaded
     with SlowReader(stage.port, "/file", rate_mib_s=4) as reader:
         pong = ping(stage.port, timeout_s=30)
         [worker] = idle_workers(stage)

@@ -10,6 +10,7 @@ from offload_lab.clients import ping
 from offload_lab.clients.sse import SseClient
 from offload_lab.process.deadlines import Deadline
 from offload_lab.process.polling import wait_for
+from offload_lab.testing import idle_workers
 
 from .conftest import OFFLOADING, TIMEOUT_S
 
@@ -58,11 +59,11 @@ def is_offloaded(stage):
 @each_front
 @pytest.mark.parametrize("away", [stopped, stuck])
 def test_without_a_backend_an_eventsource_gets_200_and_a_time_to_retry(stage, away):
-    [before] = stage.workers()
+    [before] = idle_workers(stage)
     with away(stage.backend):
         for _ in range(2):
             is_told_to_come_back(stage)
-        [after] = stage.workers()
+        [after] = idle_workers(stage)
         assert (after.pid, after.offloaded) == (before.pid, before.offloaded)
         assert ping(stage.port, TIMEOUT_S).pid == before.pid
     wait_for(lambda: is_offloaded(stage), TIMEOUT_S, "a stream offloaded again")

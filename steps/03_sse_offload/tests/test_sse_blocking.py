@@ -7,6 +7,7 @@ import pytest
 
 from offload_lab.clients.sse import request_bytes
 from offload_lab.process.polling import wait_for
+from offload_lab.testing import idle_workers
 from offload_lab.timeouts import scaled
 
 from .conftest import TIMEOUT_S
@@ -30,7 +31,7 @@ def has_nothing(client):
 
 @pytest.mark.core
 def test_a_bystander_is_answered_when_the_stream_ends_and_not_before(stage):
-    [before] = stage.workers()
+    [before] = idle_workers(stage)
     with stage.subscribe() as ada:
         ada.next()
         with asks(stage, "/ping") as bystander:

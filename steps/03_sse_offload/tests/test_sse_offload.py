@@ -71,7 +71,7 @@ def test_there_is_one_set_of_headers_without_the_offload_header(stage):
 @pytest.mark.core
 @each_front
 def test_beside_fifty_streams_the_same_worker_answers_a_bystander(stage):
-    [before] = stage.workers()
+    [before] = idle_workers(stage)
     with EventStreamPool(stage.port, 50, cookie=stage.ada.cookie) as streams:
         streams.wait_for_events(each=2, timeout_s=TIMEOUT_S)
         assert ping(stage.port, TIMEOUT_S).pid == before.pid

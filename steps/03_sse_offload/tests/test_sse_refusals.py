@@ -10,6 +10,7 @@ import pytest
 
 from offload_lab.clients import fetch_raw
 from offload_lab.clients.sse import request_bytes
+from offload_lab.testing import idle_workers
 from offload_lab.timeouts import scaled
 
 from .conftest import ALL, OFFLOADING
@@ -92,10 +93,10 @@ def test_another_method_is_refused(stage):
 
 @every_front
 def test_an_anonymous_client_with_djangos_headers_is_refused(stage):
-    [before] = stage.workers()
+    [before] = idle_workers(stage)
     for headers in [*([header] for header in IMITATIONS), IMITATIONS]:
         is_refused(stage, cookie="", path="/subscribe" + QUERY, headers=headers)
-    assert stage.workers()[0].offloaded == before.offloaded
+    assert idle_workers(stage)[0].offloaded == before.offloaded
 
 
 @every_front

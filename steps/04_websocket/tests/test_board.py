@@ -49,7 +49,7 @@ def test_every_client_gets_the_clock(offload):
 
 @pytest.mark.core
 def test_open_sockets_leave_the_one_worker_free(offload):
-    [before] = offload.workers()
+    [before] = idle_workers(offload)
     with WebSocketPool(offload.port, 50, {"Cookie": offload.ada}) as crowd:
         crowd.wait_for(messages=200, timeout_s=30)
         assert ping(offload.port, timeout_s=30).pid == before.pid

@@ -52,11 +52,11 @@ def test_strict_clients_see_each_event_with_its_id_and_no_other(stage, client):
 
 
 def test_without_the_clock_an_eventsource_gets_200_and_a_time_to_retry(stage):
-    clock, [before] = stage.process("sse"), stage.workers()
+    clock, [before] = stage.process("sse"), idle_workers(stage)
     clock.stop()
     with SseClient(stage.port, cookie=stage.ada) as ada:
         assert ada.read_all().endswith(b": the clock does not answer\n")
-    [after] = stage.workers()
+    [after] = idle_workers(stage)
     assert (ada.head.status, ada.head.get("X-Frame-Options")) == (200, ["DENY"])
     assert 1000 <= ada.parser.retry_ms <= 3000
     assert (after.pid, after.offloaded) == (before.pid, before.offloaded)
@@ -77,7 +77,7 @@ def test_a_client_of_the_board_gets_its_own_message(stage):
 
 @pytest.mark.core
 def test_the_worker_is_free_while_both_are_open(stage):
-    [before] = stage.workers()
+    [before] = idle_workers(stage)
     with (
         SseClient(stage.port, cookie=stage.ada) as stream,
         WebSocketClient(stage.port, headers={"Cookie": stage.ada}) as board,

@@ -103,7 +103,7 @@ PAYLOAD = json.dumps({"for": "ada", "departures": [{"train": 1}] * 100})
 
 @pytest.mark.core
 def test_the_payload_exceeds_all_variables_and_django_is_free(claims):
-    [before] = claims.stage.workers()
+    [before] = idle_workers(claims.stage)
     with claims.stage.subscribe() as ada:
         payload = json.loads(ada.next().data)
         assert payload["for"] == "ada"
@@ -124,11 +124,11 @@ def test_every_user_gets_her_own_payload_and_sees_no_key(claims):
 
 
 def test_an_anonymous_client_leaves_no_payload(claims):
-    [before] = claims.stage.workers()
+    [before] = idle_workers(claims.stage)
     with SseClient(claims.stage.port, headers=[("X-Claim", "A" * 43), ("X_CLAIM", "A" * 43)]) as anonymous:
         assert (anonymous.head.status, anonymous.read_all()) == (403, b"log in first\n")
         assert anonymous.head.get("X-Frame-Options") == ["DENY"]
-    assert claims.stage.workers()[0].offloaded == before.offloaded
+    assert idle_workers(claims.stage)[0].offloaded == before.offloaded
 
 
 @pytest.mark.core

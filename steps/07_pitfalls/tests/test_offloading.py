@@ -92,12 +92,12 @@ def is_offloaded(stage) -> bool:
 
 def is_told_to_reconnect(stage) -> bool:
     """Whether a client gets an event stream of nothing with a time to retry, and Django offloads nothing."""
-    [before] = stage.workers()
+    [before] = idle_workers(stage)
     with SseClient(stage.port) as client:
         if client.head.get("Content-Type") != ["text/event-stream; charset=utf-8"]:
             return False
         client.read_all()
-    [after] = stage.workers()
+    [after] = idle_workers(stage)
     stays = (after.pid, after.offloaded) == (before.pid, before.offloaded)
     return stays and client.head.status == 200 and not client.events and 1000 <= (client.parser.retry_ms or 0) <= 3000
 

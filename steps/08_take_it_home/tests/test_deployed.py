@@ -9,6 +9,7 @@ import pytest
 
 from offload_lab.clients.event_stream_pool import EventStreamPool
 from offload_lab.process.polling import wait_for
+from offload_lab.testing import idle_workers
 
 from .conftest import TIMEOUT_S
 
@@ -83,7 +84,7 @@ def test_pages_have_each_security_header_once(shop):
 
 
 def test_what_is_authorised_is_offloaded_and_the_log_says_so(shop):
-    before = sum(worker.offloaded for worker in shop.workers())
+    before = sum(worker.offloaded for worker in idle_workers(shop))
     with shop.http(shop.ada) as client, client.stream("GET", "/subscribe") as answer:
         next_event(events_of(answer), "hello")
         wait_for(lambda: sum(worker.offloaded for worker in shop.workers()) == before + 1, TIMEOUT_S, "the count")
@@ -98,12 +99,12 @@ def test_what_is_authorised_is_offloaded_and_the_log_says_so(shop):
 
 
 def test_four_processes_share_the_streams_and_one_event_reaches_all(shop):
-    before = {worker.pid: worker.offloaded for worker in shop.workers()}
+    before = {worker.pid: worker.offloaded for worker in idle_workers(shop)}
     with EventStreamPool(shop.port, 200, cookie=shop.ada.cookie) as pool:
         pool.wait_for_events(1, TIMEOUT_S)
         shop.notify("all", "to 200 streams", 300)
         pool.wait_for_events(2, TIMEOUT_S)
-    share = {worker.pid: worker.offloaded - before[worker.pid] for worker in shop.workers()}
+    share = {worker.pid: worker.offloaded - before[worker.pid] for worker in idle_workers(shop)}
     assert len(share) == 4
     assert sum(share.values()) == 200
     assert min(share.values()) > 0
