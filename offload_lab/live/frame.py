@@ -22,9 +22,8 @@ def side_frame(look: Look, counters: Counters, clients: Mapping[int, Client], at
     for connection in look.snapshot.connections:
         places.setdefault(place(connection, look), []).append(connection)
     busy_s = {pid: at - since for pid, since in counters.busy_since.items()}
-    waiting = sum(client.bystander and client.ended is None and at - client.began >= 1 for client in clients.values())
     down = [backend.name for backend in look.backends if not backend.pid]
-    line = sentence(front, busy_s, held(look, places, clients), down, waiting)
+    line = sentence(front, busy_s, held(look, places, clients), down, len(places.get(QUEUE, ())))
     return {
         **said_json(line),
         "queue": {**tokens(places.get(QUEUE, ()), clients), "room": front.queue_room},

@@ -8,7 +8,8 @@ const state = { about: null, frames: [], shown: -1, frozen: false, replay: false
 
 function windowOf(number, index) {
   const now = state.frames[index].at;
-  const span = state.about.window_s;
+  const whole = state.frames.at(-1).at - state.frames[0].at;
+  const span = state.replay ? Math.min(state.about.window_s, whole) : state.about.window_s;
   const first = state.frames.findIndex((one) => one.at >= now - span - 1);
   return { rows: state.frames.slice(first, index + 1).map((one) => [one.at, one.sides[number]]), now, span };
 }

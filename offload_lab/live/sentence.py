@@ -29,16 +29,16 @@ class Sentence:
 
 
 def sentence(
-    front: Server, busy_s: dict[int, float], lanes: Sequence[Held], down: Sequence[str], bystanders_waiting: int
+    front: Server, busy_s: dict[int, float], lanes: Sequence[Held], down: Sequence[str], queued: int
 ) -> Sentence:
     """`busy_s`: by worker, for how long it has been busy. `lanes`: what offload threads and, with sockets that were
-    passed, backends hold. `down`: backends that do not run."""
+    passed, backends hold. `down`: backends that do not run. `queued`: connections in the listen queue."""
     if not front.workers:
         return Sentence("No worker runs: the master starts one.", "bad")
     stuck = [worker for worker in front.workers if is_stuck(worker, front, busy_s)]
     parts = [say_stuck(stuck, front, busy_s)] if stuck else [say_free(front, busy_s)]
-    if stuck and bystanders_waiting:
-        parts.append(f"{count(bystanders_waiting, 'bystander')} {'waits' if bystanders_waiting == 1 else 'wait'}.")
+    if stuck and queued:
+        parts.append(f"{count(queued, 'connection')} {'waits' if queued == 1 else 'wait'} in the queue.")
     parts += say_lanes([lane for lane in lanes if lane.kinds])
     parts += [f"The backend {name} does not run." for name in down]
     unseen = next((worker.unseen for worker in front.workers if worker.unseen), "")

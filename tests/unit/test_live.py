@@ -66,7 +66,8 @@ def test_several_threads_are_told_together():
 def test_a_worker_that_carries_is_told_with_the_reason():
     line = sentence(front(STUCK), {10: 3.2}, [], [], 5)
     assert line.text == (
-        "Worker 10 has been reading from the backend for 3 s because no offload thread exists. 5 bystanders wait."
+        "Worker 10 has been reading from the backend for 3 s because no offload thread exists."
+        " 5 connections wait in the queue."
     )
     assert line.state == "bad"
 
