@@ -24,11 +24,12 @@ READY_S = 30.0
 
 @dataclass(frozen=True)
 class Action:
-    """`key`: on the keyboard. `missing` says why a side does not have it, empty where it does."""
+    """`key`: on the keyboard; `icon`: in the timeline. `missing` says why a side lacks it, empty where it does not."""
 
     name: str
     label: str
     key: str
+    icon: str
     do: Callable[["StageSide"], str]
     missing: Callable[["StageSide"], str] = lambda side: ""
 
@@ -143,20 +144,20 @@ def restart(side: "StageSide") -> str:
 
 
 ACTIONS = (
-    Action("download", "Slow download", "d", opens("download"), has("download")),
-    Action("stream", "+1 stream", "1", opens("stream"), has("stream")),
-    Action("stream50", "+50", "5", opens("stream", 50), has("stream")),
-    Action("stream500", "+500", "0", opens("stream", 500), has("stream")),
-    Action("websocket", "WebSocket", "w", opens("websocket"), has("websocket")),
-    Action("ping", "Ping", "p", opens("ping")),
-    Action("login", "Log out", "g", toggle_login, needs_log_in),
-    Action("leave", "Leave", "l", leave),
-    Action("reading", "Stop reading", "a", toggle_reading),
-    Action("kill_worker", "Kill worker", "k", kill_worker),
-    Action("kill_backend", "Kill backend", "b", kill_backend, no_backend),
-    Action("stop_backend", "Stop backend", "c", toggle_backend, no_backend),
-    Action("reload", "Reload", "r", reload),
-    Action("restart", "Restart", "t", restart),
+    Action("download", "Slow download", "d", "↓", opens("download"), has("download")),
+    Action("stream", "+1 stream", "1", "+1", opens("stream"), has("stream")),
+    Action("stream50", "+50", "5", "+50", opens("stream", 50), has("stream")),
+    Action("stream500", "+500", "0", "+500", opens("stream", 500), has("stream")),
+    Action("websocket", "WebSocket", "w", "W", opens("websocket"), has("websocket")),
+    Action("ping", "Ping", "p", "P", opens("ping")),
+    Action("login", "Log out", "g", "⇄", toggle_login, needs_log_in),
+    Action("leave", "Leave", "l", "←", leave),
+    Action("reading", "Stop reading", "a", "‖", toggle_reading),
+    Action("kill_worker", "Kill worker", "k", "✖", kill_worker),
+    Action("kill_backend", "Kill backend", "b", "✖", kill_backend, no_backend),
+    Action("stop_backend", "Stop backend", "c", "■", toggle_backend, no_backend),
+    Action("reload", "Reload", "r", "⟳", reload),
+    Action("restart", "Restart", "t", "⟳", restart),
 )
 
 

@@ -1,7 +1,9 @@
 "use strict";
-// The last seconds of a side, in the grammar of the signature picture (plots/timeline.py).
+// The last seconds of a side: what was pressed, the worker, the connections held, how long each bystander waits.
 
 const LATE_S = 0.2; // a bystander who waited longer is drawn as one who waited
+const TALL_S = 5; // a bystander who waited so long has a bar of full height
+const ROW = 26; // pixels from row to row
 
 function draw(svg, tag, attributes, text) {
   const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
@@ -14,36 +16,68 @@ function drawTimeline(svg, { rows, now, span }) {
   const [width, height] = [svg.clientWidth || 400, svg.clientHeight || 152];
   const gutter = innerWidth > 1000 ? 92 : 66;
   const x = (at) => gutter + Math.max(0, (at - now + span) / span) * (width - gutter - 4);
-  const [top, lane, bottom] = [2, 26, height - 24];
+  const bottom = height - 24;
   svg.replaceChildren();
   draw(svg, "defs", {});
   svg.firstChild.innerHTML = '<pattern id="hatch" width="8" height="8" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect width="8" height="8" style="fill:var(--stuck)"/><rect width="3" height="8" style="fill:var(--hatch)"/></pattern>';
-  ["worker", "held", "waits"].forEach((word, index) => draw(svg, "text", { x: 0, y: [top + 21, top + lane + 25, top + 2 * lane + 30][index] }, word));
-  const probes = new Map();
+  ["worker", "held", "waits"].forEach((word, index) => draw(svg, "text", { x: 0, y: (index + 2) * ROW - 6 + 4 * (index === 2) }, word));
   rows.forEach(([at, side], index) => {
     const until = index + 1 < rows.length ? rows[index + 1][0] : at + 0.25;
+    const wide = Math.max(x(until) - x(at) + 0.4, 1);
     const busy = side.workers.some((worker) => worker.busy);
     const fill = !side.workers.length ? "var(--line)" : busy ? "url(#hatch)" : "var(--free)";
-    draw(svg, "rect", { x: x(at), y: top, width: Math.max(x(until) - x(at) + 0.4, 1), height: lane - 6, style: `fill:${fill}` });
+    draw(svg, "rect", { x: x(at), y: ROW, width: wide, height: ROW - 6, style: `fill:${fill}` });
     const staying = side.held - passing(side);
-    const thick = staying > 0 ? Math.min(lane - 6, 6 + 5 * Math.log2(1 + staying)) : 0;
-    if (thick) draw(svg, "rect", { x: x(at), y: top + 2 * lane - 2 - thick, width: Math.max(x(until) - x(at) + 0.4, 1), height: thick, style: "fill:var(--transfer)" });
-    for (const probe of side.probes) probes.set(probe.number, probe);
+    const thick = staying > 0 ? Math.min(ROW - 6, 6 + 5 * Math.log2(1 + staying)) : 0;
+    if (thick) draw(svg, "rect", { x: x(at), y: 3 * ROW - 6 - thick, width: wide, height: thick, style: "fill:var(--transfer)" });
   });
-  const first = top + 2 * lane + 6;
-  const slots = Math.max(4, Math.floor((bottom - first) / 6));
-  for (const probe of probes.values()) {
-    const end = probe.answered ?? now;
-    if (end < now - span) continue;
-    const late = end - probe.sent > LATE_S;
-    const y = first + ((probe.number % slots) + 0.5) * ((bottom - first) / slots);
-    const colour = late ? "var(--stuck)" : "var(--free)";
-    draw(svg, "line", { x1: x(probe.sent), x2: Math.max(x(end), x(probe.sent) + 3), y1: y, y2: y, style: `stroke:${colour};stroke-width:${late ? 3 : 5}` });
-    if (late) draw(svg, "circle", { cx: x(end), cy: y, r: probe.answered === null ? 1 : 4, style: `fill:${colour}` });
-  }
-  draw(svg, "text", { x: gutter, y: height - 3, class: "axis" }, `${span} s ago`);
+  drawWaits(svg, rows, now, x, 3 * ROW, bottom);
+  drawEvents(svg, rows, x, width, bottom);
+  drawLosses(svg, rows, x, width);
+  draw(svg, "text", { x: gutter, y: height - 3, class: "axis" }, `${Math.round(span)} s ago`);
   draw(svg, "text", { x: width - 2, y: height - 3, "text-anchor": "end", class: "axis" }, "now");
-  svg.setAttribute("aria-label", `the last ${span} seconds: worker, connections held, each bystander's wait`);
+  svg.setAttribute("aria-label", `the last ${Math.round(span)} seconds: worker, connections held, each bystander's wait`);
+}
+
+function drawWaits(svg, rows, now, x, top, bottom) { // a bar where each was sent, as high as it waited
+  const probes = new Map(rows.flatMap(([, side]) => side.probes).map((probe) => [probe.number, probe]));
+  const first = rows[0][0];
+  for (const probe of probes.values()) {
+    if (probe.sent < first) continue;
+    const waited = (probe.answered ?? now) - probe.sent;
+    const failed = probe.answered !== null && !probe.status;
+    const high = Math.max(5, Math.min(1, waited / TALL_S) * (bottom - top - 2));
+    const colour = failed || waited > LATE_S ? "var(--stuck)" : "var(--free)";
+    draw(svg, "rect", { x: x(probe.sent) - 1.5, y: bottom - high, width: 3, height: high, style: `fill:${colour}` });
+    if (failed) draw(svg, "text", { x: x(probe.sent), y: bottom, "text-anchor": "middle", class: "loss" }, "✖");
+  }
+  draw(svg, "line", { x1: x(first), x2: x(now), y1: bottom, y2: bottom, style: "stroke:var(--line);stroke-width:2" });
+}
+
+function drawEvents(svg, rows, x, width, bottom) { // a line through all rows for what was pressed
+  let free = width;
+  for (let index = rows.length - 1; index > 0; index -= 1) {
+    const [at, side] = rows[index];
+    if (side.done === rows[index - 1][1].done) continue;
+    draw(svg, "line", { x1: x(at), x2: x(at), y1: ROW - 4, y2: bottom, class: "event" });
+    const icon = state.about.actions.find((one) => one.name === side.did)?.icon ?? "";
+    const half = 8 * icon.length + 4;
+    const middle = Math.min(x(at), width - half);
+    if (middle + half > free) continue; // the line alone, where the next one's icon is
+    draw(svg, "text", { x: middle, y: ROW - 6, "text-anchor": "middle" }, icon);
+    free = middle - half;
+  }
+}
+
+function drawLosses(svg, rows, x, width) { // those within one label's width together
+  const marks = [];
+  for (const [at, side] of rows) {
+    const n = (side.lost ?? []).reduce((sum, one) => sum + one.n, 0);
+    const last = marks.at(-1);
+    if (n && last && x(at) - last.x < 70) last.n += n;
+    else if (n) marks.push({ x: x(at), n });
+  }
+  for (const { x: left, n } of marks) draw(svg, "text", { x: Math.min(left + 4, width - 60), y: 3 * ROW - 8, class: "loss" }, `−${n}`);
 }
 
 function passing(side) {

@@ -40,7 +40,10 @@ class View:
             "step": self.step,
             "title": self.title,
             "sides": [side.about() for side in self.sides],
-            "actions": [{"name": action.name, "label": action.label, "key": action.key} for action in ACTIONS],
+            "actions": [
+                {"name": action.name, "label": action.label, "key": action.key, "icon": action.icon}
+                for action in ACTIONS
+            ],
             "window_s": WINDOW_S,
         }
 
