@@ -30,6 +30,7 @@ def request_of(kind: Kind, port: int, path: str, cookie: str) -> bytes:
 class Client:
     """Times are seconds on `time.monotonic`'s clock. `status` is 0 until the response's headers have come; `port` is
     our end of the connection. `reading`: it takes what comes; `left`: it closed by itself. `ended`: when it was over.
+    `missing`: bytes of the body that its Content-Length promises and that have not come.
     """
 
     number: int
@@ -40,6 +41,7 @@ class Client:
     port: int = 0
     status: int = 0
     received: int = 0
+    missing: int = 0
     reading: bool = True
     left: bool = False
     ended: float | None = None
@@ -55,6 +57,14 @@ class Client:
     @property
     def waits(self) -> bool:
         return not self.status and self.ended is None
+
+    @property
+    def lost(self) -> bool:
+        """It had not left, and ended without all that it had asked for: cut off, not served (5xx) or not answered."""
+        if self.ended is None or self.left:
+            return False
+        cut_off = self.status in (101, 200) and self.kind in ("stream", "websocket")
+        return cut_off or self.missing > 0 or not self.status or self.status >= 500 or bool(self.error)
 
     def connect(self, port: int) -> None:
         """Raises: OSError."""
@@ -87,9 +97,13 @@ class Client:
             self.head += chunk
             if HEAD_END in self.head:
                 head, _, chunk = self.head.partition(HEAD_END)
-                self.status, self.head = Head.parse(head).status, b""
+                parsed = Head.parse(head)
+                self.status, self.head = parsed.status, b""
+                self.missing = sum(int(length) for length in parsed.get("Content-Length") if length.isdecimal())
             elif len(self.head) > LONGEST_HEAD:
                 raise ConnectionError("response headers without an end")
+        if self.status:
+            self.missing -= len(chunk)
         if self.kind == "websocket" and self.status == 101:
             for received in self.frames.feed(chunk):
                 if received.opcode == PING:

@@ -2,6 +2,7 @@
 // One side of the page: its sentence, the path of each connection, its numbers and its lines of INI.
 // All text is set as textContent: what a client wrote stays text.
 
+const GHOSTS_S = 5; // so long it is shown who was lost, and which process is new
 const FEW = 5; // tokens at one place that carry their names; more are dots, and more than the frame names are a count
 const PALETTE = ["#e69f00", "#56b4e9", "#009e73", "#f0e442", "#cc79a7", "#8fb8de", "#d9a066"];
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
@@ -61,6 +62,7 @@ class SideView {
     this.root.className = `side ${side.state}`;
     say(this.sentence, side.text);
     this.speak(side.text);
+    this.recent = window.rows.filter(([at]) => at >= window.now - GHOSTS_S);
     this.drawPath(side);
     this.drawNumbers(side);
     drawTimeline(this.timeline, window);
@@ -73,7 +75,7 @@ class SideView {
   }
 
   speak(text) { // not each second that passes, only what is new
-    const gist = text.replace(/\d+ s\b/g, "").replace(/\d+ bystanders?/g, "");
+    const gist = text.replace(/\d+ s\b/g, "").replace(/\d+ connections? waits? in/g, "");
     if (gist !== this.gist) {
       this.gist = gist;
       this.spoken.textContent = `${this.about.title}: ${text}`;
@@ -94,8 +96,9 @@ class SideView {
     return found;
   }
 
-  fill(key, className, parent, title, more, state, held) {
+  fill(key, className, parent, title, more, state, held, label = key) { // `label`: in what was lost there
     const one = this.place(key, className.split(" ")[0], parent);
+    one.label = label;
     one.box.className = `place ${className}`;
     say(one.title.firstChild, title);
     say(one.more, more);
@@ -113,11 +116,11 @@ class SideView {
     const queued = side.queue.n;
     this.fill("queue", "queue", queues, "queue", queued ? String(queued) : "", queued ? "" : "empty", side.queue);
     for (const worker of side.workers.slice(0, 4)) this.drawWorker(worker, workers, side.workers.length === 1);
-    if (!side.workers.length) this.fill("worker", "worker stuck", workers, "no worker", "", "", { n: 0, tokens: [] });
+    if (!side.workers.length) this.fill("worker", "worker stuck", workers, "no worker", "", "", { n: 0, tokens: [] }, "worker");
     let threads = 0;
     for (const worker of side.workers.slice(0, 4)) {
       for (const lane of worker.lanes) {
-        const one = this.fill(`lane ${lane.tid}`, `lane ${lane.n ? "some" : ""}`, lanes, `thread ${lane.number}`, lane.n ? `${bytes(lane.rate)}/s` : "none", "", lane);
+        const one = this.fill(`lane ${lane.tid}`, `lane ${lane.n ? "some" : ""}`, lanes, `thread ${lane.number}`, lane.n ? `${bytes(lane.rate)}/s` : "none", "", lane, `lane ${lane.number}`);
         this.run(one, lane.rate);
         threads += 1;
       }
@@ -125,8 +128,10 @@ class SideView {
     if (!threads) this.fill("no lane", "lane none", lanes, "no offload thread", "", "", { n: 0, tokens: [] });
     for (const backend of side.backends) {
       const several = side.backends.length > 1; // less room for each: its number is beside its name
-      const text = backend.pid ? `${backend.under_way}${several ? "" : ` of ${backend.cores}`}` : "down";
-      this.fill(`backend ${backend.name}`, `backend ${several ? "one" : ""} ${!backend.pid ? "down" : backend.n ? "some" : ""}`, backends, several ? backend.name : "backend", "", text, backend).box.title = `${backend.name}: connections from the front, of the most that it serves`;
+      const text = backend.pid ? `${backend.under_way}${several ? "" : ` of ${backend.cores}\nPID ${backend.pid}`}` : several ? "✖" : "✖ down";
+      const fresh = backend.pid && this.isNew(backend.pid, (other) => other.backends.find((one) => one.name === backend.name)?.pid);
+      const title = `${fresh ? "⟳ " : ""}${several ? backend.name : "backend"}`;
+      this.fill(`backend ${backend.name}`, `backend ${several ? "one" : ""} ${!backend.pid ? "down" : backend.n ? "some" : ""} ${fresh ? "new" : ""}`, backends, title, "", text, backend).box.title = `${backend.name}: connections from the front, of the most that it serves`;
     }
     for (const [key, one] of this.places) {
       if (!this.alive.has(key)) {
@@ -137,12 +142,30 @@ class SideView {
     this.moveTokens();
   }
 
+  isNew(pid, pidIn) { // whether another process was there a moment ago
+    return this.recent.some(([, side]) => pidIn(side) && pidIn(side) !== pid);
+  }
+
+  ghosts() { // who was lost in the last seconds, by the place where each was last seen
+    const labels = new Set(this.wanted.map(([one]) => one.label));
+    const found = new Map();
+    for (const [at, side] of this.recent) {
+      for (const { place, n, tokens } of side.lost ?? []) {
+        const where = labels.has(place) ? place : place ? "worker" : "queue";
+        const one = found.get(where) ?? { n: 0, tokens: [] };
+        found.set(where, { n: one.n + n, tokens: [...one.tokens, ...tokens], age: this.recent.at(-1)[0] - at });
+      }
+    }
+    return found;
+  }
+
   drawWorker(worker, column, alone) {
     const stuck = worker.busy_s >= 1;
     const does = stuck ? `busy ${Math.floor(worker.busy_s)} s` : worker.busy ? "busy" : "idle";
-    const className = `worker ${stuck ? "stuck" : worker.busy ? "busy" : "idle"}`;
-    const [title, more, text] = alone ? ["worker", "", `PID ${worker.pid}\n${does}`] : [String(worker.pid), does, ""];
-    const one = this.fill(`worker ${worker.pid}`, className, column, title, more, text, worker);
+    const fresh = alone && this.isNew(worker.pid, (other) => other.workers[0]?.pid);
+    const className = `worker ${stuck ? "stuck" : worker.busy ? "busy" : "idle"} ${fresh ? "new" : ""}`;
+    const [title, more, text] = alone ? [fresh ? "⟳ worker" : "worker", "", `PID ${worker.pid}\n${does}`] : [String(worker.pid), does, ""];
+    const one = this.fill(`worker ${worker.pid}`, className, column, title, more, text, worker, "worker");
     one.box.title = worker.request;
     this.run(one, worker.rate);
   }
@@ -156,6 +179,7 @@ class SideView {
   moveTokens() {
     const before = new Map([...this.tokens].map(([name, node]) => [name, node.getBoundingClientRect()]));
     const seen = new Set();
+    const ghosts = this.ghosts();
     for (const [one, held] of this.wanted) {
       const named = held.n <= FEW;
       const row = held.tokens.map(([name, kind, left]) => {
@@ -167,7 +191,8 @@ class SideView {
       });
       one.times ??= make("span", "times", null);
       say(one.times, `×${held.n}`);
-      const children = held.n > FEW ? [one.times, ...row] : row;
+      const lost = this.lostTokens(one, ghosts.get(one.label), seen);
+      const children = [...(held.n > FEW ? [one.times] : []), ...row, ...lost];
       if (children.length !== one.tokens.childNodes.length || children.some((node, index) => one.tokens.childNodes[index] !== node)) one.tokens.replaceChildren(...children);
     }
     for (const [name, node] of this.tokens) {
@@ -177,6 +202,22 @@ class SideView {
       }
     }
     if (!calm.matches && !state.frozen) for (const name of seen) this.glide(this.tokens.get(name), before.get(name));
+  }
+
+  lostTokens(one, ghosts, seen) {
+    one.tokens.style.setProperty("--faded", ghosts ? 1 - (0.7 * ghosts.age) / GHOSTS_S : 1);
+    if (!ghosts) return [];
+    const few = ghosts.n <= FEW;
+    const row = ghosts.tokens.filter(([name]) => !seen.has(name)).slice(0, few ? FEW : 2 * FEW).map(([name, kind]) => {
+      seen.add(name);
+      const node = this.tokens.get(name) ?? this.newToken(name, kind);
+      node.className = `token ${kind} lost ${few ? "" : "small"}`;
+      node.title = `${name}: its connection has ended, and it had not left`;
+      return node;
+    });
+    one.gone ??= make("span", "gone", null);
+    say(one.gone, `✖${ghosts.n}`);
+    return few ? row : [one.gone, ...row];
   }
 
   newToken(name, kind) {
@@ -203,7 +244,7 @@ class SideView {
 
   drawNumbers(side) {
     const [wait, held, offloaded, sent] = this.numbers;
-    say(wait, milliseconds(side.wait_ms) + (side.waiting > 1 ? ` (${side.waiting} wait)` : ""));
+    say(wait, milliseconds(side.wait_ms));
     wait.classList.toggle("alarm", side.wait_ms > LATE_S * 1000);
     say(held, String(side.held));
     say(offloaded, String(side.offloaded));

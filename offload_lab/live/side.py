@@ -1,7 +1,7 @@
 """One side of the page: a front that is watched. What goes wrong is shown there, and does not end the view."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import psutil
@@ -13,6 +13,7 @@ from .actions import ACTIONS
 from .client import Client
 from .counters import Counters
 from .frame import side_frame
+from .losses import Losses, with_alarm
 from .reader import KernelLists
 from .watcher import Look, Watcher
 
@@ -32,7 +33,7 @@ class Side:
         self.title = title
         self._tell, self._told, self._unseen = tell, "", 0
         self.problem = ""  # why nothing is seen just now; empty while something is
-        self.counters = Counters()
+        self.counters, self.losses = Counters(), Losses()
         self.look: Look | None = None
         self.watcher: Watcher | None = Watcher(title, lambda: read_stats(title), lists)
 
@@ -43,8 +44,14 @@ class Side:
     def frame(self, start: float) -> Json:
         """This moment; `start` is that of the view, on `time.monotonic`'s clock."""
         now = time.monotonic()
+        lost = [client for client in self.all_clients() if client.lost]
+        frame = {**self.seen(now), **self.told_by_clients(start), "lost": self.losses.news(lost)}
+        return with_alarm(frame, lost, now)
+
+    def seen(self, now: float) -> Json:
+        """What the processes show."""
         if self.watcher is None:
-            return self.nothing(self.problem or "nothing runs", start)
+            return self.nothing(self.problem or "nothing runs")
         try:
             look = self.watcher.look()
         except (OSError, LabError, psutil.Error) as error:  # a process may end while it is looked at
@@ -52,11 +59,12 @@ class Side:
             why = self.problem or self.why_unseen(error)
             if not self.problem and self._unseen >= TOLD_AFTER:
                 self.tell_once(why)
-            return self.nothing(why, start)
+            return self.nothing(why)
         self._unseen, self._told = 0, ""
         self.look = look
         self.counters.update(look, now)
-        return {**side_frame(look, self.counters, self.clients(), now), **self.told_by_clients(start)}
+        self.losses.see(look)
+        return side_frame(look, self.counters, self.clients(), now)
 
     def why_unseen(self, error: Exception) -> str:
         return f"it cannot be watched: {error}"
@@ -66,7 +74,7 @@ class Side:
             self._told = what
             self._tell(f"{self.title}: {what}")
 
-    def nothing(self, why: str, start: float) -> Json:
+    def nothing(self, why: str) -> Json:
         text = why[:1].upper() + why[1:]
         return {
             "text": text if text.endswith(("…", ".")) else f"{text}.",
@@ -78,15 +86,19 @@ class Side:
             "offloaded": 0,
             "worker_bytes": self.counters.by_workers,
             "thread_bytes": self.counters.by_threads,
-            **self.told_by_clients(start),
         }
 
     def clients(self) -> Mapping[int, Client]:
+        """By the port of their end."""
         return NO_CLIENTS
+
+    def all_clients(self) -> Sequence[Client]:
+        """Without bystanders."""
+        return ()
 
     def told_by_clients(self, start: float) -> Json:
         """What only our own clients know."""
-        return {"probes": [], "wait_ms": None, "waiting": 0, "clients": {}, "message": "", "done": 0}
+        return {"probes": [], "wait_ms": None, "waiting": 0, "clients": {}, "message": "", "done": 0, "did": ""}
 
     def submit(self, number: int, action: str) -> None:
         """Nothing is done to what was not started here."""

@@ -2,7 +2,7 @@
 
 import queue
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from http.client import HTTPException
@@ -21,6 +21,7 @@ from .client import Client, Kind
 from .clients import Clients
 from .counters import Counters
 from .ini_lines import difference
+from .losses import Losses
 from .reader import KernelLists
 from .side import Side
 from .watcher import BackendPlace, Watcher
@@ -48,7 +49,7 @@ class StageSide(Side):
         self.backends: list[Uwsgi] = []  # that the front offloads to
         self.replaced: set[int] = set()  # the workers that the last reload replaces, by process id
         self.watcher = None
-        self.problem, self.message, self.done = "starting …", "", 0
+        self.problem, self.message, self.done, self.did = "starting …", "", 0, ""
         self.cookie, self.logged_in = "", True
         self.lines = difference(step.folder / variant.inis[-1], step.folder / other.inis[-1] if other else None)
         self._lists, self._engine = lists, engine
@@ -119,13 +120,13 @@ class StageSide(Side):
                 self.message = found.missing(self) or found.do(self)
         except (LabError, OSError) as error:
             self.message = f"{action}: {error}"
-        self.done = number
+        self.done, self.did = number, action
 
     def restart(self) -> None:
         self.problem = "starting again …"
         self.watcher = None
         self._exits.close()
-        self.counters = Counters()
+        self.counters, self.losses = Counters(), Losses()
         self._probes_sent.clear()
         self.replaced = set()
         self._start()
@@ -139,6 +140,9 @@ class StageSide(Side):
 
     def clients(self) -> Mapping[int, Client]:
         return dict(self.hub.by_port) if self.hub else {}
+
+    def all_clients(self) -> Sequence[Client]:
+        return [client for client in list(self.hub.all) if not client.bystander] if self.hub else []
 
     def why_unseen(self, error: Exception) -> str:
         """Says that the front has ended, where it has."""
@@ -155,14 +159,14 @@ class StageSide(Side):
         wait_s = now - waiting[0].began if waiting and now - waiting[0].began > 0.2 else None
         if wait_s is None and answered and answered.ended:
             wait_s = answered.ended - answered.began
-        own = [client for client in every if not client.bystander]
         return {
             "probes": self._news_of(bystanders, start),
             "wait_ms": None if wait_s is None else round(wait_s * 1000, 1),
             "waiting": len(waiting),
-            "clients": summary(own, len(self.hub.later) if self.hub else 0),
+            "clients": summary(self.all_clients(), len(self.hub.later) if self.hub else 0),
             "message": self.message,
             "done": self.done,
+            "did": self.did,
             "logged_in": self.logged_in,
             "reading": self.hub.reading if self.hub else True,
         }
@@ -191,7 +195,7 @@ def master_of(process: Uwsgi) -> int:
     return process.pid if process.status() is None else 0
 
 
-def summary(clients: list[Client], later: int) -> Json:
+def summary(clients: Sequence[Client], later: int) -> Json:
     """What our clients say: how many wait, are open, were refused or ended, and what the last one got."""
     last = next((client for client in reversed(clients) if client.status or client.error), None)
     got = f"{last.name}: {last.error or last.status}" if last else ""

@@ -12,7 +12,7 @@ from offload_lab.uwsgi import binary
 WITHIN_S = 60
 SHOWN = """() => [...document.querySelectorAll(".side")].map((side) => {
     const number = (text) => Number(text.replace(/[^0-9]/g, "") || 0);
-    const tokens = (place) => String(place.querySelectorAll(".token").length);
+    const tokens = (place) => String(place.querySelectorAll(".token:not(.lost)").length);
     const held = (place) => number(place.querySelector(".times")?.textContent ?? tokens(place));
     const all = (selector) => [...side.querySelectorAll(selector)];
     const lines = (place) => place.querySelector(".state").textContent.split("\\n");
@@ -96,6 +96,17 @@ class LivePage:
             wait_for(agrees, WITHIN_S, "the page says what explain says")
         except TimeoutError as error:
             raise AssertionError(f"{error}\nthe page: {seen[0]}\nexplain:  {seen[1]}") from None
+
+    def step_to(self, key, selector):
+        """Press an arrow key until the frame that is shown has `selector`: nothing that passes is missed."""
+
+        def found():
+            if self.page.locator(selector).count():
+                return True
+            self.page.keyboard.press(key)
+            return False
+
+        wait_for(found, WITHIN_S, selector)
 
     def wait_shown(self, holds, what):
         wait_for(lambda: holds(self.shown()), WITHIN_S, what)

@@ -92,6 +92,28 @@ def test_a_passed_socket_is_at_the_backend_and_outlives_the_worker(browser, monk
     wait_until_gone(live.pids)
 
 
+@pytest.mark.full
+def test_a_loss_is_shown_where_it_was_and_a_client_that_leaves_is_none(browser):
+    with live_page(browser, "03_sse_offload", "header") as live:
+        live.press("stream")
+        live.page.wait_for_selector(".side.good .lane .token.stream")
+        live.press("leave")
+        live.press("stream")
+        live.page.wait_for_selector(".side.good .lane .token:text-is('S2')")
+        assert live.page.locator(".token.lost").count() == 0
+        live.press("kill_backend")
+        live.page.wait_for_selector(".timeline .loss")
+        live.page.click("#do-freeze")
+        live.step_to("ArrowLeft", ".side.bad .lane .token.lost:text-is('S2')")
+        assert live.page.inner_text(".sentence .text").startswith("Lost: 1 stream. ")
+        live.step_to("ArrowRight", ".backend.new")
+        assert [text[1:] for text in live.page.locator(".timeline .loss").all_text_contents()] == ["1"]
+        live.page.click("#do-freeze")
+        live.page.wait_for_selector(".side.good")
+        live.page.wait_for_selector(".token.lost", state="detached")
+    wait_until_gone(live.pids)
+
+
 def test_a_slow_download_blocks_one_side_and_not_the_other(browser):
     with live_page(browser, "01_file_wrapper") as live:
         live.press("download")

@@ -12,6 +12,7 @@ from offload_lab.live.client import Client
 from offload_lab.live.counters import Counters
 from offload_lab.live.frame import NAMED, side_frame
 from offload_lab.live.ini_lines import difference
+from offload_lab.live.losses import Losses, with_alarm
 from offload_lab.live.recording import LiveRecording
 from offload_lab.live.sentence import Held, sentence
 from offload_lab.live.server import Server as PageServer
@@ -121,6 +122,46 @@ def test_who_left_unnoticed_still_holds():
 def test_a_client_that_is_not_ours_is_its_address():
     lane = frame_of(look(connection(7, 11)))["workers"][0]["lanes"][0]
     assert lane["tokens"] == [("127.0.0.1:7", "other", 0)]
+
+
+# --- losses
+
+
+@pytest.mark.parametrize(
+    ("options", "lost"),
+    [
+        ({"kind": "stream", "status": 200}, True),
+        ({"kind": "websocket", "status": 101}, True),
+        ({"kind": "stream", "status": 200, "left": True}, False),
+        ({"kind": "stream", "status": 403}, False),
+        ({"kind": "stream", "status": 503}, True),
+        ({"kind": "ping"}, True),
+        ({"kind": "ping", "status": 200}, False),
+        ({"kind": "download", "status": 200}, False),
+        ({"kind": "download", "status": 200, "missing": 1}, True),
+    ],
+)
+def test_a_client_is_lost_that_ends_before_it_has_all_and_has_not_left(options, lost):
+    assert client(1, ended=5.0, **options).lost == lost
+
+
+def test_a_loss_is_told_once_where_it_was_seen_last():
+    losses = Losses()
+    losses.see(look(connection(1, 12), connection(2, 10), connection(3, 11)))
+    losses.see(look(connection(3, 11)))
+    lost = [client(port, status=200, ended=5.0) for port in (1, 2, 4)]
+    assert losses.news(lost) == [
+        {"place": "lane 2", "n": 1, "tokens": [("S1", "stream")]},
+        {"place": "worker", "n": 1, "tokens": [("S2", "stream")]},
+        {"place": "", "n": 1, "tokens": [("S4", "stream")]},
+    ]
+    assert losses.news(lost) == []
+
+
+def test_a_side_is_not_good_while_a_loss_is_new():
+    frame, lost = {"text": "Worker 10 is idle.", "state": "good"}, [client(port, ended=5.0) for port in (1, 2)]
+    assert with_alarm(frame, lost, 6.0) == {"text": "Lost: 2 streams. Worker 10 is idle.", "state": "bad"}
+    assert with_alarm(frame, lost, 60.0) == frame
 
 
 # --- rates and totals
