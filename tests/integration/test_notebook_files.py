@@ -15,6 +15,10 @@ OPENING = ["What you'll do", "What you'll learn", "What you need"]
 RHYTHM = ["Guess", "Run", "See", "Read", "Break it", "Your turn"]
 LAST = ROOT / "notebooks" / "09_guesses.ipynb"  # measures nothing
 QUICK = ROOT / "notebooks" / "01_file_wrapper.ipynb"
+FOLDED = {"jupyter": {"source_hidden": True}}  # code that only measures and draws
+LONGEST_CELL = 16  # lines
+# long, and to be read or changed
+READ = {"break-names", "read-knock-run", "turn-lines"}
 YOUR_TURN = re.compile(r"%%your_turn (\w+) (\w+)\n(.*)", re.DOTALL)
 
 
@@ -35,7 +39,7 @@ def test_the_file_holds_no_outputs_no_counts_and_no_machine(notebook):
     content = json.loads(notebook.read_text())
     assert [cell["outputs"] for cell in cells(notebook, "code") if cell["outputs"]] == []
     assert [cell["execution_count"] for cell in cells(notebook, "code") if cell["execution_count"]] == []
-    assert all(cell["metadata"] == {} for cell in content["cells"])
+    assert all(cell["metadata"] in ({}, FOLDED) for cell in content["cells"])
     assert content["metadata"]["kernelspec"]["name"] == "python3"
     assert str(ROOT) not in notebook.read_text()
     assert str(Path.home()) not in notebook.read_text()
@@ -83,6 +87,14 @@ def test_break_it_has_at_most_three_parts(notebook):
 def test_it_ends_with_what_to_copy_and_where(notebook):
     is_lesson = notebook.stem[:2] in ("01", "02", "03", "04", "05", "06", "07")
     assert ("What to copy, and where" in headings(notebook)[-2:]) == is_lesson
+
+
+def test_code_that_nobody_has_to_read_is_folded(notebook):
+    """And what a learner changes is not: a folded cell has no number of its own and no blank."""
+    long = [cell for cell in cells(notebook, "code") if cell["id"] != "setup" and len(cell["source"]) > LONGEST_CELL]
+    assert {cell["id"] for cell in long if cell["metadata"] != FOLDED} <= READ
+    hidden = ["".join(cell["source"]) for cell in cells(notebook, "code") if cell["metadata"] == FOLDED]
+    assert not [code for code in hidden if re.search(r"^\w+ = ([\d.]+|None)$|^%%", code, re.MULTILINE)]
 
 
 def test_it_holds_no_server_code(notebook):

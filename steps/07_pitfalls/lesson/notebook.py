@@ -24,7 +24,7 @@ from offload_lab.paths import ROOT
 from offload_lab.stages import manifest
 from offload_lab.stages.stage import Stage
 from offload_lab.stages.step import Step
-from offload_lab.system import NOT_TOLD, is_linux
+from offload_lab.system import no_thread_waits
 
 STEP = "07_pitfalls"
 # By number, since each name is a diagnosis: the pitfall, and which of the notebook's answers is its cause
@@ -36,6 +36,7 @@ CASES = {
     5: ("sse_never_flushes", 3),
     6: ("backend_down", 1),
 }
+BACKEND_STOPPED = (6,)  # before the client's request; the notebook must not show it beside the question
 CAUSES = 4  # to choose from, in each case
 LONGEST_LINE = 100  # characters shown of a line
 FIRST_LINES = 14
@@ -69,6 +70,8 @@ def observe_pair(case: int, path: str = "/subscribe", **options: Any) -> tuple[O
     answers.answered()  # a case's symptom is shown, whatever became of the one before
     pitfall, _ = CASES[case]
     name = f"case {case}"
+    if case in BACKEND_STOPPED:
+        options["before"] = lambda stage: stage.process("sse").stop()
     with progress(name) as done, ThreadPoolExecutor(2) as pool:
         pair = []
         for observation in pool.map(lambda which: observe(f"{pitfall}_{which}", path, **options), ("broken", "fixed")):
@@ -127,7 +130,7 @@ def find_proxy(stage: Stage, port: int) -> str:
     if not owners:
         return "none, it is closed"
     if owners[0].tid is None:
-        return "no thread just now" if is_linux() else NOT_TOLD
+        return no_thread_waits()
     return "the worker's main thread" if owners[0].is_main_thread else "an offload thread"
 
 
