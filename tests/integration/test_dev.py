@@ -102,6 +102,7 @@ def test_a_new_pitfall_is_found_by_its_manifest(steps):
     assert examine([str(after.folder / "lost_cookie_fixed.ini")], {}).unusable == []
 
 
+@pytest.mark.full
 def test_the_tests_of_a_new_pitfall_fail_until_they_are_written(steps):
     new_pitfall(steps, "lost_cookie")
     tests = pitfalls_step(steps).folder / "tests" / "test_lost_cookie.py"

@@ -199,6 +199,7 @@ def copy_of(step, folder):
     return dataclasses.replace(step, folder=folder)
 
 
+@pytest.mark.full
 def test_running_stages_are_found_and_told_apart_by_command_line(tmp_path):
     step = copy_of(manifest.find("01"), tmp_path)
     with pytest.raises(LabError, match=r"not running; start it in another terminal: \./lab run 01 offload"):

@@ -211,6 +211,7 @@ def test_processes_of_another_machine_are_not_taken_for_those_here(tmp_path, ser
     assert "held by" not in text
 
 
+@pytest.mark.full
 def test_an_address_that_does_not_answer_is_named_with_the_next_step(tmp_path, servers):
     port = free_port()
     for address, message in {
@@ -239,6 +240,7 @@ def test_the_command_takes_several_addresses_and_prints_json(servers):
     assert [len(document["servers"][0]["workers"]) for document in json.loads(answer.stdout)] == [WORKERS, 1]
 
 
+@pytest.mark.full
 def test_the_command_prints_metrics_although_one_server_is_down(servers, tmp_path):
     gone = str(tmp_path / "gone.sock")
     answer = lab("--metrics", "--stats", servers.front, "--stats", gone)

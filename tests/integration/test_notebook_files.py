@@ -14,7 +14,7 @@ from .conftest import NOTEBOOKS
 OPENING = ["What you'll do", "What you'll learn", "What you need"]
 RHYTHM = ["Guess", "Run", "See", "Read", "Break it", "Your turn"]
 LAST = ROOT / "notebooks" / "09_guesses.ipynb"  # measures nothing
-QUICK = ROOT / "notebooks" / "01_file_wrapper.ipynb"
+QUICK = ROOT / "notebooks" / "02_xsendfile.ipynb"
 FOLDED = {"jupyter": {"source_hidden": True}}  # code that only measures and draws
 LONGEST_CELL = 16  # lines
 # long, and to be read or changed
