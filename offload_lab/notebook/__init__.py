@@ -199,8 +199,8 @@ def show_code(step: str, file: str, name: str | None = None) -> None:
     show_source(f"steps/{folder.name}/{file}" + (f": {name}" if name else ""), file, code)
 
 
-def show_lines(step: str, file: str, *options: str) -> None:
-    """Of the step's INI `file` only the lines that begin with one of `options`, and the comments above them."""
+def show_lines(step: str, file: str, *beginnings: str) -> None:
+    """Of the step's INI `file` only the lines that begin with one of `beginnings`, and the comments above them."""
     if answers.hides("the lines", code=True):
         return
     folder = manifest.find(step).folder
@@ -210,10 +210,10 @@ def show_lines(step: str, file: str, *options: str) -> None:
         if line.startswith(";"):
             comments.append(line)
             continue
-        if line.startswith(options):
+        if line.startswith(beginnings):
             shown += [*comments, line]
         comments = []
-    show_source(f"steps/{folder.name}/{file}: {', '.join(options)}", file, "\n".join(shown))
+    show_source(f"steps/{folder.name}/{file}, some of its lines", file, "\n".join(shown))
 
 
 def read(path: Path) -> str:

@@ -8,6 +8,7 @@ from offload_lab.exercises import regions
 from offload_lab.exercises.notebook_copies import copies
 from offload_lab.paths import ROOT
 from offload_lab.stages import manifest
+from offload_lab.stages.lesson import load_lesson
 
 from .conftest import NOTEBOOKS
 
@@ -101,6 +102,14 @@ def test_it_holds_no_server_code(notebook):
     source = "\n".join("".join(cell["source"]) for cell in cells(notebook, "code"))
     assert "start_response" not in source
     assert "import uwsgi" not in source
+
+
+def test_no_cell_of_07_names_a_cause_beside_its_question():
+    content = json.loads((ROOT / "notebooks" / "07_pitfalls.ipynb").read_text())
+    text = "\n".join("".join(cell["source"]) for cell in content["cells"]).partition("## See")[0]
+    pitfalls = [pitfall for pitfall, _ in load_lesson(manifest.find("07"), "notebook").CASES.values()]
+    assert len(pitfalls) == 6
+    assert [pitfall for pitfall in pitfalls if pitfall in text] == []
 
 
 def turns(path):

@@ -26,7 +26,9 @@ from offload_lab.stages.stage import Stage
 from offload_lab.stages.step import Step
 from offload_lab.system import no_thread_waits
 
-STEP = "07_pitfalls"
+from .causes import STEP
+from .causes import show_cause as show_cause
+
 # By number, since each name is a diagnosis: the pitfall, and which of the notebook's answers is its cause
 CASES = {
     1: ("no_offload_threads", 3),
