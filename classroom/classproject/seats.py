@@ -12,7 +12,16 @@ from django.views.decorators.http import require_GET, require_POST
 
 from offload_lab.classroom import keys
 from offload_lab.classroom.board import HIDDEN
-from offload_lab.classroom.messages import LONGEST_NICKNAME, MOST_AT_ONCE, SEAT, MessageError, checked, nickname
+from offload_lab.classroom.messages import (
+    LONGEST_NICKNAME,
+    MOST_AT_ONCE,
+    SEAT,
+    GuessError,
+    MessageError,
+    checked,
+    is_count,
+    nickname,
+)
 
 from . import state
 
@@ -93,18 +102,27 @@ def seat(request, seat, body):
     messages = body.get("messages")
     if not isinstance(messages, list) or len(messages) > MOST_AT_ONCE:
         return refusal(400, f"messages: a list of at most {MOST_AT_ONCE}")
-    refused = [why for message in messages if (why := take(seat, message))]
+    refused = [{"sequence": number_of(message), "why": why} for message in messages if (why := take(seat, message))]
     return JsonResponse({"refused": refused, **where_the_class_is(seat)})
 
 
 def take(seat, message):
-    """Publish one message; why not, where it is none."""
+    """Publish one message; why not, where it is none. The teacher's row shows a guess that was not taken."""
     try:
         sequence, kind, fields = checked(message, state.KNOWN)
+    except GuessError as error:
+        token = f"{seat}:{error.sequence}"
+        state.publish("refused", token, seat=seat, sequence=error.sequence, notebook=error.notebook)
+        return str(error)[:300]
     except MessageError as error:
         return str(error)[:300]
     state.publish(kind, f"{seat}:{sequence}", seat=seat, sequence=sequence, **fields)
     return None
+
+
+def number_of(message):
+    sequence = message.get("sequence") if isinstance(message, dict) else None
+    return sequence if is_count(sequence) else None
 
 
 def where_the_class_is(seat):

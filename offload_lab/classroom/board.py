@@ -30,12 +30,13 @@ class TaskState:
 @dataclass
 class Seat:
     """`number`: from 1, in the order of joining. Guesses: the first of each question, with what was measured there if
-    anything was."""
+    anything was. `refused`: notebooks with a guess that was not taken."""
 
     number: int
     nickname: str
     last_message_at: float
     guesses: dict[str, tuple[float, float | None]] = field(default_factory=dict)
+    refused: set[str] = field(default_factory=set)
     tasks: dict[tuple[str, str], TaskState] = field(default_factory=dict)
     hand: bool = False
     seen: set[int] = field(default_factory=set)
@@ -106,6 +107,8 @@ class Board:
         seat.last_message_at = at
         if kind == "guess":
             seat.guesses.setdefault(data["notebook"], (data["guess"], data["measured"]))
+        elif kind == "refused":
+            seat.refused.add(data["notebook"])
         elif kind == "task":
             seat.tasks[data["step"], data["task"]] = TaskState(data["tries"], data["hints"], data["state"])
         elif kind == "hand":

@@ -29,6 +29,18 @@ class MessageError(LabError):
     """A message or a nickname that no seat may send."""
 
 
+@dataclass
+class GuessError(MessageError):
+    """A number that no board can show, as a guess at the question of `notebook`."""
+
+    sequence: int
+    notebook: str
+    guess: object
+
+    def __str__(self) -> str:
+        return f"a guess is 0, or a number from {SMALLEST:g} to {LARGEST:g}, and not {self.guess!r}"
+
+
 @dataclass(frozen=True)
 class Known:
     """What messages may name: notebooks with a question, pairs of step and task, and how many sections there are."""
@@ -55,7 +67,7 @@ def nickname(given: object) -> str:
 def checked(message: object, known: Known) -> tuple[int, str, Message]:
     """The message's number, kind and fields.
 
-    Raises: MessageError.
+    Raises: MessageError, GuessError.
     """
     if not isinstance(message, dict):
         raise MessageError(f"{message!r} is no message")
@@ -65,19 +77,20 @@ def checked(message: object, known: Known) -> tuple[int, str, Message]:
         raise MessageError(f"{sequence!r} is no number of a message; a seat has {MOST_MESSAGES}")
     if not isinstance(kind, str) or fields.keys() != FIELDS.get(kind):
         raise MessageError(f"the kind {kind!r} with the fields {', '.join(map(str, fields))} is no message")
+    if kind == "guess" and is_asked(fields, known) and not is_number(fields["guess"]):
+        raise GuessError(sequence, fields["notebook"], fields["guess"])
     if not CHECKS[kind](fields, known):
         raise MessageError(f"a {kind} cannot have {fields!r}")
     return sequence, kind, fields
 
 
+def is_asked(fields: Message, known: Known) -> bool:
+    return isinstance(fields["notebook"], str) and fields["notebook"] in known.notebooks
+
+
 def is_guess(fields: Message, known: Known) -> bool:
     measured = fields["measured"]
-    return (
-        isinstance(fields["notebook"], str)
-        and fields["notebook"] in known.notebooks
-        and is_number(fields["guess"])
-        and (measured is None or is_number(measured))
-    )
+    return is_asked(fields, known) and is_number(fields["guess"]) and (measured is None or is_number(measured))
 
 
 def is_task(fields: Message, known: Known) -> bool:

@@ -76,7 +76,7 @@ def deliver(outbox: Outbox) -> ClassPlace:
             str(section["title"]),
             str(section["landmark"]),
             bool(answer["hand"]),
-            tuple(map(str, answer["refused"])),
+            tuple(str(message["why"]) for message in answer["refused"]),
         )
     except (KeyError, TypeError, ValueError):
         raise RefusedError(f"what answers at {outbox.url} is no class board; {NO_ANSWER}") from None

@@ -28,12 +28,13 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """`silent`: minutes, 0 unless they are too many."""
+    """`guess`: at the question that the projector shows. `silent`: minutes, 0 unless they are too many."""
 
     number: int
     nickname: str
     hand: bool
     seen: bool
+    guess: Cell
     silent: int
     amber: bool
     cells: tuple[Cell, ...]
@@ -52,14 +53,22 @@ def columns(board: Board, steps: Sequence[Step], present: str | None) -> list[Co
 
 def rows(board: Board, shown: Sequence[Column], now: float) -> list[Row]:
     """In the order of joining, so that no row moves while it is read."""
-    return [row(seat, shown, board.section, now) for seat in board.seats.values()]
+    return [row(seat, shown, board, now) for seat in board.seats.values()]
 
 
-def row(seat: Seat, shown: Sequence[Column], section: int, now: float) -> Row:
+def row(seat: Seat, shown: Sequence[Column], board: Board, now: float) -> Row:
     cells = tuple(cell(seat.tasks.get((column.step, column.task))) for column in shown)
     silent = seat.silent_min(now)
     amber = bool(silent) or any(one.state == "amber" for one in cells)
-    return Row(seat.number, seat.nickname, seat.hand, section in seat.seen, silent, amber, cells)
+    guess = guess_cell(seat, board.shown)
+    return Row(seat.number, seat.nickname, seat.hand, board.section in seat.seen, guess, silent, amber, cells)
+
+
+def guess_cell(seat: Seat, notebook: str) -> Cell:
+    """Whether there is one; never the number, which the class would read over the teacher's shoulder."""
+    if notebook in seat.guesses:
+        return Cell("✓", "passed")
+    return Cell("not taken", "amber") if notebook in seat.refused else Cell("", "none")
 
 
 def cell(task: TaskState | None) -> Cell:

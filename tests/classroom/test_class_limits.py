@@ -231,6 +231,26 @@ def test_a_bound_address_is_reached_and_another_is_not_listened_on(running):
         ask(running, "GET", "/", host="127.0.0.4")
 
 
+def test_a_phone_says_why_its_number_was_not_taken_and_takes_another(running, open_page):
+    teacher = open_page(running.teacher)
+    teacher.click("#show-05_uwsgi_api")
+    phone = open_page(running.url)
+    phone.fill("#code", running.code)
+    phone.fill("#nickname", "tiny")
+    phone.click("#join button")
+    phone.wait_for_selector("#guess:not([hidden])")
+    for number, shown in (("1e-13", "not taken"), ("3", "✓")):
+        phone.fill("#number", number)
+        phone.click("#guess button")
+        until(teacher, f"[...document.querySelectorAll('td.guess')].some(one => one.textContent === '{shown}')")
+        if shown == "not taken":
+            phone.wait_for_selector("#guess:not([hidden])")
+            why = phone.locator("#refused").inner_text()
+            assert why == "Not taken: a guess is 0, or a number from 1e-12 to 1e+12, and not 1e-13"
+    assert phone.locator("#refused").is_hidden()
+    assert teacher.locator("td.guess.amber").count() == 0
+
+
 def test_a_phone_sends_a_number_later_what_was_queued_and_all_is_escaped(running, open_page):
     teacher = open_page(running.teacher)
     teacher.click("#show-06_shared_state")

@@ -163,6 +163,14 @@ def test_intuition_counts_by_kind_and_uses_the_classs_measurement_for_a_phone():
     assert (row.kind, row.small, row.right, row.large, row.times_off) == ("waiting", 1, 1, 1, "10.0 times")
 
 
+def test_the_row_says_whether_the_shown_question_is_guessed_but_not_what():
+    refused = ("refused", {"seat": "b", "sequence": 1, "notebook": "00_start"})
+    board = board_of(*joined("a", "b", "c"), guessed("a", 5), refused, ("show", {"what": "00_start"}))
+    assert [row.guess.text for row in table.rows(board, [], now=0.0)] == ["✓", "not taken", ""]
+    board.apply(*guessed("b", 7), 1.0)
+    assert [row.guess.text for row in table.rows(board, [], now=1.0)] == ["✓", "✓", ""]
+
+
 def test_three_failed_tries_are_amber_until_the_task_passes():
     column = [table.Column("01_file_wrapper", "wrap", "01 1", "")]
     for tries, state, amber in ((2, "open", False), (3, "open", True), (4, "passed", False), (4, "given", False)):

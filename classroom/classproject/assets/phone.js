@@ -34,6 +34,7 @@ at("join").onsubmit = async event => {
 }
 
 function send(message) {
+  at("refused").hidden = true
   seat.sequence += 1
   seat.waiting.push({ sequence: seat.sequence, ...message })
   save()
@@ -47,20 +48,35 @@ async function deliver() {
   const messages = seat.waiting.slice(0, 50)
   try {
     const { status, body } = await ask("/seat", { seat: seat.seat, token: seat.token, messages })
-    if (status === 403) {  // another class, or this one began again
-      localStorage.removeItem(KEY)
-      location.reload()
-    }
+    if (status === 403) return leave(body.error)  // another class, or this one began again
     if (status !== 200) throw new Error(body.error)
     place = body
     seat.waiting = seat.waiting.slice(messages.length)
+    body.refused.forEach(one => takeBack(messages.find(message => message.sequence === one.sequence), one.why))
     save()
     at("state").hidden = true
-  } catch {
-    at("state").textContent = "out of reach: what you send waits here"
+  } catch (error) {
+    const reached = error.name === "Error"  // the class's own words
+    at("state").textContent = `${reached ? error.message : "out of reach"}: what you send waits here`
     at("state").hidden = false
+  } finally {
+    sending = false
   }
-  sending = false
+  show()
+}
+
+// A number that was not taken may be entered again; the class did not count it.
+function takeBack(message, why) {
+  if (message?.kind === "guess") delete seat.guessed[message.notebook]
+  at("refused").textContent = `Not taken: ${why}`
+  at("refused").hidden = false
+}
+
+function leave(why) {
+  localStorage.removeItem(KEY)
+  seat = place = null
+  at("wrong").textContent = `${why}: join again`
+  at("wrong").hidden = false
   show()
 }
 
