@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -192,6 +193,12 @@ def test_a_package_with_another_hash_stops_it_and_leaves_nothing(shelf, tmp_path
     with pytest.raises(DownloadError, match=r"could not download base\.lock(.|\n)*Expected sha256 0{64}"):
         pack(root, root / "dist", lambda lock, share: None)
     assert list((root / "dist").iterdir()) == []
+
+
+def test_what_builds_a_package_without_a_wheel_is_pinned_and_so_packed():
+    """pip 23 of Python 3.11 asks for both, and in a room there is nothing to ask."""
+    pins = "".join(lock.read_text() for lock in (ROOT / "requirements").glob("*.lock"))
+    assert set(re.findall(r"^(setuptools|wheel)==\S+ +--hash=", pins, re.MULTILINE)) == {"setuptools", "wheel"}
 
 
 def test_what_another_patch_release_needs_is_packed_too():
