@@ -81,6 +81,13 @@ class PortInUseError(LabError):
         return f"port {self.port} on 127.0.0.1 is already in use; choose another with --port, or find it: {command}"
 
 
+class LoopbackDownError(LabError):
+    """No route leads to 127.0.0.1: a server could listen there, and no client would reach it."""
+
+    def __str__(self) -> str:
+        return "127.0.0.1 cannot be reached, the loopback interface is down; as root, switch it on: ip link set lo up"
+
+
 class PathTooLongError(LabError):
     """A UNIX socket's path does not fit into the kernel's address structure."""
 

@@ -15,8 +15,8 @@ from .slide_blocks import RULE, parse_table
 NOT_SHOWN = ("setup", "next-lessons")  # for those who run it
 ASKED = re.compile(r"^(?:\w*guess\w*|cause) = (?:None|\{)", re.MULTILINE)
 EXERCISE = "%%your_turn"
-TYPE_IT = re.compile(r"\s*Write (?:a number|one)[^.]*\bNone`?\.")
-FOR_THE_LEARNER = re.compile(r"You (?:made no guess|named)|Number \d is the cause|no picture yet")
+TYPE_IT = re.compile(r"\s*(?:Write (?:a number|one)[^.]*\bNone`?\.|\(Folded code[^)]*\))")
+FOR_THE_LEARNER = re.compile(r"You (?:made no guess|named)|Number \d is the cause")
 QUESTION = """<div class="lab-guess"><label>Your guess: <input size="12" autocomplete="off"></label>
 <button type="button">Show what was measured</button></div>"""
 CAUSE = QUESTION.replace("Your guess", "Its number").replace("what was measured", "the cause")

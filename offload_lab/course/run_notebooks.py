@@ -3,7 +3,6 @@
 import hashlib
 import os
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import DEVNULL
@@ -80,8 +79,6 @@ def run(notebook: Path, progress: Callable[[float], None]) -> Any:
     content = nbformat.read(notebook, as_version=4)
     RESULTS.mkdir(exist_ok=True)
     with TemporaryDirectory(prefix="lab-") as temporary, TemporaryDirectory(dir=RESULTS) as results:
-        if (pictures := RESULTS / "screenshots").exists():  # of the browser tests
-            shutil.copytree(pictures, Path(results, "screenshots"))
         variables = {
             "LAB_RESULTS": results,
             "LAB_FIGURE_SCALE": FIGURE_SCALE,

@@ -4,8 +4,9 @@ import ast
 import difflib
 import html
 import socket
+import textwrap
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -31,11 +32,11 @@ from offload_lab.stages.lesson import load_lesson
 from offload_lab.stages.overrides import altered as altered
 from offload_lab.stages.stage import Stage
 from offload_lab.stages.step import Step
+from offload_lab.system import no_thread_waits
 
 from . import answers
 from .answers import reveal as reveal
-from .display import CONTINUED, DIFF_STYLES, framed, progress, show, show_bundle, show_source, show_table
-from .display import screenshot as screenshot
+from .display import DIFF_STYLES, continued, framed, progress, show, show_bundle, show_source, show_table
 from .exercises import magic
 from .exercises import show_gap as show_gap
 from .live import live as live
@@ -48,6 +49,7 @@ RUN_FROM_THE_TOP = (
     " a guess is a number, such as 5 or 0.5."
 )
 CONTEXT_LINES = 1
+SIGN = 2  # characters before a line of a difference
 
 
 def lesson(step: str, module: str = "notebook") -> ModuleType:
@@ -163,9 +165,7 @@ def mechanism(*recordings: Recording) -> None:
             recording.variant,
             f"PID {timeline.front_pids(recording)}",
             ", ".join(f"PID {pid}" for pid in sorted({str(holder["pid"]) for holder in held})) or "no process",
-            f"{', '.join(map(str, threads))}: {timeline.owner(recording)}"
-            if threads
-            else "none, or unknown on this system",
+            f"{', '.join(map(str, threads))}: {timeline.owner(recording)}" if threads else no_thread_waits(),
             f"busy in {busy} of {len(middle)} samples" + f", {len(recording.gaps)} failed" * bool(recording.gaps),
             f"+{report.offloaded(recording)}",
         )
@@ -183,7 +183,8 @@ def show_diff(step: str, old: str, new: str) -> None:
     before, after = (read(folder / name).splitlines() for name in (old, new))
     lines = list(difflib.unified_diff(before, after, n=CONTEXT_LINES, lineterm=""))[2:]
     lines = ["  ⋯" if line.startswith("@@") else f"{line[0]} {line[1:]}" for line in lines]
-    rows = "".join(f'<div style="{DIFF_STYLES[line[0]]}{CONTINUED}">{html.escape(line)}</div>' for line in lines)
+    styles = [DIFF_STYLES[line[0]] + continued(line, SIGN) for line in lines]
+    rows = "".join(f'<div style="{style}">{html.escape(line)}</div>' for style, line in zip(styles, lines, strict=True))
     caption = f"steps/{folder.name}: {old} → {new}"
     show_bundle({"text/html": framed(caption, rows), "text/plain": "\n".join([caption, *lines])})
 
@@ -198,6 +199,23 @@ def show_code(step: str, file: str, name: str | None = None) -> None:
     show_source(f"steps/{folder.name}/{file}" + (f": {name}" if name else ""), file, code)
 
 
+def show_lines(step: str, file: str, *beginnings: str) -> None:
+    """Of the step's INI `file` only the lines that begin with one of `beginnings`, and the comments above them."""
+    if answers.hides("the lines", code=True):
+        return
+    folder = manifest.find(step).folder
+    shown: list[str] = []
+    comments: list[str] = []
+    for line in read(folder / file).splitlines():
+        if line.startswith(";"):
+            comments.append(line)
+            continue
+        if line.startswith(beginnings):
+            shown += [*comments, line]
+        comments = []
+    show_source(f"steps/{folder.name}/{file}, some of its lines", file, "\n".join(shown))
+
+
 def read(path: Path) -> str:
     """The text without the marker lines of the exercises.
 
@@ -210,15 +228,18 @@ def read(path: Path) -> str:
 
 
 def definition(text: str, name: str) -> str:
-    """The source of the function or class `name` with its decorators.
+    """The source of the function or class `name` with its decorators; of a method, where it is ``Class.method``.
 
     Raises: LabError where there is none.
     """
-    for node in ast.parse(text).body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name:
-            first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
-            return "\n".join(text.splitlines()[first - 1 : node.end_lineno])
-    raise LabError(f"no function or class {name!r} is defined there")
+    inside: Sequence[ast.stmt] = ast.parse(text).body
+    for part in name.split("."):
+        found = [node for node in inside if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == part]
+        if not found:
+            raise LabError(f"no function or class {name!r} is defined there")
+        inside = found[0].body
+    first = min([found[0].lineno, *(decorator.lineno for decorator in found[0].decorator_list)])
+    return textwrap.dedent("\n".join(text.splitlines()[first - 1 : found[0].end_lineno]))
 
 
 # --- what is here
@@ -240,7 +261,7 @@ def lessons() -> None:
             title = f"{step.title}: second part" if place else step.title
             lines.append(f"| {name.partition('_')[0]} | {title} | {minutes} | [{name}.ipynb]({name}.ipynb) |")
     review = max(path.name for path in (ROOT / "notebooks").glob("*.ipynb"))
-    lines.append(f"| | Your guesses, and what was measured | 5 | [{review}]({review}) |")
+    lines.append(f"| | Your guesses, and what was measured | 8 | [{review}]({review}) |")
     show_bundle({"text/markdown": "\n".join(lines), "text/plain": "\n".join(lines)})
 
 

@@ -17,8 +17,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from offload_lab.paths import results
-
 from . import answers
 
 DPI = 200
@@ -27,8 +25,8 @@ BAR_CELLS = 40
 DARK = 'body[data-jp-theme-light="false"] .lab-frame{filter:invert(0.88) hue-rotate(180deg)}'
 FRAME = "background:#ffffff;color:#222222;border:1px solid #bbbbbb;padding:8px 12px;margin:0;overflow-x:auto;"
 MONO = "font-family:'DejaVu Sans Mono',Menlo,Consolas,monospace;font-size:13px;line-height:1.45;"
-WRAPPED = "white-space:pre-wrap;overflow-wrap:anywhere;"  # nothing is wider than its cell
-CONTINUED = "padding-left:2ch;text-indent:-2ch;"  # below the sign of the line that goes on
+WRAPPED = "white-space:pre-wrap;word-break:normal;overflow-wrap:anywhere;"  # nothing is wider than its cell
+FURTHER_IN = 2  # characters that the rest of a wrapped line is indented further than its beginning
 DIFF_STYLES = {"+": "background:#cfe8fc;color:#002f4d;", "-": "background:#fbe0cc;color:#5c2300;", " ": ""}
 
 
@@ -58,15 +56,6 @@ def show(figure: Figure, text: str) -> None:
     figure.savefig(image, format="png", dpi=DPI)
     width = round(figure.get_figwidth() * 96)
     show_bundle({"image/png": image.getvalue(), "text/plain": text}, {"image/png": {"width": width, "alt": text}})
-
-
-def screenshot(name: str, made_by: str) -> None:
-    """Show the picture that a browser test saved in results/screenshots, or how to get it."""
-    path = results() / "screenshots" / name
-    if not path.exists():
-        print(f"no picture yet: {made_by} saves one (with Chromium: apt-get install chromium)")
-        return
-    show_bundle({"image/png": path.read_bytes(), "text/plain": name}, {"image/png": {"width": 760, "alt": name}})
 
 
 def show_table(rows: Table) -> None:
@@ -110,8 +99,16 @@ def show_bundle(data: dict[str, Any], metadata: dict[str, Any] | None = None, **
 
 def show_source(caption: str, file: str, code: str) -> None:
     """Show code, highlighted by the file's ending."""
-    coloured = highlight(code, get_lexer_for_filename(file), HtmlFormatter(noclasses=True, nowrap=True))
-    show_bundle({"text/html": framed(caption, coloured), "text/plain": f"{caption}\n{code}"})
+    coloured = highlight(code, get_lexer_for_filename(file, stripnl=False), HtmlFormatter(noclasses=True, nowrap=True))
+    lines = zip(code.splitlines(), coloured.splitlines(), strict=True)
+    rows = "".join(f'<div style="{continued(plain)}">{line or "<br>"}</div>' for plain, line in lines)
+    show_bundle({"text/html": framed(caption, rows), "text/plain": f"{caption}\n{code}"})
+
+
+def continued(line: str, sign: int = 0) -> str:
+    """The style of a line of code that begins after `sign` characters: where it wraps, its rest is indented further."""
+    indent = sign + len(line[sign:]) - len(line[sign:].lstrip()) + FURTHER_IN
+    return f"padding-left:{indent}ch;text-indent:-{indent}ch;"
 
 
 def framed(caption: str, body: str) -> str:

@@ -17,7 +17,7 @@ from .display import show_source
 
 WIDTH = 80
 LINES_BEFORE, LINES_AFTER = 8, 3  # of an INI around a gap
-GAP = "▶ your lines"
+GAP = "▶ your lines"  # as a comment
 HINT_FROM_TRY = 2  # the first failed try has only its diagnosis
 BEGUN, TESTED = 0.1, 0.6  # shares of a try
 
@@ -30,8 +30,9 @@ def show_gap(step: str, task: str) -> None:
     region = regions.find(text, chosen.name)
     first, end = around(chosen, text, region)
     lines = text.splitlines()
+    sign = "#" if chosen.file.endswith(".py") else ";"
     before, after = "\n".join(lines[first : region.first]), "\n".join(lines[region.last + 1 : end])
-    code = f"{regions.unmarked(before)}\n{region.indent}{GAP}\n{regions.unmarked(after)}".strip("\n")
+    code = f"{regions.unmarked(before)}\n{region.indent}{sign} {GAP}\n{regions.unmarked(after)}".strip("\n")
     show_source(f"steps/{found.name}/{chosen.file}, with a gap", chosen.file, code)
 
 

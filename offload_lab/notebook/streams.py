@@ -13,6 +13,7 @@ from offload_lab.measure.load import LoadResult
 from offload_lab.measure.model import Recording
 from offload_lab.measure.streams import HeldSocket, held_sockets
 from offload_lab.stages.stage import Stage
+from offload_lab.system import no_thread_waits
 
 from .display import progress, show_table
 
@@ -59,13 +60,7 @@ def who_holds_what(stage: Stage, before: Sequence[HeldSocket] = ()) -> None:
     for (process, pid, tid), sockets in groupby(
         sorted(held, key=by_thread), lambda socket: (socket.process, socket.pid, socket.tid)
     ):
-        thread = (
-            "none, or unknown on this system"
-            if tid is None
-            else "the main thread"
-            if tid == pid
-            else f"offload thread {tid}"
-        )
+        thread = no_thread_waits() if tid is None else "the main thread" if tid == pid else f"offload thread {tid}"
         for what, same in groupby(sockets, lambda socket: socket.what):
             descriptors = [str(socket.fd) for socket in same]
             rows.add_row(process, str(pid), thread, f"{len(descriptors)} x {what}", ", ".join(descriptors))

@@ -3,7 +3,7 @@
 import socket
 from abc import abstractmethod
 
-from offload_lab.errors import PortInUseError, ProcessDiedError
+from offload_lab.errors import LoopbackDownError, PortInUseError, ProcessDiedError
 
 from .deadlines import LOOPBACK, Deadline
 from .process import Process
@@ -27,13 +27,21 @@ def port_in_use(port: int) -> bool:
     return False
 
 
+def loopback_is_up() -> bool:
+    """Asks the kernel for a route; to connect a datagram socket sends nothing."""
+    with socket.socket(type=socket.SOCK_DGRAM) as probe:
+        return not probe.connect_ex((LOOPBACK, 9))
+
+
 class ServerProcess(Process):
     """Listens on `port` of 127.0.0.1; on no TCP port where that is None."""
 
     port: int | None
 
     def start(self) -> None:
-        """Raises: PortInUseError before anything is started; StartError."""
+        """Raises: LoopbackDownError, PortInUseError before anything is started; StartError."""
+        if self.port and not loopback_is_up():
+            raise LoopbackDownError
         if self.port and port_in_use(self.port):
             raise PortInUseError(self.port)
         super().start()

@@ -8,9 +8,11 @@ BIG = make_file(run_folder() / "big.bin", mib=int(argument("mib")))
 
 @with_ping
 def application(environ, start_response):
-    start_response(
-        "200 OK", [("Content-Type", "application/octet-stream"), ("Content-Length", str(BIG.stat().st_size))]
-    )
+    headers = [
+        ("Content-Type", "application/octet-stream"),
+        ("Content-Length", str(BIG.stat().st_size)),
+    ]
+    start_response("200 OK", headers)
     # >>> file_wrapper
     return environ["wsgi.file_wrapper"](BIG.open("rb"))
     # <<<

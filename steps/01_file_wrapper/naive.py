@@ -8,8 +8,10 @@ BIG = make_file(run_folder() / "big.bin", mib=int(argument("mib")))
 
 @with_ping
 def application(environ, start_response):
-    start_response(
-        "200 OK", [("Content-Type", "application/octet-stream"), ("Content-Length", str(BIG.stat().st_size))]
-    )
+    headers = [
+        ("Content-Type", "application/octet-stream"),
+        ("Content-Length", str(BIG.stat().st_size)),
+    ]
+    start_response("200 OK", headers)
     with BIG.open("rb") as file:
-        yield file.read()  # a 4 GiB file takes 4 GiB of memory here, for as long as the client reads
+        yield file.read()  # 4 GiB of memory for a file of 4 GiB, until the client has all of it

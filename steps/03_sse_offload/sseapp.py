@@ -26,9 +26,7 @@ def bare(environ, start_response=None):
     if not environ.get("X_OFFLOAD"):
         return []
     return tickets(
-        unquote(
-            environ["X_OFFLOAD"]
-        ),  # percent-encoded by Django, so that no name breaks a header, a variable or a URL
+        unquote(environ["X_OFFLOAD"]),  # Django encodes it: no name breaks a header or a variable
         after=last_ticket(environ.get("HTTP_LAST_EVENT_ID", "")),
         **{name[4:].lower(): value for name, value in environ.items() if name.startswith("SSE_")},
     )

@@ -165,12 +165,11 @@ def test_a_page_of_the_book_has_no_message_for_one_learner():
     new = nbformat.v4
     messages = [
         "You named no cause; it is number 3. Write one above",
-        "no picture yet: ./lab test saves one",
         f"saved in {ROOT}/results",
         PRINTED,
     ]
     cells = [
-        new.new_markdown_cell("**How many?** Write a number, or leave `None`."),
+        new.new_markdown_cell("**How many?** Write a number in place of `None`. (Folded code, **•••**: run it.)"),
         new.new_code_cell("guess_number = None"),
         new.new_code_cell("see()", outputs=[new.new_output("display_data", {"text/plain": text}) for text in messages]),
         new.new_code_cell("%%your_turn 03 offload\n; TODO", outputs=[new.new_output("stream", text="not yet: 404")]),
@@ -181,7 +180,7 @@ def test_a_page_of_the_book_has_no_message_for_one_learner():
     assert "lab-guess" in shown[1].source
     assert shown[2].outputs[0].data["text/plain"] == "saved in results"
     assert "<td>an offload thread</td>" in shown[2].outputs[1].data["text/html"]
-    assert not re.search(r"None|number 3|no picture|not yet", text)
+    assert not re.search(r"None|Folded|number 3|not yet", text)
 
 
 @pytest.mark.full

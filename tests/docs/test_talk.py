@@ -10,6 +10,7 @@ from offload_lab.testing import chromium, require
 
 EVERY = talk.slides(talk.SOURCE.read_text())
 IN_HAND_MIN = 5  # for questions
+WORDS_A_MINUTE = 130
 FAULTS = """least => {
   const slide = Reveal.getCurrentSlide(), faults = []
   if (slide.scrollHeight > slide.clientHeight + 1 || slide.scrollWidth > slide.clientWidth + 1) faults.push('overflows')
@@ -31,6 +32,24 @@ def test_a_deck_fits_its_minutes_with_time_for_questions(name, minutes):
         <= sum(slide.minutes for slide in talk.chosen(EVERY, minutes))
         <= minutes - IN_HAND_MIN
     )
+
+
+def minutes_of(slide):
+    """Of the notes read aloud, the demos, and what the class does."""
+    text = talk.TO_FILL.sub("7", slide.notes)
+    announced = [sum(map(int, re.findall(rf"\*\*{what}, (\d+) minute", text))) for what in ("Demo", "Class")]
+    return len(re.findall(r"[\w'-]+", text)) / WORDS_A_MINUTE, *announced
+
+
+def test_each_slides_notes_fit_its_minutes_and_the_talk_says_how_long_they_are():
+    assert [slide.title for slide in EVERY if sum(minutes_of(slide)) > slide.minutes] == []
+    deck = talk.chosen(EVERY, 90)
+    spoken, demos, of_class = (round(sum(column)) for column in zip(*map(minutes_of, deck), strict=True))
+    planned = sum(slide.minutes for slide in deck)
+    said = (
+        f"take {spoken} minutes, its demos {demos} and the class {of_class}: {spoken + demos + of_class} of {planned}"
+    )
+    assert said in " ".join(talk.SOURCE.read_text().split())
 
 
 def test_every_slide_has_notes_and_every_demo_its_command_and_what_appears():

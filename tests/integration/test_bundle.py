@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -136,15 +137,12 @@ def test_it_reports_progress_and_leaves_only_the_archive(made, reported):
 @pytest.mark.timeout(300)  # makes an environment with pip in it
 @pytest.mark.parametrize("installer", ["pip", "uv"] if UV else ["pip"])  # nothing here needs uv
 def test_lab_installs_from_it_without_a_network_or_says_why_not(made, installer, tmp_path):
-    alone = ["unshare", "--map-root-user", "--net"]
-    unshare = require_program("unshare")
-    able = subprocess.run([*alone, "true"], capture_output=True).returncode == 0
-    require(able, "the right to make a network namespace", "allow user namespaces, or run as root")
+    alone = without_network()
     lab = room(made, tmp_path)
     env = {"PATH": str(tools(tmp_path / "bin", installer)), "HOME": str(tmp_path), "PIP_CONFIG_FILE": os.devnull}
 
     def run():
-        return subprocess.run([unshare, *alone[1:], lab, "demo"], env=env, capture_output=True, text=True)
+        return subprocess.run([*alone, lab, "demo"], env=env, capture_output=True, text=True)
 
     first = run()
     assert (first.returncode, first.stdout) == (0, "42 demo\n"), first.stderr
@@ -153,6 +151,21 @@ def test_lab_installs_from_it_without_a_network_or_says_why_not(made, installer,
     second = run()
     assert second.returncode == 1
     assert f"wheels/ is for CPython {MINOR} on" in second.stderr
+
+
+def without_network():
+    """What to write before a command; with it, its loopback interface is down as well."""
+    alone = [require_program("unshare"), "--map-root-user", "--net"]
+    able = subprocess.run([*alone, "true"], capture_output=True).returncode == 0
+    require(able, "the right to make a network namespace", "allow user namespaces, or run as root")
+    return alone
+
+
+def test_a_stage_says_at_once_when_the_loopback_interface_is_down():
+    demo = [sys.executable, "-m", "offload_lab", "demo", "01"]
+    answer = subprocess.run([*without_network(), *demo], cwd=ROOT, capture_output=True, text=True)
+    assert answer.returncode == 1
+    assert "the loopback interface is down" in " ".join(answer.stderr.split())
 
 
 def room(made, folder):
@@ -192,6 +205,12 @@ def test_a_package_with_another_hash_stops_it_and_leaves_nothing(shelf, tmp_path
     with pytest.raises(DownloadError, match=r"could not download base\.lock(.|\n)*Expected sha256 0{64}"):
         pack(root, root / "dist", lambda lock, share: None)
     assert list((root / "dist").iterdir()) == []
+
+
+def test_what_builds_a_package_without_a_wheel_is_pinned_and_so_packed():
+    """pip 23 of Python 3.11 asks for both, and in a room there is nothing to ask."""
+    pins = "".join(lock.read_text() for lock in (ROOT / "requirements").glob("*.lock"))
+    assert set(re.findall(r"^(setuptools|wheel)==\S+ +--hash=", pins, re.MULTILINE)) == {"setuptools", "wheel"}
 
 
 def test_what_another_patch_release_needs_is_packed_too():

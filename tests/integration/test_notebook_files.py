@@ -8,6 +8,7 @@ from offload_lab.exercises import regions
 from offload_lab.exercises.notebook_copies import copies
 from offload_lab.paths import ROOT
 from offload_lab.stages import manifest
+from offload_lab.stages.lesson import load_lesson
 
 from .conftest import NOTEBOOKS
 
@@ -15,6 +16,11 @@ OPENING = ["What you'll do", "What you'll learn", "What you need"]
 RHYTHM = ["Guess", "Run", "See", "Read", "Break it", "Your turn"]
 LAST = ROOT / "notebooks" / "09_guesses.ipynb"  # measures nothing
 QUICK = ROOT / "notebooks" / "02_xsendfile.ipynb"
+FOLDED = {"jupyter": {"source_hidden": True}}  # code that only measures and draws
+CELL_COLUMNS = 92  # of JupyterLab at 1280 px, with the file browser open
+LONGEST_CELL = 16  # lines
+# long, and to be read or changed
+READ = {"break-names", "read-knock-run", "turn-lines"}
 YOUR_TURN = re.compile(r"%%your_turn (\w+) (\w+)\n(.*)", re.DOTALL)
 
 
@@ -35,7 +41,7 @@ def test_the_file_holds_no_outputs_no_counts_and_no_machine(notebook):
     content = json.loads(notebook.read_text())
     assert [cell["outputs"] for cell in cells(notebook, "code") if cell["outputs"]] == []
     assert [cell["execution_count"] for cell in cells(notebook, "code") if cell["execution_count"]] == []
-    assert all(cell["metadata"] == {} for cell in content["cells"])
+    assert all(cell["metadata"] in ({}, FOLDED) for cell in content["cells"])
     assert content["metadata"]["kernelspec"]["name"] == "python3"
     assert str(ROOT) not in notebook.read_text()
     assert str(Path.home()) not in notebook.read_text()
@@ -85,10 +91,26 @@ def test_it_ends_with_what_to_copy_and_where(notebook):
     assert ("What to copy, and where" in headings(notebook)[-2:]) == is_lesson
 
 
+def test_code_that_nobody_has_to_read_is_folded(notebook):
+    """And what a learner changes is not: a folded cell has no number of its own and no blank."""
+    long = [cell for cell in cells(notebook, "code") if cell["id"] != "setup" and len(cell["source"]) > LONGEST_CELL]
+    assert {cell["id"] for cell in long if cell["metadata"] != FOLDED} <= READ
+    hidden = ["".join(cell["source"]) for cell in cells(notebook, "code") if cell["metadata"] == FOLDED]
+    assert not [code for code in hidden if re.search(r"^\w+ = ([\d.]+|None)$|^%%", code, re.MULTILINE)]
+
+
 def test_it_holds_no_server_code(notebook):
     source = "\n".join("".join(cell["source"]) for cell in cells(notebook, "code"))
     assert "start_response" not in source
     assert "import uwsgi" not in source
+
+
+def test_no_cell_of_07_names_a_cause_beside_its_question():
+    content = json.loads((ROOT / "notebooks" / "07_pitfalls.ipynb").read_text())
+    text = "\n".join("".join(cell["source"]) for cell in content["cells"]).partition("## See")[0]
+    pitfalls = [pitfall for pitfall, _ in load_lesson(manifest.find("07"), "notebook").CASES.values()]
+    assert len(pitfalls) == 6
+    assert [pitfall for pitfall in pitfalls if pitfall in text] == []
 
 
 def turns(path):
@@ -99,6 +121,10 @@ def turns(path):
 def test_your_turn_is_a_task_of_the_step_and_its_cell_holds_the_blank(notebook):
     for step, task, lines in turns(notebook):
         assert regions.tidy(lines) == regions.tidy(manifest.find(step).task(task).blank)
+
+
+def test_what_a_task_asks_for_is_not_cut_off_in_its_cell(notebook):
+    assert [line for *_, lines in turns(notebook) for line in lines.splitlines() if len(line) > CELL_COLUMNS] == []
 
 
 def test_every_step_with_tasks_has_one_in_its_notebook():

@@ -46,6 +46,7 @@ def printed(content):
     return "\n".join(output.get("text", "") or output.get("data", {}).get("text/plain", "") for output in outputs)
 
 
+SHOWN = re.compile(r'^lab\.(show_code|show_diff|show_lines)\(("[^)]+")\)$', re.MULTILINE)
 CELL_PX = 640  # an output has more of JupyterLab's window of 1280 px, with the file browser open
 FIND_WIDE = """() => [...document.querySelectorAll(".cell")].filter(cell => {
     const right = cell.getBoundingClientRect().right + 1;
@@ -86,8 +87,13 @@ def test_tables_code_and_diffs_fit_their_cell(monkeypatch):
         monkeypatch.setattr(module, "show_bundle", lambda data, *_, **__: outputs.append({"data": data}))
     for path in NOTEBOOKS:
         source = "\n".join("".join(cell["source"]) for cell in cells(path, "code"))
-        for call, arguments in re.findall(r'^lab\.(show_code|show_diff)\(("[^)]+")\)$', source, re.MULTILINE):
+        for call, arguments in re.findall(
+            r'^lab\.(show_code|show_diff|show_lines)\(("[^)]+")\)$', source, re.MULTILINE
+        ):
             getattr(lab, call)(*ast.literal_eval(f"({arguments},)"))
+    causes = lab.lesson("07_pitfalls", "causes")
+    for case in causes.EXPLANATIONS:
+        causes.show_fix(case)
     table = Table("name", *(f"column {number}" for number in range(8)))
     table.add_row("response-route-if-not" * 4, *["a few words of text"] * 8)
     display.show_table(table)
@@ -168,9 +174,12 @@ def test_a_case_of_07_names_no_cause_before_the_learner_does(jupyter):
 
     unanswered = output_for("None")
     assert "offload-threads" not in unanswered
+    assert "Nothing was offloaded" not in unanswered
     assert "Write one of 1 to 4" in unanswered
     assert "'two' is none of the numbers above" in output_for("'two'")
-    assert "offload-threads" in output_for(2)
+    answered = output_for(2)
+    assert "offload-threads" in answered
+    assert "Nothing was offloaded" in answered
 
 
 @pytest.mark.full

@@ -1,4 +1,4 @@
-"""What the notebook about event streams needs to restart a backend nginx: the stage, a page, what both saw."""
+"""What the notebooks about event streams need: two sets of headers, and a restart behind nginx as a page sees it."""
 
 import re
 import tempfile
@@ -18,6 +18,7 @@ PATIENCE_S = 30.0
 TLS = re.compile(r" ssl http2;|^\s*ssl_certificate.*\n", re.MULTILINE)
 # the page here is a small client: no TLS, no chunks, and a stream ends with its connection
 PLAIN = "; chunked_transfer_encoding off; keepalive_timeout 0;"
+STATUS_LINE = b"HTTP/1."
 LOGGED = re.compile(r'"GET (\S+) HTTP/[\d.]+" (\d{3}) ')
 
 
@@ -75,3 +76,10 @@ def answers(stage: Stage) -> list[str]:
     return [
         status for path, status in LOGGED.findall((stage.run / "access.log").read_text()) if path == stage.step.path
     ]
+
+
+def show_sets_of_headers(raw: bytes) -> None:
+    """What the client received, up to the end of the second set of headers: that one's place is a matter of time."""
+    second = raw.rfind(STATUS_LINE)
+    end = raw.find(b"\r\n\r\n", second)
+    print(raw[: end + 2].decode().strip())

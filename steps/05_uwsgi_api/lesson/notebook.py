@@ -49,10 +49,10 @@ def built_engine() -> Engine | None:
     try:
         found = binary.find("built")
         found.check(["route"])
-    except MissingDependencyError as missing:
-        print(f"No built engine: type ./lab engine in a terminal and run this again ({missing.what} is missing).")
+    except MissingDependencyError:
+        print("No patched uWSGI: type ./lab engine in a terminal and run this again.")
         return None
-    print(f"The built engine is here: uWSGI {found.version}.")
+    print(f"The patched uWSGI is here: {found.version}.")
     return found
 
 
