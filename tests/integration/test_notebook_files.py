@@ -17,6 +17,7 @@ RHYTHM = ["Guess", "Run", "See", "Read", "Break it", "Your turn"]
 LAST = ROOT / "notebooks" / "09_guesses.ipynb"  # measures nothing
 QUICK = ROOT / "notebooks" / "02_xsendfile.ipynb"
 FOLDED = {"jupyter": {"source_hidden": True}}  # code that only measures and draws
+CELL_COLUMNS = 92  # of JupyterLab at 1280 px, with the file browser open
 LONGEST_CELL = 16  # lines
 # long, and to be read or changed
 READ = {"break-names", "read-knock-run", "turn-lines"}
@@ -120,6 +121,10 @@ def turns(path):
 def test_your_turn_is_a_task_of_the_step_and_its_cell_holds_the_blank(notebook):
     for step, task, lines in turns(notebook):
         assert regions.tidy(lines) == regions.tidy(manifest.find(step).task(task).blank)
+
+
+def test_what_a_task_asks_for_is_not_cut_off_in_its_cell(notebook):
+    assert [line for *_, lines in turns(notebook) for line in lines.splitlines() if len(line) > CELL_COLUMNS] == []
 
 
 def test_every_step_with_tasks_has_one_in_its_notebook():
