@@ -192,7 +192,7 @@ class SideView {
       one.times ??= make("span", "times", null);
       say(one.times, `×${held.n}`);
       const lost = this.lostTokens(one, ghosts.get(one.label), seen);
-      const children = [...(held.n > FEW ? [one.times] : []), ...row, ...lost];
+      const children = [...(held.n > FEW ? [one.times] : []), ...lost, ...row]; // of many the last are cut
       if (children.length !== one.tokens.childNodes.length || children.some((node, index) => one.tokens.childNodes[index] !== node)) one.tokens.replaceChildren(...children);
     }
     for (const [name, node] of this.tokens) {
