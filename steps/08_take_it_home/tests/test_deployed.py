@@ -90,6 +90,7 @@ def test_what_is_authorised_is_offloaded_and_the_log_says_so(shop):
         wait_for(lambda: sum(worker.offloaded for worker in shop.workers()) == before + 1, TIMEOUT_S, "the count")
     with shop.http() as client:
         client.get("/subscribe")
+    idle_workers(shop)  # both requests are in the log
     lines = [line for line in shop.log_lines("front") if line["uri"] == "/subscribe"][-2:]
     assert [(line["status"], line["offloaded"], line["user"]) for line in lines] == [
         (202, "feed", "ada"),
