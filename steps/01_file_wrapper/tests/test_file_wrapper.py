@@ -59,7 +59,7 @@ def test_a_bystander_is_answered_only_after_the_download_ends(stages, variant):
             reader.hurry()
             bystander.settimeout(scaled(30))
             assert bystander.recv(12) == b"HTTP/1.0 200"
-    assert stage.workers()[0].offloaded == 0
+    assert idle_workers(stage)[0].offloaded == 0
 
 
 @pytest.mark.core

@@ -59,7 +59,7 @@ def test_headers_lost_fake_broken_offloads_nothing(stage_of):
     stage = stage_of("headers_lost_fake_broken")
     with pytest.raises(http.client.RemoteDisconnected):
         stage.log_in().ask("GET", "/subscribe")
-    assert stage.workers()[0].offloaded == 0
+    assert idle_workers(stage)[0].offloaded == 0
 
 
 @pytest.mark.parametrize("variant", ["headers_lost_broken", "headers_lost_fixed"])

@@ -28,7 +28,7 @@ def test_content_type_bypass_fixed_believes_django_only(stage_of):
     stage = stage_of("content_type_bypass_fixed")
     for path, status in (("/opening-hours", 304), ("/subscribe", 403)):
         assert fetch(stage.port, path, headers=FORGED).status == status
-    assert stage.workers()[0].offloaded == 0
+    assert idle_workers(stage)[0].offloaded == 0
     with stage.subscribe(cookie=stage.log_in().cookie) as ada:
         assert json.loads(ada.next().data)["for"] == "a member"
 
@@ -83,6 +83,6 @@ def test_anonymous_user_broken_streams_to_an_anonymous_client(stage_of):
 def test_anonymous_user_fixed_refuses_anonymous_clients_and_names_users(stage_of):
     stage = stage_of("anonymous_user_fixed")
     assert fetch(stage.port, "/subscribe").status == 403
-    assert stage.workers()[0].offloaded == 0
+    assert idle_workers(stage)[0].offloaded == 0
     with stage.subscribe(cookie=stage.log_in().cookie) as ada:
         assert json.loads(ada.next().data)["for"] == "ada"

@@ -6,6 +6,7 @@ import pytest
 
 from offload_lab.clients.session import Session
 from offload_lab.clients.websocket import CONTINUATION, PING, PONG, TEXT, HandshakeError, WebSocketClient, frame
+from offload_lab.testing import idle_workers
 
 from .conftest import TIMEOUT_S
 
@@ -48,7 +49,7 @@ def test_cross_site_websocket_fixed_refuses_another_sites_page(stage_of):
     with pytest.raises(HandshakeError) as refused:
         connect_as_ada(stage, Origin=EVIL)
     assert refused.value.status == 403
-    assert stage.workers()[0].offloaded == 0
+    assert idle_workers(stage)[0].offloaded == 0
     with connect_as_ada(stage) as ada:
         ada.send_text("hello")
         assert next_message(ada) == {"user": "ada", "text": "hello"}
