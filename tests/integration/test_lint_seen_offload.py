@@ -15,7 +15,7 @@ from offload_lab.lint import lint_sides
 from offload_lab.lint.targets import read
 from offload_lab.process.polling import wait_for
 from offload_lab.process.server_process import free_port
-from offload_lab.testing import idle_workers
+from offload_lab.testing import idle_workers, require_linux
 from offload_lab.uwsgi.config.reader import parse
 
 from .test_lint_seen import APP, FRONT, STARTED_S, open_stream, raw, read_to_the_end, running
@@ -177,6 +177,7 @@ def talk(port):
 def let_threads_go_first(pid):
     """Put all threads of the worker on one CPU, where its main thread gives way as soon as another one can run: which
     of the two is first to write to a client is no accident then."""
+    require_linux("which thread of a process goes first")
     cpu = min(os.sched_getaffinity(0))
     for thread in psutil.Process(pid).threads():
         os.sched_setaffinity(thread.id, {cpu})

@@ -87,9 +87,7 @@ def test_tables_code_and_diffs_fit_their_cell(monkeypatch):
         monkeypatch.setattr(module, "show_bundle", lambda data, *_, **__: outputs.append({"data": data}))
     for path in NOTEBOOKS:
         source = "\n".join("".join(cell["source"]) for cell in cells(path, "code"))
-        for call, arguments in re.findall(
-            r'^lab\.(show_code|show_diff|show_lines)\(("[^)]+")\)$', source, re.MULTILINE
-        ):
+        for call, arguments in SHOWN.findall(source):
             getattr(lab, call)(*ast.literal_eval(f"({arguments},)"))
     causes = lab.lesson("07_pitfalls", "causes")
     for case in causes.EXPLANATIONS:

@@ -1,8 +1,6 @@
-"""The live view without a process: sentences, frames, rates, lines of INI, recordings, and who gets the page."""
+"""The live view without a process: sentences, frames, rates, lines of INI and recordings."""
 
-import http.client
 import json
-from types import SimpleNamespace
 
 import pytest
 
@@ -15,9 +13,6 @@ from offload_lab.live.ini_lines import difference
 from offload_lab.live.losses import Losses, with_alarm
 from offload_lab.live.recording import LiveRecording
 from offload_lab.live.sentence import Held, sentence
-from offload_lab.live.server import Server as PageServer
-from offload_lab.live.side import Side
-from offload_lab.live.view import View
 from offload_lab.live.watcher import Backend, Look
 from offload_lab.plots.timeline import signature
 from offload_lab.stages import manifest
@@ -255,48 +250,3 @@ def test_the_page_holds_the_recording_and_nothing_of_it_is_markup():
     assert "\\u003c/script>\\u003cb>" in page
     assert 'src="' not in page
     assert 'href="' not in page
-
-
-# --- the page's server
-
-
-@pytest.fixture
-def served():
-    side = SimpleNamespace(
-        frame=lambda start: {"text": "all is well"},
-        about=dict,
-        submit=lambda number, action: None,
-        pause=lambda paused: None,
-        close=lambda: None,
-    )
-    assert set(vars(side)) <= set(dir(Side))
-    with View("03_sse_offload", "", [side]) as view, PageServer(view) as server:
-        yield server
-
-
-def ask(server, path, method="GET", body=None, host=None, **headers):
-    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=30)
-    headers = {"Host": host or f"127.0.0.1:{server.server_port}", **headers}
-    connection.request(method, path, body, headers)
-    answer = connection.getresponse()
-    found = answer.status, answer.read() if "event-stream" not in answer.headers["Content-Type"] else b""
-    connection.close()
-    return found
-
-
-def test_the_page_is_for_who_knows_the_token(served):
-    assert ask(served, f"/{served.token}/")[0] == 200
-    assert ask(served, f"/{served.token}/recording")[0] == 200
-    for path in ("/", "/page.html", f"/{served.token}", f"/{served.token}x/", f"/{served.token}/../view.py", "/%ff/"):
-        assert ask(served, path)[0] == 404
-    assert ask(served, f"/{served.token}/", host="evil.example:80")[0] == 404
-
-
-def test_an_order_needs_the_token_json_and_a_known_action(served):
-    order = json.dumps({"action": "ping"})
-    is_json = {"Content-Type": "application/json"}
-    assert ask(served, f"/{served.token}/act", "POST", order, **is_json)[0] == 200
-    assert ask(served, "/x/act", "POST", order, **is_json)[0] == 404
-    assert ask(served, f"/{served.token}/act", "POST", order, **{"Content-Type": "text/plain"})[0] == 400
-    for wrong in ('{"action": "rm"}', "{}", "[]", "no json", json.dumps({"action": "x" * 2000})):
-        assert ask(served, f"/{served.token}/act", "POST", wrong, **is_json)[0] == 400
