@@ -35,7 +35,8 @@ class SideView {
     this.root = make("section", "side", parent);
     this.root.setAttribute("aria-label", about.title);
     const line = make("h2", "sentence", this.root);
-    make("span", "variant", line, about.title.split(" ").slice(1).join(" ") || about.title);
+    const variant = about.title.split(" ").slice(1).join(" ") || about.title;
+    make("span", "variant", line, variant);
     this.sentence = make("span", "text", line);
     this.spoken = make("p", "hidden", this.root);
     this.spoken.setAttribute("aria-live", "polite");
@@ -46,6 +47,7 @@ class SideView {
     this.timeline.setAttribute("role", "img");
     scene.append(this.timeline);
     const numbers = make("div", "numbers", this.root);
+    numbers.dataset.variant = variant;
     const ini = make("div", "ini", this.root);
     this.lines = about.lines.slice(0, 2).map((one) => lineNode(one, ini, one.short));
     this.numbers = ["bystander waits", "connections held", "offloaded requests", "sent by"].map((label) => {

@@ -44,11 +44,14 @@ function drawWaits(svg, rows, now, x, top, bottom) { // a bar where each was sen
   const first = rows[0][0];
   for (const probe of probes.values()) {
     if (probe.sent < first) continue;
-    const waited = (probe.answered ?? now) - probe.sent;
+    const end = probe.answered ?? now;
+    const waited = end - probe.sent;
     const failed = probe.answered !== null && !probe.status;
     const high = Math.max(5, Math.min(1, waited / TALL_S) * (bottom - top - 2));
     const colour = failed || waited > LATE_S ? "var(--stuck)" : "var(--free)";
     draw(svg, "rect", { x: x(probe.sent) - 1.5, y: bottom - high, width: 3, height: high, style: `fill:${colour}` });
+    // together: how long at least one has waited, also where no more are sent
+    if (waited > LATE_S) draw(svg, "rect", { x: x(probe.sent), y: bottom - 5, width: x(end) - x(probe.sent), height: 5, style: `fill:${colour}` });
     if (failed) draw(svg, "text", { x: x(probe.sent), y: bottom, "text-anchor": "middle", class: "loss" }, "✖");
   }
   draw(svg, "line", { x1: x(first), x2: x(now), y1: bottom, y2: bottom, style: "stroke:var(--line);stroke-width:2" });

@@ -18,6 +18,8 @@ SMALLEST_TEXT = """() => Math.min(...[...document.querySelectorAll("body *")]
     .map((one) => parseFloat(getComputedStyle(one).fontSize)))"""
 FRAME = "() => Number(document.body.dataset.frame)"
 WIDTH = "() => document.documentElement.scrollWidth"
+PATHS_END = "Math.max(...[...document.querySelectorAll('.path')].map((one) => one.getBoundingClientRect().bottom))"
+BAR_BEGINS = "document.getElementById('bar').getBoundingClientRect().top"
 BUTTONS_END = "() => document.querySelector('#buttons').getBoundingClientRect().bottom"
 MOVING = "() => document.getAnimations().filter((one) => one.playState === 'running').length"
 
@@ -38,10 +40,14 @@ def test_it_is_readable_from_the_back_row_and_fits_a_phone(browser):
         assert live.page.evaluate(SMALLEST_TEXT) >= 16
 
 
-def test_two_sides_and_all_buttons_fit_one_screen(browser):
+def test_two_sides_and_all_buttons_fit_one_screen_and_both_paths_a_phones(browser):
     with live_page(browser, "03_sse_offload") as live:
         live.page.wait_for_selector(".side >> nth=1")
         assert live.page.evaluate(BUTTONS_END) <= 720
+        live.page.set_viewport_size({"width": 390, "height": 844})
+        live.press("stream50")
+        live.page.wait_for_selector(".lane.some")
+        assert live.page.evaluate(PATHS_END) <= live.page.evaluate(BAR_BEGINS)
 
 
 def test_nothing_moves_for_who_asked_for_that(browser):
