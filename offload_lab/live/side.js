@@ -64,6 +64,7 @@ class SideView {
     this.root.className = `side ${side.state}`;
     say(this.sentence, side.text);
     this.speak(side.text);
+    this.rows = window.rows;
     this.recent = window.rows.filter(([at]) => at >= window.now - GHOSTS_S);
     this.drawPath(side);
     this.drawNumbers(side);
@@ -87,7 +88,7 @@ class SideView {
   place(key, className, parent) {
     if (!this.places.has(key)) {
       const box = make("div", `place ${className}`, parent);
-      const one = { box, title: make("h3", "", box), belt: make("div", "belt", box), state: make("div", "state", box), tokens: make("div", "tokens", box) };
+      const one = { box, title: make("h3", "", box), stripes: make("div", "stripes", box), state: make("div", "state", box), tokens: make("div", "tokens", box) };
       make("span", "name", one.title);
       one.more = make("span", "more", one.title);
       this.places.set(key, one);
@@ -144,8 +145,10 @@ class SideView {
     this.moveTokens();
   }
 
-  isNew(pid, pidIn) { // whether another process was there a moment ago
-    return this.recent.some(([, side]) => pidIn(side) && pidIn(side) !== pid);
+  isNew(pid, pidIn) { // whether it has just taken the place of another process, however long nothing was there
+    const known = this.rows.filter(([, side]) => pidIn(side));
+    const since = known.find(([, side]) => pidIn(side) === pid)[0];
+    return pidIn(known[0][1]) !== pid && since >= this.recent[0][0];
   }
 
   ghosts() { // who was lost in the last seconds, by the place where each was last seen
@@ -172,9 +175,9 @@ class SideView {
     this.run(one, worker.rate);
   }
 
-  run(one, rate) { // the belt moves as fast as the thread writes, on a scale that shows a byte and a gibibyte
+  run(one, rate) { // the stripes move as fast as the thread writes, on a scale that shows a byte and a gibibyte
     if (calm.matches) return;
-    one.motion ??= one.belt.animate([{ transform: "translateX(0)" }, { transform: "translateX(60px)" }], { duration: 1000, iterations: Infinity });
+    one.motion ??= one.stripes.animate([{ transform: "translateX(0)" }, { transform: "translateX(60px)" }], { duration: 1000, iterations: Infinity });
     one.motion.playbackRate = state.frozen ? 0 : Math.log10(1 + rate) / 3;
   }
 

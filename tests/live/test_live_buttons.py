@@ -114,6 +114,19 @@ def test_a_loss_is_shown_where_it_was_and_a_client_that_leaves_is_none(browser):
     wait_until_gone(live.pids)
 
 
+@pytest.mark.full
+def test_a_backend_that_was_down_for_long_is_shown_as_new_when_it_is_back(browser):
+    with live_page(browser, "03_sse_offload", "header") as live:
+        live.press("stop_backend")
+        live.page.wait_for_selector(".backend.down")
+        down_at = live.page.evaluate("state.frames.at(-1).at")
+        live.page.wait_for_function("at => state.frames.at(-1).at > at + GHOSTS_S + 1", arg=down_at)
+        live.page.click("#do-freeze")
+        live.press("stop_backend")  # which starts it again
+        live.step_to("ArrowRight", ".backend.new")
+    wait_until_gone(live.pids)
+
+
 def test_a_slow_download_blocks_one_side_and_not_the_other(browser):
     with live_page(browser, "01_file_wrapper") as live:
         live.press("download")

@@ -53,7 +53,7 @@ def test_two_sides_and_all_buttons_fit_one_screen_and_both_paths_a_phones(browse
 def test_nothing_moves_for_who_asked_for_that(browser):
     with live_page(browser, "03_sse_offload", "header") as live:
         live.press("stream")
-        live.page.wait_for_selector(".lane.some .belt")
+        live.page.wait_for_selector(".lane.some .stripes")
         wait_for(lambda: live.page.evaluate(MOVING) > 0, WITHIN_S, "the stripes move")
         live.page.emulate_media(reduced_motion="reduce")
         live.page.reload()
