@@ -123,8 +123,9 @@ def test_your_turn_is_a_task_of_the_step_and_its_cell_holds_the_blank(notebook):
         assert regions.tidy(lines) == regions.tidy(manifest.find(step).task(task).blank)
 
 
-def test_what_a_task_asks_for_is_not_cut_off_in_its_cell(notebook):
-    assert [line for *_, lines in turns(notebook) for line in lines.splitlines() if len(line) > CELL_COLUMNS] == []
+def test_no_line_that_is_to_be_read_is_cut_off_in_its_cell(notebook):
+    read = ["".join(cell["source"]) for cell in cells(notebook, "code") if cell["metadata"] != FOLDED]
+    assert [line for code in read for line in code.splitlines() if len(line) > CELL_COLUMNS] == []
 
 
 def test_every_step_with_tasks_has_one_in_its_notebook():
