@@ -46,7 +46,7 @@ def printed(content):
     return "\n".join(output.get("text", "") or output.get("data", {}).get("text/plain", "") for output in outputs)
 
 
-SHOWN = re.compile(r'^lab\.(show_code|show_diff|show_lines)\(("[^)]+")\)$', re.MULTILINE)
+SHOWN = re.compile(r'^lab\.(show_code|show_diff|show_lines)\((\s*"[^)]+"),?\s*\)$', re.MULTILINE)
 CELL_PX = 640  # an output has more of JupyterLab's window of 1280 px, with the file browser open
 FIND_WIDE = """() => [...document.querySelectorAll(".cell")].filter(cell => {
     const right = cell.getBoundingClientRect().right + 1;
@@ -88,7 +88,7 @@ def test_tables_code_and_diffs_fit_their_cell(monkeypatch):
     for path in NOTEBOOKS:
         source = "\n".join("".join(cell["source"]) for cell in cells(path, "code"))
         for call, arguments in SHOWN.findall(source):
-            getattr(lab, call)(*ast.literal_eval(f"({arguments},)"))
+            getattr(lab, call)(*ast.literal_eval(f"[{arguments}]"))
     causes = lab.lesson("07_pitfalls", "causes")
     for case in causes.EXPLANATIONS:
         causes.show_fix(case)
