@@ -88,3 +88,10 @@ def test_every_test_that_is_named_as_proof_exists(document, tests):
 def test_every_document_is_checked():
     looked_at = {str(path.relative_to(ROOT)) for path in documents()}
     assert {"README.md", "CONTRIBUTING.md", "steps/01_file_wrapper/README.md", "uwsgi_build/README.md"} <= looked_at
+
+
+def test_the_readme_lists_every_variant_of_every_step():
+    rows = re.findall(r"^\| \[(\d\d_\w+)\]\(steps/.*\| ([^|]+) \|$", prose(ROOT / "README.md"), re.MULTILINE)
+    listed = {name: set(re.findall(r"`(\w+)`", variants)) for name, variants in rows}
+    pitfalls = {"07_pitfalls": set()}  # <pitfall>_broken, <pitfall>_fixed
+    assert listed == {step.name: {variant.name for variant in step.variants} for step in manifest.steps()} | pitfalls
