@@ -10,7 +10,8 @@ from offload_lab.stages import manifest
 from offload_lab.uwsgi import binary
 
 WITHIN_S = 60
-SHOWN = """() => [...document.querySelectorAll(".side")].map((side) => {
+# nothing before the first frame: until then a side has no places
+SHOWN = """() => !document.body.dataset.frame ? [] : [...document.querySelectorAll(".side")].map((side) => {
     const number = (text) => Number(text.replace(/[^0-9]/g, "") || 0);
     const tokens = (place) => String(place.querySelectorAll(".token:not(.lost)").length);
     const held = (place) => number(place.querySelector(".times")?.textContent ?? tokens(place));
