@@ -188,7 +188,8 @@ def ask(stage: Stage, headers: Iterable[tuple[str, str]] = ()) -> Answer:
     with Listener(stage, headers=headers) as listener:
         with suppress(TimeoutError):
             wait_for(lambda: listener.tickets() > 0 or listener.closed, SETTLED_S, "an answer")
-    return Answer(listener.raw, listener.closed, backend_requests(stage) - before)
+        asked = backend_requests(stage) - before  # while it is open, a stream is among those in progress
+    return Answer(listener.raw, listener.closed, asked)
 
 
 def settled(stage: Stage, crowd: list[Listener], asked: int) -> bool:
@@ -211,21 +212,19 @@ def log_of(process: Process) -> str:
     return process.log.read_text(errors="replace")
 
 
-def backend_cores(stage: Stage) -> list[dict[str, list[str]]]:
-    return [core for worker in stage.processes[0].stats()["workers"] for core in worker["cores"] if core["in_request"]]
-
-
 def backend_requests(stage: Stage) -> int:
-    """How many have reached the backend, those in progress included."""
-    return sum(worker.requests for worker in stage.processes[0].workers()) + len(backend_cores(stage))
+    """How many have reached the backend, those in progress included; both from one answer of its stats."""
+    workers = stage.processes[0].stats()["workers"]
+    return sum(worker["requests"] + sum(core["in_request"] for core in worker["cores"]) for worker in workers)
 
 
 def backend_variables(stage: Stage) -> dict[str, str]:
     """The variables of one request that the backend is serving."""
-    return next(
-        (dict(variable.split("=", 1) for variable in core["vars"] if "=" in variable) for core in backend_cores(stage)),
-        {},
-    )
+    for worker in stage.processes[0].stats()["workers"]:
+        for core in worker["cores"]:
+            if core["in_request"]:
+                return dict(variable.split("=", 1) for variable in core["vars"] if "=" in variable)
+    return {}
 
 
 def offload_header_taken(log: str, path: str) -> bool:
