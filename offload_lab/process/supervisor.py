@@ -69,6 +69,14 @@ def reap(leader: subprocess.Popen[bytes]) -> bool:
     return True
 
 
+def group_lives(leader: int) -> bool:
+    """Whether a process of its group is left: where orphans go to init, they are no children of ours."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, 0)
+        return True
+    return False
+
+
 def nudge(leader: subprocess.Popen[bytes]) -> None:
     """Interrupt a sleeping leader: its system call returns early.
 
@@ -94,7 +102,7 @@ def end(leader: subprocess.Popen[bytes], grace_s: float) -> None:
             time.sleep(0.02)
             nudge(leader)
         signal_all(leader.pid, signal.SIGTERM)
-    while not reap(leader):
+    while not reap(leader) or group_lives(leader.pid):
         if time.monotonic() > deadline + KILL_S:
             print(f"the supervisor gave up on {children()}: they survived SIGKILL", file=sys.stderr, flush=True)
             return

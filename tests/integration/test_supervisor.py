@@ -38,7 +38,7 @@ def test_a_supervisor_that_says_nothing_is_not_waited_for_for_ever(python, monke
     assert gone(int(process.log_tail()))
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="prctl(2), parent death signal")
+@pytest.mark.skipif(not is_linux(), reason="prctl(2), parent death signal")
 def test_a_supervisor_that_does_not_stop_is_an_error_with_a_ps_command(python, monkeypatch):
     process = python(FOREVER, grace_s=0.1)
     process.start()
