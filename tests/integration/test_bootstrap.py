@@ -12,6 +12,7 @@ import pytest
 from packaging.markers import Marker
 
 from offload_lab.paths import ROOT
+from offload_lab.system import is_linux
 from offload_lab.timeouts import scaled
 
 TOOLS = (
@@ -255,7 +256,7 @@ def test_a_wrong_argument_is_named_before_anything_is_installed(asked, arguments
         ("check 01", "base check"),
         ("test tests/docs/test_docs.py", "base dev"),
         ("slides 00", "base book"),
-        ("bench --quick", "base bench"),
+        pytest.param("bench --quick", "base bench", marks=pytest.mark.skipif(not is_linux(), reason="Linux only")),
         ("install notebook test", "base notebooks dev"),
     ],
 )

@@ -11,10 +11,12 @@ from offload_lab import programs
 from offload_lab.clients import fetch, ping
 from offload_lab.inspect.threads import read_syscall
 from offload_lab.process.polling import wait_for
+from offload_lab.system import NOT_TOLD, is_linux
 from offload_lab.timeouts import scaled
 
 from .conftest import TIMEOUT_S
 
+knows_who_sleeps = pytest.mark.skipif(not is_linux(), reason=f"which worker sleeps in SQLite: {NOT_TOLD}")
 SLEEPS = {35, 230, 101, 115}  # nanosleep and clock_nanosleep, on x86_64 and on aarch64
 
 
@@ -65,6 +67,7 @@ def write_lock_held(stage):
 
 
 @pytest.mark.core
+@knows_who_sleeps
 def test_gevent_django_broken_blocks_all_clients_for_one_write(stage_of):
     stage = stage_of("gevent_django_broken")
     cookie = stage.log_in().cookie
@@ -86,6 +89,7 @@ def test_gevent_django_broken_blocks_all_clients_for_one_write(stage_of):
 
 
 @pytest.mark.core
+@knows_who_sleeps
 def test_gevent_django_fixed_blocks_one_worker_only(stage_of):
     stage = stage_of("gevent_django_fixed")
     cookie = stage.log_in().cookie

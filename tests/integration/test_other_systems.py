@@ -1,0 +1,33 @@
+"""Linux told that it is another system: what needs no /proc and no prctl(2) passes all the same.
+
+`LAB_PRETEND_SYSTEM=other ./lab test --full` runs everything so.
+"""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from offload_lab.paths import ROOT
+from offload_lab.system import is_linux
+from offload_lab.timeouts import scaled
+
+NOTHING_LEFT = "tests/integration/test_supervisor.py"
+TASKS = "steps/03_sse_offload/tests/test_tasks.py"
+A_BLANK = (
+    "tests/integration/test_exercises_proofs.py::test_a_blank_fails_at_its_own_task[03_sse_offload-offload_threads]"
+)
+
+
+@pytest.mark.full
+@pytest.mark.skipif(not is_linux(), reason="this is another system")
+@pytest.mark.timeout(scaled(400))
+@pytest.mark.parametrize("tests", [NOTHING_LEFT, TASKS, A_BLANK])
+def test_it_passes_where_linux_is_denied(tests):
+    env = {**os.environ, "LAB_PRETEND_SYSTEM": "other"}
+    for name in [name for name in env if name.startswith("PYTEST_XDIST")]:
+        del env[name]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", tests]
+    done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, timeout=scaled(380))
+    assert done.returncode == 0, done.stdout
