@@ -35,6 +35,7 @@ from offload_lab.measure.load import percentile
 from offload_lab.paths import ROOT
 from offload_lab.process.polling import wait_for
 from offload_lab.stages.site import make_file
+from offload_lab.system import is_linux
 from offload_lab.testing import require
 
 TIMEOUT_S = 30
@@ -271,6 +272,7 @@ def test_more_streams_than_descriptors_are_not_tried(prepared):
 
 
 @pytest.mark.full
+@pytest.mark.skipif(not is_linux(), reason="./lab bench runs on Linux only")
 def test_a_small_run_is_recorded_drawn_and_resumed(monkeypatch, tmp_path):
     """Two servers, 20 streams, a second: all opened, all events received, nothing measured twice."""
     monkeypatch.setattr(recorder, "RESULTS", tmp_path)
