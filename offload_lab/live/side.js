@@ -145,7 +145,7 @@ class SideView {
     this.moveTokens();
   }
 
-  isNew(pid, pidIn) { // whether it has just taken the place of another process, however long nothing was there
+  isNew(pid, pidIn) { // whether it has just taken the place of another process that the rows still show
     const known = this.rows.filter(([, side]) => pidIn(side));
     const since = known.find(([, side]) => pidIn(side) === pid)[0];
     return pidIn(known[0][1]) !== pid && since >= this.recent[0][0];

@@ -104,7 +104,8 @@ def end(leader: subprocess.Popen[bytes], grace_s: float) -> None:
         signal_all(leader.pid, signal.SIGTERM)
     while not reap(leader) or group_lives(leader.pid):
         if time.monotonic() > deadline + KILL_S:
-            print(f"the supervisor gave up on {children()}: they survived SIGKILL", file=sys.stderr, flush=True)
+            left = children() or f"process group {leader.pid}"
+            print(f"the supervisor gave up on {left}: they survived SIGKILL", file=sys.stderr, flush=True)
             return
         if time.monotonic() >= deadline:
             signal_all(leader.pid, signal.SIGKILL)  # again and again: each death hands us the orphans it leaves
