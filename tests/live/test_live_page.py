@@ -1,5 +1,6 @@
 """The live page itself: readable from afar and on a phone, by keyboard, frozen, saved and played again."""
 
+import itertools
 import json
 
 import pytest
@@ -24,6 +25,13 @@ BUTTONS_END = "() => document.querySelector('#buttons').getBoundingClientRect().
 COUNT_FLIGHTS = """() => { window.flown = [];
     const note = (all) => flown.push(...all.flatMap((one) => [...one.addedNodes].map((two) => two.textContent)));
     new MutationObserver(note).observe(document.querySelector(".flights"), { childList: true }); }"""
+SPOKEN_AT = """() => { const [side, heard] = [new SideView(state.about.sides[0], document.body), []];
+    for (let at = 0; at < 30; at += 0.25) {
+        side.speak(at % 1.5 < 1 ? `Sentence ${Math.floor(at / 1.5)}.` : "busy", at);
+        const text = side.spoken.textContent;
+        if (text && text !== heard.at(-1)?.[1]) heard.push([at, text]);
+    }
+    return heard; }"""
 MOVING = "() => document.getAnimations().filter((one) => one.playState === 'running').length"
 
 
@@ -99,11 +107,23 @@ def test_a_screen_reader_hears_what_is_new_and_not_each_second(browser):
         spoken = live.page.locator("[aria-live=polite]")
         live.press("download")
         live.page.wait_for_selector(".worker.stuck")
+        wait_for(lambda: "has been sending to the client" in spoken.inner_text(), WITHIN_S, "it is spoken")
         first = spoken.inner_text()
-        assert "has been sending to the client" in first
         sentence = live.page.inner_text(".sentence")
         wait_for(lambda: live.page.inner_text(".sentence") != sentence, WITHIN_S, "another second")
         assert spoken.inner_text().partition(" for ")[0] == first.partition(" for ")[0]
+
+
+def test_a_screen_reader_hears_at_most_one_sentence_in_three_seconds(browser, tmp_path):
+    (tmp_path / "replay.html").write_text(recording_of("03").page())
+    page = browser.new_page()
+    page.goto(f"file://{tmp_path}/replay.html")
+    page.wait_for_selector(".side >> nth=1")
+    heard = page.evaluate(SPOKEN_AT)
+    assert [at for at, _ in heard][:2] == [0.75, 3.75]
+    assert all(later - earlier >= 3 for (earlier, _), (later, _) in itertools.pairwise(heard))
+    assert not any("busy" in text for _, text in heard), "what is over in half a second is not spoken"
+    page.close()
 
 
 def test_what_was_saved_is_played_from_a_file_with_nothing_from_elsewhere(browser, tmp_path):
