@@ -1,5 +1,6 @@
 """A client on a slow connection."""
 
+import select
 import socket
 import struct
 import threading
@@ -43,6 +44,16 @@ class SlowReader:
             raise
         self.port: int = self._socket.getsockname()[1]
         self._thread = threading.Thread(target=self._read, daemon=True)
+
+    def is_answered(self) -> bool:
+        """Whether a byte of an answer, or the end of the connection, waits to be read."""
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return bool(poll.poll(0))
+
+    def close(self) -> None:
+        """For a reader that was never entered."""
+        self._socket.close()
 
     def wait_for_head(self) -> bytes:
         """Returns the status line and headers within `timeout_s` seconds; the transfer has begun then.

@@ -161,4 +161,5 @@ def verdict(task: str, outcome: str, lines: Sequence[str], seconds: float) -> Ve
     cut = (
         f"its test did not end within {seconds:.0f} s on a busy machine ({load:.0f} processes want {processors} cores)"
     )
-    return Verdict(task, "skipped", (cut, f"give it longer: {VARIABLE}={factor:.0f} ./lab check …"))
+    again = f"try again (in a notebook: run the cell again), or give it longer: {VARIABLE}={factor:.0f} ./lab check …"
+    return Verdict(task, "skipped", (cut, again))

@@ -10,6 +10,7 @@ from offload_lab.clients import SlowReader
 from offload_lab.inspect import Connection, Snapshot, Worker, take_snapshot
 from offload_lab.measure.scenarios import memory_mib
 from offload_lab.process.deadlines import LOOPBACK
+from offload_lab.process.polling import wait_for
 from offload_lab.stages.stage import Stage
 from offload_lab.uwsgi.logs import last_error
 
@@ -18,7 +19,7 @@ from .connection_owner import open_file_position, wait_for_owner, worker_of
 RATE_MIB_S = 1.0  # slow enough that the download outlasts the observation
 MOST = 0.8  # of the file in the worker's memory: that is all of it
 ANSWER_S = 30.0
-SPUN_S = 1.0  # of CPU time, without one byte of an answer
+SPUN_S = 5.0  # of CPU time, without one byte of an answer
 GZIP = b"\x1f\x8b"  # RFC 1952
 
 
@@ -63,7 +64,7 @@ def observe(stage: Stage) -> Seen:
     """Download the step's path slowly, and take a snapshot meanwhile."""
     status, promised, arrived, peak_mib, position = "", 0, 0, 0.0, 0
     snapshot, held = None, None
-    with suppress(OSError), SlowReader(stage.port, stage.step.path, RATE_MIB_S) as reader:
+    with suppress(OSError), slow_reader(stage) as reader:
         status, promised = parse_headers(reader.head)
         snapshot, held = wait_for_owner(stage, reader)
         peak_mib = max(memory_mib(worker.pid) for worker in snapshot.front.workers)
@@ -85,6 +86,28 @@ def observe(stage: Stage) -> Seen:
         spins=not status and any(worker.cpu_times().user > SPUN_S for worker in workers),
         child=next((child.name() for worker in workers for child in worker.children()), ""),
     )
+
+
+def slow_reader(stage: Stage) -> SlowReader:
+    """A client that is answered.
+
+    Raises: OSError where none is; at once where a worker spins, and would do so until it is killed.
+    """
+    reader = SlowReader(stage.port, stage.step.path, RATE_MIB_S)
+    try:
+        wait_for(lambda: reader.is_answered() or spins(stage), ANSWER_S, "an answer")
+        if not reader.is_answered():
+            raise TimeoutError("a worker computes, and does not answer")
+    except BaseException:
+        reader.close()
+        raise
+    return reader
+
+
+def spins(stage: Stage) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return any(psutil.Process(worker.pid).cpu_times().user > SPUN_S for worker in stage.front.workers())
+    return False
 
 
 def first_bytes(stage: Stage) -> bytes:

@@ -262,7 +262,7 @@ def lessons() -> None:
             title = f"{step.title}: second part" if place else step.title
             lines.append(f"| {name.partition('_')[0]} | {title} | {minutes} | [{name}.ipynb]({name}.ipynb) |")
     review = max(path.name for path in (ROOT / "notebooks").glob("*.ipynb"))
-    lines.append(f"| | Your guesses, and what was measured | 8 | [{review}]({review}) |")
+    lines.append(f"| | Your guesses, and what was measured | {manifest.REVIEW_MINUTES} | [{review}]({review}) |")
     show_bundle({"text/markdown": "\n".join(lines), "text/plain": "\n".join(lines)})
 
 

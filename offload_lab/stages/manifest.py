@@ -14,6 +14,7 @@ from .loopback import Loopback
 from .step import TASK_KINDS, Live, Mistake, Section, Server, Step, Task, Variant
 
 KEYS = ("title", "minutes", "path", "scenario", "try", "live", "variants", "sections", "tasks", "servers", "loopback")
+REVIEW_MINUTES = 8  # the last notebook's, which belongs to no step
 LIVE_KEYS = ("download", "stream", "websocket", "variants")
 
 
