@@ -26,7 +26,8 @@ UNCLOSED = ("-p", "no:unraisableexception")
 
 
 class Recorder:
-    """Collects the outcome of each task; for a failure also what was called, got and expected, or the error's text."""
+    """Collects the outcome of each task; for a failure also what was called, got and expected, or the error's text, and
+    for a task that passed what its test recorded as not told on this system."""
 
     def __init__(self) -> None:
         self.verdicts: dict[str, dict[str, Any]] = {}
@@ -41,8 +42,12 @@ class Recorder:
             outcome = UNENDED if is_timeout(call.excinfo.value) else report.outcome
             self.verdicts[name] = {"outcome": outcome, "lines": lines(call.excinfo.value)}
         elif report.when == "call":
-            self.verdicts.setdefault(name, {"outcome": report.outcome, "lines": []})
+            self.verdicts.setdefault(name, {"outcome": report.outcome, "lines": untold(item)})
         return report
+
+
+def untold(item: pytest.Item) -> list[str]:
+    return [f"{what}: {why}" for what, why in item.user_properties]
 
 
 def is_timeout(error: BaseException) -> bool:
