@@ -93,8 +93,7 @@ def check_syntax(copy: Step, task: Task) -> None:
 
 
 def what_processes_do(copy: Step, task: Task, deadline: Deadline) -> list[str]:
-    diagnosis = diagnose(copy, copy.task(task.name), deadline)
-    return [cause.sentence for cause in diagnosis.causes] or list(diagnosis.errors)
+    return diagnose(copy, copy.task(task.name), deadline).sentences
 
 
 # --- output
