@@ -1,6 +1,7 @@
 """The live view without a process: sentences, frames, rates, lines of INI and recordings."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -90,6 +91,11 @@ def test_each_client_is_where_its_connection_is():
     assert worker["tokens"] == [("S3", "stream", 0)]
     assert frame["queue"]["tokens"] == [("S4", "stream", 0)]
     assert (frame["held"], frame["offloaded"]) == (3, 3)
+
+
+def test_bytes_that_are_not_told_are_no_zero():
+    assert frame_of(look())["worker_bytes"] is None
+    assert frame_of(replace(look(), written={10: 0}))["worker_bytes"] == 0
 
 
 def test_a_passed_socket_is_at_the_backend():
