@@ -15,15 +15,20 @@ from offload_lab.timeouts import scaled
 
 NOTHING_LEFT = "tests/integration/test_supervisor.py"
 TASKS = "steps/03_sse_offload/tests/test_tasks.py"
-A_BLANK = (
-    "tests/integration/test_exercises_proofs.py::test_a_blank_fails_at_its_own_task[03_sse_offload-offload_threads]"
-)
+PROOFS = "tests/integration/test_exercises_proofs.py"
+A_BLANK = f"{PROOFS}::test_a_blank_fails_at_its_own_task[03_sse_offload-offload_threads]"
+A_MISTAKE = f"{PROOFS}::test_a_mistake_fails_and_is_recognised_as_itself_alone[01_file_wrapper-file_wrapper-"
+TOLD, UNTOLD = f"{A_MISTAKE}larger_pieces]", f"{A_MISTAKE}seek]"
 
 
 @pytest.mark.full
 @pytest.mark.skipif(not is_linux(), reason="this is another system")
 @pytest.mark.timeout(scaled(400))
-@pytest.mark.parametrize("tests", [NOTHING_LEFT, TASKS, A_BLANK])
+@pytest.mark.parametrize(
+    "tests",
+    [NOTHING_LEFT, TASKS, A_BLANK, TOLD, UNTOLD],
+    ids=["nothing left", "tasks", "a blank", "a cause that is told", "a cause that is not told"],
+)
 def test_it_passes_where_linux_is_denied(tests):
     env = {**os.environ, "LAB_PRETEND_SYSTEM": "other"}
     for name in [name for name in env if name.startswith("PYTEST_XDIST")]:
