@@ -1,10 +1,12 @@
 """For tests: wait for an event instead of sleeping, and skip with the install command."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from offload_lab.system import is_linux
@@ -12,10 +14,12 @@ from offload_lab.uwsgi.stats import WorkerStats
 
 from . import programs
 from .process.polling import wait_for
-from .stages.stage import Stage
+from .stages.stage import Stage, short_private_folder
+from .timeouts import scaled
 from .uwsgi.server import Uwsgi
 
 IDLE_S = 30.0
+KERNEL_S = 60.0
 # as root Chromium needs --no-sandbox; with the others it asks nobody but the page's own server
 CHROMIUM_ARGUMENTS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 CHROMIUM_ARGUMENTS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
@@ -65,6 +69,34 @@ def chromium() -> Iterator[Any]:
         playwright.chromium.launch(executable_path=path, args=CHROMIUM_ARGUMENTS) as browser,
     ):
         yield browser
+
+
+@contextmanager
+def kernel_connection() -> Iterator[dict[str, str]]:
+    """Options of a Jupyter kernel manager: UNIX sockets in a new folder. A TCP port that is free when a manager chooses
+    it may be taken when its kernel binds it."""
+    folder = short_private_folder()
+    yield {"transport": "ipc", "connection_file": f"{folder}/kernel.json"}
+    shutil.rmtree(folder)
+
+
+@contextmanager
+def jupyter_kernel(folder: Path) -> Iterator[tuple[Any, Any]]:
+    """A kernel that runs in `folder`: its manager and its client, of jupyter_client."""
+    from jupyter_client.manager import KernelManager
+
+    with kernel_connection() as options:
+        manager = KernelManager(**options)
+        manager.start_kernel(cwd=str(folder))
+        client = manager.client()
+        client.start_channels()
+        try:
+            client.wait_for_ready(timeout=scaled(KERNEL_S))
+            yield manager, client
+        finally:
+            client.stop_channels()
+            manager.shutdown_kernel(now=True)
+            manager.cleanup_resources()
 
 
 def idle_workers(server: Stage | Uwsgi) -> list[WorkerStats]:

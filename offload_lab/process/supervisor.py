@@ -122,6 +122,11 @@ def end_like(status: int) -> None:
     sys.exit(status)
 
 
+def tell_owner(line: str) -> None:
+    with suppress(BrokenPipeError):  # it died while the command was started: the lifeline is closed as well
+        os.write(1, f"{line}\n".encode())
+
+
 def wait_for_owner(leader: subprocess.Popen[bytes]) -> bool:
     """Wait for the lifeline or for the command's own end. True if stdin closed without `stop`: the owner died."""
     awake, ring = os.pipe()
@@ -145,9 +150,9 @@ def main(grace_s: float, scratch: str, command: list[str]) -> int:
             command, stdin=subprocess.DEVNULL, stdout=sys.stderr, start_new_session=True, preexec_fn=die_with_supervisor
         )
     except OSError as error:
-        print(f"cannot start {command[0]}: {error.strerror}", flush=True)
+        tell_owner(f"cannot start {command[0]}: {error.strerror}")
         return 127
-    print(leader.pid, flush=True)
+    tell_owner(str(leader.pid))
     orphaned = wait_for_owner(leader)
     # Without its leader no process can end the children in order, so they get no grace.
     end(leader, 0.0 if leader.returncode is not None else grace_s)

@@ -16,7 +16,7 @@ from offload_lab import programs
 from offload_lab.cli.tools import FIRST_CELL
 from offload_lab.paths import ROOT
 from offload_lab.process.polling import wait_for
-from offload_lab.testing import chromium, require_chromium, require_program
+from offload_lab.testing import chromium, jupyter_kernel, kernel_connection, require_chromium, require_program
 from offload_lab.timeouts import scaled
 
 from .conftest import NOTEBOOKS
@@ -29,15 +29,32 @@ def execute(path, only=None, edit=lambda source: source):
     """The notebook at `path` after a run in a fresh kernel, in its own folder: the cells whose ids are in `only`, or
     all, each code cell put through `edit`."""
     import nbformat
-    from nbclient import NotebookClient
 
     content = nbformat.read(path, as_version=4)
     content.cells = [cell for cell in content.cells if only is None or cell.id in only]
     for cell in content.cells:
         if cell.cell_type == "code":
             cell.source = edit(cell.source)
-    resources = {"metadata": {"path": str(path.parent)}}
-    return NotebookClient(content, timeout=round(scaled(CELL_TIMEOUT_S)), resources=resources).execute()
+    return executed(content, path.parent)
+
+
+def execute_cells(*sources):
+    """A new notebook of these cells after a run in a fresh kernel."""
+    from nbformat.v4 import new_code_cell, new_notebook
+
+    return executed(new_notebook(cells=[new_code_cell(source) for source in sources]), NOTEBOOKS[0].parent)
+
+
+def executed(content, folder):
+    from nbclient import NotebookClient
+    from traitlets.config import Config
+
+    resources = {"metadata": {"path": str(folder)}}
+    with kernel_connection() as options:
+        config = Config({"ConnectionFileMixin": options})
+        return NotebookClient(
+            content, config=config, timeout=round(scaled(CELL_TIMEOUT_S)), resources=resources
+        ).execute()
 
 
 def printed(content):
@@ -147,13 +164,12 @@ def test_only_a_number_is_saved_as_a_guess(jupyter, guess, says):
 
 @pytest.mark.full
 def test_no_guess_buys_no_answer_but_reveal_does(jupyter):
-    from nbclient import NotebookClient
-    from nbformat.v4 import new_code_cell, new_notebook
+    from nbformat.v4 import new_notebook
 
     see = 'lab.guess_and_see({}, 1500.0, "ms", "00_start", "how long?")\nlab.mechanism()'
     sources = ["from offload_lab import notebook as lab", see.format(None), see.format(5), see.format(None)]
     sources += ["lab.reveal()", see.format(None)]
-    content = NotebookClient(new_notebook(cells=[new_code_cell(source) for source in sources])).execute()
+    content = execute_cells(*sources)
     shown = [printed(new_notebook(cells=[cell])) for cell in content.cells]
     assert ["1500" in text for text in shown] == [False, False, True, False, False, True]
     assert "the table: hidden until you have answered" in shown[1]
@@ -199,13 +215,11 @@ def test_a_cell_that_runs_too_early_says_so(jupyter, source, says):
 
 @pytest.mark.full
 def test_a_cell_before_the_first_one_says_so(jupyter, monkeypatch):
-    from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError
-    from nbformat.v4 import new_code_cell, new_notebook
 
     monkeypatch.setenv("PYTHONSTARTUP", str(FIRST_CELL))
     with pytest.raises(CellExecutionError) as caught:
-        NotebookClient(new_notebook(cells=[new_code_cell("lab.lessons()")])).execute()
+        execute_cells("lab.lessons()")
     assert "run the first cell of this notebook first" in str(caught.value)
     assert "Traceback" not in str(caught.value)
 
@@ -272,10 +286,7 @@ print(*stage.front.pids(), stage.run)
 
 @pytest.mark.full
 def test_a_killed_kernel_leaves_no_process_and_no_run_folder(jupyter):
-    from jupyter_client.manager import start_new_kernel
-
-    manager, client = start_new_kernel(cwd=str(ROOT / "notebooks"))
-    try:
+    with jupyter_kernel(NOTEBOOKS[0].parent) as (manager, client):
         messages = []
         client.execute_interactive(HOLD_A_STAGE, timeout=scaled(60), output_hook=messages.append)
         *pids, run = "".join(message["content"].get("text", "") for message in messages).split()
@@ -288,7 +299,3 @@ def test_a_killed_kernel_leaves_no_process_and_no_run_folder(jupyter):
             lambda: not any(process.is_running() for process in processes + supervisors), 30, "the end of every process"
         )
         wait_for(lambda: not Path(run).exists(), 10, "the end of the run folder")
-    finally:
-        client.stop_channels()
-        manager.shutdown_kernel(now=True)
-        manager.cleanup_resources()

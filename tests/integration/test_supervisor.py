@@ -14,6 +14,7 @@ from offload_lab.process import supervisor
 from offload_lab.process.deadlines import Deadline
 from offload_lab.process.polling import wait_for
 from offload_lab.system import is_linux
+from offload_lab.timeouts import scaled
 
 from .test_process import FOREVER, gone
 
@@ -142,6 +143,21 @@ def test_nothing_outlives_an_owner_that_is_killed(tmp_path, number):
     wait_for(lambda: gone(pid), 20, "the child ended")
     if number != signal.SIGINT:  # then the owner itself had the time to leave its block, and keeps its folder
         wait_for(lambda: not (tmp_path / "scratch").exists(), 20, "the scratch folder removed")
+
+
+def test_nothing_outlives_an_owner_that_dies_before_it_is_answered(tmp_path):
+    (scratch := tmp_path / "scratch").mkdir()
+    lifeline, answer = os.pipe(), os.pipe()
+    os.close(lifeline[1])  # as the kernel does for an owner that ended
+    os.close(answer[0])
+    command = [sys.executable, "-I", "-S", supervisor.__file__, "5", str(scratch), sys.executable, "-c", FOREVER]
+    try:
+        status = subprocess.run(command, stdin=lifeline[0], stdout=answer[1], timeout=scaled(60)).returncode
+    finally:
+        os.close(lifeline[0])
+        os.close(answer[1])
+    assert status == -signal.SIGTERM, "as its command, which it ended"
+    assert not scratch.exists()
 
 
 @pytest.mark.skipif(not is_linux(), reason="prctl(2), parent death signal")

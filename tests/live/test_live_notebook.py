@@ -11,7 +11,7 @@ import pytest
 
 from offload_lab.paths import ROOT
 from offload_lab.process.polling import wait_for
-from offload_lab.testing import require
+from offload_lab.testing import jupyter_kernel, require
 from offload_lab.timeouts import scaled
 
 from .live_page import WITHIN_S
@@ -30,15 +30,9 @@ pytestmark = pytest.mark.full
 @pytest.fixture
 def kernel(monkeypatch, tmp_path):
     require(importlib.util.find_spec("ipykernel") is not None, "ipykernel", "./lab install notebook")
-    from jupyter_client.manager import start_new_kernel
-
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
-    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "runtime"))
-    manager, client = start_new_kernel(cwd=str(ROOT / "notebooks"))
-    yield manager, client
-    client.stop_channels()
-    manager.shutdown_kernel(now=True)
-    manager.cleanup_resources()
+    with jupyter_kernel(ROOT / "notebooks") as kernel:
+        yield kernel
 
 
 def shown(client, code):
