@@ -120,7 +120,7 @@ def say_backup(kept: Path) -> None:
 @click.argument("step")
 @click.argument("task", required=False)
 def check(step: str, task: str | None) -> None:
-    """Test your answers to STEP, task by task, on real processes. Or your cure of one server, or of all begun.
+    """Test your answers to STEP, task by task, on real processes. Or your cure of one server, or of all you changed.
 
     Exit status 1 until all pass.
     """

@@ -11,6 +11,13 @@ from .console import out, say
 from .needs import LOCKS, needs
 from .run import serve
 
+# Django's form wants the token of its own cookie back
+LOG_IN = (
+    "LOGIN={url}/accounts/login/; curl -so jar.html -c jar $LOGIN; curl -so jar.html -b jar -c jar"
+    ' -d "username=ada&password=lovelace&csrfmiddlewaretoken=$(tail -n1 jar | cut -f7)" $LOGIN'
+    "   # logs ada in; from then on: curl -b jar",
+)
+
 
 def list_servers(step: Step) -> None:
     known = progress.load()
@@ -18,8 +25,8 @@ def list_servers(step: Step) -> None:
     for server in step.servers:
         record = known.of(step, server)
         state = "passed: " * bool(record.passed) or "given: " * bool(record.given)
-        say(f"{server.number:>2}  {state}{server.complaint}", indent="  ")
-    out.print(f"\nrun one of them, in its sickness: [cyan]./lab start {step.number} NUMBER[/]")
+        say(f"{server.number:>2}  {state}{server.complaint}", indent="  ", hanging=" " * 4)
+    out.print(f"\nrun one of them, sick as it is: [cyan]./lab start {step.number} NUMBER[/]")
 
 
 def start(step: Step, word: str | None, port: int | None, *, solved: bool) -> None:
@@ -52,23 +59,25 @@ def what_to_do(step: Step, server: Server) -> list[str]:
     return [
         "./lab explain --stats {run}/front-stats.sock   # where each connection is, and why",
         f"./lab lint {shown(servers.folder(step, server))}/front.ini",
-        f"curl -i {{url}}{step.path}   # a client; the goal and the tools: ./lab hint {number}",
+        f"curl -i {{url}}{step.path}   # a client; where to look: ./lab hint {number}",
+        *LOG_IN * servers.has_users(step, server),
         f"./lab check {number}   # the test of the cure, on what you changed (this here runs on as it was started)",
     ]
 
 
 def check(step: Step, word: str | None) -> bool:
-    """Check one server, or all that were started. True if all passed."""
-    chosen = (
-        [step.server(word)]
-        if word
-        else [candidate for candidate in step.servers if servers.folder(step, candidate).is_dir()]
-    )
+    """Check one server, or all that were changed. True if all passed."""
+    begun = [server for server in step.servers if servers.folder(step, server).is_dir()]
+    chosen = [step.server(word)] if word else [server for server in begun if not servers.is_untouched(step, server)]
     needs("check")
-    for server in chosen or step.servers[:1]:
-        servers.started_folder(step, server)  # raises before anything is tested
+    servers.started_folder(step, (chosen or begun or step.servers)[0])  # raises before anything is tested
     verdicts = [check_server(step, server) for server in chosen]
-    return all(verdicts)
+    if not word and len(chosen) < len(step.servers):
+        untouched = len(step.servers) - len(chosen)
+        out.print(
+            f"not tested: {untouched} servers that are as they were; one of them: ./lab check {step.number} NUMBER"
+        )
+    return bool(chosen) and all(verdicts)
 
 
 def check_server(step: Step, server: Server) -> bool:

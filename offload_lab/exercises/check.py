@@ -26,7 +26,7 @@ TIMEOUT_S = 6  # of these for the test, more on a busy machine; it needs about t
 START_S = 1  # for pytest to begin
 BUSY = 2.0  # from this factor on, a test that does not end says nothing about an answer
 UNENDED = "unended"
-UNENDED_ROW: dict[str, Any] = {"outcome": UNENDED, "lines": []}
+UNENDED_ROW: dict[str, Any] = {"outcome": UNENDED, "lines": [], "log": []}
 RUNNER = (sys.executable, "-P", "-m", "offload_lab.exercises.pytest_runner")
 TOGETHER = "all together"
 ALONE_ONLY = (
@@ -37,7 +37,8 @@ ALONE_ONLY = (
 
 @dataclass(frozen=True)
 class Verdict:
-    """The result of one task's test. `lines`: what was called, got and expected, or the error's text.
+    """The result of one task's test. `lines`: what was called, got and expected, or the error's text; of a task that
+    passed what is not told on this system.
 
     `started` is False if the INI has a mistake, so that no process was started; `lines` then has the mistake.
     """

@@ -168,7 +168,18 @@ def ping_lost(error: WrongPingError) -> str:
             f"GET /ping, the lab's own first request, was offloaded and got {error.answer}: the condition of a route in"
             f" {error.name}.ini is true for every request"
         )
-    return f"GET /ping, the lab's own first request, got {error.answer}: {error.name}.ini answered it"
+    sentence = f"GET /ping, the lab's own first request, got {error.answer}: {error.name}.ini answered it"
+    if error.answer == "no status line":
+        sentence += " without Django's headers, as if the condition of disableheaders: were true for every request"
+    return sentence
+
+
+def in_short(error: LabError) -> str:
+    """The error; of a server that did not start, with those lines only of its log that say why."""
+    if isinstance(error, WrongPingError):
+        return ping_lost(error)
+    lines = error_lines(error.log_tail) if isinstance(error, ProcessDiedError | NotReadyError) else []
+    return "\n".join([str(error).partition("\n")[0], *lines[-LAST_LINES:]]) if lines else str(error)
 
 
 def will_not_start(error: ProcessDiedError | NotReadyError, waited_s: float) -> str:

@@ -6,6 +6,7 @@ names the steps that are tested, and it can be ended together with the processes
 
 import json
 import os
+import re
 import sys
 from collections.abc import Generator
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 from offload_lab.errors import NotReadyError, ProcessDiedError, WrongPingError, ending
 from offload_lab.paths import ROOT
 from offload_lab.process.process import Process
+from offload_lab.uwsgi.logs import error_lines
 
 from .check import PREFIX, UNENDED
 from .expectation import UnexpectedResultError
@@ -23,6 +25,9 @@ from .expectation import UnexpectedResultError
 QUIET = ("-q", "--no-header", "--tb=short", "-p", "no:cacheprovider", "-p", "pytest_timeout")
 # a test that times out may leave an open socket, which is not what the learner asked about
 UNCLOSED = ("-p", "no:unraisableexception")
+FOR_DEVELOPERS = " to get more diff"  # pytest's advice on its own options
+ADDRESS = re.compile(r" object at 0x[0-9a-f]+")
+MOST_LOG_LINES = 2
 
 
 class Recorder:
@@ -40,9 +45,10 @@ class Recorder:
         name = item.name.removeprefix(PREFIX)
         if call.excinfo and self.verdicts.get(name, {}).get("outcome") not in ("failed", UNENDED):
             outcome = UNENDED if is_timeout(call.excinfo.value) else report.outcome
-            self.verdicts[name] = {"outcome": outcome, "lines": lines(call.excinfo.value)}
+            error = call.excinfo.value
+            self.verdicts[name] = {"outcome": outcome, "lines": lines(error), "log": log_lines(error)}
         elif report.when == "call":
-            self.verdicts.setdefault(name, {"outcome": report.outcome, "lines": untold(item)})
+            self.verdicts.setdefault(name, {"outcome": report.outcome, "lines": untold(item), "log": []})
         return report
 
 
@@ -64,7 +70,13 @@ def lines(error: BaseException) -> list[str]:
         case ProcessDiedError() | NotReadyError():
             what = f"it {ending(error.status)}" if isinstance(error, ProcessDiedError) else "it never answered"
             return [f"called the start of {error.name}.ini", f"got {what}", "expected a server that answers"]
-    return [f"{type(error).__name__}: {error}"]
+    first, *more = [line.strip() for line in str(error).splitlines() if FOR_DEVELOPERS not in line] or [""]
+    return [f"{type(error).__name__}: {ADDRESS.sub('', first)}", *(ADDRESS.sub("", line) for line in more if line)]
+
+
+def log_lines(error: BaseException) -> list[str]:
+    """What uWSGI's log says of a server that did not start."""
+    return error_lines(error.log_tail)[-MOST_LOG_LINES:] if isinstance(error, ProcessDiedError | NotReadyError) else []
 
 
 def main(result: str, timeout_s: str, tests: list[str]) -> None:

@@ -108,19 +108,23 @@ def inis(step: Step, server: Server) -> tuple[str, ...]:
 
 def files(step: Step, server: Server, target: Path, which: Which) -> dict[str, str]:
     """All files of a server that stands in `target`, sick or cured: text by path."""
-    project = next(step.folder.glob("*/settings.py")).parent
+    django = project(step)
     found = {path.name: neutral.without_comments(path.read_text()) for path in step.folder.glob("_*.ini")}
     found |= {name: read(step, name) for name in helpers(step)}
-    wanted = {name: name for name in ROUTED_VIEW.findall((project / "urls.py").read_text())}
+    wanted = {name: name for name in ROUTED_VIEW.findall((django / "urls.py").read_text())}
     for source, name in zip(variants(step, server)[which], inis(step, server), strict=True):
         text, role = read(step, source), name.removesuffix(".ini")
         found[name] = neutral.neutral_ini(text, role)
         wanted |= dict.fromkeys(neutral.chosen_views(text), neutral.SUBSCRIBE)
         found |= apps(step, text, role)
-    for path in sorted(project.glob("*.py")):
+    for path in sorted(django.glob("*.py")):
         kept = wanted if path.name == "views.py" else None
-        found[f"{project.name}/{path.name}"] = neutral.neutral_python(path.read_text(), kept)
+        found[f"{django.name}/{path.name}"] = neutral.neutral_python(path.read_text(), kept)
     return {name: from_there(text, target) if name.endswith(".ini") else text for name, text in found.items()}
+
+
+def project(step: Step) -> Path:
+    return next(step.folder.glob("*/settings.py")).parent
 
 
 def read(step: Step, name: str) -> str:
@@ -155,6 +159,12 @@ def from_step(ini: str, source: Path) -> str:
     """An INI of `source`, for a step's folder."""
     root = os.path.relpath(ROOT, source)
     return ini.replace(f"%d{root}/steps/", "%d../").replace(f"%d{root}", "%d../..")
+
+
+def has_users(step: Step, server: Server) -> bool:
+    """Whether its front is the step's Django, in which the demo users log in."""
+    front = variants(step, server)["broken"][-1]
+    return f"{project(step).name}/wsgi.py" in read(step, front)
 
 
 # --- run, check
@@ -203,9 +213,10 @@ def check(step: Step, server: Server) -> Verdict:
     if not rows:
         raise CheckError(f"the test of {server} did not run; pytest says:\n{run.log}")
     for outcome in (UNENDED, "failed", "passed", "skipped"):
-        if found := [row["lines"] for row in rows if row["outcome"] == outcome]:
+        if found := [[*row["lines"], *row["log"]] for row in rows if row["outcome"] == outcome]:
             break
-    lines = [f"no end within {seconds:.0f} s"] if outcome == UNENDED else found[0]
+    no_end = ["called the test of the cure", f"got no end of it within {seconds:.0f} s", "expected an answer"]
+    lines = no_end if outcome == UNENDED else found[0]
     neutral_lines = tuple(neutral_line(step, server, line) for line in lines)
     return Verdict(
         server.name, "failed" if outcome == UNENDED else outcome, () if outcome == "passed" else neutral_lines

@@ -1,7 +1,8 @@
 "use strict";
 // The page of ./lab live: takes frames, plain data that live/frame.py makes, as they come or from a recording.
-// timeline.js and side.js come before it.
+// timeline.js, moves.js and side.js come before it.
 
+const SHORTEST_S = 8; // of the charts, which grow to the whole window
 const state = { about: null, frames: [], shown: -1, frozen: false, replay: false, sides: [] };
 
 // --- frames
@@ -9,7 +10,7 @@ const state = { about: null, frames: [], shown: -1, frozen: false, replay: false
 function windowOf(number, index) {
   const now = state.frames[index].at;
   const whole = state.frames.at(-1).at - state.frames[0].at;
-  const span = state.replay ? Math.min(state.about.window_s, whole) : state.about.window_s;
+  const span = Math.min(state.about.window_s, Math.max(whole, state.replay ? 0 : SHORTEST_S));
   const first = state.frames.findIndex((one) => one.at >= now - span - 1);
   return { rows: state.frames.slice(first, index + 1).map((one) => [one.at, one.sides[number]]), now, span };
 }

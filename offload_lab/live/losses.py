@@ -12,7 +12,7 @@ from .sentence import NOUNS
 from .watcher import Look
 
 Json = dict[str, Any]
-ALARM_S = 5.0  # so long a side is not good after a loss
+ALARM_S = 5.0  # so long a side is not good after a loss, and the page shows what has just changed
 KEPT_LOOKS = 8  # a client may notice its end some looks after the last one that has its connection
 UNSEEN = ""  # the place of a client that no look has seen
 

@@ -10,10 +10,14 @@ from offload_lab.clients import Probe
 from offload_lab.errors import LabError
 from offload_lab.measure.model import Recording, Sample, Transfer
 
+from .losses import ALARM_S
+from .sentence import STUCK_S
+
 Json = dict[str, Any]
 SCHEMA = 1
+LIMITS = {"alarm_s": ALARM_S, "stuck_s": STUCK_S}  # of the frames, told to the page with them
 PAGE = Path(__file__).parent
-SCRIPTS = ("timeline.js", "side.js", "live.js")
+SCRIPTS = ("timeline.js", "moves.js", "side.js", "live.js")
 OK = 200
 
 
@@ -40,7 +44,7 @@ class LiveRecording:
                 frame["at"], frame["sides"][0]["text"]
             if not data["frames"]:
                 raise ValueError("no frames")
-            return cls(data["about"], data["frames"])
+            return cls({**LIMITS, **data["about"]}, data["frames"])  # older ones lack it
         except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
             raise LabError(f"{path} is no recording of a live view: {error!r}; save one with ./lab live") from error
 

@@ -2,10 +2,8 @@
 // One side of the page: its sentence, the path of each connection, its numbers and its lines of INI.
 // All text is set as textContent: what a client wrote stays text.
 
-const GHOSTS_S = 5; // so long it is shown who was lost, and which process is new
 const FEW = 5; // tokens at one place that carry their names; more are dots, and more than the frame names are a count
 const PALETTE = ["#e69f00", "#56b4e9", "#009e73", "#f0e442", "#cc79a7", "#8fb8de", "#d9a066"];
-const calm = matchMedia("(prefers-reduced-motion: reduce)");
 const $ = (id) => document.getElementById(id);
 
 function make(tag, className, parent, text) {
@@ -55,8 +53,10 @@ class SideView {
       return make("b", "", make("div", last ? "sent" : "", last ? ini : numbers, `${label} `));
     });
     this.columns = ["queues", "workers", "lanes", "backends"].map((name) => make("div", `column ${name}`, this.path));
+    this.moves = new Moves(this.path);
     this.places = new Map();
     this.tokens = new Map();
+    this.flown = 0; // the number of the last bystander whose answer was shown
   }
 
   draw(frame, window) {
@@ -65,10 +65,12 @@ class SideView {
     say(this.sentence, side.text);
     this.speak(side.text);
     this.rows = window.rows;
-    this.recent = window.rows.filter(([at]) => at >= window.now - GHOSTS_S);
+    this.now = window.now;
+    this.probes = new Map(window.rows.flatMap(([, each]) => each.probes).map((probe) => [probe.number, probe]));
+    this.recent = window.rows.filter(([at]) => at >= window.now - state.about.alarm_s);
     this.drawPath(side);
     this.drawNumbers(side);
-    drawTimeline(this.timeline, window);
+    drawTimeline(this.timeline, window, this.probes);
     const offloads = side.workers.some((worker) => worker.lanes.some((lane) => lane.n)) || side.backends.some((one) => one.n);
     const busy = side.workers.some((worker) => worker.busy_s >= 0.3);
     this.lines.forEach((node, index) => {
@@ -117,9 +119,9 @@ class SideView {
     const [queues, workers, lanes, backends] = this.columns;
     this.path.classList.toggle("without-backend", !side.backends.length);
     const queued = side.queue.n;
-    this.fill("queue", "queue", queues, "queue", queued ? String(queued) : "", queued ? "" : "empty", side.queue);
+    this.fill("queue", "queue", queues, "queue", queued && queued <= FEW ? String(queued) : "", queued ? "" : "empty", side.queue);
     for (const worker of side.workers.slice(0, 4)) this.drawWorker(worker, workers, side.workers.length === 1);
-    if (!side.workers.length) this.fill("worker", "worker stuck", workers, "no worker", "", "", { n: 0, tokens: [] }, "worker");
+    if (!side.workers.length) this.fill("worker", "worker gone", workers, "no worker", "", "", { n: 0, tokens: [] }, "worker");
     let threads = 0;
     for (const worker of side.workers.slice(0, 4)) {
       for (const lane of worker.lanes) {
@@ -143,6 +145,16 @@ class SideView {
       }
     }
     this.moveTokens();
+    this.moves.drawLinks(side, (key) => this.places.get(key)?.box, this.recent);
+    this.showAnswers(side.probes);
+  }
+
+  showAnswers(probes) {
+    const worker = [...this.places].find(([key]) => key.startsWith("worker "))?.[1].box;
+    const answered = probes.filter((probe) => probe.status === 200 && probe.number > this.flown);
+    this.flown = Math.max(this.flown, ...answered.map((probe) => probe.number));
+    if (calm.matches || state.frozen || !worker) return;
+    answered.slice(-FEW).forEach((_, index) => this.moves.answered(this.places.get("queue").box, worker, 80 * index));
   }
 
   isNew(pid, pidIn) { // whether it has just taken the place of another process that the rows still show
@@ -165,7 +177,7 @@ class SideView {
   }
 
   drawWorker(worker, column, alone) {
-    const stuck = worker.busy_s >= 1;
+    const stuck = worker.busy_s >= state.about.stuck_s;
     const does = stuck ? `busy ${Math.floor(worker.busy_s)} s` : worker.busy ? "busy" : "idle";
     const fresh = alone && this.isNew(worker.pid, (other) => other.workers[0]?.pid);
     const className = `worker ${stuck ? "stuck" : worker.busy ? "busy" : "idle"} ${fresh ? "new" : ""}`;
@@ -182,7 +194,7 @@ class SideView {
   }
 
   moveTokens() {
-    const before = new Map([...this.tokens].map(([name, node]) => [name, node.getBoundingClientRect()]));
+    const before = new Map([...this.tokens].map(([name, node]) => [name, [node.getBoundingClientRect(), node.parentNode]]));
     const seen = new Set();
     const ghosts = this.ghosts();
     for (const [one, held] of this.wanted) {
@@ -191,6 +203,7 @@ class SideView {
         seen.add(name);
         const node = this.tokens.get(name) ?? this.newToken(name, kind);
         node.className = `token ${kind} ${left ? "left" : ""} ${named ? "" : "small"}`;
+        if (kind === "bystander") node.style.setProperty("--waited", this.waited(name));
         node.title = left ? `${name}: has closed, and the server has not noticed` : name;
         return node;
       });
@@ -209,8 +222,13 @@ class SideView {
     if (!calm.matches && !state.frozen) for (const name of seen) this.glide(this.tokens.get(name), before.get(name));
   }
 
+  waited(name) { // of a bystander, from 0 to 1
+    const probe = this.probes.get(Number(name.slice(1)));
+    return probe ? Math.min(1, (this.now - probe.sent) / TALL_S) : 0;
+  }
+
   lostTokens(one, ghosts, seen) {
-    one.tokens.style.setProperty("--faded", ghosts ? 1 - (0.7 * ghosts.age) / GHOSTS_S : 1);
+    one.tokens.style.setProperty("--faded", ghosts ? 1 - (0.7 * ghosts.age) / state.about.alarm_s : 1);
     if (!ghosts) return [];
     const few = ghosts.n <= FEW;
     const row = ghosts.tokens.filter(([name]) => !seen.has(name)).slice(0, few ? FEW : 2 * FEW).map(([name, kind]) => {
@@ -232,12 +250,17 @@ class SideView {
     return node;
   }
 
-  glide(node, from) { // from where it was; a new one comes through the queue and the worker
+  glide(node, from) { // within a box, or from box to box; a new one comes through the queue and the worker
+    if (node.matches(".lost")) return; // it stays where it was
+    const [was, parent] = from ?? [];
+    if (parent !== node.parentNode) {
+      const stops = was ? [was] : this.entrance(node);
+      if (stops.length) this.moves.fly(node, stops);
+      return;
+    }
     const to = node.getBoundingClientRect();
-    const stops = from ? [from] : this.entrance(node);
-    const moves = stops.map((box) => ({ transform: `translate(${box.left - to.left}px, ${box.top - to.top}px)` }));
-    if (from && Math.abs(from.left - to.left) + Math.abs(from.top - to.top) < 2) return;
-    node.animate([...moves, { transform: "none" }], { duration: from ? 240 : 600, easing: "ease-in-out" });
+    const [right, down] = [was.left - to.left, was.top - to.top];
+    if (Math.abs(right) + Math.abs(down) >= 2) node.animate([{ transform: `translate(${right}px, ${down}px)` }, { transform: "none" }], { duration: 240, easing: "ease-in-out" });
   }
 
   entrance(node) {

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import psutil
@@ -19,7 +20,7 @@ from .watcher import Look, Watcher
 
 Json = dict[str, Any]
 NOT_OURS = {action.name: "this uWSGI is only watched" for action in ACTIONS}
-TOLD_AFTER = 4  # looks: while a front reloads, its stats server is away for a moment
+TOLD_AFTER = 12  # looks: while a front reloads, its stats server is away for seconds
 NO_CLIENTS: Mapping[int, Client] = {}
 
 
@@ -59,12 +60,22 @@ class Side:
             why = self.problem or self.why_unseen(error)
             if not self.problem and self._unseen >= TOLD_AFTER:
                 self.tell_once(why)
-            return self.nothing(why)
+            nothing = self.nothing(why)
+            return {**nothing, **self.seen_without_front(now), "text": nothing["text"], "state": nothing["state"]}
         self._unseen, self._told = 0, ""
         self.look = look
         self.counters.update(look, now)
         self.losses.see(look)
         return side_frame(look, self.counters, self.clients(), now)
+
+    def seen_without_front(self, now: float) -> Json:
+        """What goes on while the front is away: its backends, and the sockets that were passed to them."""
+        assert self.watcher is not None
+        with suppress(OSError, LabError, psutil.Error):
+            if look := self.watcher.look_without_front():
+                self.losses.see(look)
+                return side_frame(look, self.counters, self.clients(), now)
+        return {}
 
     def why_unseen(self, error: Exception) -> str:
         return f"it cannot be watched: {error}"

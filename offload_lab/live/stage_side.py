@@ -101,7 +101,7 @@ class StageSide(Side):
         places = [
             BackendPlace(process.name, process.stats, partial(master_of, process)) for process in stage.processes[:-1]
         ]
-        self.watcher = Watcher(stage.front.name, stage.front.stats, self._lists, places)
+        self.watcher = Watcher(stage.front.name, stage.front.stats, self._lists, places, ours=True)
 
     def _log_in(self, stage: Stage) -> str:
         session = Session(stage.port)
@@ -145,10 +145,16 @@ class StageSide(Side):
         return [client for client in list(self.hub.all) if not client.bystander] if self.hub else []
 
     def why_unseen(self, error: Exception) -> str:
-        """Says that the front has ended, where it has."""
-        if self.stage and (status := self.stage.front.status()) is not None:
-            return f"the front {self.stage.front.name} {ending(status)}; press Restart"
-        return super().why_unseen(error)
+        """Says that the front has ended, where it has, and is short where it most likely reloads."""
+        if self.stage is None:
+            return super().why_unseen(error)
+        front = self.stage.front
+        if (status := front.status()) is not None:
+            return f"the front {front.name} {ending(status)}; press Restart"
+        return (
+            f"master {front.pid} runs, but its stats server does not answer, as while it reloads;"
+            " press Restart if that lasts"
+        )
 
     def told_by_clients(self, start: float) -> Json:
         every = list(self.hub.all) if self.hub else []

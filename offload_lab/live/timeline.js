@@ -2,7 +2,7 @@
 // The last seconds of a side: what was pressed, the worker, the connections held, how long each bystander waits.
 
 const LATE_S = 0.2; // a bystander who waited longer is drawn as one who waited
-const TALL_S = 5; // a bystander who waited so long has a bar of full height
+const TALL_S = 5; // a bystander who waited so long has a bar of full height, and a full clock
 const ROW = 26; // pixels from row to row
 
 function draw(svg, tag, attributes, text) {
@@ -12,7 +12,7 @@ function draw(svg, tag, attributes, text) {
   svg.append(node);
 }
 
-function drawTimeline(svg, { rows, now, span }) {
+function drawTimeline(svg, { rows, now, span }, probes) {
   const [width, height] = [svg.clientWidth || 400, svg.clientHeight || 152];
   const gutter = innerWidth > 1000 ? 92 : 66;
   const x = (at) => gutter + Math.max(0, (at - now + span) / span) * (width - gutter - 4);
@@ -21,17 +21,13 @@ function drawTimeline(svg, { rows, now, span }) {
   draw(svg, "defs", {});
   svg.firstChild.innerHTML = '<pattern id="hatch" width="8" height="8" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect width="8" height="8" style="fill:var(--stuck)"/><rect width="3" height="8" style="fill:var(--hatch)"/></pattern>';
   ["worker", "held", "waits"].forEach((word, index) => draw(svg, "text", { x: 0, y: (index + 2) * ROW - 6 + 4 * (index === 2) }, word));
-  rows.forEach(([at, side], index) => {
-    const until = index + 1 < rows.length ? rows[index + 1][0] : at + 0.25;
-    const wide = Math.max(x(until) - x(at) + 0.4, 1);
-    const busy = side.workers.some((worker) => worker.busy);
-    const fill = !side.workers.length ? "var(--line)" : busy ? "url(#hatch)" : "var(--free)";
-    draw(svg, "rect", { x: x(at), y: ROW, width: wide, height: ROW - 6, style: `fill:${fill}` });
-    const staying = side.held - passing(side);
-    const thick = staying > 0 ? Math.min(ROW - 6, 6 + 5 * Math.log2(1 + staying)) : 0;
-    if (thick) draw(svg, "rect", { x: x(at), y: 3 * ROW - 6 - thick, width: wide, height: thick, style: "fill:var(--transfer)" });
-  });
-  drawWaits(svg, rows, now, x, 3 * ROW, bottom);
+  for (const [from, until, fill] of runs(rows, workerFill)) {
+    draw(svg, "rect", { x: x(from), y: ROW, width: Math.max(x(until) - x(from), 1), height: ROW - 6, style: `fill:${fill}` });
+  }
+  for (const [from, until, high] of runs(rows, heldHeight)) {
+    if (high) draw(svg, "rect", { x: x(from), y: 3 * ROW - 6 - high, width: Math.max(x(until) - x(from), 1), height: high, style: "fill:var(--transfer)" });
+  }
+  drawWaits(svg, rows, probes, now, x, 3 * ROW, bottom);
   drawEvents(svg, rows, x, width, bottom);
   drawLosses(svg, rows, x, width);
   draw(svg, "text", { x: gutter, y: height - 3, class: "axis" }, `${Math.round(span)} s ago`);
@@ -39,8 +35,28 @@ function drawTimeline(svg, { rows, now, span }) {
   svg.setAttribute("aria-label", `the last ${Math.round(span)} seconds: worker, connections held, each bystander's wait`);
 }
 
-function drawWaits(svg, rows, now, x, top, bottom) { // a bar where each was sent, as high as it waited
-  const probes = new Map(rows.flatMap(([, side]) => side.probes).map((probe) => [probe.number, probe]));
+function workerFill(side) {
+  if (!side.workers.length) return "var(--line)";
+  return side.workers.some((worker) => worker.busy) ? "url(#hatch)" : "var(--free)";
+}
+
+function heldHeight(side) {
+  const staying = side.held - passing(side);
+  return staying > 0 ? Math.min(ROW - 6, 6 + 5 * Math.log2(1 + staying)) : 0;
+}
+
+function runs(rows, read) { // one for all rows in which it stays the same: from, until, what
+  const found = [];
+  rows.forEach(([at, side], index) => {
+    const until = index + 1 < rows.length ? rows[index + 1][0] : at + 0.25;
+    const value = read(side);
+    if (found.at(-1)?.[2] === value) found.at(-1)[1] = until;
+    else found.push([at, until, value]);
+  });
+  return found;
+}
+
+function drawWaits(svg, rows, probes, now, x, top, bottom) { // a bar where each was sent, as high as it waited
   const first = rows[0][0];
   for (const probe of probes.values()) {
     if (probe.sent < first) continue;
@@ -85,5 +101,5 @@ function drawLosses(svg, rows, x, width) { // those within one label's width tog
 
 function passing(side) {
   const places = side.workers.flatMap((worker) => [worker, ...worker.lanes]);
-  return places.reduce((sum, one) => sum + one.tokens.filter(([, kind]) => kind === "bystander" || kind === "ping").length, 0);
+  return places.reduce((sum, one) => sum + one.n - staying(one), 0);
 }

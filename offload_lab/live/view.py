@@ -10,6 +10,7 @@ from typing import Any, Self
 from offload_lab.process.background import Background
 
 from .actions import ACTIONS, find
+from .recording import LIMITS
 from .side import Side
 
 Json = dict[str, Any]
@@ -45,6 +46,7 @@ class View:
                 for action in ACTIONS
             ],
             "window_s": WINDOW_S,
+            **LIMITS,
         }
 
     def act(self, action: str) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 from offload_lab.inspect import Snapshot
 from offload_lab.inspect.kernel_sockets import Socket, is_at, open_sockets
-from offload_lab.inspect.observe import look_at
+from offload_lab.inspect.observe import has_ended, look_at
 from offload_lab.system import is_linux
 
 from .reader import KernelLists, QuickReader, bytes_written, children
@@ -66,17 +66,30 @@ class BackendPlace:
 
 
 class Watcher:
-    """Looks at a front whose stats are what `stats` gives.
+    """Looks at a front whose stats are what `stats` gives. `ours`: it was started on this machine, so a worker in its
+    stats that is no process here has ended.
 
     Raises: OSError or LabError where they cannot be read.
     """
 
-    def __init__(self, name: str, stats: Stats, lists: KernelLists, backends: Sequence[BackendPlace] = ()) -> None:
-        self._name, self._stats, self._lists, self._places = name, stats, lists, list(backends)
+    def __init__(
+        self, name: str, stats: Stats, lists: KernelLists, backends: Sequence[BackendPlace] = (), ours: bool = False
+    ) -> None:
+        self._name, self._stats, self._lists, self._places, self._ours = name, stats, lists, list(backends), ours
         self._reader = QuickReader(lists, set())
+        self._last: dict[str, Any] | None = None
 
     def look(self) -> Look:
-        stats = self._stats()
+        self._last = self._stats()
+        return self._look_at(self._last)
+
+    def look_without_front(self) -> Look | None:
+        """The backends, and the connections at the front's port; None before the first look."""
+        return self._look_at({**self._last, "workers": []}) if self._last else None
+
+    def _look_at(self, stats: dict[str, Any]) -> Look:
+        if self._ours:
+            stats = {**stats, "workers": [row for row in stats["workers"] if not has_ended(row["pid"])]}
         ports = (row["name"].rpartition(":")[2] for row in stats["sockets"])
         self._reader.ports = {int(port) for port in ports if port.isdigit()}
         server, connections = look_at(stats, self._name, reader=self._reader)

@@ -21,6 +21,7 @@ from offload_lab import doctor
 from offload_lab.clients import ping
 from offload_lab.errors import LabError, UnknownNameError
 from offload_lab.exercises import regions
+from offload_lab.exercises.diagnose import in_short
 from offload_lab.measure import report, scenarios
 from offload_lab.measure.guesses import keep_guess, why_no_guess
 from offload_lab.measure.model import Recording
@@ -270,7 +271,7 @@ def set_up(shell: Any) -> None:
 
     def plainly(_shell: Any, kind: type[Exception], error: Exception, trace: Any, tb_offset: Any = None) -> None:
         if isinstance(error, LabError):
-            print(f"{kind.__name__}: {error}")
+            print(f"{kind.__name__}: {in_short(error)}")
         elif traceback.extract_tb(trace)[-1].name == "<module>":
             print(f"{error}. {RUN_FROM_THE_TOP}")
         else:

@@ -5,11 +5,7 @@ import re
 
 import pytest
 
-from offload_lab.errors import (
-    NotReadyError,
-    ProcessDiedError,
-    WrongPingError,
-)
+from offload_lab.errors import LabError, NotReadyError, ProcessDiedError, WrongPingError
 from offload_lab.exercises import diagnose, hints, progress
 from offload_lab.exercises.check import UNENDED, seconds_for_a_test, verdict
 from offload_lab.exercises.expectation import UnexpectedResultError, expect
@@ -90,6 +86,14 @@ def test_a_ping_that_is_offloaded_is_a_cause_of_its_own():
     sentence = diagnose.ping_lost(WrongPingError("header", "an empty reply", 1, ""))
     assert re.search(r"was offloaded and got an empty reply: the condition of a route in header\.ini is true", sentence)
     assert diagnose.ping_lost(WrongPingError("header", "500", 0, "")).endswith("got 500: header.ini answered it")
+    lost = WrongPingError("header", "no status line", 0, "a long log")
+    assert diagnose.in_short(lost).endswith("as if the condition of disableheaders: were true for every request")
+
+
+def test_a_notebook_shows_only_the_lines_of_a_log_that_say_why():
+    log = "spawned uWSGI worker 1\nunable to register route x\nunlink()"
+    assert diagnose.in_short(ProcessDiedError("offload", 1, log)).splitlines()[1:] == ["unable to register route x"]
+    assert diagnose.in_short(LabError("plain")) == "plain"
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,9 @@ from offload_lab.uwsgi import binary
 
 from .live_page import WITHIN_S, live_page
 
+WORKERS_SEEN = "n => new Set(state.frames.flatMap((one) => one.sides[0].workers.map((two) => two.pid))).size >= n"
+HELD_SINCE_FIRST = """() => { const held = state.frames.map((one) => one.sides[0].backends[0]?.n ?? null);
+    return held.slice(held.indexOf(1)); }"""
 STEPS = ["01_file_wrapper", "03_sse_offload", "04_websocket", "05_uwsgi_api", "06_shared_state"]
 SEQUENCES, PRESSES = 4, 10  # of each step: 20 sequences in all
 
@@ -89,6 +92,9 @@ def test_a_passed_socket_is_at_the_backend_and_outlives_the_worker(browser, monk
         live.press("kill_worker")
         live.wait_shown(lambda sides: sides[0]["workers"] not in ([], [[worker, False]]), "another worker")
         live.page.wait_for_selector(".backend .token.stream")
+        live.press("reload")
+        live.page.wait_for_function(WORKERS_SEEN, arg=3)
+        assert set(live.page.evaluate(HELD_SINCE_FIRST)) == {1}, "in sight also while the front is away"
     wait_until_gone(live.pids)
 
 
@@ -120,7 +126,7 @@ def test_a_backend_that_was_down_for_long_is_shown_as_new_when_it_is_back(browse
         live.press("stop_backend")
         live.page.wait_for_selector(".backend.down")
         down_at = live.page.evaluate("state.frames.at(-1).at")
-        live.page.wait_for_function("at => state.frames.at(-1).at > at + GHOSTS_S + 1", arg=down_at)
+        live.page.wait_for_function("at => state.frames.at(-1).at > at + state.about.alarm_s + 1", arg=down_at)
         live.page.click("#do-freeze")
         live.press("stop_backend")  # which starts it again
         live.step_to("ArrowRight", ".backend.new")

@@ -21,6 +21,9 @@ WIDTH = "() => document.documentElement.scrollWidth"
 PATHS_END = "Math.max(...[...document.querySelectorAll('.path')].map((one) => one.getBoundingClientRect().bottom))"
 BAR_BEGINS = "document.getElementById('bar').getBoundingClientRect().top"
 BUTTONS_END = "() => document.querySelector('#buttons').getBoundingClientRect().bottom"
+COUNT_FLIGHTS = """() => { window.flown = [];
+    const note = (all) => flown.push(...all.flatMap((one) => [...one.addedNodes].map((two) => two.textContent)));
+    new MutationObserver(note).observe(document.querySelector(".flights"), { childList: true }); }"""
 MOVING = "() => document.getAnimations().filter((one) => one.playState === 'running').length"
 
 
@@ -48,6 +51,18 @@ def test_two_sides_and_all_buttons_fit_one_screen_and_both_paths_a_phones(browse
         live.press("stream50")
         live.page.wait_for_selector(".lane.some")
         assert live.page.evaluate(PATHS_END) <= live.page.evaluate(BAR_BEGINS)
+
+
+def test_a_hand_over_is_seen_from_the_queue_to_the_thread(browser):
+    with live_page(browser, "03_sse_offload", "header") as live:
+        live.page.evaluate(COUNT_FLIGHTS)
+        live.press("stream")
+        wait_for(lambda: "S1" in live.page.evaluate("flown"), WITHIN_S, "its token on its way")
+        live.page.wait_for_selector(".links .pipe", state="attached")
+        live.page.click("#do-freeze")
+        live.step_to("ArrowLeft", "svg.links:not(:has(.pipe))")
+        live.step_to("ArrowRight", ".links .pipe")
+        assert live.page.locator(".links polygon.bold").count() == 2, "to the worker, and to one of two threads"
 
 
 def test_nothing_moves_for_who_asked_for_that(browser):

@@ -12,7 +12,7 @@ from offload_lab.live.counters import Counters
 from offload_lab.live.frame import NAMED, side_frame
 from offload_lab.live.ini_lines import difference
 from offload_lab.live.losses import Losses, with_alarm
-from offload_lab.live.recording import LiveRecording
+from offload_lab.live.recording import LIMITS, LiveRecording
 from offload_lab.live.sentence import Held, sentence
 from offload_lab.live.watcher import Backend, Look
 from offload_lab.plots.timeline import signature
@@ -224,7 +224,7 @@ def recorded():
         }
         for at, moment in enumerate(moments)
     ]
-    about = {"step": "03_sse_offload", "title": "", "window_s": 30, "actions": []}
+    about = {"step": "03_sse_offload", "title": "", "window_s": 30, "actions": [], **LIMITS}
     sides = [{"title": "03 header", "says": "</script><b>", "lines": [], "actions": {}}]
     return LiveRecording({**about, "sides": sides}, json.loads(json.dumps(frames)))
 
@@ -232,6 +232,14 @@ def recorded():
 def test_what_was_saved_comes_back(tmp_path):
     recorded().save(tmp_path / "new" / "live.json")
     assert LiveRecording.load(tmp_path / "new" / "live.json") == recorded()
+
+
+def test_a_recording_from_before_the_page_was_told_its_limits_gets_them(tmp_path):
+    older = recorded()
+    for name in LIMITS:
+        del older.about[name]
+    older.save(tmp_path / "live.json")
+    assert LiveRecording.load(tmp_path / "live.json") == recorded()
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"live": 1, "about": {}, "frames": []}', '{"live": 99}'])
