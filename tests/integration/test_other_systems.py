@@ -6,10 +6,17 @@
 import os
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 
+from offload_lab.clients.event_stream_pool import EventStreamPool
+from offload_lab.clients.session import Session
+from offload_lab.live.reader import KernelLists
+from offload_lab.live.stage_side import master_of
+from offload_lab.live.watcher import BackendPlace, Watcher
 from offload_lab.paths import ROOT
+from offload_lab.stages.stage import Stage
 from offload_lab.system import is_linux
 from offload_lab.timeouts import scaled
 
@@ -36,3 +43,17 @@ def test_it_passes_where_linux_is_denied(tests):
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", tests]
     done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, timeout=scaled(380))
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.full
+def test_the_live_view_counts_a_backends_connections(monkeypatch):
+    monkeypatch.setenv("LAB_PRETEND_SYSTEM", "other")
+    with Stage("03_sse_offload", "header") as stage:
+        ada, [sse, front] = Session(stage.port), stage.processes
+        ada.log_in()
+        watcher = Watcher("", front.stats, KernelLists(), [BackendPlace("sse", sse.stats, partial(master_of, sse))])
+        with EventStreamPool(stage.port, 3, cookie=ada.cookie) as streams:
+            streams.wait_for_events(1, 30)
+            seen = watcher.look()
+    assert [backend.under_way for backend in seen.backends] == [3]
+    assert seen.written == {}, "what a thread writes is not told"
