@@ -16,6 +16,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "classproject.policy.content_security_policy",
     "classproject.policy.known_hosts_only",
+    "classproject.policy.one_at_a_time",
 ]
 TEMPLATES = [
     {

@@ -22,7 +22,9 @@ function show(index) {
   frame.sides.forEach((side, number) => state.sides[number].draw(side, windowOf(number, index)));
   say($("cost"), `Watching costs ${frame.cost_percent} % of one core.`);
   const told = frame.sides.map((side, number) => told_by(side, state.about.sides[number])).filter(Boolean);
-  say($("messages"), (state.frozen ? `frozen at ${frame.at.toFixed(1)} s   ` : "") + told.join("   ·   "));
+  const frozen = state.frozen ? `frozen at ${frame.at.toFixed(1)} s   ` : "";
+  say($("messages"), frozen + told.join("   ·   "));
+  say($("spoken"), frozen + frame.sides.map((side, number) => side.message && `${variantOf(state.about.sides[number])}: ${side.message}`).filter(Boolean).join(". "));
   drawButtons(frame);
   document.body.dataset.frame = frame.n;
 }
@@ -31,7 +33,7 @@ function told_by(side, about) {
   const clients = side.clients;
   const counts = ["later", "waiting", "refused", "ended", "failed"].filter((name) => clients[name]).map((name) => `${clients[name]} ${name}`);
   const parts = [side.message, clients.last, ...counts].filter(Boolean);
-  return parts.length ? `${about.title.split(" ").slice(1).join(" ") || about.title}: ${parts.join(", ")}` : "";
+  return parts.length ? `${variantOf(about)}: ${parts.join(", ")}` : "";
 }
 
 function begin(about, replay) {

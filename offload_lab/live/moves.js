@@ -67,7 +67,9 @@ class Moves {
     const size = bold ? ARROW + 3 : ARROW;
     const head = right ? `${x2 - size},${y2 - size} ${x2},${y2} ${x2 - size},${y2 + size}` : `${x2 - size},${y2 - size} ${x2},${y2} ${x2 + size},${y2 - size}`;
     const group = { class: bold ? "link bold" : "link", opacity: bold ? 1 - (0.6 * age) / state.about.alarm_s : 1 };
-    draw(this.svg, "line", { x1, y1, x2: right ? x2 - size : x2, y2: right ? y2 : y2 - size, ...group });
+    const line = { x1, y1, x2: right ? x2 - size : x2, y2: right ? y2 : y2 - size };
+    if (bold) draw(this.svg, "line", { ...line, class: "casing" }); // it lies above what it crosses
+    draw(this.svg, "line", { ...line, ...group });
     draw(this.svg, "polygon", { points: head, ...group });
   }
 

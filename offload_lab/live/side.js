@@ -2,6 +2,8 @@
 // One side of the page: its sentence, the path of each connection, its numbers and its lines of INI.
 // All text is set as textContent: what a client wrote stays text.
 
+const SPOKEN_EVERY_S = 3; // at most, to a screen reader
+const LASTS_S = 0.7; // what is over sooner is not spoken
 const FEW = 5; // tokens at one place that carry their names; more are dots, and more than the frame names are a count
 const PALETTE = ["#e69f00", "#56b4e9", "#009e73", "#f0e442", "#cc79a7", "#8fb8de", "#d9a066"];
 const $ = (id) => document.getElementById(id);
@@ -27,13 +29,15 @@ function bytes(count) {
 
 const milliseconds = (ms) => (ms === null ? "–" : `${ms < 10 ? ms.toFixed(1) : Math.round(ms).toLocaleString("en")} ms`);
 
+const variantOf = (about) => about.title.split(" ").slice(1).join(" ") || about.title;
+
 class SideView {
   constructor(about, parent) {
     this.about = about;
     this.root = make("section", "side", parent);
     this.root.setAttribute("aria-label", about.title);
     const line = make("h2", "sentence", this.root);
-    const variant = about.title.split(" ").slice(1).join(" ") || about.title;
+    const variant = variantOf(about);
     make("span", "variant", line, variant);
     this.sentence = make("span", "text", line);
     this.spoken = make("p", "hidden", this.root);
@@ -63,7 +67,7 @@ class SideView {
     const side = frame;
     this.root.className = `side ${side.state}`;
     say(this.sentence, side.text);
-    this.speak(side.text);
+    this.speak(side.text, window.now);
     this.rows = window.rows;
     this.now = window.now;
     this.probes = new Map(window.rows.flatMap(([, each]) => each.probes).map((probe) => [probe.number, probe]));
@@ -79,12 +83,13 @@ class SideView {
     });
   }
 
-  speak(text) { // not each second that passes, only what is new
-    const gist = text.replace(/\d+ s\b/g, "").replace(/\d+ connections? waits? in/g, "");
-    if (gist !== this.gist) {
-      this.gist = gist;
-      this.spoken.textContent = `${this.about.title}: ${text}`;
-    }
+  speak(text, now) { // what is new, not each second that passes; what lasts, and not too often
+    const gist = text.replace(/\d+ s\b/g, "").replace(/\d+ (?=stream|download|WebSocket|connection)/g, "");
+    if (gist !== this.gist) [this.gist, this.gistAt] = [gist, now];
+    if (gist === this.spokenGist) return;
+    if (!state.frozen && (now - this.gistAt < LASTS_S || now - this.spokenAt < SPOKEN_EVERY_S)) return;
+    [this.spokenGist, this.spokenAt] = [gist, now];
+    this.spoken.textContent = `${this.about.title}: ${text}`;
   }
 
   place(key, className, parent) {

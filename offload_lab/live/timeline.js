@@ -30,7 +30,7 @@ function drawTimeline(svg, { rows, now, span }, probes) {
   drawWaits(svg, rows, probes, now, x, 3 * ROW, bottom);
   drawEvents(svg, rows, x, width, bottom);
   drawLosses(svg, rows, x, width);
-  draw(svg, "text", { x: gutter, y: height - 3, class: "axis" }, `${Math.round(span)} s ago`);
+  draw(svg, "text", { x: gutter, y: height - 3, class: "axis" }, `${Math.round(span)} s${width < 260 ? "" : " ago"}`);
   draw(svg, "text", { x: width - 2, y: height - 3, "text-anchor": "end", class: "axis" }, "now");
   svg.setAttribute("aria-label", `the last ${Math.round(span)} seconds: worker, connections held, each bystander's wait`);
 }

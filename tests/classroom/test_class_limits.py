@@ -4,8 +4,10 @@ import http.client
 import io
 import json
 import secrets
+import socket
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
+from threading import Event, Thread
 from urllib.parse import urlsplit
 
 import pytest
@@ -175,6 +177,40 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_read(running):
     with connection.getresponse() as answer:
         assert answer.status == 413
     connection.close()
+
+
+SLOW = {
+    "head": b"GET / HTTP/1.1\r\nX-Slow: ",
+    "body": b"POST /join HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500\r\n\r\n",
+}
+
+
+@contextmanager
+def slow_senders(port, beginning, count=20):
+    """Connections that send a byte a second, so that none is closed for its silence."""
+    ended = Event()
+
+    def send():
+        while not ended.wait(1):
+            for sender in senders:
+                sender.send(b"{")
+
+    with ExitStack() as exits:
+        senders = [exits.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(count)]
+        for sender in senders:
+            sender.sendall(beginning)
+        thread = Thread(target=send)
+        thread.start()
+        exits.callback(thread.join)
+        exits.callback(ended.set)
+        yield
+
+
+@pytest.mark.parametrize("beginning", SLOW.values(), ids=SLOW)
+def test_twenty_slow_senders_keep_no_seat_waiting(running, beginning):
+    with slow_senders(running.port, beginning):
+        assert ask(running, "GET", "/")[0] == 200
+        assert take_seat(running, f"beside {len(beginning)}")
 
 
 def test_a_form_of_another_site_can_send_nothing(running):

@@ -24,6 +24,24 @@ FAULTS = """least => {
   return faults
 }"""
 
+SMALLEST = """() => {
+  const words = node => [...node.childNodes].some(child => child.nodeType == 3 && child.textContent.trim())
+  const shown = [...document.body.querySelectorAll('*')].filter(
+    one => words(one) && one.checkVisibility() && !one.closest('script, .small'))
+  return Math.min(...shown.map(one => parseFloat(getComputedStyle(one).fontSize)))
+}"""
+NOT_DARK = """() => {
+  const light = colour => Math.max(...colour.match(/\\d+/g).slice(0, 3)) > 127
+  const transparent = colour => colour.endsWith(', 0)')
+  const white = [...document.querySelectorAll('.reveal, .reveal .present, .reveal .present *')].filter(one => {
+    const colour = getComputedStyle(one).backgroundColor
+    return !transparent(colour) && light(colour)
+  })
+  const dark = [...document.querySelectorAll('.reveal .present, .reveal .present *:not(.notes, .notes *)')].filter(
+    one => !(one instanceof SVGElement) && !light(getComputedStyle(one).color))
+  return [...white, ...dark].map(one => one.outerHTML.slice(0, 90))
+}"""
+
 
 @pytest.mark.parametrize(("name", "minutes"), talk.DECKS.items())
 def test_a_deck_fits_its_minutes_with_time_for_questions(name, minutes):
@@ -78,6 +96,15 @@ def decks(tmp_path):
     return talk.write_all(tmp_path)
 
 
+def smallest_of_replay(page):
+    """The size of the smallest letters of the replay on the current slide, as the room sees them."""
+    frame = page.wait_for_selector("section.present iframe[src]")
+    scale = frame.evaluate("one => one.getBoundingClientRect().width / one.offsetWidth")
+    replay = frame.content_frame()
+    replay.wait_for_selector(".side .sentence")
+    return replay.evaluate(SMALLEST) * scale
+
+
 @pytest.mark.full
 def test_each_slide_is_readable_from_the_back_row(decks):
 
@@ -90,5 +117,18 @@ def test_each_slide_is_readable_from_the_back_row(decks):
         assert page.evaluate("Reveal.getTotalSlides()") == len(EVERY)
         for slide in EVERY:
             assert page.evaluate(FAULTS, 28) == [], slide.title
+            if "{{live" in slide.body:
+                assert smallest_of_replay(page) >= 28, slide.title
             page.keyboard.press("ArrowRight")
     assert {url.partition(":")[0] for url in asked} <= {"file", "data", "blob"}
+
+
+@pytest.mark.full
+def test_each_slide_is_dark_where_the_system_is_dark(decks):
+    with chromium() as browser:
+        page = browser.new_page(viewport={"width": 1280, "height": 720}, color_scheme="dark")
+        page.goto(decks[-1].as_uri())
+        page.wait_for_function("Reveal.isReady()")
+        for slide in EVERY:
+            assert page.evaluate(NOT_DARK) == [], slide.title
+            page.keyboard.press("ArrowRight")

@@ -1,6 +1,6 @@
 """The live page itself: readable from afar and on a phone, by keyboard, frozen, saved and played again."""
 
-import json
+import itertools
 
 import pytest
 
@@ -24,7 +24,24 @@ BUTTONS_END = "() => document.querySelector('#buttons').getBoundingClientRect().
 COUNT_FLIGHTS = """() => { window.flown = [];
     const note = (all) => flown.push(...all.flatMap((one) => [...one.addedNodes].map((two) => two.textContent)));
     new MutationObserver(note).observe(document.querySelector(".flights"), { childList: true }); }"""
+SPOKEN_AT = """() => { const [side, heard] = [new SideView(state.about.sides[0], document.body), []];
+    for (let at = 0; at < 30; at += 0.25) {
+        side.speak(at % 1.5 < 1 ? `Sentence ${Math.floor(at / 1.5)}.` : "busy", at);
+        const text = side.spoken.textContent;
+        if (text && text !== heard.at(-1)?.[1]) heard.push([at, text]);
+    }
+    return heard; }"""
+MARKUP = "<img src=x onerror=document.title=1>"
 MOVING = "() => document.getAnimations().filter((one) => one.playState === 'running').length"
+
+
+def with_markup(data):
+    """Every text in it with markup behind, wherever it came from."""
+    if isinstance(data, dict):
+        return {key: with_markup(value) for key, value in data.items()}
+    if isinstance(data, list):
+        return [with_markup(value) for value in data]
+    return f"{data}{MARKUP}" if isinstance(data, str) else data
 
 
 def recording_of(number):
@@ -99,11 +116,23 @@ def test_a_screen_reader_hears_what_is_new_and_not_each_second(browser):
         spoken = live.page.locator("[aria-live=polite]")
         live.press("download")
         live.page.wait_for_selector(".worker.stuck")
+        wait_for(lambda: "has been sending to the client" in spoken.inner_text(), WITHIN_S, "it is spoken")
         first = spoken.inner_text()
-        assert "has been sending to the client" in first
         sentence = live.page.inner_text(".sentence")
         wait_for(lambda: live.page.inner_text(".sentence") != sentence, WITHIN_S, "another second")
         assert spoken.inner_text().partition(" for ")[0] == first.partition(" for ")[0]
+
+
+def test_a_screen_reader_hears_at_most_one_sentence_in_three_seconds(browser, tmp_path):
+    (tmp_path / "replay.html").write_text(recording_of("03").page())
+    page = browser.new_page()
+    page.goto(f"file://{tmp_path}/replay.html")
+    page.wait_for_selector(".side >> nth=1")
+    heard = page.evaluate(SPOKEN_AT)
+    assert [at for at, _ in heard][:2] == [0.75, 3.75]
+    assert all(later - earlier >= 3 for (earlier, _), (later, _) in itertools.pairwise(heard))
+    assert not any("busy" in text for _, text in heard), "what is over in half a second is not spoken"
+    page.close()
 
 
 def test_what_was_saved_is_played_from_a_file_with_nothing_from_elsewhere(browser, tmp_path):
@@ -139,13 +168,17 @@ def test_every_recording_of_the_repository_is_played(browser, tmp_path):
 
 
 def test_a_client_that_writes_markup_writes_text(browser, tmp_path):
-    text = json.dumps(recording_of("03").to_json()).replace('"S1"', '"<img src=x onerror=document.title=1>"')
-    data = json.loads(text)
+    data = with_markup(recording_of("03").to_json())
     (tmp_path / "replay.html").write_text(LiveRecording(data["about"], data["frames"]).page())
     page = browser.new_page()
+    errors = []
+    page.on("pageerror", lambda error: errors.append(error))
     page.goto(f"file://{tmp_path}/replay.html")
-    page.wait_for_selector(".token:has-text('<img')")
+    for part in (".sentence", ".line", ".token", "#messages"):
+        page.wait_for_selector(f"{part}:has-text('{MARKUP}')")
+    page.wait_for_selector(f".worker[title*='{MARKUP}']")
     assert page.locator("img").count() == 0
+    assert not errors
     page.close()
 
 
