@@ -207,10 +207,9 @@ def show_verdict(verdict: checks.Verdict) -> None:
 def show_diagnosis(step: Step, task: Task, deadline: Deadline | None) -> None:
     with out.status("observing the processes"):
         diagnosis = checks.diagnose_answer(step, task, deadline)
-    sentences = [cause.sentence for cause in diagnosis.causes] or diagnosis.errors
-    if sentences:
+    if diagnosis.sentences:
         out.print("  what the processes do:")
-    for sentence in sentences:
+    for sentence in diagnosis.sentences:
         say(sentence, indent="    ")
 
 

@@ -137,7 +137,10 @@ def make_room() -> None:
 
 def show_replay(recording: LiveRecording, page: Path | None, port: int, browser: bool) -> None:
     if page:
-        page.write_text(recording.page())
+        try:
+            page.write_text(recording.page())
+        except OSError as error:
+            raise LabError(f"cannot write {page}: {error.strerror}; name a file in a folder that exists") from error
         out.print(f"written: {page}", soft_wrap=True, markup=False)
         return
     with Server(recording, port) as server:

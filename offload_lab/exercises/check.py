@@ -37,7 +37,8 @@ ALONE_ONLY = (
 
 @dataclass(frozen=True)
 class Verdict:
-    """The result of one task's test. `lines`: what was called, got and expected, or the error's text.
+    """The result of one task's test. `lines`: what was called, got and expected, or the error's text; of a task that
+    passed what is not told on this system.
 
     `started` is False if the INI has a mistake, so that no process was started; `lines` then has the mistake.
     """

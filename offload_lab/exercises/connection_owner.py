@@ -11,6 +11,8 @@ from offload_lab.process.polling import wait_for
 from offload_lab.stages.stage import Stage
 from offload_lab.system import is_linux
 
+from .stuck_workers import STUCK_S
+
 SETTLED_S = 5.0
 
 
@@ -19,7 +21,8 @@ def wait_for_owner(stage: Stage, reader: SlowReader) -> tuple[Snapshot, Connecti
 
     A busy worker proves nothing: each request keeps it busy for a moment, an offloaded one too, and so does one that
     fails after its headers. So a byte of the body has to be there, and a thread that waits on the socket. Where the
-    system does not show threads, an idle worker is awaited: then only an offload thread can have the connection.
+    system does not show threads, uWSGI's count of offloaded requests decides, which is certain once the worker is idle
+    or stays busy.
     """
     found: list[Snapshot] = []
 
@@ -29,8 +32,9 @@ def wait_for_owner(stage: Stage, reader: SlowReader) -> tuple[Snapshot, Connecti
         found[:] = [take_snapshot(stage.step, stage.variant, stage.run)]
         held = connection(found[0], reader.port)
         worker = worker_of(found[0], held)
-        is_free = not is_linux() and worker is not None and not worker.busy
-        return has_ended or (has_body and (bool(held and held.tid) or is_free))
+        if worker and worker.unseen:
+            return has_ended or (has_body and (not worker.busy or stays_busy(worker)))
+        return has_ended or (has_body and bool(held and held.tid))
 
     with suppress(TimeoutError):
         wait_for(settled, SETTLED_S, "a thread that sends to the client")
@@ -48,8 +52,15 @@ def worker_of(snapshot: Snapshot, held: Connection | None) -> Worker | None:
     return next((worker for worker in snapshot.front.workers if worker.pid == pid), None)
 
 
-def open_file_position(pid: int, folder: Path) -> int:
-    """The position of the file in `folder` that `pid` has open, in bytes; 0 if there is none, or no /proc."""
+def stays_busy(worker: Worker) -> bool:
+    """uWSGI tells only the second in which a request began: more than one later is more than STUCK_S."""
+    return any(request.since_s > STUCK_S for request in worker.requests)
+
+
+def open_file_position(pid: int, folder: Path) -> int | None:
+    """The position of the file in `folder` that `pid` has open, in bytes; 0 if there is none, None if not told."""
+    if not is_linux():
+        return None
     with suppress(OSError):
         for descriptor in Path(f"/proc/{pid}/fd").iterdir():
             path = os.readlink(descriptor)
@@ -64,8 +75,8 @@ def owner_in_words(snapshot: Snapshot, held: Connection | None) -> str:
     worker = worker_of(snapshot, held)
     if worker is None or held is None:
         return "no thread: the connection was closed"
-    if held.tid in worker.offload_tids or (not is_linux() and not worker.busy):
+    if held.tid in worker.offload_tids or (worker.unseen and worker.offloaded):
         return "an offload thread"
-    if worker.threads_unknown and held.tid != worker.pid:
+    if worker.threads_unknown and held.tid != worker.pid and not worker.unseen:
         return "a thread that may or may not be an offload thread: offload-threads is no number that can be read"
     return "the worker itself, which is busy with it"

@@ -18,6 +18,7 @@ from offload_lab.process.polling import wait_for
 from offload_lab.stages.lesson import load_lesson
 from offload_lab.stages.stage import Stage
 from offload_lab.stages.step import Step, Task
+from offload_lab.system import NOT_TOLD, is_linux
 from offload_lab.uwsgi.logs import error_lines
 
 from .cause import Cause
@@ -37,10 +38,19 @@ Rule = Callable[[Any], str | None]
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """`causes`: usually one; none for a right answer or an unknown mistake, then `errors` has the logs' last errors."""
+    """`causes`: usually one; none for a right answer or an unknown mistake. Then `errors` has the logs' last errors,
+    and `untold` the causes that cannot be seen on this system, with what is not told of them."""
 
     causes: tuple[Cause, ...]
     errors: tuple[str, ...] = ()
+    untold: tuple[Cause, ...] = ()
+
+    @property
+    def sentences(self) -> list[str]:
+        """For the learner."""
+        if self.causes:
+            return [cause.sentence for cause in self.causes]
+        return [*self.errors, *(cause.sentence for cause in self.untold)]
 
 
 class OutOfTimeError(BaseException):
@@ -71,13 +81,21 @@ def diagnose(step: Step, task: Task, deadline: Deadline | None = None) -> Diagno
             sentences = [(rule.__name__, rule(seen)) for rule in lesson.RULES]
             causes = [Cause(name, sentence) for name, sentence in sentences if sentence]
             causes = causes_in_logs(stage, causes) or causes or list(busy(stage))
-            return Diagnosis(tuple(causes), () if causes else tuple(last_errors(stage)))
+            return Diagnosis(tuple(causes)) if causes else Diagnosis((), tuple(last_errors(stage)), untold(lesson))
     except WrongPingError as error:
         return Diagnosis((Cause(PING_LOST, ping_lost(error)),))
     except (ProcessDiedError, NotReadyError) as error:
         sentence = will_not_start(error, time.monotonic() - began)
         in_time = isinstance(error, ProcessDiedError) or deadline is None
         return Diagnosis((Cause(WILL_NOT_START, sentence),) if in_time or error_lines(error.log_tail) else ())
+
+
+def untold(lesson: Any) -> tuple[Cause, ...]:
+    """Of a lesson's rules those that only /proc can decide: its UNTOLD has each with what is looked at."""
+    if is_linux():
+        return ()
+    rules: dict[Rule, str] = getattr(lesson, "UNTOLD", {})
+    return tuple(Cause(rule.__name__, f"{what}: {NOT_TOLD}") for rule, what in rules.items())
 
 
 def wait_until_deaths_are_logged(stage: Stage) -> None:

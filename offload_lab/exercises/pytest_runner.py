@@ -31,7 +31,8 @@ MOST_LOG_LINES = 2
 
 
 class Recorder:
-    """Collects the outcome of each task; for a failure also what was called, got and expected, or the error's text."""
+    """Collects the outcome of each task; for a failure also what was called, got and expected, or the error's text, and
+    for a task that passed what its test recorded as not told on this system."""
 
     def __init__(self) -> None:
         self.verdicts: dict[str, dict[str, Any]] = {}
@@ -47,8 +48,12 @@ class Recorder:
             error = call.excinfo.value
             self.verdicts[name] = {"outcome": outcome, "lines": lines(error), "log": log_lines(error)}
         elif report.when == "call":
-            self.verdicts.setdefault(name, {"outcome": report.outcome, "lines": [], "log": []})
+            self.verdicts.setdefault(name, {"outcome": report.outcome, "lines": untold(item), "log": []})
         return report
+
+
+def untold(item: pytest.Item) -> list[str]:
+    return [f"{what}: {why}" for what, why in item.user_properties]
 
 
 def is_timeout(error: BaseException) -> bool:

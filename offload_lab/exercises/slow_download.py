@@ -69,7 +69,7 @@ def observe(stage: Stage) -> Seen:
         snapshot, held = wait_for_owner(stage, reader)
         peak_mib = max(memory_mib(worker.pid) for worker in snapshot.front.workers)
         arrived = reader.received - len(reader.head) - len("\r\n\r\n")
-        position = max(open_file_position(worker.pid, stage.run) for worker in snapshot.front.workers)
+        position = max(open_file_position(worker.pid, stage.run) or 0 for worker in snapshot.front.workers)
     snapshot = snapshot or take_snapshot(stage.step, stage.variant, stage.run)
     workers = [psutil.Process(worker.pid) for worker in snapshot.front.workers]
     return Seen(
@@ -180,7 +180,7 @@ def whole_file_in_memory(seen: Seen) -> str | None:
 
 def python_sends(seen: Seen) -> str | None:
     worker = seen.worker
-    if not (worker and seen.sent_by_worker and worker.offload_tids) or seen.in_memory:
+    if not (worker and seen.sent_by_worker and worker.may_offload) or seen.in_memory:
         return None
     return (
         f"worker {worker.pid} is busy with GET {seen.path}: the app, or what wraps its response, makes the bytes"
@@ -265,3 +265,4 @@ RULES = (
     packed_bytes,
     seek_ignored,
 )
+UNTOLD = {seek_ignored: "at which byte the app's open file stands"}

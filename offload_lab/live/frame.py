@@ -23,6 +23,7 @@ def side_frame(look: Look, counters: Counters, clients: Mapping[int, Client], at
         places.setdefault(place(connection, look), []).append(connection)
     busy_s = {pid: at - since for pid, since in counters.busy_since.items()}
     down = [backend.name for backend in look.backends if not backend.pid]
+    told = bool(look.written) or not front.workers
     line = sentence(front, busy_s, held(look, places, clients), down, len(places.get(QUEUE, ())))
     return {
         **said_json(line),
@@ -40,8 +41,8 @@ def side_frame(look: Look, counters: Counters, clients: Mapping[int, Client], at
         ],
         "held": sum(connection.accepted for connection in look.snapshot.connections),
         "offloaded": sum(worker.offloaded for worker in front.workers),
-        "worker_bytes": counters.by_workers,
-        "thread_bytes": counters.by_threads,
+        "worker_bytes": counters.by_workers if told else None,
+        "thread_bytes": counters.by_threads if told else None,
     }
 
 

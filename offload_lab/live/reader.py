@@ -96,6 +96,9 @@ def bytes_written(pid: int) -> dict[int, int]:
 
 
 def children(pid: int) -> list[int]:
+    """Its child processes; none where that is not told."""
+    if not is_linux():
+        return []
     with suppress(OSError):
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     return []

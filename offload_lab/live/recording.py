@@ -12,6 +12,7 @@ from offload_lab.measure.model import Recording, Sample, Transfer
 
 from .losses import ALARM_S
 from .sentence import STUCK_S
+from .shape import fault_of
 
 Json = dict[str, Any]
 SCHEMA = 1
@@ -37,16 +38,15 @@ class LiveRecording:
     def load(cls, path: Path) -> "LiveRecording":
         """Raises: LabError for a file that is no recording of a live view of this schema."""
         try:
-            data = json.loads(path.read_text())
-            if data["live"] != SCHEMA:
-                raise LabError(f"{path} has schema {data['live']}, this version reads {SCHEMA}; record it again")
-            for frame in data["frames"]:
-                frame["at"], frame["sides"][0]["text"]
-            if not data["frames"]:
-                raise ValueError("no frames")
-            return cls({**LIMITS, **data["about"]}, data["frames"])  # older ones lack it
-        except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
-            raise LabError(f"{path} is no recording of a live view: {error!r}; save one with ./lab live") from error
+            data = json.loads(path.read_text(), parse_constant=not_json)
+        except (OSError, ValueError, RecursionError) as error:
+            raise LabError(f"{path} is no recording of a live view: {error}; save one with ./lab live") from error
+        schema = data.get("live") if isinstance(data, dict) else None
+        if schema not in (None, SCHEMA):
+            raise LabError(f"{path} has schema {schema}, this version reads {SCHEMA}; record it again")
+        if fault := "it has no schema" if schema is None else fault_of(data):
+            raise LabError(f"{path} is no recording of a live view: {fault}; save one with ./lab live")
+        return cls({**LIMITS, **data["about"]}, data["frames"])  # older ones lack them
 
     def page(self) -> str:
         """The replay as one page that needs nothing else, not even a server."""
@@ -94,6 +94,11 @@ class LiveRecording:
             ],
             samples=[sample(at - start, shown) for at, shown in rows],
         )
+
+
+def not_json(name: str) -> None:
+    """NaN and Infinity, which Python's parser takes and a browser's does not."""
+    raise ValueError(f"{name} is no JSON")
 
 
 def places(side: Json) -> list[Json]:

@@ -281,7 +281,7 @@ class SideView {
     wait.classList.toggle("alarm", side.wait_ms > LATE_S * 1000);
     say(held, String(side.held));
     say(offloaded, String(side.offloaded));
-    say(sent, `worker ${bytes(side.worker_bytes)}, threads ${bytes(side.thread_bytes)}`);
+    say(sent, side.worker_bytes === null ? "not told here" : `worker ${bytes(side.worker_bytes)}, threads ${bytes(side.thread_bytes)}`);
   }
 }
 

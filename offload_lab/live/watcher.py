@@ -8,6 +8,7 @@ from typing import Any
 from offload_lab.inspect import Snapshot
 from offload_lab.inspect.kernel_sockets import Socket, is_at, open_sockets
 from offload_lab.inspect.observe import has_ended, look_at
+from offload_lab.system import is_linux
 
 from .reader import KernelLists, QuickReader, bytes_written, children
 
@@ -38,13 +39,15 @@ class Look:
 
 @dataclass
 class BackendPlace:
-    """What is known of a backend before it is looked at: its stats are large, so they are read once for each worker."""
+    """What is known of a backend before it is looked at: its stats are large, so they are read once for each worker, or
+    at each look where /proc does not show its processes. `requests`: under way when they were read."""
 
     name: str
     stats: Stats
     master: Callable[[], int]  # its process id, 0 while it does not run
     sockets: tuple[str, ...] = ()
     cores: int = 0
+    requests: int = 0
     workers: list[int] = field(default_factory=list)
 
     def refresh(self) -> bool:
@@ -56,7 +59,8 @@ class BackendPlace:
             with suppress(OSError):
                 stats = self.stats()
                 self.workers = [row["pid"] for row in stats["workers"] if row["pid"]]
-                self.cores = sum(len(row["cores"]) for row in stats["workers"])
+                cores = [core for row in stats["workers"] for core in row["cores"]]
+                self.cores, self.requests = len(cores), sum(core["in_request"] for core in cores)
                 self.sockets = tuple(row["name"] for row in stats["sockets"])
         return bool(self.workers)
 
@@ -93,15 +97,17 @@ class Watcher:
         written = {tid: count for worker in server.workers for tid, count in bytes_written(worker.pid).items()}
         running = [(place, place.refresh()) for place in self._places]
         paths = {name for place, _ in running for name in place.sockets}
-        unix = self._lists.unix(paths, set()) if paths else []
+        unix = self._lists.unix(paths, set()) if paths and is_linux() else []
         orphans = any(connection.accepted and connection.pid is None for connection in connections)
-        passed = self._passed([place for place, runs in running if runs]) if orphans else {}
+        passed = self._passed([place for place, runs in running if runs]) if orphans and is_linux() else {}
         backends = tuple(
             Backend(
                 place.name,
                 place.workers[0] if runs else 0,
                 sum(is_from_front(socket, place) for socket in unix)
-                + sum(name == place.name for name in passed.values()),
+                + sum(name == place.name for name in passed.values())
+                if is_linux()
+                else place.requests,
                 place.cores,
             )
             for place, runs in running

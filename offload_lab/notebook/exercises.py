@@ -73,7 +73,7 @@ def your_turn(step: str, task: str, lines: str) -> None:
         sentences = what_processes_do(copy, chosen, deadline) if verdict.outcome == "failed" else []
     known = progress.record_check(found, chosen, passed=verdict.passed, tried=True)
     if verdict.passed:
-        say_passed(found, chosen, lines)
+        say_passed(found, chosen, lines, verdict)
         return
     say_failed(verdict, sentences)
     if verdict.outcome == "failed" and known.of(found, chosen).tries >= HINT_FROM_TRY:
@@ -93,8 +93,7 @@ def check_syntax(copy: Step, task: Task) -> None:
 
 
 def what_processes_do(copy: Step, task: Task, deadline: Deadline) -> list[str]:
-    diagnosis = diagnose(copy, copy.task(task.name), deadline)
-    return [cause.sentence for cause in diagnosis.causes] or list(diagnosis.errors)
+    return diagnose(copy, copy.task(task.name), deadline).sentences
 
 
 # --- output
@@ -125,8 +124,10 @@ def say_hint(step: Step, task: Task) -> None:
             say(part, "    ")
 
 
-def say_passed(step: Step, task: Task, lines: str) -> None:
+def say_passed(step: Step, task: Task, lines: str, verdict: Verdict) -> None:
     print("Passed.")
+    for line in verdict.lines:  # what is not told on this system
+        say(line, "    ")
     solution = solutions(step)[task.name]
     if regions.tidy(lines) != solution:
         show_source(f"steps/{step.name}/{task.file} has these lines there", task.file, solution)

@@ -74,6 +74,7 @@ def test_everything_ends_with_it(tmp_path, number):
         (["--replay", "README.md"], "README.md is no recording of a live view"),
         (["--attach", "/nowhere.sock"], "no such socket"),
         (["03", "--page", "x.html"], "--page writes what --replay reads"),
+        (["--replay", "docs/recordings/live-03.json", "--page", "/nowhere/x.html"], "cannot write /nowhere/x.html: No"),
     ],
 )
 def test_wrong_words_are_answered_with_what_to_do(arguments, message):

@@ -1,7 +1,6 @@
 """The live page itself: readable from afar and on a phone, by keyboard, frozen, saved and played again."""
 
 import itertools
-import json
 
 import pytest
 
@@ -32,7 +31,17 @@ SPOKEN_AT = """() => { const [side, heard] = [new SideView(state.about.sides[0],
         if (text && text !== heard.at(-1)?.[1]) heard.push([at, text]);
     }
     return heard; }"""
+MARKUP = "<img src=x onerror=document.title=1>"
 MOVING = "() => document.getAnimations().filter((one) => one.playState === 'running').length"
+
+
+def with_markup(data):
+    """Every text in it with markup behind, wherever it came from."""
+    if isinstance(data, dict):
+        return {key: with_markup(value) for key, value in data.items()}
+    if isinstance(data, list):
+        return [with_markup(value) for value in data]
+    return f"{data}{MARKUP}" if isinstance(data, str) else data
 
 
 def recording_of(number):
@@ -159,13 +168,17 @@ def test_every_recording_of_the_repository_is_played(browser, tmp_path):
 
 
 def test_a_client_that_writes_markup_writes_text(browser, tmp_path):
-    text = json.dumps(recording_of("03").to_json()).replace('"S1"', '"<img src=x onerror=document.title=1>"')
-    data = json.loads(text)
+    data = with_markup(recording_of("03").to_json())
     (tmp_path / "replay.html").write_text(LiveRecording(data["about"], data["frames"]).page())
     page = browser.new_page()
+    errors = []
+    page.on("pageerror", lambda error: errors.append(error))
     page.goto(f"file://{tmp_path}/replay.html")
-    page.wait_for_selector(".token:has-text('<img')")
+    for part in (".sentence", ".line", ".token", "#messages"):
+        page.wait_for_selector(f"{part}:has-text('{MARKUP}')")
+    page.wait_for_selector(f".worker[title*='{MARKUP}']")
     assert page.locator("img").count() == 0
+    assert not errors
     page.close()
 
 

@@ -1,6 +1,8 @@
 """The live view without a process: sentences, frames, rates, lines of INI and recordings."""
 
 import json
+import re
+from dataclasses import replace
 
 import pytest
 
@@ -90,6 +92,11 @@ def test_each_client_is_where_its_connection_is():
     assert worker["tokens"] == [("S3", "stream", 0)]
     assert frame["queue"]["tokens"] == [("S4", "stream", 0)]
     assert (frame["held"], frame["offloaded"]) == (3, 3)
+
+
+def test_bytes_that_are_not_told_are_no_zero():
+    assert frame_of(look())["worker_bytes"] is None
+    assert frame_of(replace(look(), written={10: 0}))["worker_bytes"] == 0
 
 
 def test_a_passed_socket_is_at_the_backend():
@@ -242,6 +249,51 @@ def test_a_file_that_is_no_recording_is_named(tmp_path, text):
     path.write_text(text)
     with pytest.raises(LabError, match=r"live\.json"):
         LiveRecording.load(path)
+
+
+def paths_in(data, *path):
+    """Of everything in it: the container, and the key or index there."""
+    for key, value in data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ():
+        yield (*path, key)
+        yield from paths_in(value, *path, key)
+
+
+def test_whatever_is_broken_in_a_recording_is_refused_or_does_no_harm(tmp_path):
+    whole = json.loads(json.dumps(recorded().to_json()))
+    path = tmp_path / "live.json"
+    refused = []
+    for *way, last in paths_in(whole):
+        for wrong in (None, "text", -1.5, [[]]):
+            broken = json.loads(json.dumps(whole))
+            place = broken
+            for key in way:
+                place = place[key]
+            place[last] = wrong
+            path.write_text(json.dumps(broken))
+            try:
+                LiveRecording.load(path).recordings()
+            except LabError as error:
+                refused.append(str(error))
+    assert len(refused) > 300
+    assert all("is no recording of a live view: " in line or "has schema" in line for line in refused)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ('"at":2.0', '"at":NaN', "NaN is no JSON"),
+        ('"at":2.0', '"at":0.5', "its frames are not in the order of time"),
+        ('"at":2.0', '"At":2.0', "frames[2].at is missing"),
+        ('"busy":false', '"busy":7', "frames[0].sides[0].workers[0].busy is 7"),
+        ('"sides":[{"title"', '"sides":[],"no":[{"title"', "it has no sides"),
+    ],
+)
+def test_what_is_wrong_with_a_recording_is_said_with_its_place(tmp_path, old, new, fault):
+    text = json.dumps(recorded().to_json(), separators=(",", ":"))
+    assert old in text
+    (tmp_path / "live.json").write_text(text.replace(old, new))
+    with pytest.raises(LabError, match=re.escape(fault)):
+        LiveRecording.load(tmp_path / "live.json")
 
 
 def test_the_signature_picture_draws_it():

@@ -172,7 +172,7 @@ def route_never_matches(seen: Seen) -> str | None:
 
 
 def offloaded(seen: Seen) -> str:
-    threads = sum(len(worker.offload_tids) for worker in seen.snapshot.front.workers)
+    threads = any(worker.may_offload for worker in seen.snapshot.front.workers)
     return "the offload thread stayed idle" if threads else "there is no offload thread"
 
 
@@ -225,6 +225,7 @@ def uwsgi_has_to_refuse(seen: Seen) -> str | None:
     )
 
 
+UNTOLD = slow_download.UNTOLD
 RULES = (
     *slow_download.RULES,
     header_not_collected,

@@ -51,10 +51,10 @@ def one_at_a_time(seen: Seen) -> str | None:
 
 
 def thread_per_stream(seen: Seen) -> str | None:
-    if not 1 < seen.backend.cores <= len(seen.threads):
+    if not 1 < seen.backend.cores <= seen.backend_threads:
         return None
     return (
-        f"the backend ({seen.app}) has {len(seen.threads)} threads, and each stream takes one of them for as long as"
+        f"the backend ({seen.app}) has {seen.backend_threads} threads, and each stream takes one of them for as long as"
         f" it is open: client number {seen.backend.cores + 1} will get no event. The limit has moved from the front"
         " to the backend."
     )
@@ -63,7 +63,7 @@ def thread_per_stream(seen: Seen) -> str | None:
 def sleep_blocks_all_streams(seen: Seen) -> str | None:
     name, workers = seen.snapshot.servers[0].name, seen.snapshot.servers[0].workers
     asleep = next((worker.pid for worker in workers if seen.threads.get(worker.pid) == Blocked()), None)
-    if asleep is None or seen.backend.cores <= len(seen.threads):
+    if asleep is None or seen.backend.cores <= seen.backend_threads:
         return None
     return (
         f"the backend ({name}, worker {asleep}) has room for {seen.backend.cores} streams in one thread, and that"
@@ -91,3 +91,4 @@ RULES = (
     sleep_blocks_all_streams,
     backend_worker_dies,
 )
+UNTOLD = {sleep_blocks_all_streams: "whether the backend's thread sleeps, or waits for connections"}

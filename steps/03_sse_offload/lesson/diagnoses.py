@@ -34,7 +34,7 @@ def another_python_thread(seen: Seen) -> str | None:
 
 def django_streams(seen: Seen) -> str | None:
     worker = seen.busy
-    if not worker or not worker.offload_tids or not seen.ada.events:  # or it only waits for the backend's ping
+    if not worker or not worker.may_offload or not seen.ada.events:  # or it only waits for the backend's ping
         return None
     besides = "Ada's request was offloaded all the same" if seen.ada.asked else "No request reached the backend"
     return (
@@ -234,6 +234,7 @@ def id_sent(seen: Seen) -> str | None:
     )
 
 
+UNTOLD = backend_diagnoses.UNTOLD
 RULES = (
     worker_proxies,
     another_python_thread,

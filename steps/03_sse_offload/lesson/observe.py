@@ -10,6 +10,8 @@ from functools import cached_property
 from http.client import HTTPException
 from pathlib import Path
 
+import psutil
+
 from offload_lab.clients.backend_request import BackendClient
 from offload_lab.clients.event_stream import Event, EventStreamParser
 from offload_lab.clients.raw import RawClient
@@ -77,10 +79,10 @@ class Seen:
     """`ada` is the first of the crowd, `got_ticket` tells of each of them whether a ticket came.
 
     `backend_received` are the variables with which one of them reached the backend, `threads` is what the threads of
-    the backend's worker wait for. `offload_header_taken`: the front had one variable more when Django had answered ada.
-    `not_reached` is an address that refused a route's connection. `raised` and `backend_error` are the last lines of
-    tracebacks in the two logs, `deaths` the last log lines of the backend's workers before they died. `ada_id` is her
-    primary key in the database.
+    the backend's worker wait for, `backend_threads` their number. `offload_header_taken`: the front had one variable
+    more when Django had answered ada. `not_reached` is an address that refused a route's connection. `raised` and
+    `backend_error` are the last lines of tracebacks in the two logs, `deaths` the last log lines of the backend's
+    workers before they died. `ada_id` is her primary key in the database.
     """
 
     snapshot: Snapshot
@@ -91,6 +93,7 @@ class Seen:
     got_ticket: tuple[bool, ...]
     backend_received: dict[str, str]
     threads: dict[int, Blocked]
+    backend_threads: int
     offload_header_taken: bool
     not_reached: str
     raised: str
@@ -142,6 +145,7 @@ def observe(stage: Stage) -> Seen:
         with suppress(LabError):
             snapshot = take_snapshot(stage.step, stage.variant, stage.run)
         threads = {tid: at for worker in snapshot.servers[0].workers for tid, at in blocked_threads(worker.pid).items()}
+        backend_threads = sum(thread_count(worker.pid) for worker in snapshot.servers[0].workers)
         variables = backend_variables(stage)
         asked = backend_requests(stage) - asked
     front_log, backend_log = log_of(stage.front), log_of(stage.processes[0])
@@ -155,6 +159,7 @@ def observe(stage: Stage) -> Seen:
         got_ticket=tuple(bool(Answer(listener.raw).events) for listener in crowd),
         backend_received=variables,
         threads=threads,
+        backend_threads=backend_threads,
         offload_header_taken=offload_header_taken(front_log, stage.step.path),
         not_reached="".join(refused_by(front_log)[-1:]),
         raised=last_error(front_log),
@@ -162,6 +167,13 @@ def observe(stage: Stage) -> Seen:
         deaths=tuple(death.before for death in deaths(backend_log)),
         ada_id=id_of(stage.run, ADA),
     )
+
+
+def thread_count(pid: int) -> int:
+    """0 where the process is gone, or may not be read."""
+    with suppress(psutil.Error):
+        return psutil.Process(pid).num_threads()
+    return 0
 
 
 def rename(run: Path, name: str) -> None:

@@ -143,12 +143,11 @@ def one_at_a_time(seen: Seen) -> str | None:
 
 
 def offload_threads_on_backend(seen: Seen) -> str | None:
-    threads = len(seen.board.offload_tids)
-    if not seen.grace_waits or not threads:
+    if not seen.grace_waits or not seen.board.may_offload:
         return None
     return (
         f"ada is connected, and grace waits: worker {seen.board.pid} of the backend serves one client at a time. Its"
-        f" {threads} offload threads are idle: they do what needs no Python, and the board is all Python."
+        " offload threads are idle: they do what needs no Python, and the board is all Python."
     )
 
 
@@ -180,10 +179,9 @@ def nothing_offloads(seen: Seen) -> str | None:
     if not seen.nothing_came or refused_by(seen.front_log) or NOT_UNDERSTOOD.search(seen.backend_log):
         return None
     got = "Django's own empty 200" if seen.ada.heads else "an empty reply, without even Django's headers"
-    threads = len(seen.snapshot.front.workers[0].offload_tids)
     return (
-        f"Django authorised, and ada got {got}: no line of the front offloaded her connection. Its {threads} offload"
-        " threads stayed idle, and no request reached the backend."
+        f"Django authorised, and ada got {got}: no line of the front offloaded her connection, and no request"
+        " reached the backend."
     )
 
 

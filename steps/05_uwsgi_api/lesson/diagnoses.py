@@ -4,7 +4,7 @@ anonymous client. Which server does the front connect to, and what does it send 
 import re
 import socket
 import sqlite3
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 
 from offload_lab.clients.raw import IN, RawClient, Received
@@ -13,7 +13,9 @@ from offload_lab.clients.sse import request_bytes
 from offload_lab.clients.websocket import upgrade_request
 from offload_lab.exercises.stuck_workers import stuck_workers
 from offload_lab.inspect import Snapshot, take_snapshot
+from offload_lab.inspect.socket_owners import SocketOwner, find_socket_owners
 from offload_lab.process.deadlines import LOOPBACK, readable
+from offload_lab.process.polling import wait_for
 from offload_lab.stages.stage import Stage
 from offload_lab.timeouts import scaled
 from offload_lab.uwsgi.logs import first_crash, last_error, refused_by
@@ -21,12 +23,14 @@ from offload_lab.uwsgi.logs import first_crash, last_error, refused_by
 EVENT = re.compile(rb'data: \{"user": "(.*?)"')
 ASKING = ("X-Server", "X-Offload-Server", "X-Backend", "Offload-Server")  # headers that might name a server
 ZOE = "Zoë"
+GIVEN_AWAY_S = 2.0  # the backend has the socket before it answers, and the front closes its own a moment later
 
 
 @dataclass(frozen=True)
 class Seen:
-    """`zoe` and `board` (ada, by WebSocket) are None where ada got no event. `sent_to_trap`: what the server that ada's
-    request named received, None where nothing connected to it. The logs are those of the front and of the clock."""
+    """`zoe` and `board` (ada, by WebSocket) are None where ada got no event. `sent_to_trap`: what the server that
+    ada's request named received, None where nothing connected to it. `kept_by_front`: the front's process that still
+    has ada's socket where the backend was to get it. The logs are those of the front and of the clock."""
 
     snapshot: Snapshot
     ada: Received
@@ -34,6 +38,7 @@ class Seen:
     board: Received | None
     anonymous: Received
     sent_to_trap: bytes | None
+    kept_by_front: int | None
     front_log: str
     clock_log: str
 
@@ -65,8 +70,9 @@ def observe(stage: Stage) -> Seen:
             board.read_until(lambda: IN in board.heads or user(board) is not None, lambda: stuck_workers(stage))
         ada.read_available()
         sent_to_trap = listen(trap) if is_called(trap) else None
+        kept_by_front = keeper(stage, ada) if stage.variant.name == "pass" and user(ada) else None
         logs = [process.log.read_text(errors="replace") for process in (stage.front, stage.process("sse"))]
-    return Seen(snapshot, ada, zoe, board, anonymous, sent_to_trap, *logs)
+    return Seen(snapshot, ada, zoe, board, anonymous, sent_to_trap, kept_by_front, *logs)
 
 
 def rename(stage: Stage, name: str, new: str) -> None:
@@ -89,6 +95,19 @@ def user(received: Received) -> str | None:
     """The user in the first event."""
     event = EVENT.search(received.raw)
     return event[1].decode("unicode_escape") if event else None
+
+
+def keeper(stage: Stage, client: RawClient) -> int | None:
+    """The front's process that has the client's socket, and does not give it away."""
+    owners: list[SocketOwner] = []
+
+    def given_away() -> bool:
+        owners[:] = find_socket_owners(stage.port, client.port, stage.front.pids())
+        return not owners
+
+    with suppress(TimeoutError):
+        wait_for(given_away, GIVEN_AWAY_S, "a front without the client's socket")
+    return owners[0].pid if owners else None
 
 
 def is_called(trap: socket.socket) -> bool:
@@ -119,8 +138,7 @@ def nothing_acts(seen: Seen) -> str | None:
         return None
     return (
         "the view authorised, Django's headers were kept back for it, and ada got an empty reply: the front called no"
-        f" server ({len(seen.snapshot.front.workers[0].offload_tids)} offload threads had nothing to carry), and the"
-        " clock was not asked. No route that offloads acted."
+        " server, and the clock was not asked. No route that offloads acted."
     )
 
 
@@ -196,14 +214,11 @@ def two_sets_of_headers(seen: Seen) -> str | None:
 
 
 def front_keeps_the_socket(seen: Seen) -> str | None:
-    front = seen.snapshot.front
-    threads = {tid for worker in front.workers for tid in worker.offload_tids}
-    held = [connection for connection in seen.snapshot.connections if connection.tid in threads]
-    if seen.snapshot.variant != "pass" or not user(seen.ada) or not held:
+    if not seen.kept_by_front:
         return None
     return (
-        f"ada gets her events, and offload thread {held[0].tid} of the front copies them: the front still has her"
-        " socket, so her stream ends with the front. The backend was to get the socket itself."
+        f"ada gets her events, and the front still has her socket, in process {seen.kept_by_front}: it copies them, so"
+        " her stream ends with the front. The backend was to get the socket itself."
     )
 
 

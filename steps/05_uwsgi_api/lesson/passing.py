@@ -1,4 +1,5 @@
-"""For the notebook: one listener's socket, found in /proc after each thing that happens to its front."""
+"""For the notebook: one listener's socket, found in /proc after each thing that happens to its front. On other systems
+only the listener is followed."""
 
 import os
 import signal
@@ -7,6 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Self
 
+import psutil
 from rich.table import Table
 
 from offload_lab.clients import ping
@@ -21,6 +23,7 @@ from offload_lab.notebook.display import show_table
 from offload_lab.process.deadlines import Deadline
 from offload_lab.process.polling import wait_for
 from offload_lab.stages.stage import Stage
+from offload_lab.system import NOT_TOLD, is_linux
 from offload_lab.uwsgi import binary
 from offload_lab.uwsgi.binary import Engine
 from offload_lab.uwsgi.server import Uwsgi
@@ -50,7 +53,10 @@ class Held:
 
 @dataclass(frozen=True)
 class Way:
-    """For each of MOMENTS where the socket was, None where no process had one; how often the listener connected."""
+    """For each of MOMENTS where the socket was, None where no process had one; how often the listener connected.
+
+    `held` is empty where the system does not tell which thread has a socket, and which socket it is.
+    """
 
     held: tuple[Held | None, ...]
     connections: int
@@ -102,7 +108,7 @@ def follow(variant: str, on: Engine, stock_backend: bool = False) -> Way:
         stage.front.wait_ready(Deadline(WITHIN_S))
         listener.read_event()
         held.append(locate(stage, backend, listener))
-        return Way(tuple(held), listener.connections)
+        return Way(tuple(held) if is_linux() else (), listener.connections)
 
 
 @contextmanager
@@ -120,6 +126,8 @@ def running(variant: str, on: Engine, stock_backend: bool) -> Iterator[tuple[Sta
 
 def locate(stage: Stage, backend: Uwsgi, listener: Listener) -> Held | None:
     """The one process that has the socket; a front that passes it has it until the backend has taken it."""
+    if not is_linux():
+        return None
     port, pids = listener.client.port, set(backend.pids())
     found: list[Held] = []
 
@@ -165,12 +173,13 @@ def show_costs(on: Engine, streams: int) -> None:
                 wrote, events = sum(bytes_written(front).values()), count_events(clients)
                 clients.wait_for_events(5, WITHIN_S)
                 per_event = (sum(bytes_written(front).values()) - wrote) / (count_events(clients) - events)
-        rows.add_row(variant, *(f"{number:.1f}" for number in each), f"{per_event:.0f}")
+        written = f"{per_event:.0f}" if is_linux() else NOT_TOLD
+        rows.add_row(variant, *(f"{number:.1f}" for number in each), written)
     show_table(rows)
 
 
 def descriptors(pid: int) -> int:
-    return len(os.listdir(f"/proc/{pid}/fd"))
+    return psutil.Process(pid).num_fds()
 
 
 def count_events(clients: EventStreamPool) -> int:

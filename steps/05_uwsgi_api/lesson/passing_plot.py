@@ -8,11 +8,13 @@ from matplotlib.figure import Figure
 
 from offload_lab.plots.streams import frameless, title
 from offload_lab.plots.timeline import FREE, INK, STUCK
+from offload_lab.system import NOT_TOLD
 
 from .passing import MOMENTS, PLACES, Held, Way
 from .plots import plural
 
 NOWHERE = len(PLACES)
+UNTOLD = f"where the socket was: {NOT_TOLD}"
 
 
 def ways(found: Mapping[str, Way]) -> Figure:
@@ -30,6 +32,8 @@ def ways(found: Mapping[str, Way]) -> Figure:
 
 def draw_way(axes: Axes, way: Way) -> None:
     colour = FREE if way.connections == 1 else STUCK
+    if not way.held:
+        axes.text(0.5, 0.92, UNTOLD, transform=axes.transAxes, ha="center", fontsize=11, color=INK)
     for inode, same in groupby(enumerate(way.held), lambda row: row[1].inode if row[1] else 0):
         places = [(at, row(held), held) for at, held in same]
         axes.plot([at for at, _, _ in places], [height for _, height, _ in places], color=colour, linewidth=2)
@@ -57,6 +61,6 @@ def in_words(found: Mapping[str, Way]) -> str:
     """The picture as text."""
     lines = []
     for name, way in found.items():
-        places = [held.place if held else "no process" for held in way.held]
+        places = [held.place if held else "no process" for held in way.held] or [UNTOLD]
         lines.append(f"{name}: {', '.join(places)}; the listener connected {plural(way.connections, 'time')}")
     return "\n".join(lines)
