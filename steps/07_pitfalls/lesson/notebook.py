@@ -184,14 +184,23 @@ def check_cause(cause: object, case: int) -> None:
 
 
 def show_measurements(*observations: Observation) -> None:
-    """What can be measured from outside, a row for each."""
-    counts = ("received, bytes", "sets of headers", "events", "distinct events")
-    rows = Table("variant", "worker", "offloaded", "proxied by", *counts, "/ping")
-    for seen in observations:
-        numbers = [len(seen.raw), seen.raw.count(b"HTTP/1."), len(seen.events), len(set(seen.events))]
-        front = ["busy" if seen.busy else "idle", f"+{seen.offloaded}", seen.proxied_by]
-        rows.add_row(seen.variant, *front, *map(str, numbers), "pong" if seen.served else "no answer")
+    """What can be measured from outside, a column for each."""
+    rows = Table("", *(seen.variant for seen in observations))
+    for name, value in MEASUREMENTS.items():
+        rows.add_row(name, *(str(value(seen)) for seen in observations))
     show_table(rows)
+
+
+MEASUREMENTS: dict[str, Callable[[Observation], object]] = {
+    "worker": lambda seen: "busy" if seen.busy else "idle",
+    "offloaded": lambda seen: f"+{seen.offloaded}",
+    "proxied by": lambda seen: seen.proxied_by,
+    "received, bytes": lambda seen: len(seen.raw),
+    "sets of headers": lambda seen: seen.raw.count(b"HTTP/1."),
+    "events": lambda seen: len(seen.events),
+    "distinct events": lambda seen: len(set(seen.events)),
+    "/ping": lambda seen: "pong" if seen.served else "no answer",
+}
 
 
 def show_monitoring(observations: Sequence[Observation]) -> None:
