@@ -4,6 +4,7 @@ import difflib
 
 from offload_lab.exercises import progress, servers
 from offload_lab.exercises.workspace import shown
+from offload_lab.stages.site.users import DEMO_USER, DEMO_USERS
 from offload_lab.stages.step import Server, Step
 from offload_lab.uwsgi import binary
 
@@ -14,8 +15,8 @@ from .run import serve
 # Django's form wants the token of its own cookie back
 LOG_IN = (
     "LOGIN={url}/accounts/login/; curl -so jar.html -c jar $LOGIN; curl -so jar.html -b jar -c jar"
-    ' -d "username=ada&password=lovelace&csrfmiddlewaretoken=$(tail -n1 jar | cut -f7)" $LOGIN'
-    "   # logs ada in; from then on: curl -b jar",
+    f' -d "username={DEMO_USER}&password={DEMO_USERS[DEMO_USER]}&csrfmiddlewaretoken=$(tail -n1 jar | cut -f7)" $LOGIN'
+    f"   # logs {DEMO_USER} in; from then on: curl -b jar"
 )
 
 
@@ -60,7 +61,7 @@ def what_to_do(step: Step, server: Server) -> list[str]:
         "./lab explain --stats {run}/front-stats.sock   # where each connection is, and why",
         f"./lab lint {shown(servers.folder(step, server))}/front.ini",
         f"curl -i {{url}}{step.path}   # a client; where to look: ./lab hint {number}",
-        *LOG_IN * servers.has_users(step, server),
+        *(LOG_IN,) * servers.has_users(step, server),
         f"./lab check {number}   # the test of the cure, on what you changed (this here runs on as it was started)",
     ]
 

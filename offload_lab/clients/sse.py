@@ -71,7 +71,7 @@ class SseClient:
         self._begin(socket.create_connection((LOOPBACK, port), timeout_s), request)
 
     def _begin(self, connection: socket.socket, request: bytes) -> None:
-        self.body = b""
+        self.body = bytearray()  # bytes would be copied at each read
         self.events: list[Event] = []
         self.parser = EventStreamParser()
         self._request, self._socket, self._timeout_s = request, connection, connection.gettimeout() or 0.0
@@ -108,7 +108,7 @@ class SseClient:
         """The body, read to its end."""
         while self.read():
             pass
-        return self.body
+        return bytes(self.body)
 
     def close(self) -> None:
         """Disconnect; the end of the ``with`` block does it too."""
