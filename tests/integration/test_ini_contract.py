@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import stat
+import subprocess
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ from offload_lab.process.process import Process
 from offload_lab.process.server_process import free_port
 from offload_lab.stages import manifest
 from offload_lab.stages.stage import short_private_folder
-from offload_lab.testing import require
+from offload_lab.testing import require, require_program
 from offload_lab.timeouts import scaled
 from offload_lab.uwsgi import binary
 from offload_lab.uwsgi.config.reader import parse
@@ -47,6 +48,7 @@ RULE = "; ---- the boilerplate: below this line every step has the same ----"
 OPTION = re.compile(r"^([a-z0-9-]+) =", re.MULTILINE)
 NEVER_ABOVE = {"umask", "tcp-nodelay", "buffer-size", "max-vars", "ignore-sigpipe", "ignore-write-errors"}
 NEVER_ABOVE |= {"master", "need-app", "die-on-term", "binary-path", "vacuum", "stats", "enable-threads", "no-orphans"}
+NEVER_ABOVE |= {"if-exists", "endif"}
 BOILERPLATE = NEVER_ABOVE | {"set-placeholder", "exec-asap", "http-socket", "route-if-not", "harakiri"}
 READ_OR_WRITTEN_BY_OTHERS = 0o066
 OPEN = {  # that pitfall is which sockets others may open
@@ -154,6 +156,13 @@ def test_sighup_is_set_to_reload_it_inside_a_virtual_environment_too():
     assert [name(ini) for ini in ENDING if values(ini, "binary-path") != ["@(/proc/self/cmdline)"]] == []
 
 
+def test_no_file_of_linux_is_read_elsewhere():
+    """uWSGI ends at its start where a file is missing."""
+    conditional = re.compile(r"^if-exists = (\S+)\n.*@\(\1\)\nendif =$", re.MULTILINE)
+    rest = {ini: conditional.sub("", ini.read_text()) for ini in INIS}
+    assert [name(ini) for ini, text in rest.items() if "@(" in re.sub("^;.*", "", text, flags=re.MULTILINE)] == []
+
+
 def test_a_stats_server_listens_in_the_run_folder():
     assert [name(ini) for ini in INIS if values(ini, "stats")[-1:] != [f"%(run)/{ini.stem}-stats.sock"]] == []
 
@@ -235,11 +244,12 @@ def accepts(run, ini):
     return False
 
 
-def start_and_stop(ini, run, elsewhere):
-    """Start `ini` as a person would, look at it, send SIGTERM, look at what is left."""
+def start_and_stop(ini, run, elsewhere, before):
+    """Start `ini` as a person would, with the words `before` the command, look at it, send SIGTERM, look at what is
+    left."""
     port = free_port()
     arguments = ["--set-placeholder", f"port={port}", "--set-placeholder", f"run={run}", "--ini", str(ini)]
-    command = ["/bin/sh", "-c", 'cd "$0" && exec "$@"', str(elsewhere), *engine_for(ini).command, *arguments]
+    command = ["/bin/sh", "-c", 'cd "$0" && exec "$@"', str(elsewhere), *before, *engine_for(ini).command, *arguments]
     plain = {"PATH": os.defpath, "HOME": str(elsewhere)}
     with Process(ini.stem, command, elsewhere / "log", scratch=run, env=plain) as process:
         process.wait_until(lambda: accepts(run, ini), Deadline(30))
@@ -253,10 +263,10 @@ def start_and_stop(ini, run, elsewhere):
     return Seen(answer, open_to_others, sockets_left, status, process.log_tail())
 
 
-def try_by_hand(ini):
+def try_by_hand(ini, before=()):
     run, elsewhere = short_private_folder(), short_private_folder()
     try:
-        return start_and_stop(ini, run, elsewhere)
+        return start_and_stop(ini, run, elsewhere, before)
     except ProcessDiedError as died:
         lacking = MISSING.search(died.log_tail)
         if lacking is None:
@@ -276,3 +286,16 @@ def test_by_hand_it_answers_and_ends_and_leaves_nothing(ini):
     if ini in ENDING:
         assert seen.status == 0, seen.log
         assert seen.sockets_left == []
+
+
+WITHOUT_PROC = 'mount -t tmpfs none /proc && exec "$0" "$@"'
+
+
+@pytest.mark.full
+def test_by_hand_it_answers_where_there_is_no_proc():
+    """As on macOS, where an INI that needs a file of it would end uWSGI at its start."""
+    hidden = [require_program("unshare"), "--map-root-user", "--mount", "/bin/sh", "-c", WITHOUT_PROC]
+    able = subprocess.run([*hidden, "true"], capture_output=True).returncode == 0
+    require(able, "the right to mount in a namespace", "allow user namespaces, or run as root")
+    seen = try_by_hand(LESSONS[0], hidden)
+    assert (seen.pong, seen.status) == ((200, "text/plain", b"pong"), 0), seen.log
