@@ -125,9 +125,7 @@ def test_a_mistake_fails_and_is_recognised_as_itself_alone(step, task, mistake, 
 NEVER_RETURNS = """
 import subprocess
 
-subprocess.Popen(["python3", "-c", {child!r}])
-while True:
-    pass
+subprocess.run(["python3", "-c", {child!r}])
 """
 ASKED = """
 import os, pathlib, signal
