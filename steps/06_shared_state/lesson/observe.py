@@ -157,7 +157,7 @@ def worst_cut(stage: Stage, store: "Redis") -> Cut:
     had = len(numbers_of(client, published.values()))
     if had < CUT:  # uncut, and not all there
         return Cut("", had, missing=CUT - had, twice=0)
-    return max(cuts(client.body, published), key=how_bad)
+    return max(cuts(bytes(client.body), published), key=how_bad)
 
 
 def how_bad(cut: Cut) -> tuple[bool, bool, int]:
