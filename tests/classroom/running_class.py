@@ -4,10 +4,13 @@ import importlib.util
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event, Thread
 
 import psutil
 
@@ -108,3 +111,24 @@ class SeatProcess:
 def until(page, expression):
     """Wait until a JavaScript expression holds: Playwright's own waiting needs `eval`, which the pages forbid."""
     wait_for(lambda: page.evaluate(expression), WITHIN_S, expression)
+
+
+@contextmanager
+def slow_senders(port, beginning, count=20):
+    """Connections that send a byte a second, so that none is closed for its silence."""
+    ended = Event()
+
+    def send():
+        while not ended.wait(1):
+            for sender in senders:
+                sender.send(b"{")
+
+    with ExitStack() as exits:
+        senders = [exits.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(count)]
+        for sender in senders:
+            sender.sendall(beginning)
+        thread = Thread(target=send)
+        thread.start()
+        exits.callback(thread.join)
+        exits.callback(ended.set)
+        yield

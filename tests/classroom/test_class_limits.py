@@ -4,10 +4,8 @@ import http.client
 import io
 import json
 import secrets
-import socket
-from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Event, Thread
+from threading import Thread
 from urllib.parse import urlsplit
 
 import pytest
@@ -18,7 +16,7 @@ from offload_lab.errors import LabError
 from offload_lab.testing import require_linux
 from offload_lab.timeouts import scaled
 
-from .running_class import until
+from .running_class import slow_senders, until
 
 WITHIN_S = 30
 
@@ -183,27 +181,6 @@ SLOW = {
     "head": b"GET / HTTP/1.1\r\nX-Slow: ",
     "body": b"POST /join HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500\r\n\r\n",
 }
-
-
-@contextmanager
-def slow_senders(port, beginning, count=20):
-    """Connections that send a byte a second, so that none is closed for its silence."""
-    ended = Event()
-
-    def send():
-        while not ended.wait(1):
-            for sender in senders:
-                sender.send(b"{")
-
-    with ExitStack() as exits:
-        senders = [exits.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(count)]
-        for sender in senders:
-            sender.sendall(beginning)
-        thread = Thread(target=send)
-        thread.start()
-        exits.callback(thread.join)
-        exits.callback(ended.set)
-        yield
 
 
 @pytest.mark.parametrize("beginning", SLOW.values(), ids=SLOW)

@@ -8,7 +8,7 @@ from offload_lab.exercises.hints import answer_in
 from offload_lab.paths import ROOT
 from offload_lab.stages import manifest
 
-from .test_notebooks import execute, in_a_cell, printed
+from .notebook_runs import execute, in_a_cell, printed
 
 ANSWER = answer_in(manifest.find("01").task("offload_threads").hints[-1])
 

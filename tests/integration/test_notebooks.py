@@ -16,52 +16,12 @@ from offload_lab import programs
 from offload_lab.cli.tools import FIRST_CELL
 from offload_lab.paths import ROOT
 from offload_lab.process.polling import wait_for
-from offload_lab.testing import chromium, jupyter_kernel, kernel_connection, require_chromium, require_program
+from offload_lab.testing import chromium, jupyter_kernel, require_chromium, require_program
 from offload_lab.timeouts import scaled
 
 from .conftest import NOTEBOOKS
+from .notebook_runs import execute, execute_cells, in_a_cell, printed
 from .test_notebook_files import LAST, QUICK, cells
-
-CELL_TIMEOUT_S = 90
-
-
-def execute(path, only=None, edit=lambda source: source):
-    """The notebook at `path` after a run in a fresh kernel, in its own folder: the cells whose ids are in `only`, or
-    all, each code cell put through `edit`."""
-    import nbformat
-
-    content = nbformat.read(path, as_version=4)
-    content.cells = [cell for cell in content.cells if only is None or cell.id in only]
-    for cell in content.cells:
-        if cell.cell_type == "code":
-            cell.source = edit(cell.source)
-    return executed(content, path.parent)
-
-
-def execute_cells(*sources):
-    """A new notebook of these cells after a run in a fresh kernel."""
-    from nbformat.v4 import new_code_cell, new_notebook
-
-    return executed(new_notebook(cells=[new_code_cell(source) for source in sources]), NOTEBOOKS[0].parent)
-
-
-def executed(content, folder):
-    from nbclient import NotebookClient
-    from traitlets.config import Config
-
-    resources = {"metadata": {"path": str(folder)}}
-    with kernel_connection() as options:
-        config = Config({"ConnectionFileMixin": options})
-        return NotebookClient(
-            content, config=config, timeout=round(scaled(CELL_TIMEOUT_S)), resources=resources
-        ).execute()
-
-
-def printed(content):
-    """All text that the cells gave, the words that stand for pictures included."""
-    outputs = [output for cell in content.cells for output in cell.get("outputs", [])]
-    return "\n".join(output.get("text", "") or output.get("data", {}).get("text/plain", "") for output in outputs)
-
 
 SHOWN = re.compile(r'^lab\.(show_code|show_diff|show_lines)\((\s*"[^)]+"),?\s*\)$', re.MULTILINE)
 CELL_PX = 640  # an output has more of JupyterLab's window of 1280 px, with the file browser open
@@ -222,15 +182,6 @@ def test_a_cell_before_the_first_one_says_so(jupyter, monkeypatch):
         execute_cells("lab.lessons()")
     assert "run the first cell of this notebook first" in str(caught.value)
     assert "Traceback" not in str(caught.value)
-
-
-def in_a_cell(source):
-    """What a cell with this in it prints, in a fresh kernel."""
-    return printed(
-        execute(
-            NOTEBOOKS[0], ["setup", "turn-lines"], lambda cell_source: cell_source if "try:" in cell_source else source
-        )
-    )
 
 
 @pytest.mark.full

@@ -1,49 +1,19 @@
-"""The live view without a process: sentences, frames, rates, lines of INI and recordings."""
+"""The live view without a process: sentences, frames, rates and lines of INI."""
 
-import json
-import re
 from dataclasses import replace
 
 import pytest
 
-from offload_lab.errors import LabError
-from offload_lab.inspect.snapshot import Connection, Request, Server, Snapshot, Wait, Worker
-from offload_lab.live.client import Client
+from offload_lab.inspect.snapshot import Connection, Request, Worker
 from offload_lab.live.counters import Counters
-from offload_lab.live.frame import NAMED, side_frame
+from offload_lab.live.frame import NAMED
 from offload_lab.live.ini_lines import difference
 from offload_lab.live.losses import Losses, with_alarm
-from offload_lab.live.recording import LIMITS, LiveRecording
 from offload_lab.live.sentence import Held, sentence
-from offload_lab.live.watcher import Backend, Look
-from offload_lab.plots.timeline import signature
+from offload_lab.live.watcher import Backend
 from offload_lab.stages import manifest
 
-IDLE = Worker(10, busy=False, offload_tids=(11, 12), offloaded=3)
-STUCK = Worker(10, busy=True, wait=Wait("read", "backend"), requests=(Request("GET", "/subscribe", 3),))
-
-
-def front(*workers, **options):
-    return Server("front", "http://127.0.0.1:9090", workers, **options)
-
-
-def connection(port, tid, **options):
-    return Connection(f"127.0.0.1:{port}", 10, tid, accepted=True, **options)
-
-
-def client(port, kind="stream", **options):
-    return Client(port, kind, began=0.0, unsent=b"", port=port, **options)
-
-
-def look(*connections, worker=IDLE, **options):
-    return Look(Snapshot("", "", (front(worker, routes_offload=True),), connections), **options)
-
-
-def frame_of(seen, *clients, at=10.0):
-    counters = Counters()
-    counters.update(seen, at)
-    return side_frame(seen, counters, {reader.port: reader for reader in clients}, at)
-
+from .live_looks import IDLE, STUCK, client, connection, frame_of, front, look
 
 # --- the sentence
 
@@ -207,106 +177,3 @@ def test_of_a_route_the_action_is_told():
     step = manifest.find("03")
     lines = difference(step.folder / "header.ini", step.folder / "blocking.ini")
     assert lines[0]["short"] == "response-route… uwsgi:sse.sock,0,0"
-
-
-# --- recordings
-
-
-def recorded():
-    side = {"message": "", "clients": {}, "done": 0, "wait_ms": 1.0, "waiting": 0}
-    probe = {"number": 1, "sent": 0.5, "answered": 0.6, "status": 200}
-    moments = [frame_of(look()), frame_of(look(connection(1, 11)), client(1)), frame_of(look())]
-    frames = [
-        {
-            "n": at + 1,
-            "at": float(at),
-            "cost_percent": 1.0,
-            "sides": [{**moment, **side, "probes": [probe] if at else []}],
-        }
-        for at, moment in enumerate(moments)
-    ]
-    about = {"step": "03_sse_offload", "title": "", "window_s": 30, "actions": [], **LIMITS}
-    sides = [{"title": "03 header", "says": "</script><b>", "lines": [], "actions": {}}]
-    return LiveRecording({**about, "sides": sides}, json.loads(json.dumps(frames)))
-
-
-def test_what_was_saved_comes_back(tmp_path):
-    recorded().save(tmp_path / "new" / "live.json")
-    assert LiveRecording.load(tmp_path / "new" / "live.json") == recorded()
-
-
-def test_a_recording_from_before_the_page_was_told_its_limits_gets_them(tmp_path):
-    older = recorded()
-    for name in LIMITS:
-        del older.about[name]
-    older.save(tmp_path / "live.json")
-    assert LiveRecording.load(tmp_path / "live.json") == recorded()
-
-
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"live": 1, "about": {}, "frames": []}', '{"live": 99}'])
-def test_a_file_that_is_no_recording_is_named(tmp_path, text):
-    path = tmp_path / "live.json"
-    path.write_text(text)
-    with pytest.raises(LabError, match=r"live\.json"):
-        LiveRecording.load(path)
-
-
-def paths_in(data, *path):
-    """Of everything in it: the container, and the key or index there."""
-    for key, value in data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ():
-        yield (*path, key)
-        yield from paths_in(value, *path, key)
-
-
-def test_whatever_is_broken_in_a_recording_is_refused_or_does_no_harm(tmp_path):
-    whole = json.loads(json.dumps(recorded().to_json()))
-    path = tmp_path / "live.json"
-    refused = []
-    for *way, last in paths_in(whole):
-        for wrong in (None, "text", -1.5, [[]]):
-            broken = json.loads(json.dumps(whole))
-            place = broken
-            for key in way:
-                place = place[key]
-            place[last] = wrong
-            path.write_text(json.dumps(broken))
-            try:
-                LiveRecording.load(path).recordings()
-            except LabError as error:
-                refused.append(str(error))
-    assert len(refused) > 300
-    assert all("is no recording of a live view: " in line or "has schema" in line for line in refused)
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "fault"),
-    [
-        ('"at":2.0', '"at":NaN', "NaN is no JSON"),
-        ('"at":2.0', '"at":0.5', "its frames are not in the order of time"),
-        ('"at":2.0', '"At":2.0', "frames[2].at is missing"),
-        ('"busy":false', '"busy":7', "frames[0].sides[0].workers[0].busy is 7"),
-        ('"sides":[{"title"', '"sides":[],"no":[{"title"', "it has no sides"),
-    ],
-)
-def test_what_is_wrong_with_a_recording_is_said_with_its_place(tmp_path, old, new, fault):
-    text = json.dumps(recorded().to_json(), separators=(",", ":"))
-    assert old in text
-    (tmp_path / "live.json").write_text(text.replace(old, new))
-    with pytest.raises(LabError, match=re.escape(fault)):
-        LiveRecording.load(tmp_path / "live.json")
-
-
-def test_the_signature_picture_draws_it():
-    [recording] = recorded().recordings()
-    assert (recording.variant, recording.transfer.began, recording.transfer.count) == ("header", 1.0, 1)
-    assert [probe.sent for probe in recording.bystanders] == [0.5]
-    assert recording.samples[1].holder == {"pid": 10, "fd": None, "tid": 11}
-    assert signature([recording]).axes
-
-
-def test_the_page_holds_the_recording_and_nothing_of_it_is_markup():
-    page = recorded().page()
-    assert "</script><b>" not in page
-    assert "\\u003c/script>\\u003cb>" in page
-    assert 'src="' not in page
-    assert 'href="' not in page
