@@ -228,8 +228,9 @@ def text_spins(seen: Seen) -> str | None:
     if not seen.spins:
         return None
     return (
-        "no answer came, and the worker computes without end, in the app or after it: wsgi.file_wrapper does so with a"
-        " file of text, since it reads until empty bytes come. No other client is served until the worker is killed."
+        f"no answer came, and a worker has computed for more than {SPUN_S:.0f} s, in the app or after it:"
+        " wsgi.file_wrapper does so without end with a file of text, since it reads until empty bytes come. Meanwhile"
+        " the worker serves no other client."
     )
 
 
