@@ -76,8 +76,10 @@ def kernel_connection() -> Iterator[dict[str, str]]:
     """Options of a Jupyter kernel manager: UNIX sockets in a new folder. A TCP port that is free when a manager chooses
     it may be taken when its kernel binds it."""
     folder = short_private_folder()
-    yield {"transport": "ipc", "connection_file": f"{folder}/kernel.json"}
-    shutil.rmtree(folder)
+    try:
+        yield {"transport": "ipc", "connection_file": f"{folder}/kernel.json"}
+    finally:
+        shutil.rmtree(folder)
 
 
 @contextmanager

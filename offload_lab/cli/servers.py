@@ -4,6 +4,7 @@ import difflib
 
 from offload_lab.exercises import progress, servers
 from offload_lab.exercises.workspace import shown
+from offload_lab.inspect.describe import count
 from offload_lab.stages.site.users import DEMO_USER, DEMO_USERS
 from offload_lab.stages.step import Server, Step
 from offload_lab.uwsgi import binary
@@ -74,10 +75,8 @@ def check(step: Step, word: str | None) -> bool:
     servers.started_folder(step, (chosen or begun or step.servers)[0])  # raises before anything is tested
     verdicts = [check_server(step, server) for server in chosen]
     if not word and len(chosen) < len(step.servers):
-        untouched = len(step.servers) - len(chosen)
-        out.print(
-            f"not tested: {untouched} servers that are as they were; one of them: ./lab check {step.number} NUMBER"
-        )
+        untouched = count(len(step.servers) - len(chosen), "server")
+        out.print(f"not tested, as they were not changed: {untouched}; to test one: ./lab check {step.number} NUMBER")
     return bool(chosen) and all(verdicts)
 
 

@@ -1,6 +1,6 @@
 """One front and its backends, looked at often."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -104,10 +104,7 @@ class Watcher:
             Backend(
                 place.name,
                 place.workers[0] if runs else 0,
-                sum(is_from_front(socket, place) for socket in unix)
-                + sum(name == place.name for name in passed.values())
-                if is_linux()
-                else place.requests,
+                under_way(place, unix, passed),
                 place.cores,
             )
             for place, runs in running
@@ -124,6 +121,14 @@ class Watcher:
         }
         found = self._lists.tcp(self._reader.ports, set())
         return {socket.remote: owners[socket.inode] for socket in found if socket.inode in owners}
+
+
+def under_way(place: BackendPlace, unix: Sequence[Socket], passed: Mapping[str, str]) -> int:
+    """How many connections a backend has; its requests where the system does not list connections."""
+    if not is_linux():
+        return place.requests
+    from_front = sum(is_from_front(socket, place) for socket in unix)
+    return from_front + sum(name == place.name for name in passed.values())
 
 
 def is_from_front(socket: Socket, place: BackendPlace) -> bool:
