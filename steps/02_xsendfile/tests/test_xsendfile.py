@@ -44,7 +44,7 @@ def test_blocking_delays_a_bystander_until_the_download_ends():
             reader.hurry()
             bystander.settimeout(scaled(30))
             assert bystander.recv(12) == b"HTTP/1.0 200"
-        assert stage.workers()[0].offloaded == 0
+        assert idle_workers(stage)[0].offloaded == 0
 
 
 @pytest.mark.core
