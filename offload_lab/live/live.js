@@ -9,8 +9,8 @@ const state = { about: null, frames: [], shown: -1, frozen: false, replay: false
 
 function windowOf(number, index) {
   const now = state.frames[index].at;
-  const whole = state.frames.at(-1).at - state.frames[0].at;
-  const span = Math.min(state.about.window_s, Math.max(whole, state.replay ? 0 : SHORTEST_S));
+  const whole = (state.replay ? now : state.frames.at(-1).at) - state.frames[0].at;
+  const span = Math.min(state.about.window_s, Math.max(whole, SHORTEST_S));
   const first = state.frames.findIndex((one) => one.at >= now - span - 1);
   return { rows: state.frames.slice(first, index + 1).map((one) => [one.at, one.sides[number]]), now, span };
 }

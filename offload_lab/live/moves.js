@@ -1,6 +1,6 @@
 "use strict";
-// What happens between the places of a path: arrows, bold where connections have just gone; pipes from threads to
-// backends; tokens on their way, above all boxes.
+// What happens between the places of a path: arrows, bold where connections have just gone, dotted where none was seen
+// to go; pipes in which what backends send flows to threads; tokens on their way, above all boxes.
 
 const FLIGHT_MS = 900;
 const ARROW = 9; // pixels
@@ -32,8 +32,8 @@ class Moves {
     this.flights = make("div", "flights", path);
   }
 
-  // `box(key)`: the element of a place, if it is shown; `rows`: of the last seconds.
-  drawLinks(side, box, rows) {
+  // `box(key)`: the element of a place, if it is shown; `rows`: of the last seconds; `all`: as many as the chart shows.
+  drawLinks(side, box, rows, all) {
     this.origin = this.path.getBoundingClientRect();
     this.svg.replaceChildren();
     for (const worker of side.workers) {
@@ -42,7 +42,8 @@ class Moves {
       const ages = [sinceGrown(rows, byWorkers)];
       for (const lane of worker.lanes) {
         const age = sinceGrown(rows, inLane(lane.tid));
-        this.arrow(from, box(`lane ${lane.tid}`), age);
+        const unused = !lane.n && sinceGrown(all, inLane(lane.tid)) === Infinity;
+        this.arrow(from, box(`lane ${lane.tid}`), age, unused && (isStuck(worker) ? "kept" : "unused"));
         ages.push(age);
       }
       for (const backend of side.backends) { // a socket that is passed goes past the threads
@@ -55,7 +56,7 @@ class Moves {
     this.drawPipes(side, box);
   }
 
-  arrow(from, to, age) {
+  arrow(from, to, age, unused = "") {
     if (!to) return;
     const [a, b] = [this.inPath(from), this.inPath(to)];
     const right = b.left >= a.right;
@@ -66,11 +67,14 @@ class Moves {
     const bold = age < state.about.alarm_s;
     const size = bold ? ARROW + 3 : ARROW;
     const head = right ? `${x2 - size},${y2 - size} ${x2},${y2} ${x2 - size},${y2 + size}` : `${x2 - size},${y2 - size} ${x2},${y2} ${x2 + size},${y2 - size}`;
-    const group = { class: bold ? "link bold" : "link", opacity: bold ? 1 - (0.6 * age) / state.about.alarm_s : 1 };
+    const group = { class: `link ${bold ? "bold" : unused}`, opacity: bold ? 1 - (0.6 * age) / state.about.alarm_s : 1 };
     const line = { x1, y1, x2: right ? x2 - size : x2, y2: right ? y2 : y2 - size };
     if (bold) draw(this.svg, "line", { ...line, class: "casing" }); // it lies above what it crosses
     draw(this.svg, "line", { ...line, ...group });
     draw(this.svg, "polygon", { points: head, ...group });
+    if (unused !== "kept") return; // a bar: what the worker holds, it has not handed over
+    const bar = right ? { x1: x1 + 5, x2: x1 + 5, y1: y1 - 14, y2: y1 + 14 } : { x1: x1 - 14, x2: x1 + 14, y1: y1 + 5, y2: y1 + 5 };
+    draw(this.svg, "line", { ...bar, class: "bar" });
   }
 
   // One bus for all threads and backends: which thread reads from which backend is not known here.
@@ -82,10 +86,14 @@ class Moves {
     if (!starts.length || !ends.length || ends[0].left < starts[0].right) return;
     const x = (starts[0].right + ends[0].left) / 2;
     const middles = [...starts, ...ends].map((one) => (one.top + one.bottom) / 2);
-    const stubs = [...starts.map((one) => `M${one.right} ${(one.top + one.bottom) / 2}H${x}`), ...ends.map((one) => `M${x} ${(one.top + one.bottom) / 2}H${one.left}`)];
+    const stubs = [...ends.map((one) => `M${one.left} ${(one.top + one.bottom) / 2}H${x}`), ...starts.map((one) => `M${x} ${(one.top + one.bottom) / 2}H${one.right}`)];
     const d = `${stubs.join("")}M${x} ${Math.min(...middles)}V${Math.max(...middles)}`;
     draw(this.svg, "path", { d, class: "pipe" });
     draw(this.svg, "path", { d, class: "pipe inside" });
+    for (const one of starts) {
+      const y = (one.top + one.bottom) / 2;
+      draw(this.svg, "polygon", { points: `${one.right + 10},${y - 10} ${one.right},${y} ${one.right + 10},${y + 10}`, class: "pipe-end" });
+    }
   }
 
   inPath(node) {

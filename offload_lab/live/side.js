@@ -4,6 +4,7 @@
 
 const SPOKEN_EVERY_S = 3; // at most, to a screen reader
 const LASTS_S = 0.7; // what is over sooner is not spoken
+const ROOM = 12; // tokens that a queue has room for
 const FEW = 5; // tokens at one place that carry their names; more are dots, and more than the frame names are a count
 const PALETTE = ["#e69f00", "#56b4e9", "#009e73", "#f0e442", "#cc79a7", "#8fb8de", "#d9a066"];
 const $ = (id) => document.getElementById(id);
@@ -28,6 +29,10 @@ function bytes(count) {
 }
 
 const milliseconds = (ms) => (ms === null ? "–" : `${ms < 10 ? ms.toFixed(1) : Math.round(ms).toLocaleString("en")} ms`);
+
+const isStuck = (worker) => worker.busy_s >= state.about.stuck_s;
+
+const pidText = (pid) => (pid > 99999 ? String(pid) : `PID ${pid}`); // seven digits need the room
 
 const variantOf = (about) => about.title.split(" ").slice(1).join(" ") || about.title;
 
@@ -123,6 +128,7 @@ class SideView {
     this.wanted = [];
     const [queues, workers, lanes, backends] = this.columns;
     this.path.classList.toggle("without-backend", !side.backends.length);
+    this.path.classList.toggle("several-backends", side.backends.length > 1);
     const queued = side.queue.n;
     this.fill("queue", "queue", queues, "queue", queued && queued <= FEW ? String(queued) : "", queued ? "" : "empty", side.queue);
     for (const worker of side.workers.slice(0, 4)) this.drawWorker(worker, workers, side.workers.length === 1);
@@ -138,7 +144,7 @@ class SideView {
     if (!threads) this.fill("no lane", "lane none", lanes, "no offload thread", "", "", { n: 0, tokens: [] });
     for (const backend of side.backends) {
       const several = side.backends.length > 1; // less room for each: its number is beside its name
-      const text = backend.pid ? `${backend.under_way}${several ? "" : ` of ${backend.cores}\nPID ${backend.pid}`}` : several ? "✖" : "✖ down";
+      const text = backend.pid ? `${backend.under_way}${several ? "" : ` of ${backend.cores}\n${pidText(backend.pid)}`}` : several ? "✖" : "✖ down";
       const fresh = backend.pid && this.isNew(backend.pid, (other) => other.backends.find((one) => one.name === backend.name)?.pid);
       const title = `${fresh ? "⟳ " : ""}${several ? backend.name : "backend"}`;
       this.fill(`backend ${backend.name}`, `backend ${several ? "one" : ""} ${!backend.pid ? "down" : backend.n ? "some" : ""} ${fresh ? "new" : ""}`, backends, title, "", text, backend).box.title = `${backend.name}: connections from the front, of the most that it serves`;
@@ -150,7 +156,7 @@ class SideView {
       }
     }
     this.moveTokens();
-    this.moves.drawLinks(side, (key) => this.places.get(key)?.box, this.recent);
+    this.moves.drawLinks(side, (key) => this.places.get(key)?.box, this.recent, this.rows);
     this.showAnswers(side.probes);
   }
 
@@ -182,11 +188,11 @@ class SideView {
   }
 
   drawWorker(worker, column, alone) {
-    const stuck = worker.busy_s >= state.about.stuck_s;
+    const stuck = isStuck(worker);
     const does = stuck ? `busy ${Math.floor(worker.busy_s)} s` : worker.busy ? "busy" : "idle";
     const fresh = alone && this.isNew(worker.pid, (other) => other.workers[0]?.pid);
     const className = `worker ${stuck ? "stuck" : worker.busy ? "busy" : "idle"} ${fresh ? "new" : ""}`;
-    const [title, more, text] = alone ? [fresh ? "⟳ worker" : "worker", "", `PID ${worker.pid}\n${does}`] : [String(worker.pid), does, ""];
+    const [title, more, text] = alone ? [fresh ? "⟳ worker" : "worker", "", `${pidText(worker.pid)}\n${does}`] : [String(worker.pid), does, ""];
     const one = this.fill(`worker ${worker.pid}`, className, column, title, more, text, worker, "worker");
     one.box.title = worker.request;
     this.run(one, worker.rate);
@@ -207,13 +213,14 @@ class SideView {
       const row = held.tokens.map(([name, kind, left]) => {
         seen.add(name);
         const node = this.tokens.get(name) ?? this.newToken(name, kind);
-        node.className = `token ${kind} ${left ? "left" : ""} ${named ? "" : "small"}`;
+        node.className = `token ${kind} ${left ? "left" : ""} ${named && kind !== "bystander" ? "" : "small"}`; // a clock is as large among few as among many
         if (kind === "bystander") node.style.setProperty("--waited", this.waited(name));
         node.title = left ? `${name}: has closed, and the server has not noticed` : name;
         return node;
       });
       one.times ??= make("span", "times", null);
       say(one.times, `×${held.n}`);
+      one.tokens.classList.toggle("more", held.n > ROOM); // fades out below: there are more
       const lost = this.lostTokens(one, ghosts.get(one.label), seen);
       const children = [...(held.n > FEW ? [one.times] : []), ...lost, ...row]; // of many the last are cut
       if (children.length !== one.tokens.childNodes.length || children.some((node, index) => one.tokens.childNodes[index] !== node)) one.tokens.replaceChildren(...children);

@@ -3,7 +3,9 @@
 
 const LATE_S = 0.2; // a bystander who waited longer is drawn as one who waited
 const TALL_S = 5; // a bystander who waited so long has a bar of full height, and a full clock
-const ROW = 26; // pixels from row to row
+
+const isWide = () => innerWidth > 1000;
+const rowHeight = () => (isWide() ? 26 : 20); // pixels from row to row
 
 function draw(svg, tag, attributes, text) {
   const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
@@ -14,20 +16,21 @@ function draw(svg, tag, attributes, text) {
 
 function drawTimeline(svg, { rows, now, span }, probes) {
   const [width, height] = [svg.clientWidth || 400, svg.clientHeight || 152];
-  const gutter = innerWidth > 1000 ? 92 : 66;
+  const gutter = isWide() ? 92 : 66;
+  const row = rowHeight();
   const x = (at) => gutter + Math.max(0, (at - now + span) / span) * (width - gutter - 4);
-  const bottom = height - 24;
+  const bottom = height - row + 2;
   svg.replaceChildren();
   draw(svg, "defs", {});
   svg.firstChild.innerHTML = '<pattern id="hatch" width="8" height="8" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect width="8" height="8" style="fill:var(--stuck)"/><rect width="3" height="8" style="fill:var(--hatch)"/></pattern>';
-  ["worker", "held", "waits"].forEach((word, index) => draw(svg, "text", { x: 0, y: (index + 2) * ROW - 6 + 4 * (index === 2) }, word));
+  ["worker", "held", "waits"].forEach((word, index) => draw(svg, "text", { x: 0, y: (index + 2) * row - 6 + 4 * (index === 2) }, word));
   for (const [from, until, fill] of runs(rows, workerFill)) {
-    draw(svg, "rect", { x: x(from), y: ROW, width: Math.max(x(until) - x(from), 1), height: ROW - 6, style: `fill:${fill}` });
+    draw(svg, "rect", { x: x(from), y: row, width: Math.max(x(until) - x(from), 1), height: row - 6, style: `fill:${fill}` });
   }
   for (const [from, until, high] of runs(rows, heldHeight)) {
-    if (high) draw(svg, "rect", { x: x(from), y: 3 * ROW - 6 - high, width: Math.max(x(until) - x(from), 1), height: high, style: "fill:var(--transfer)" });
+    if (high) draw(svg, "rect", { x: x(from), y: 3 * row - 6 - high, width: Math.max(x(until) - x(from), 1), height: high, style: "fill:var(--transfer)" });
   }
-  drawWaits(svg, rows, probes, now, x, 3 * ROW, bottom);
+  drawWaits(svg, rows, probes, now, x, 3 * row, bottom);
   drawEvents(svg, rows, x, width, bottom);
   drawLosses(svg, rows, x, width);
   draw(svg, "text", { x: gutter, y: height - 3, class: "axis" }, `${Math.round(span)} s${width < 260 ? "" : " ago"}`);
@@ -42,7 +45,7 @@ function workerFill(side) {
 
 function heldHeight(side) {
   const staying = side.held - passing(side);
-  return staying > 0 ? Math.min(ROW - 6, 6 + 5 * Math.log2(1 + staying)) : 0;
+  return staying > 0 ? Math.min(1, (6 + 5 * Math.log2(1 + staying)) / 20) * (rowHeight() - 6) : 0;
 }
 
 function runs(rows, read) { // one for all rows in which it stays the same: from, until, what
@@ -66,6 +69,7 @@ function drawWaits(svg, rows, probes, now, x, top, bottom) { // a bar where each
     const high = Math.max(5, Math.min(1, waited / TALL_S) * (bottom - top - 2));
     const colour = failed || waited > LATE_S ? "var(--stuck)" : "var(--free)";
     draw(svg, "rect", { x: x(probe.sent) - 1.5, y: bottom - high, width: 3, height: high, style: `fill:${colour}` });
+    if (waited > TALL_S) draw(svg, "polygon", { points: arrowhead(x(probe.sent), top + 1), style: `fill:${colour}` }); // and more
     // together: how long at least one has waited, also where no more are sent
     if (waited > LATE_S) draw(svg, "rect", { x: x(probe.sent), y: bottom - 5, width: x(end) - x(probe.sent), height: 5, style: `fill:${colour}` });
     if (failed) draw(svg, "text", { x: x(probe.sent), y: bottom, "text-anchor": "middle", class: "loss" }, "✖");
@@ -73,17 +77,19 @@ function drawWaits(svg, rows, probes, now, x, top, bottom) { // a bar where each
   draw(svg, "line", { x1: x(first), x2: x(now), y1: bottom, y2: bottom, style: "stroke:var(--line);stroke-width:2" });
 }
 
+const arrowhead = (x, y) => `${x - 5},${y + 4} ${x},${y - 5} ${x + 5},${y + 4}`;
+
 function drawEvents(svg, rows, x, width, bottom) { // a line through all rows for what was pressed
   let free = width;
   for (let index = rows.length - 1; index > 0; index -= 1) {
     const [at, side] = rows[index];
     if (side.done === rows[index - 1][1].done) continue;
-    draw(svg, "line", { x1: x(at), x2: x(at), y1: ROW - 4, y2: bottom, class: "event" });
+    draw(svg, "line", { x1: x(at), x2: x(at), y1: rowHeight() - 4, y2: bottom, class: "event" });
     const icon = state.about.actions.find((one) => one.name === side.did)?.icon ?? "";
     const half = 8 * icon.length + 4;
     const middle = Math.min(x(at), width - half);
     if (middle + half > free) continue; // the line alone, where the next one's icon is
-    draw(svg, "text", { x: middle, y: ROW - 6, "text-anchor": "middle" }, icon);
+    draw(svg, "text", { x: middle, y: rowHeight() - 6, "text-anchor": "middle" }, icon);
     free = middle - half;
   }
 }
@@ -96,7 +102,7 @@ function drawLosses(svg, rows, x, width) { // those within one label's width tog
     if (n && last && x(at) - last.x < 70) last.n += n;
     else if (n) marks.push({ x: x(at), n });
   }
-  for (const { x: left, n } of marks) draw(svg, "text", { x: Math.min(left + 4, width - 60), y: 3 * ROW - 8, class: "loss" }, `−${n}`);
+  for (const { x: left, n } of marks) draw(svg, "text", { x: Math.min(left + 4, width - 60), y: 3 * rowHeight() - 8, class: "loss" }, `−${n}`);
 }
 
 function passing(side) {

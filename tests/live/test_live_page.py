@@ -1,6 +1,7 @@
 """The live page itself: readable from afar and on a phone, by keyboard, frozen, saved and played again."""
 
 import itertools
+from contextlib import contextmanager
 
 import pytest
 
@@ -32,6 +33,19 @@ SPOKEN_AT = """() => { const [side, heard] = [new SideView(state.about.sides[0],
     }
     return heard; }"""
 MARKUP = "<img src=x onerror=document.title=1>"
+SHOW_ALL = """() => state.frames.map((frame, index) => {
+    state.frozen = true;
+    show(index);
+    const [all, first] = [(selector) => [...document.querySelectorAll(selector)], document.querySelector(".side")];
+    return {
+        stuck: first.matches(":has(.worker.stuck)"),
+        bars: all(".side").map((side) => side.querySelectorAll(".links .bar").length),
+        clocks: all(".queue .token.bystander").map((one) => one.getBoundingClientRect().width),
+        cut: all(".place .name, .place .state").filter((one) => one.scrollWidth > one.clientWidth && one.clientWidth)
+            .concat(all(".place h3").filter((one) => one.scrollWidth > one.clientWidth)).map((one) => one.textContent),
+        heights: all(".place").map((one) => one.getBoundingClientRect().height),
+    };
+})"""
 MOVING = "() => document.getAnimations().filter((one) => one.playState === 'running').length"
 
 
@@ -154,17 +168,42 @@ def test_what_was_saved_is_played_from_a_file_with_nothing_from_elsewhere(browse
     page.close()
 
 
-def test_every_recording_of_the_repository_is_played(browser, tmp_path):
-    for number in ("01", "03", "04", "05", "06"):
-        path = tmp_path / f"{number}.html"
-        path.write_text(recording_of(number).page())
-        page = browser.new_page()
-        errors = []
-        page.on("pageerror", lambda error, errors=errors: errors.append(error))
-        page.goto(f"file://{path}")
-        page.wait_for_selector(".token >> nth=0")
-        assert not errors
-        page.close()
+@contextmanager
+def played(browser, tmp_path, number, width=1280):
+    path = tmp_path / f"{number}.html"
+    path.write_text(recording_of(number).page())
+    page = browser.new_page()
+    page.set_viewport_size({"width": width, "height": 800})
+    errors = []
+    page.on("pageerror", lambda error: errors.append(error))
+    page.goto(f"file://{path}")
+    page.wait_for_selector(".token >> nth=0")
+    yield page
+    assert not errors
+    page.close()
+
+
+@pytest.mark.parametrize("number", ["01", "03", "04", "05", "06"])
+def test_every_recording_of_the_repository_is_played_and_no_word_of_it_is_cut(browser, tmp_path, number):
+    with played(browser, tmp_path, number) as page:
+        frames = page.evaluate(SHOW_ALL)
+    assert {name for frame in frames for name in frame["cut"]} == set()
+    assert len({width for frame in frames for width in frame["clocks"]}) <= 1, "one size, among few and among many"
+
+
+def test_a_worker_that_keeps_a_stream_is_shown_with_threads_it_does_not_use(browser, tmp_path):
+    with played(browser, tmp_path, "03") as page:
+        frames = page.evaluate(SHOW_ALL)
+    assert {tuple(frame["bars"]) for frame in frames if frame["stuck"]} == {(2, 0)}
+    assert {tuple(frame["bars"]) for frame in frames if not frame["stuck"]} == {(0, 0)}
+
+
+@pytest.mark.parametrize("number", ["01", "03", "04", "05", "06"])
+def test_on_a_phone_no_box_changes_its_height(browser, tmp_path, number):
+    with played(browser, tmp_path, number, width=390) as page:
+        frames = page.evaluate(SHOW_ALL)
+    of_both = [frame["heights"] for frame in frames if len(frame["heights"]) == len(frames[-1]["heights"])]
+    assert len({tuple(heights) for heights in of_both}) == 1
 
 
 def test_a_client_that_writes_markup_writes_text(browser, tmp_path):
