@@ -132,7 +132,7 @@ PLANS: Mapping[str, Plan] = {
         rounds=3,
         timing=Timing(idle_s=1.0, quiet_s=3.0, beside_s=3.0, open_within_s=40.0, probe_wait_s=10.0, broadcasts=2),
         sizes=(
-            *(("hold", streams) for streams in (100, 1000, 4000, 8000, 16000)),
+            *(("hold", streams) for streams in (100, 1000, 4000, 16000)),
             ("broadcast", 2000),
             ("storm", 2000),
             ("poison", 1000),

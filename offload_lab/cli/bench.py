@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @click.option("--workers", "plan", flag_value="workers", help="Instead: as many processes as cores, on both sides.")
 @click.option("--most", "plan", flag_value="most", help="Instead: 16,000 proxied streams, and 50,000 passed ones.")
 @click.option("--storms", "plan", flag_value="storms", help="Instead: 20 storms of 8,000 on each offload server.")
-@click.option("--record", is_flag=True, help="All of these in turn into docs/recordings, then --renew: four hours.")
+@click.option("--record", is_flag=True, help="All of these in turn into docs/recordings, then --renew: 3.5 hours.")
 @click.option(
     "--resume",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 def bench(names: tuple[str, ...], plan: str | None, record: bool, resume: Path | None, renew: bool) -> None:
     """Run the same work on the offload servers and on their peers, all or those named, and compare.
 
-    Without an option: every workload, three rounds, more than two hours. Each measurement is written down as soon
+    Without an option: every workload, three rounds, some two hours. Each measurement is written down as soon
     as it is finished. The patched uWSGI is built first, where that can be done.
     """
     from bench.specs import load_all  # it stands beside this package, not in it
