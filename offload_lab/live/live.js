@@ -11,8 +11,9 @@ function windowOf(number, index) {
   const now = state.frames[index].at;
   const whole = (state.replay ? now : state.frames.at(-1).at) - state.frames[0].at;
   const span = Math.min(state.about.window_s, Math.max(whole, SHORTEST_S));
-  const first = state.frames.findIndex((one) => one.at >= now - span - 1);
-  return { rows: state.frames.slice(first, index + 1).map((one) => [one.at, one.sides[number]]), now, span };
+  const shown = state.frames.slice(state.frames.findIndex((one) => one.at >= now - span - 1), index + 1);
+  const most = Math.max(...shown.flatMap((one) => one.sides.map(held))); // both sides have one scale
+  return { rows: shown.map((one) => [one.at, one.sides[number]]), now, span, most };
 }
 
 function show(index) {

@@ -8,7 +8,7 @@ from offload_lab.inspect.describe import count
 
 from .client import Client
 from .frame import ELSEWHERE, NAMED, QUEUE, lane_name, place
-from .sentence import NOUNS
+from .sentence import NOUNS, STUCK_S
 from .watcher import Look
 
 Json = dict[str, Any]
@@ -59,8 +59,16 @@ def places_by_port(look: Look) -> dict[int, str]:
 
 
 def with_alarm(frame: Json, lost: Sequence[Client], now: float) -> Json:
-    """While clients have just been lost, that is said first, and the side is not good."""
+    """What clients make of it: that some have just been lost is said first; that a bystander waits, also where nothing
+    else is wrong. The side is not good then."""
     recent = [client.kind for client in lost if client.ended is not None and now - client.ended < ALARM_S]
+    waits = frame["waiting_s"] >= STUCK_S and frame["state"] == "good"
+    if waits:
+        frame = {
+            **frame,
+            "text": f"{frame['text']} A bystander has waited for {frame['waiting_s']:.0f} s.",
+            "state": "bad",
+        }
     if not recent:
         return frame
     parts = [count(recent.count(kind), noun) for kind, noun in NOUNS.items() if kind in recent]

@@ -222,7 +222,8 @@ class SideView {
       say(one.times, `×${held.n}`);
       one.tokens.classList.toggle("more", held.n > ROOM); // fades out below: there are more
       const lost = this.lostTokens(one, ghosts.get(one.label), seen);
-      const children = [...(held.n > FEW ? [one.times] : []), ...lost, ...row]; // of many the last are cut
+      const kept = lost.length && !named ? row.slice(0, FEW) : row; // of many the last have no room
+      const children = [...(named ? [] : [one.times]), ...kept, ...lost];
       if (children.length !== one.tokens.childNodes.length || children.some((node, index) => one.tokens.childNodes[index] !== node)) one.tokens.replaceChildren(...children);
     }
     for (const [name, node] of this.tokens) {
@@ -243,7 +244,7 @@ class SideView {
     one.tokens.style.setProperty("--faded", ghosts ? 1 - (0.7 * ghosts.age) / state.about.alarm_s : 1);
     if (!ghosts) return [];
     const few = ghosts.n <= FEW;
-    const row = ghosts.tokens.filter(([name]) => !seen.has(name)).slice(0, few ? FEW : 2 * FEW).map(([name, kind]) => {
+    const row = ghosts.tokens.filter(([name]) => !seen.has(name)).slice(0, FEW).map(([name, kind]) => {
       seen.add(name);
       const node = this.tokens.get(name) ?? this.newToken(name, kind);
       node.className = `token ${kind} lost ${few ? "" : "small"}`;
@@ -263,8 +264,8 @@ class SideView {
   }
 
   glide(node, from) { // within a box, or from box to box; a new one comes through the queue and the worker
-    if (node.matches(".lost")) return; // it stays where it was
     const [was, parent] = from ?? [];
+    if (node.matches(".lost") || !node.isConnected || parent === null) return; // it stays, or there was no room for it
     if (parent !== node.parentNode) {
       const stops = was ? [was] : this.entrance(node);
       if (stops.length) this.moves.fly(node, stops);

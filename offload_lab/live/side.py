@@ -109,7 +109,7 @@ class Side:
 
     def told_by_clients(self, start: float) -> Json:
         """What only our own clients know."""
-        return {"probes": [], "wait_ms": None, "waiting": 0, "clients": {}, "message": "", "done": 0, "did": ""}
+        return {"probes": [], "wait_ms": None, "waiting_s": 0.0, "clients": {}, "message": "", "done": 0, "did": ""}
 
     def submit(self, number: int, action: str) -> None:
         """Nothing is done to what was not started here."""

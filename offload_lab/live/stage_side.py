@@ -162,13 +162,14 @@ class StageSide(Side):
         waiting = [client for client in bystanders if client.ended is None]
         answered = next((client for client in reversed(bystanders) if client.ended is not None and client.status), None)
         now = time.monotonic()
-        wait_s = now - waiting[0].began if waiting and now - waiting[0].began > 0.2 else None
+        waiting_s = now - waiting[0].began if waiting else 0.0
+        wait_s = waiting_s if waiting_s > 0.2 else None
         if wait_s is None and answered and answered.ended:
             wait_s = answered.ended - answered.began
         return {
             "probes": self._news_of(bystanders, start),
             "wait_ms": None if wait_s is None else round(wait_s * 1000, 1),
-            "waiting": len(waiting),
+            "waiting_s": round(waiting_s, 1),
             "clients": summary(self.all_clients(), len(self.hub.later) if self.hub else 0),
             "message": self.message,
             "done": self.done,

@@ -14,11 +14,11 @@ function draw(svg, tag, attributes, text) {
   svg.append(node);
 }
 
-function drawTimeline(svg, { rows, now, span }, probes) {
+function drawTimeline(svg, { rows, now, span, most }, probes) {
   const [width, height] = [svg.clientWidth || 400, svg.clientHeight || 152];
   const gutter = isWide() ? 92 : 66;
   const row = rowHeight();
-  const x = (at) => gutter + Math.max(0, (at - now + span) / span) * (width - gutter - 4);
+  const x = (at) => gutter + Math.min(1, Math.max(0, (at - now + span) / span)) * (width - gutter - 4);
   const bottom = height - row + 2;
   svg.replaceChildren();
   draw(svg, "defs", {});
@@ -27,8 +27,9 @@ function drawTimeline(svg, { rows, now, span }, probes) {
   for (const [from, until, fill] of runs(rows, workerFill)) {
     draw(svg, "rect", { x: x(from), y: row, width: Math.max(x(until) - x(from), 1), height: row - 6, style: `fill:${fill}` });
   }
-  for (const [from, until, high] of runs(rows, heldHeight)) {
-    if (high) draw(svg, "rect", { x: x(from), y: 3 * row - 6 - high, width: Math.max(x(until) - x(from), 1), height: high, style: "fill:var(--transfer)" });
+  for (const [from, until, count] of runs(rows, held)) {
+    const high = Math.max(4, (count / most) * (row - 6));
+    if (count) draw(svg, "rect", { x: x(from), y: 3 * row - 6 - high, width: Math.max(x(until) - x(from), 1), height: high, style: "fill:var(--transfer)" });
   }
   drawWaits(svg, rows, probes, now, x, 3 * row, bottom);
   drawEvents(svg, rows, x, width, bottom);
@@ -43,10 +44,7 @@ function workerFill(side) {
   return side.workers.some((worker) => worker.busy) ? "url(#hatch)" : "var(--free)";
 }
 
-function heldHeight(side) {
-  const staying = side.held - passing(side);
-  return staying > 0 ? Math.min(1, (6 + 5 * Math.log2(1 + staying)) / 20) * (rowHeight() - 6) : 0;
-}
+const held = (side) => Math.max(0, side.held - passing(side)); // connections that stay
 
 function runs(rows, read) { // one for all rows in which it stays the same: from, until, what
   const found = [];

@@ -131,9 +131,17 @@ def test_a_loss_is_told_once_where_it_was_seen_last():
 
 
 def test_a_side_is_not_good_while_a_loss_is_new():
-    frame, lost = {"text": "Worker 10 is idle.", "state": "good"}, [client(port, ended=5.0) for port in (1, 2)]
-    assert with_alarm(frame, lost, 6.0) == {"text": "Lost: 2 streams. Worker 10 is idle.", "state": "bad"}
+    frame = {"text": "Worker 10 is idle.", "state": "good", "waiting_s": 0.3}
+    lost = [client(port, ended=5.0) for port in (1, 2)]
+    assert with_alarm(frame, lost, 6.0) == {**frame, "text": "Lost: 2 streams. Worker 10 is idle.", "state": "bad"}
     assert with_alarm(frame, lost, 60.0) == frame
+
+
+def test_a_side_is_not_good_while_a_bystander_waits_although_the_worker_is_not_stuck():
+    frame = {"text": "Worker 10 is busy for a moment.", "state": "good", "waiting_s": 9.2}
+    text = "Worker 10 is busy for a moment. A bystander has waited for 9 s."
+    assert with_alarm(frame, [], 6.0) == {**frame, "text": text, "state": "bad"}
+    assert with_alarm({**frame, "state": "bad"}, [], 6.0) == {**frame, "state": "bad"}, "its sentence says more"
 
 
 # --- rates and totals

@@ -13,7 +13,7 @@ from .live_looks import client, connection, frame_of, look
 
 
 def recorded():
-    side = {"message": "", "clients": {}, "done": 0, "wait_ms": 1.0, "waiting": 0}
+    side = {"message": "", "clients": {}, "done": 0, "wait_ms": 1.0, "waiting_s": 0.0}
     probe = {"number": 1, "sent": 0.5, "answered": 0.6, "status": 200}
     moments = [frame_of(look()), frame_of(look(connection(1, 11)), client(1)), frame_of(look())]
     frames = [
