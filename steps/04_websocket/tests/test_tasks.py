@@ -87,6 +87,7 @@ def test_task_one_board():
             others = " and ".join(other for other in clients if other != name)
             called = f"GET /ws as {name}, beside {others}" if others else f"GET /ws as {name}"
             expect(called, answer(stage, clients[name]), IN)
+            clients[name].send_and_wait()  # in a thread of its own it is on the board only some time after the 101
         clients["grace"].send(frame(TEXT, b"hello"))
         clients["grace"].read_until(lambda: ("grace", "hello") in texts(clients["grace"]))
         for client in clients.values():
