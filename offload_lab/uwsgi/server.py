@@ -12,6 +12,7 @@ import psutil
 from offload_lab.errors import PathTooLongError, WrongPingError
 from offload_lab.process.http import fetch
 from offload_lab.process.server_process import ServerProcess
+from offload_lab.timeouts import scaled
 
 from . import binary as engines
 from .binary import Engine
@@ -24,11 +25,12 @@ PING_S = 2.0
 def environment(path: Sequence[str]) -> dict[str, str]:
     """This process's environment without UWSGI_* variables, each of which uWSGI takes for an option.
 
-    The programs that the INI starts are searched in `path`, then beside this Python, which has the packages.
+    The programs that the INI starts are searched in `path`, then beside this Python, which has the packages. A Django
+    that asks its backend whether it answers waits longer on a busy machine (stages/site/backend.py).
     """
     folders = [*path, os.path.dirname(sys.executable), *os.get_exec_path()]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("UWSGI_")}
-    return {**kept, "PATH": os.pathsep.join(dict.fromkeys(folders))}
+    return {"OFFLOAD_ANSWER_S": str(scaled(0.5)), **kept, "PATH": os.pathsep.join(dict.fromkeys(folders))}
 
 
 class Uwsgi(ServerProcess):

@@ -5,6 +5,7 @@ turns into 502, and after any status but 200 an `EventSource` never comes back. 
 event stream of nothing that says when to come back. Standard library only; where uWSGI offloads, copy this file.
 """
 
+import os
 import random
 import socket
 import time
@@ -13,7 +14,8 @@ PINGS = {
     "uwsgi": bytes([100, 0, 0, 0]),  # a packet that every uWSGI answers by itself, whatever its app does
     "http": b"HEAD /ping HTTP/1.0\r\n\r\n",  # any answer will do
 }
-ANSWER_S = 0.5  # how long a request may keep the worker for the backend's answer
+# how long a request may keep the worker for the backend's answer; more where all cores are busy
+ANSWER_S = float(os.environ.get("OFFLOAD_ANSWER_S", "0.5"))
 SILENCE_S = 1.0  # how long after a missing answer no other request is made to wait for one
 
 RETRY_MS = 1000, 3000

@@ -4,6 +4,7 @@ Once a request is offloaded Django cannot answer any more: a backend that is dow
 EventSource for ever.
 """
 
+import os
 import random
 import socket
 import time
@@ -12,7 +13,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 PING = bytes([100, 0, 0, 0])  # a packet that every uWSGI answers by itself, whatever its app does
-ANSWER_S = 0.5  # how long a worker waits for the answer
+ANSWER_S = float(os.environ.get("OFFLOAD_ANSWER_S", "0.5"))  # how long a worker waits for the answer
 SILENCE_S = 1.0  # how long after a missing answer no other request waits for one
 
 _silent_until = {}
