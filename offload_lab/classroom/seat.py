@@ -10,6 +10,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 from offload_lab.errors import LabError
 from offload_lab.text import printable
+from offload_lab.timeouts import scaled
 
 from .messages import MOST_AT_ONCE
 from .outbox import Outbox
@@ -92,7 +93,7 @@ def post(url: str, body: dict[str, Any]) -> dict[str, Any]:
     request = Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})  # noqa: S310 (checked_url)
     address = url.rpartition("/")[0]
     try:
-        with build_opener(ProxyHandler({})).open(request, timeout=ANSWER_S) as response:
+        with build_opener(ProxyHandler({})).open(request, timeout=scaled(ANSWER_S)) as response:
             return parsed(response.read(LARGEST_ANSWER), address)
     except HTTPError as error:
         with error:
@@ -107,7 +108,9 @@ def post(url: str, body: dict[str, Any]) -> dict[str, Any]:
 
 
 def parsed(body: bytes, address: str) -> dict[str, Any]:
-    """Raises: RefusedError for what no class sends."""
+    """Raises: RefusedError for what no class sends, UnreachableError for nothing: the answer was cut."""
+    if not body:
+        raise UnreachableError(f"the class at {address} sent no whole answer; {NO_ANSWER}")
     try:
         answer = json.loads(body)
     except (ValueError, RecursionError):

@@ -47,9 +47,12 @@ class Background:
             thread has ended.
         """
         deadline = Deadline(timeout_s)
-        while not holds():
+        while True:
+            has_ended = not self._thread.is_alive()  # asked first: what it leaves is complete then
+            if holds():
+                break
             self.check()
-            if not deadline.left() or not self._thread.is_alive():
+            if has_ended or not deadline.left():
                 raise TimeoutError(describe())
             time.sleep(0.02)
         self.check()
@@ -64,9 +67,10 @@ class Background:
         Raises: the exception of `work`; TimeoutError where the thread does not end.
         """
         self._ask_to_end()
-        self._thread.join(scaled(self._join_s))
+        seconds = scaled(self._join_s)
+        self._thread.join(seconds)
         if self._thread.is_alive():
-            raise TimeoutError(f"{self.name} did not end within {scaled(self._join_s):g} s")
+            raise TimeoutError(f"{self.name} did not end within {seconds:g} s")
         if not self._raised:
             self.check()
 

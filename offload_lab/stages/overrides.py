@@ -1,6 +1,7 @@
 """A step with one INI changed, to show what a line does; the real file is not touched."""
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +27,9 @@ def altered(step: str, variant: str, *lines: str, without: Sequence[str] = (), i
     text = "\n".join(["[uwsgi]", *original_lines(original.folder / name, without), *lines, ""])
     folder = results() / "altered" / f"{original.name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / name).write_text(text)
+    whole = folder / f"{name}.{os.getpid()}"  # another process may read the same file meanwhile
+    whole.write_text(text)
+    whole.replace(folder / name)
     new = tuple(str(folder / name) if listed == name else listed for listed in inis)
     changed = replace(original.variant(variant), inis=new, reference=False)
     return replace(original, variants=tuple(changed if other.name == variant else other for other in original.variants))

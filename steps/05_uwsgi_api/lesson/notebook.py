@@ -21,6 +21,7 @@ from offload_lab.errors import MissingDependencyError
 from offload_lab.notebook.display import DIFF_STYLES, framed, show_bundle, show_table
 from offload_lab.paths import ROOT
 from offload_lab.stages.stage import Stage
+from offload_lab.timeouts import scaled
 from offload_lab.uwsgi import binary
 from offload_lab.uwsgi.binary import Engine
 from offload_lab.uwsgi.logs import backtrace
@@ -169,7 +170,7 @@ def show_patch(path: Path = PATCH) -> None:
 def prove(on: Engine) -> list[str]:
     """The report of uwsgi_build/prove.py for that uWSGI: all abilities as observed, or those that are missing."""
     command = [sys.executable, str(ROOT / "uwsgi_build" / "prove.py"), *on.command]
-    proof = subprocess.run(command, capture_output=True, text=True, timeout=PROOF_S)
+    proof = subprocess.run(command, capture_output=True, text=True, timeout=scaled(PROOF_S))
     if proof.returncode:
         return [f"MISSING {line}" for line in proof.stderr.strip().removeprefix("engine: proof failed: ").split("; ")]
     return [f"proved  {ability}: {seen}" for ability, seen in json.loads(proof.stdout).items()]

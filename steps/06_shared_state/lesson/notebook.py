@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -26,6 +26,7 @@ from offload_lab.plots.timeline import FREE, INK, STUCK
 from offload_lab.process.deadlines import Deadline
 from offload_lab.stages import manifest
 from offload_lab.stages.stage import Stage
+from offload_lab.timeouts import scaled
 from offload_lab.uwsgi.protocol import connect, packet
 
 STEP = "06_shared_state"
@@ -100,11 +101,12 @@ def record_feed(
             alive, last = True, sys.maxsize
             while min(max(number for _, number in arrived) for arrived in seen) < last:
                 now = time.monotonic()
-                if now > ends + WAIT_S:
+                if now > ends + scaled(WAIT_S):
                     raise LabError(f"not all clients reconnected; {crowd.open} of {clients} are connected")
                 if alive and now > killed:
                     for pid in stage.process(victim).pids():
-                        os.kill(pid, signal.SIGKILL)
+                        with suppress(ProcessLookupError):  # a worker ends with its master
+                            os.kill(pid, signal.SIGKILL)
                     alive, killed = False, time.monotonic()
                 if now > ends and last == sys.maxsize:
                     last = max(number for arrived in seen for _, number in arrived)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from http.client import HTTPException
 from types import TracebackType
 
 from matplotlib.figure import Figure
@@ -67,7 +68,7 @@ class Notifier:
             try:
                 if self.ada.ask("POST", "/notify", form).status == 200:
                     self.sent += 1
-            except OSError:
+            except (OSError, HTTPException):  # also in the middle of an answer
                 pass
             time.sleep(0.1)
 
