@@ -66,7 +66,7 @@ def chromium() -> Iterator[Any]:
 
     with (
         sync_playwright() as playwright,
-        playwright.chromium.launch(executable_path=path, args=CHROMIUM_ARGUMENTS) as browser,
+        playwright.chromium.launch(executable_path=path, args=CHROMIUM_ARGUMENTS, timeout=scaled(60) * 1000) as browser,
     ):
         yield browser
 

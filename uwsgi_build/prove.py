@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-DEADLINE_S = 30.0  # for a hang: nothing here takes a second
+DEADLINE_S = 120.0  # for a hang: nothing here takes a second where a core is free
 COMMON = ("--strict", "--master", "--need-app", "--die-on-term", "--no-orphans", "--vacuum", "--chmod-socket=600")
 UPGRADE = (
     "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"

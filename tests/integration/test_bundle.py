@@ -134,7 +134,7 @@ def test_it_reports_progress_and_leaves_only_the_archive(made, reported):
     assert list(made.archive.parent.iterdir()) == [made.archive]
 
 
-@pytest.mark.timeout(300)  # makes an environment with pip in it
+@pytest.mark.timeout(1200)  # makes an environment with pip in it, also on a busy machine
 @pytest.mark.parametrize("installer", ["pip", "uv"] if UV else ["pip"])  # nothing here needs uv
 def test_lab_installs_from_it_without_a_network_or_says_why_not(made, installer, tmp_path):
     alone = without_network()

@@ -48,7 +48,7 @@ def run():
     return once
 
 
-@pytest.mark.timeout(1200)  # the first test of a step has all of its faults in it
+@pytest.mark.timeout(3600)  # the first test of a step has all of its faults in it
 @pytest.mark.parametrize("cell", CELLS, ids=name)
 def test_a_client_comes_back_and_loses_nothing(run, cell):
     nginx.find()  # MissingDependencyError is a skip
@@ -63,7 +63,7 @@ def test_a_client_comes_back_and_loses_nothing(run, cell):
     assert outcome.in_vain <= IN_VAIN
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_without_error_page_an_eventsource_gives_up_behind_nginx(tmp_path):
     """What the table would show if step 03's nginx.conf did not answer 200 for a front that is away."""
     nginx.find()

@@ -114,7 +114,7 @@ def test_stages_run_at_a_path_with_spaces(elsewhere):
     """One of each kind: those of steps 06 and 07 start scripts of their own, by a shell."""
     for name in ("redis-server", "postgresql"):
         programs.require(name)
-    env = {**BARE, "PATH": os.environ["PATH"], "HOME": str(elsewhere)}
+    env = {**BARE, "LAB_TIMEOUT_FACTOR": "load", "PATH": os.environ["PATH"], "HOME": str(elsewhere)}
     with ExitStack() as stack:
         running = []
         for stage in (["01", "offload"], ["06", "redis"], ["07", "orm_in_gevent_fixed"]):

@@ -51,7 +51,7 @@ def folder(tmp_path):
 
 def test_harakiri_under_gevent_ends_all_streams(folder):
     port = free_port()
-    with running(folder, "front", FRONT + "gevent = 10\nharakiri = 2\n", port) as server:
+    with running(folder, "front", FRONT + "gevent = 10\nharakiri = 5\n", port) as server:
         [before] = server.workers()
         with open_stream(port) as first, open_stream(port) as second:
             read_to_the_end(first)

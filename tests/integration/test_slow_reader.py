@@ -91,7 +91,7 @@ def test_a_server_that_falls_silent_is_recorded():
         says(HEAD)(connection)
         quiet.wait(60)
 
-    with ScriptedServer(serve) as server, SlowReader(server.port, "/file", timeout_s=0.1) as reader:
+    with ScriptedServer(serve) as server, SlowReader(server.port, "/file", timeout_s=1) as reader:
         assert reader.done.wait(20)
         quiet.set()
     assert reader.error == "timed out"
@@ -142,7 +142,7 @@ def test_a_blocked_server_notices_at_once_that_the_reader_disconnected():
         probes = serving[0].getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 4)[3]
         return probes > 0
 
-    with ScriptedServer(serve, patience_s=2) as server:
+    with ScriptedServer(serve) as server:
         with SlowReader(server.port, "/file", rate_mib_s=0.001):
             wait_for(waits_for_room, 20, "the server's kernel asking for room")
     [error] = server.errors

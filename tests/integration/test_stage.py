@@ -237,8 +237,8 @@ def test_any_other_error_of_the_sampler_is_raised_where_the_block_is_left(monkey
 
     monkeypatch.setattr(scenarios, "take_sample", breaks)
     with Stage("01", "offload", placeholders=SMALL) as running, pytest.raises(ZeroDivisionError):
-        with Sampler(running, lambda: 0.0):
-            pass
+        with Sampler(running, lambda: 0.0) as sampler:
+            wait_for(lambda: sampler._thread.error, 20, "its first sample")
 
 
 @pytest.mark.parametrize("scenario", scenarios.SCENARIOS)

@@ -15,7 +15,7 @@ from offload_lab.testing import require, require_program
 from offload_lab.timeouts import scaled
 from offload_lab.uwsgi import binary
 
-from .live_page import WITHIN_S, live_page
+from .live_page import WITHIN_S, has_worker, live_page
 
 WORKERS_SEEN = "n => new Set(state.frames.flatMap((one) => one.sides[0].workers.map((two) => two.pid))).size >= n"
 HELD_SINCE_FIRST = """() => { const held = state.frames.map((one) => one.sides[0].backends[0]?.n ?? null);
@@ -90,7 +90,7 @@ def test_a_passed_socket_is_at_the_backend_and_outlives_the_worker(browser, monk
         assert "The backend sse serves 1 stream on sockets passed to it." in live.page.inner_text(".sentence")
         worker = live.shown()[0]["workers"][0][0]
         live.press("kill_worker")
-        live.wait_shown(lambda sides: sides[0]["workers"] not in ([], [[worker, False]]), "another worker")
+        live.wait_shown(lambda sides: has_worker(sides[0]) and sides[0]["workers"][0][0] != worker, "another worker")
         live.page.wait_for_selector(".backend .token.stream")
         live.press("reload")
         live.page.wait_for_function(WORKERS_SEEN, arg=3)
@@ -139,10 +139,15 @@ def test_a_slow_download_blocks_one_side_and_not_the_other(browser):
         live.page.wait_for_selector(".side.bad .worker.stuck .token.download")
         live.page.wait_for_selector(".side.good .lane .token.download")
         live.wait_shown(lambda sides: sides[0]["queue"] >= 2 and sides[1]["queue"] == 0, "bystanders wait on one side")
-        text = live.page.locator(".sentence .text").all_inner_texts()
-        assert "has been sending to the client" in text[0]
-        assert "because no offload thread exists" in text[0]
-        assert "is idle. Offload thread 1 serves 1 download." in text[1]
+        sentences = live.page.locator(".sentence .text").all_inner_texts
+
+        def both_say_it():
+            """At one moment: a bystander may be served at another."""
+            blocking, offload = sentences()
+            words = ("has been sending to the client", "because no offload thread exists")
+            return all(one in blocking for one in words) and "is idle. Offload thread 1 serves 1 download." in offload
+
+        wait_for(both_say_it, WITHIN_S, "the sentences of both sides")
         live.remember()
     wait_until_gone(live.pids)
 

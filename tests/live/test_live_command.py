@@ -105,8 +105,8 @@ def test_any_running_uwsgi_is_watched_and_its_end_is_told(browser, tmp_path):
             ping(stage.port, scaled(WITHIN_S))
             wait_for(lambda: stage.workers()[0].requests == before + 1, WITHIN_S, "ours alone is counted")
             stage.front.stop()
-            page.wait_for_selector(".side.bad")
-            assert "no such socket" in page.inner_text(".sentence") or "nothing listens" in page.inner_text(".sentence")
+            sentence, ends = page.locator(".sentence"), ("no such socket", "nothing listens")
+            wait_for(lambda: any(end in sentence.inner_text() for end in ends), WITHIN_S, "why nothing is seen")
             page.close()
 
 

@@ -50,14 +50,19 @@ def answering(listener, answer):
     thread.join()
 
 
+@pytest.fixture
+def patient(monkeypatch):
+    monkeypatch.setattr(backend, "ANSWER_S", TIMEOUT_S)
+
+
 @pytest.mark.parametrize("protocol", ["uwsgi", "http"])
-def test_a_backend_that_answers_its_protocols_ping_is_ready(path, protocol):
+def test_a_backend_that_answers_its_protocols_ping_is_ready(path, protocol, patient):
     with listening(path) as listener, answering(listener, ANSWERS[protocol]) as received:
         assert backend.is_ready(f"{protocol}:{path}")
     assert received == [backend.PINGS[protocol]]
 
 
-def test_a_backend_at_a_tcp_address_is_asked_there():
+def test_a_backend_at_a_tcp_address_is_asked_there(patient):
     with closing(socket.create_server(("127.0.0.1", 0))) as listener, answering(listener, ANSWERS["uwsgi"]):
         assert backend.is_ready("uwsgi:127.0.0.1:{1}".format(*listener.getsockname()))
 
@@ -75,7 +80,8 @@ def test_a_connection_that_ends_without_an_answer_is_not_ready(path):
         assert not backend.is_ready(f"uwsgi:{path}")
 
 
-def test_a_silent_backend_makes_one_request_wait_and_not_the_next(path):
+def test_a_silent_backend_makes_one_request_wait_and_not_the_next(path, monkeypatch):
+    monkeypatch.setattr(backend, "SILENCE_S", TIMEOUT_S)
     with listening(path) as listener:
         assert not backend.is_ready(f"uwsgi:{path}")
         listener.accept()[0].close()
@@ -90,6 +96,7 @@ def test_a_silence_is_remembered_for_that_backend_only_and_not_for_ever(path, mo
     other = path.with_name("other.sock")
     with listening(path) as listener, listening(other) as second:
         assert not backend.is_ready(f"uwsgi:{path}")
+        monkeypatch.setattr(backend, "ANSWER_S", TIMEOUT_S)
         with answering(second, ANSWERS["uwsgi"]):
             assert backend.is_ready(f"uwsgi:{other}")
         listener.accept()[0].close()

@@ -3,7 +3,7 @@
 import os
 import socket
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
@@ -139,8 +139,12 @@ BUFFERING = """
 def temporary_bytes(proxy):
     """What the proxy's workers have in their temporary files."""
     folder = proxy.run / "proxy"
-    files = [Path(f"/proc/{pid}/fd/{fd}") for pid in proxy.workers() for fd in os.listdir(f"/proc/{pid}/fd")]
-    return sum(file.stat().st_size for file in files if os.readlink(file).startswith(f"{folder}/"))
+    total = 0
+    for file in [Path(f"/proc/{pid}/fd/{fd}") for pid in proxy.workers() for fd in os.listdir(f"/proc/{pid}/fd")]:
+        with suppress(FileNotFoundError):  # closed meanwhile
+            if os.readlink(file).startswith(f"{folder}/"):
+                total += file.stat().st_size
+    return total
 
 
 @contextmanager

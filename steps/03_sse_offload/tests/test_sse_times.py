@@ -36,7 +36,7 @@ def test_a_regular_comment_shows_which_client_has_left(stages):
         ada.next()
         while len(ada.parser.comments) < 2:
             ada.read()
-        assert (ada.parser.comments, len(ada.events)) == (["♥", "♥"], 1)
+        assert (set(ada.parser.comments), len(ada.events)) == ({"♥"}, 1)  # one read may take several
         assert stage.open_streams() == 1
     wait_for(lambda: not stage.open_streams(), TIMEOUT_S, "the greenlet gone, long before the next ticket")
 

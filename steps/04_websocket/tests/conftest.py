@@ -24,7 +24,7 @@ class Board(Stage):
     """
 
     def __init__(
-        self, variant: str, *, ping_s: float = 30, tick_s: float = 0.1, close_s: float = 300, **options
+        self, variant: str, *, ping_s: float = 300, tick_s: float = 0.1, close_s: float = 300, **options
     ) -> None:
         placeholders = {"tick_s": str(tick_s), "ping_s": str(ping_s), "close_s": str(close_s)}
         super().__init__("04_websocket", variant, placeholders=placeholders, **options)

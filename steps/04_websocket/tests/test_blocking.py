@@ -38,7 +38,7 @@ def test_one_client_blocks_django_until_the_backend_ends():
         with closing(ask(stage, b"GET /ping HTTP/1.0\r\n\r\n")) as bystander:
             client.close()
             wait_for(lambda: state(stage, port) == "CLOSE_WAIT", 30, "the kernel tells it that the client left")
-            assert stage.workers()[0].busy
+            wait_for(lambda: stage.workers()[0].busy, 30, "the worker busy with its client")
             assert not select.select([bystander], [], [], 0)[0]
             stage.process("ws").stop()
             assert bystander.recv(1000).startswith(b"HTTP/1.0 200 OK")

@@ -30,7 +30,7 @@ def passing():
         patched = binary.find("built")
     except MissingDependencyError as missing:
         require(False, missing.what, missing.install)
-    with Stage("05_uwsgi_api", "pass", engine=patched, placeholders={"tick_s": "0.1"}) as stage:
+    with Stage("05_uwsgi_api", "pass", engine=patched, placeholders={"tick_s": "0.1", "ping_s": "3600"}) as stage:
         session = Session(stage.port)
         session.log_in("ada", "lovelace")
         stage.ada = session.cookie

@@ -111,4 +111,5 @@ def start(name, host, run, port, folder):
     ini.write_text(text.replace("%d", f"{HERE}/"))
     found = binary.find()
     there = replace(found, command=("ip", "netns", "exec", host, *found.command))
-    return Uwsgi(ini, run, port=port, engine=there, placeholders={"tick_s": "0.1", "retry_ms": "300"})
+    placeholders = {"tick_s": "0.1", "retry_ms": "300", "history": "10000"}
+    return Uwsgi(ini, run, port=port, engine=there, placeholders=placeholders)

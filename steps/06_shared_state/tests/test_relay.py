@@ -57,10 +57,14 @@ def test_a_cut_that_never_happens_is_an_error(target, monkeypatch):
 
 
 def test_what_ended_the_relays_thread_is_the_cuts_error(target, monkeypatch):
+    called = threading.Event()
+
     def breaks(self):
+        called.set()
         raise ZeroDivisionError
 
     monkeypatch.setattr(RELAY.Relay, "_accept", breaks)
     with RELAY.Relay(target.getsockname()[1]) as relay, socket.create_connection(("127.0.0.1", relay.port)):
+        assert called.wait(TIMEOUT_S)
         with pytest.raises(ZeroDivisionError):
             relay.cut()

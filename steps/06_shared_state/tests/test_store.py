@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import redis
 
 from offload_lab.process.polling import wait_for
 from offload_lab.stages.stage import short_private_folder
@@ -25,11 +26,18 @@ def store(feed):
     run = short_private_folder()
     command = [*binary.find().command, "--set-placeholder", f"run={run}", "--ini", str(HERE / "store.ini")]
     with (run / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log, cwd="/") as master:
-        wait_for(lambda: (run / "redis.sock").exists() or master.poll(), TIMEOUT_S, "Redis")
+        wait_for(lambda: answers(run) or master.poll(), TIMEOUT_S, "Redis")
         assert master.poll() is None, (run / "log").read_text()
         yield master, run
         master.kill()
     subprocess.run(["rm", "-r", run], check=True)
+
+
+def answers(run):
+    try:
+        return redis.Redis.from_url(f"unix://{run}/redis.sock").ping()
+    except redis.RedisError:  # its socket is there before its file is
+        return False
 
 
 def redis_of(master):

@@ -73,7 +73,11 @@ def test_greenlet_ceiling_fixed_never_serves_more_than_it_has_seats(stage_of):
     stage = stage_of("greenlet_ceiling_fixed")
     wait_for(lambda: count_served(stage) == 0, TIMEOUT_S, "all seats free")
     with EventStreamPool(stage.port, 5 * SEATS) as streams:
-        wait_for(lambda: all(stream.events or stream.closed for stream in streams.all), TIMEOUT_S, "an answer for all")
+
+        def all_answered():
+            return len(streams.all) == 5 * SEATS and all(stream.events or stream.closed for stream in streams.all)
+
+        wait_for(all_answered, TIMEOUT_S, "an answer for all")
         assert sum(stream.events > 0 for stream in streams.all) == streams.open == SEATS
 
 
