@@ -34,7 +34,9 @@ def another_python_thread(seen: Seen) -> str | None:
 
 def django_streams(seen: Seen) -> str | None:
     worker = seen.busy
-    if not worker or not worker.may_offload or not seen.ada.events:  # or it only waits for the backend's ping
+    if not worker or not worker.may_offload or not seen.ada.events:
+        return None
+    if worker.wait and worker.wait.end == "backend":  # for its answer to Django's ping, before the request is offloaded
         return None
     besides = "Ada's request was offloaded all the same" if seen.ada.asked else "No request reached the backend"
     return (
