@@ -223,7 +223,8 @@ class SideView {
       one.tokens.classList.toggle("more", held.n > ROOM); // fades out below: there are more
       const lost = this.lostTokens(one, ghosts.get(one.label), seen);
       const kept = lost.length && !named ? row.slice(0, FEW) : row; // of many the last have no room
-      const children = [...(named ? [] : [one.times]), ...kept, ...lost];
+      const [first, ...rest] = lost; // a count, or a token with its name: both have room before the dots of who stays
+      const children = [...(named ? [] : [one.times]), ...(first ? [first] : []), ...kept, ...rest];
       if (children.length !== one.tokens.childNodes.length || children.some((node, index) => one.tokens.childNodes[index] !== node)) one.tokens.replaceChildren(...children);
     }
     for (const [name, node] of this.tokens) {
@@ -266,6 +267,8 @@ class SideView {
   glide(node, from) { // within a box, or from box to box; a new one comes through the queue and the worker
     const [was, parent] = from ?? [];
     if (node.matches(".lost") || !node.isConnected || parent === null) return; // it stays, or there was no room for it
+    const place = node.closest(".place").getBoundingClientRect();
+    if (node.getBoundingClientRect().top > place.bottom - 8) return; // in a row that is cut
     if (parent !== node.parentNode) {
       const stops = was ? [was] : this.entrance(node);
       if (stops.length) this.moves.fly(node, stops);

@@ -100,7 +100,7 @@ function drawLosses(svg, rows, x, width) { // those within one label's width tog
     if (n && last && x(at) - last.x < 70) last.n += n;
     else if (n) marks.push({ x: x(at), n });
   }
-  for (const { x: left, n } of marks) draw(svg, "text", { x: Math.min(left + 4, width - 60), y: 3 * rowHeight() - 8, class: "loss" }, `−${n}`);
+  for (const { x: left, n } of marks) draw(svg, "text", { x: Math.min(left + 4, width - 14 - 15 * String(n).length), y: 3 * rowHeight() - 8, class: "loss" }, `−${n}`);
 }
 
 function passing(side) {

@@ -199,9 +199,10 @@ def test_a_worker_that_keeps_a_stream_is_shown_with_threads_it_does_not_use(brow
 
 
 @pytest.mark.parametrize("number", ["01", "03", "04", "05", "06"])
-def test_on_a_phone_no_box_changes_its_height(browser, tmp_path, number):
+def test_on_a_phone_no_box_changes_its_height_and_no_word_is_cut(browser, tmp_path, number):
     with played(browser, tmp_path, number, width=390) as page:
         frames = page.evaluate(SHOW_ALL)
+    assert {name for frame in frames for name in frame["cut"]} == set()
     of_both = [frame["heights"] for frame in frames if len(frame["heights"]) == len(frames[-1]["heights"])]
     assert len({tuple(heights) for heights in of_both}) == 1
 
