@@ -62,13 +62,9 @@ def with_alarm(frame: Json, lost: Sequence[Client], now: float) -> Json:
     """What clients make of it: that some have just been lost is said first; that a bystander waits, also where nothing
     else is wrong. The side is not good then."""
     recent = [client.kind for client in lost if client.ended is not None and now - client.ended < ALARM_S]
-    waits = frame["waiting_s"] >= STUCK_S and frame["state"] == "good"
-    if waits:
-        frame = {
-            **frame,
-            "text": f"{frame['text']} A bystander has waited for {frame['waiting_s']:.0f} s.",
-            "state": "bad",
-        }
+    if frame["state"] == "good" and frame["waiting_s"] >= STUCK_S:
+        text = f"{frame['text']} A bystander has waited for {frame['waiting_s']:.0f} s."
+        frame = {**frame, "text": text, "state": "bad"}
     if not recent:
         return frame
     parts = [count(recent.count(kind), noun) for kind, noun in NOUNS.items() if kind in recent]

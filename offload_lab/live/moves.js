@@ -43,7 +43,7 @@ class Moves {
       for (const lane of worker.lanes) {
         const age = sinceGrown(rows, inLane(lane.tid));
         const unused = !lane.n && sinceGrown(all, inLane(lane.tid)) === Infinity;
-        this.arrow(from, box(`lane ${lane.tid}`), age, unused && (isStuck(worker) ? "kept" : "unused"));
+        this.arrow(from, box(`lane ${lane.tid}`), age, !unused ? "" : isStuck(worker) ? "kept" : "unused");
         ages.push(age);
       }
       for (const backend of side.backends) { // a socket that is passed goes past the threads
@@ -85,13 +85,14 @@ class Moves {
     const ends = backends.map((one) => this.inPath(box(`backend ${one.name}`)));
     if (!starts.length || !ends.length || ends[0].left < starts[0].right) return;
     const x = (starts[0].right + ends[0].left) / 2;
-    const middles = [...starts, ...ends].map((one) => (one.top + one.bottom) / 2);
-    const stubs = [...ends.map((one) => `M${one.left} ${(one.top + one.bottom) / 2}H${x}`), ...starts.map((one) => `M${x} ${(one.top + one.bottom) / 2}H${one.right}`)];
-    const d = `${stubs.join("")}M${x} ${Math.min(...middles)}V${Math.max(...middles)}`;
+    const height = (one) => middle(one, "top", "bottom");
+    const heights = [...starts, ...ends].map(height);
+    const stubs = [...ends.map((one) => `M${one.left} ${height(one)}H${x}`), ...starts.map((one) => `M${x} ${height(one)}H${one.right}`)];
+    const d = `${stubs.join("")}M${x} ${Math.min(...heights)}V${Math.max(...heights)}`;
     draw(this.svg, "path", { d, class: "pipe" });
     draw(this.svg, "path", { d, class: "pipe inside" });
     for (const one of starts) {
-      const y = (one.top + one.bottom) / 2;
+      const y = height(one);
       draw(this.svg, "polygon", { points: `${one.right + 10},${y - 10} ${one.right},${y} ${one.right + 10},${y + 10}`, class: "pipe-end" });
     }
   }

@@ -4,7 +4,6 @@
 
 const SPOKEN_EVERY_S = 3; // at most, to a screen reader
 const LASTS_S = 0.7; // what is over sooner is not spoken
-const ROOM = 12; // tokens that a queue has room for
 const FEW = 5; // tokens at one place that carry their names; more are dots, and more than the frame names are a count
 const PALETTE = ["#e69f00", "#56b4e9", "#009e73", "#f0e442", "#cc79a7", "#8fb8de", "#d9a066"];
 const $ = (id) => document.getElementById(id);
@@ -220,12 +219,12 @@ class SideView {
       });
       one.times ??= make("span", "times", null);
       say(one.times, `×${held.n}`);
-      one.tokens.classList.toggle("more", held.n > ROOM); // fades out below: there are more
       const lost = this.lostTokens(one, ghosts.get(one.label), seen);
       const kept = lost.length && !named ? row.slice(0, FEW) : row; // of many the last have no room
       const [first, ...rest] = lost; // a count, or a token with its name: both have room before the dots of who stays
       const children = [...(named ? [] : [one.times]), ...(first ? [first] : []), ...kept, ...rest];
       if (children.length !== one.tokens.childNodes.length || children.some((node, index) => one.tokens.childNodes[index] !== node)) one.tokens.replaceChildren(...children);
+      one.tokens.classList.toggle("more", one.tokens.scrollHeight > one.tokens.clientHeight + 2); // fades out below
     }
     for (const [name, node] of this.tokens) {
       if (!seen.has(name)) {
