@@ -3,7 +3,9 @@
 import os
 import signal
 import socket
+import time
 from contextlib import ExitStack
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,6 +15,7 @@ from bench.load import streams as load_streams
 from bench.load.streams import CONNECT_AT_ONCE, due_times
 from bench.load_generator import LoadProcess
 from bench.site.feeds import event
+from bench.workloads import cost
 from offload_lab.errors import LabError
 from offload_lab.process.polling import wait_for
 
@@ -115,3 +118,13 @@ def test_an_event_cut_anywhere_is_noted_once():
         second, left = due_times(rest + stream[cut:])
         assert first + second == ["1234.3", "1235.3"]
         assert left == b""
+
+
+def test_events_that_come_while_they_are_taken_are_not_counted():
+    """CPU is no longer counted then: with many streams, taking them lasts a second."""
+    read_at = []
+    server = SimpleNamespace(cpu_s=lambda: {"front": read_at.append(time.monotonic()) or 1.0})
+    takes = iter([dict, lambda: {read_at[0]: [0.0, 3600.0], read_at[1]: [0.0]}])
+    streams = SimpleNamespace(cpu_s=lambda: 1.0, take=lambda: next(takes)())
+    used, late, _ = cost(SimpleNamespace(server=server, streams=streams), 0.0)
+    assert (used["counted_events"], sum(map(len, late.values()))) == (2, 3)
